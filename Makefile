@@ -1,0 +1,55 @@
+# Everything a developer or a newcomer does, by name. Assumes Python 3.11 and make, nothing else.
+SHELL := /bin/bash
+PYTHON ?= python3
+UV := .tools/bin/uv
+BIN := .venv/bin
+MEMBERS := libs/common libs/xai_usage services/connector services/syncer services/ledger tools/simulator tools/cli
+ARGS ?=
+
+.PHONY: help install demo test check lint format lock clean
+.DEFAULT_GOAL := help
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: .venv/.installed  ## install everything into .venv; afterwards nothing needs the network
+
+$(UV):
+	@echo "bringing uv into .tools"
+	@$(PYTHON) -m venv .tools
+	@.tools/bin/pip install --quiet --disable-pip-version-check "uv>=0.9"
+
+.venv/.installed: requirements.lock pyproject.toml $(MEMBERS:=/pyproject.toml) | $(UV)
+	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
+	@VIRTUAL_ENV=.venv $(UV) pip sync --require-hashes requirements.lock
+	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps $(MEMBERS:%=--editable %)
+	@$(BIN)/python -m grafient.local.fetch
+	@touch $@
+
+demo: install  ## the whole system on this machine, with a sample team; ARGS=--exit ends after the table
+	@$(BIN)/grafient demo $(ARGS)
+
+test: install  ## every test
+	@$(BIN)/pytest $(ARGS)
+
+check: lint  ## everything that can be said without running the system
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+lint: install
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+
+format: install  ## format the code
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+lock: $(UV)  ## renew requirements.lock from the pyproject files
+	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --upgrade \
+	  --no-emit-package grafient --no-emit-package grafient-common --no-emit-package grafient-xai-usage \
+	  --no-emit-package grafient-connector --no-emit-package grafient-syncer --no-emit-package grafient-ledger \
+	  --no-emit-package grafient-simulator --group dev --output-file requirements.lock \
+	  $(MEMBERS:=/pyproject.toml)
+
+clean:  ## remove what install and the tools made
+	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

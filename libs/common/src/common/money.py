@@ -1,0 +1,64 @@
+"""Exact US dollars: the digits that stand in the text, never a binary float."""
+
+from collections.abc import Iterable
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
+"""Every sum is made here: a result that would need rounding is an error, not a rounded figure."""
+
+MAX_INTEGER_DIGITS = 15
+MAX_FRACTION_DIGITS = 40
+ZERO = Decimal(0)
+
+
+def parse_usd(text: object) -> Decimal:
+    """The amount that `text` writes: a decimal string, an int, or a Decimal; at most 15 digits before and 40 after the point.
+
+    Raises ValueError for floats, bools, NaN, infinities, and amounts outside those bounds.
+    """
+    if isinstance(text, bool | float) or not isinstance(text, str | int | Decimal):
+        raise ValueError("an amount is a decimal string, never a binary float")
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        raise ValueError("not a decimal amount") from None
+    return _bounded(amount)
+
+
+def plain(amount: Decimal) -> str:
+    """`amount` without an exponent and without trailing zeros after the point: equal amounts have equal texts."""
+    text = f"{amount:f}"
+    if "." in text:
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def total(amounts: Iterable[Decimal]) -> Decimal:
+    """The exact sum; raises decimal.Inexact where 60 digits do not hold it."""
+    result = ZERO
+    for amount in amounts:
+        result = EXACT.add(result, amount)
+    return result
+
+
+def _bounded(amount: Decimal) -> Decimal:
+    if not amount.is_finite():
+        raise ValueError("an amount is finite")
+    if amount and amount.adjusted() >= MAX_INTEGER_DIGITS:
+        raise ValueError(f"an amount has at most {MAX_INTEGER_DIGITS} digits before the point")
+    exponent = amount.as_tuple().exponent
+    if isinstance(exponent, int) and exponent < -MAX_FRACTION_DIGITS:
+        raise ValueError(f"an amount has at most {MAX_FRACTION_DIGITS} digits after the point")
+    return amount
+
+
+Usd = Annotated[
+    Decimal,
+    BeforeValidator(parse_usd),
+    PlainSerializer(plain, return_type=str),
+    WithJsonSchema({"type": "string", "pattern": r"^-?\d{1,15}(\.\d{1,40})?$", "examples": ["1.2345678"]}),
+]
+"""US dollars, exact; in JSON a plain decimal string."""

@@ -1,0 +1,162 @@
+"""Every code that a person or a program can see, with the sentence that helps; RFC 9457 problems are made of them."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Code(StrEnum):
+    """Stable codes, the same in HTTP problems, events, card status, logs and metrics."""
+
+    # causes of a failed call to xAI
+    KEY_REFUSED = "key_refused"
+    ACCESS_DENIED = "access_denied"
+    TEAM_UNKNOWN = "team_unknown"
+    TEAM_MALFORMED = "team_malformed"
+    KEY_MALFORMED = "key_malformed"
+    RATE_LIMITED = "rate_limited"
+    XAI_UNAVAILABLE = "xai_unavailable"
+    ANSWER_UNREADABLE = "answer_unreadable"
+    # what the system itself says
+    ALREADY_CONNECTED = "already_connected"
+    NOT_FOUND = "not_found"
+    NOT_RECONCILED = "not_reconciled"
+    ANSWER_CUT = "answer_cut"
+    OUT_OF_RANGE = "out_of_range"
+    FRESH = "fresh"
+    EXPIRED = "expired"
+    UNSEALABLE = "unsealable"
+    # HTTP only
+    REQUEST_MALFORMED = "request_malformed"
+    TOKEN_REFUSED = "token_refused"  # noqa: S105 - a code's name, not a secret
+    SCOPE_MISSING = "scope_missing"
+    UNAVAILABLE = "unavailable"
+    INTERNAL = "internal"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What a code means to a person: a short title and the next step."""
+
+    title: str
+    detail: str
+    status: int
+    """HTTP status of the problem that carries this code."""
+
+
+CAUSES: dict[Code, Cause] = {
+    Code.KEY_REFUSED: Cause(
+        "xAI does not accept this key",
+        "It is not a Management API key (regular xai- keys for chat completions do not work here), it was mistyped, "
+        "or it was revoked. Create one under Settings > Management Keys in the xAI Console, with the scope "
+        "Billing: Read Only, and paste it whole.",
+        422,
+    ),
+    Code.ACCESS_DENIED: Cause(
+        "The key may not read this team's costs",
+        "The key lacks the scope Billing: Read Only, belongs to another team, or the person who made it is no Team "
+        "Admin. Check the key's scope and team under Settings > Management Keys in the xAI Console.",
+        422,
+    ),
+    Code.TEAM_UNKNOWN: Cause(
+        "xAI knows no such team",
+        "Copy the Team ID from Settings in the xAI Console. If it is the right one, the team was deleted or you left it.",
+        422,
+    ),
+    Code.TEAM_MALFORMED: Cause(
+        "This is not a Team ID",
+        "A Team ID is a UUID such as 3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f: copy it whole from Settings in the xAI Console.",
+        422,
+    ),
+    Code.KEY_MALFORMED: Cause(
+        "This is not a key",
+        "A Management API key is one word of letters, digits and signs: copy it again, without spaces, quotes or line breaks.",
+        422,
+    ),
+    Code.RATE_LIMITED: Cause(
+        "xAI asks to slow down",
+        "Too many requests were made with this team's keys. Try again in a minute; nothing is wrong with the key.",
+        422,
+    ),
+    Code.XAI_UNAVAILABLE: Cause(
+        "xAI does not answer",
+        "xAI could not be reached or answered with an error of its own. Nothing is wrong with the key: try again in a few minutes.",
+        422,
+    ),
+    Code.ANSWER_UNREADABLE: Cause(
+        "xAI answered something unexpected",
+        "The answer was not the documented one, so nothing was taken from it. Try again later; if it persists, tell support.",
+        422,
+    ),
+    Code.ALREADY_CONNECTED: Cause(
+        "This team is connected already",
+        "The account has an integration of this team. Use that one, or replace its key.",
+        409,
+    ),
+    Code.NOT_FOUND: Cause(
+        "There is no such thing here",
+        "Check the account, the integration's ID and the address: it does not exist, was removed, or belongs to another account.",
+        404,
+    ),
+    Code.NOT_RECONCILED: Cause(
+        "Some days do not add up yet",
+        "The ledger does not hold all of what was read. The missing days are read again by themselves; nothing needs to be done.",
+        409,
+    ),
+    Code.ANSWER_CUT: Cause(
+        "xAI answered only in part",
+        "Even for a single day xAI cut its answer, so the day was not stored. It is asked for again by itself.",
+        502,
+    ),
+    Code.OUT_OF_RANGE: Cause(
+        "These days are too long ago",
+        "xAI tells the costs of the last 90 days only. Ask for newer days.",
+        422,
+    ),
+    Code.FRESH: Cause(
+        "The figures are fresh",
+        "The costs were read less than 15 minutes ago, so xAI was not asked again. Force Sync asks all the same.",
+        409,
+    ),
+    Code.EXPIRED: Cause("The command came too late", "Its time to act had passed. Send it again, with a new ID.", 410),
+    Code.UNSEALABLE: Cause(
+        "The sealed key does not open",
+        "It was sealed for another account or command, or to an unknown sealing key. Fetch the sealing key and seal again.",
+        422,
+    ),
+    Code.REQUEST_MALFORMED: Cause(
+        "The request is not understood", "A field is missing or has the wrong form; errors names it.", 422
+    ),
+    Code.TOKEN_REFUSED: Cause(
+        "The token is not accepted",
+        "Send Authorization: Bearer <token> with a live token that the operator issued.",
+        401,
+    ),
+    Code.SCOPE_MISSING: Cause(
+        "The token may not do this", "Ask the operator for a token with the scope that the request needs.", 403
+    ),
+    Code.UNAVAILABLE: Cause(
+        "A part of the service is away",
+        "Nothing was lost and nothing was taken. Try again in a moment.",
+        503,
+    ),
+    Code.INTERNAL: Cause("A fault of ours", "It was logged. Try again; if it persists, tell the operator.", 500),
+}
+
+
+class ProblemError(Exception):
+    """What an HTTP route raises; it becomes `application/problem+json` with the code's title, detail and status."""
+
+    def __init__(
+        self,
+        code: Code,
+        detail: str | None = None,
+        *,
+        headers: dict[str, str] | None = None,
+        **extra: object,
+    ) -> None:
+        """`detail` replaces the code's own sentence; `extra` are further members of the problem (never a secret)."""
+        super().__init__(code.value)
+        self.code = code
+        self.detail = detail or CAUSES[code].detail
+        self.headers = headers or {}
+        self.extra = extra
