@@ -79,7 +79,7 @@ CAUSES: dict[Code, Cause] = {
     ),
     Code.XAI_UNAVAILABLE: Cause(
         "xAI does not answer",
-        "xAI could not be reached or answered with an error of its own. Nothing is wrong with the key: try again in a few minutes.",
+        "xAI could not be reached or answered with an error of its own. Nothing is wrong with the key: try again soon.",
         422,
     ),
     Code.ANSWER_UNREADABLE: Cause(
@@ -99,7 +99,7 @@ CAUSES: dict[Code, Cause] = {
     ),
     Code.NOT_RECONCILED: Cause(
         "Some days do not add up yet",
-        "The ledger does not hold all of what was read. The missing days are read again by themselves; nothing needs to be done.",
+        "The ledger does not hold all of what was read. The missing days are read again by themselves; nothing is to be done.",
         409,
     ),
     Code.ANSWER_CUT: Cause(

@@ -1,0 +1,254 @@
+"""How every service consumes: one subscriber a topic, one record or batch in hand, and one place that sorts failures."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import structlog
+from aiokafka import ConsumerRebalanceListener, TopicPartition
+from faststream import AckPolicy, BaseMiddleware
+from faststream.exceptions import NackMessage
+from faststream.kafka import KafkaBroker, KafkaMessage
+
+from common.deadletters import DeadLetters
+from common.events import Event, Record, decode, traceparent
+from common.failures import MalformedError, is_own_cancellation, is_transient
+from common.messages import Message
+from common.metrics import HANDLED
+from common.progress import Progress
+from common.topics import Topic
+
+log = structlog.get_logger()
+
+HANDLER_DEADLINE = 20.0
+"""Seconds; well below the broker's patience with a silent consumer (`max_poll_interval_ms`, 5 minutes)."""
+MAX_TRIES = 5
+"""Tries of a message that fails for an unknown reason, before it is given up."""
+BUG_PAUSES = (0.1, 0.3, 0.9, 2.0)
+TRANSIENT_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
+REVOKE_DEADLINE = 15.0
+BATCH_TIMEOUT_MS = 10
+"""FastStream's batch subscriber sleeps this long once more after an empty poll: every event would wait for it."""
+
+Handler = Callable[[Event[Any]], Awaitable[None]]
+BatchHandler = Callable[[tuple[Record, ...]], Awaitable[None]]
+
+
+class Consumers:
+    """Subscribes a service's handlers, each topic in a group of its own: `<service>.<topic>`."""
+
+    def __init__(  # noqa: PLR0913 - the one place where consuming is wired
+        self,
+        broker: KafkaBroker,
+        service: str,
+        dead_letters: DeadLetters,
+        progress: Progress,
+        *,
+        instance_name: str = "",
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """`pause` waits the given seconds; tests hand in one that does not."""
+        self._broker = broker
+        self._service = service
+        self._dead_letters = dead_letters
+        self._progress = progress
+        self._instance_name = instance_name
+        self._pause = pause
+
+    def on(self, topic: Topic, handlers: Mapping[type[Message], Handler]) -> None:
+        """Give each message of `topic` to the handler of its type; one that nobody handles is passed over."""
+
+        async def read(message: KafkaMessage) -> Event[Message]:
+            return decode(_one(message.raw_message), topic)
+
+        async def handle(event: Event[Message]) -> None:
+            if handler := handlers.get(type(event.message)):
+                await handler(event)
+
+        self._subscribe(topic, read, handle)
+
+    def on_batch(self, topic: Topic, handle: BatchHandler, *, max_records: int) -> None:
+        """Give raw records in batches; the handler sorts out the bad ones itself."""
+
+        async def read(message: KafkaMessage) -> tuple[Record, ...]:
+            return _many(message.raw_message)
+
+        self._subscribe(topic, read, handle, batch=True, max_records=max_records, batch_timeout_ms=BATCH_TIMEOUT_MS)
+
+    def _subscribe(self, topic: Topic, read: Any, handle: Any, **options: Any) -> None:
+        listener = FinishBeforeRevoke()
+        if self._instance_name:
+            options["group_instance_id"] = self._instance_name
+        subscriber = self._broker.subscriber(
+            topic.name,
+            group_id=f"{self._service}.{topic.name}",
+            auto_offset_reset="earliest",
+            ack_policy=AckPolicy.NACK_ON_ERROR,
+            no_reply=True,
+            max_poll_interval_ms=300_000,
+            session_timeout_ms=30_000,
+            heartbeat_interval_ms=3_000,
+            rebalance_timeout_ms=60_000,
+            listener=listener,
+            parser=_parse_without_headers,
+            decoder=read,
+            **options,
+        )
+        subscriber(handle)
+        listener.subscriber = subscriber
+        self._progress.probe(partial(_complaint, subscriber, topic, self._progress))
+
+    def middleware(self, topics: Mapping[str, Topic]) -> Callable[..., BaseMiddleware[Any, Any]]:
+        """What to add to the broker, once: sorts every failure of every subscriber."""
+        tries: dict[tuple[str, int, int], int] = {}
+
+        def make(message: Any, /, *, context: Any) -> BaseMiddleware[Any, Any]:
+            return SortFailures(
+                message,
+                context=context,
+                topics=topics,
+                tries=tries,
+                dead_letters=self._dead_letters,
+                progress=self._progress,
+                pause=self._pause,
+            )
+
+        return make
+
+
+class SortFailures(BaseMiddleware[Any, Any]):
+    """Malformed: to dead letters, and on. Transient: wait, and again. Unknown: again with growing pauses, then given up."""
+
+    def __init__(  # noqa: PLR0913 - made in one place only
+        self,
+        msg: Any,
+        /,
+        *,
+        context: Any,
+        topics: Mapping[str, Topic],
+        tries: dict[tuple[str, int, int], int],
+        dead_letters: DeadLetters,
+        progress: Progress,
+        pause: Callable[[float], Awaitable[None]],
+    ) -> None:
+        super().__init__(msg, context=context)
+        self._topics = topics
+        self._tries = tries
+        self._dead_letters = dead_letters
+        self._progress = progress
+        self._pause = pause
+
+    async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
+        """Handle, bounded in time; what is raised from here is only the wish to get the record again."""
+        records = _many(msg.raw_message)
+        place = (records[0].topic, records[0].partition, records[0].offset)
+        traceparent.set(None)
+        try:
+            async with asyncio.timeout(HANDLER_DEADLINE):
+                result = await call_next(msg)
+        except MalformedError as error:
+            await self._give_up(records, error, place)
+        except asyncio.CancelledError as error:
+            if is_own_cancellation():
+                raise
+            await self._sort(error, records, place)
+        except Exception as error:  # noqa: BLE001 - every failure is sorted here
+            await self._sort(error, records, place)
+        else:
+            self._tries.pop(place, None)
+            self._ended(place[0], "handled")
+            return result
+
+    async def _sort(self, error: BaseException, records: tuple[Record, ...], place: tuple[str, int, int]) -> None:
+        tries = self._tries[place] = self._tries.get(place, 0) + 1
+        if is_transient(error):
+            log.warning(
+                "message.waits", topic=place[0], partition=place[1], offset=place[2], error=name_of(error), tries=tries
+            )
+            await self._again(place, "waits", TRANSIENT_PAUSES)
+        log.error("message.failed", topic=place[0], partition=place[1], offset=place[2], tries=tries, exc_info=error)
+        if tries < MAX_TRIES or len(records) > 1:
+            await self._again(place, "failed", BUG_PAUSES)
+        await self._give_up(records, MalformedError("handler_failed", name_of(error)), place)
+
+    async def _again(self, place: tuple[str, int, int], outcome: str, pauses: tuple[float, ...]) -> None:
+        self._ended(place[0], outcome)
+        await self._pause(pauses[min(self._tries.get(place, 1), len(pauses)) - 1])
+        raise NackMessage
+
+    async def _give_up(self, records: tuple[Record, ...], error: MalformedError, place: tuple[str, int, int]) -> None:
+        try:
+            for record in records:
+                topic = self._topics[record.topic]
+                await self._dead_letters.put(record, topic, error, attempts=self._tries.get(place, 0) or 1)
+        except Exception as failure:  # noqa: BLE001 - until the dead letter stands, the record is not done
+            self._tries.setdefault(place, 1)
+            log.warning("dead_letter.waits", topic=place[0], error=name_of(failure))
+            await self._again(place, "waits", TRANSIENT_PAUSES)
+        self._tries.pop(place, None)
+        self._ended(place[0], "dead_lettered")
+
+    def _ended(self, topic: str, outcome: str) -> None:
+        self._progress.ended(topic)
+        HANDLED.labels(topic, outcome).inc()
+
+
+class FinishBeforeRevoke(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
+    """Keeps a partition until the batch in hand is committed, so that a rolling restart delivers nothing twice."""
+
+    def __init__(self) -> None:
+        self.subscriber: Any = None
+
+    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
+        if revoked and self.subscriber is not None:
+            await self.subscriber.lock.wait_release(REVOKE_DEADLINE)
+
+    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
+        """Nothing to prepare: positions are the group's."""
+
+
+def name_of(error: BaseException) -> str:
+    """The error's class, and the driver's behind it; never its text, which can hold values."""
+    inner = getattr(error, "orig", None)
+    return f"{type(error).__name__}({type(inner).__name__})" if inner is not None else type(error).__name__
+
+
+async def _parse_without_headers(record: Any, original: Callable[[Any], Awaitable[Any]]) -> Any:
+    """FastStream decodes headers before any middleware sees them, and one that is no UTF-8 would be lost in silence."""
+    bare = (
+        tuple(replace(one, headers=()) for one in record) if isinstance(record, tuple) else replace(record, headers=())
+    )
+    message = await original(bare)
+    message.raw_message = record
+    return message
+
+
+def _many(raw: Any) -> tuple[Record, ...]:
+    return raw if isinstance(raw, tuple) else (raw,)
+
+
+def _one(raw: Any) -> Record:
+    record: Record = raw
+    return record
+
+
+def _complaint(subscriber: Any, topic: Topic, progress: Progress) -> str | None:
+    """What is wrong with a running subscriber: its loop has ended, or records wait and none is handled."""
+    consumer = subscriber.consumer
+    if not subscriber.running or consumer is None:
+        return None
+    if any(task.done() for task in subscriber.tasks):
+        return f"the consumer of {topic.name} has ended"
+    waiting = any(_behind(consumer, partition) for partition in consumer.assignment())
+    if not waiting:
+        progress.ended(topic.name)
+        return None
+    age = progress.age(topic.name)
+    return f"{topic.name} has records and none was handled for {age:.0f} s" if age > HANDLER_DEADLINE * 2 else None
+
+
+def _behind(consumer: Any, partition: TopicPartition) -> bool:
+    state = consumer._subscription.subscription.assignment.state_value(partition)  # noqa: SLF001 - no public way
+    return bool(state and state.has_valid_position and (consumer.highwater(partition) or 0) > state.position)

@@ -1,0 +1,74 @@
+"""Where a message goes that could not be read or must not be retried: byte for byte, with its origin and the reason."""
+
+import base64
+import hashlib
+import json
+
+import structlog
+
+from common.events import Record
+from common.failures import MalformedError
+from common.kafka import Publisher
+from common.metrics import DEAD_LETTERED
+from common.topics import DEAD_LETTERS, Topic
+
+log = structlog.get_logger()
+
+MAX_DETAIL = 1000
+
+
+class DeadLetters:
+    """Publishes what is given up, and waits until the broker has it."""
+
+    def __init__(self, publisher: Publisher, service: str) -> None:
+        self._publisher = publisher
+        self._service = service
+
+    async def put(self, record: Record, topic: Topic, error: MalformedError, *, attempts: int = 1) -> None:
+        """Give `record` up for the reason that `error` names. A second copy has the same `dead_letter_id`."""
+        headers = {
+            "dead_letter_id": f"{self._service}:{record.topic}:{record.partition}:{record.offset}",
+            "dead_letter_service": self._service,
+            "dead_letter_topic": record.topic,
+            "dead_letter_partition": str(record.partition),
+            "dead_letter_offset": str(record.offset),
+            "dead_letter_timestamp_ms": str(record.timestamp),
+            "dead_letter_reason": error.reason,
+            "dead_letter_detail": error.detail[:MAX_DETAIL],
+            "dead_letter_attempts": str(attempts),
+        }
+        body, key = record.value, record.key or headers["dead_letter_id"].encode()
+        if topic.secret:
+            body, key = b"", headers["dead_letter_id"].encode()
+            headers |= _fingerprint(record)
+        else:
+            headers |= _original(record)
+        await self._publisher.send(DEAD_LETTERS, body or b"", key=key, headers=headers)
+        DEAD_LETTERED.labels(record.topic, error.reason).inc()
+        log.warning("message.dead_lettered", **{name.removeprefix("dead_letter_"): headers[name] for name in TOLD})
+
+
+TOLD = (
+    "dead_letter_topic",
+    "dead_letter_partition",
+    "dead_letter_offset",
+    "dead_letter_reason",
+    "dead_letter_detail",
+    "dead_letter_attempts",
+)
+
+
+def _fingerprint(record: Record) -> dict[str, str]:
+    """Of a record that may hold a key in the clear: enough to recognise it, nothing to read."""
+    body = record.value or b""
+    return {"dead_letter_size": str(len(body)), "dead_letter_sha256": hashlib.sha256(body).hexdigest()}
+
+
+def _original(record: Record) -> dict[str, str]:
+    """The headers and key as they were, which need not be text, so that the record can be sent again as it came."""
+    headers = [[name, None if value is None else base64.b64encode(value).decode()] for name, value in record.headers]
+    return {
+        "dead_letter_headers": json.dumps(headers),
+        "dead_letter_key": "" if record.key is None else base64.b64encode(record.key).decode(),
+        "dead_letter_value": "null" if record.value is None else "bytes",
+    }

@@ -1,0 +1,36 @@
+"""What a service may know of sealed credentials: what binds one to its row, and the capabilities it is handed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+Envelope = dict[str, str]
+"""A sealed credential as JSON: strings only; `format` and `key_id` name how and by which key it was sealed."""
+
+
+class UnsealableError(Exception):
+    """The envelope does not open here: damaged, moved, made elsewhere, or its key is gone. Never says more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """The row that an envelope belongs to: it opens for no other."""
+
+    account_id: str
+    integration_id: UUID
+    credential_version: int
+
+
+class Seals(Protocol):
+    """Can seal a credential, and cannot open one."""
+
+    def seal(self, credential: str, place: Place) -> Envelope: ...
+
+
+class Opens(Protocol):
+    """Can open a credential."""
+
+    def open(self, envelope: Mapping[str, str], place: Place) -> str:
+        """Raise UnsealableError where the envelope was not sealed for `place`."""
+        ...

@@ -1,0 +1,50 @@
+"""What a failure means for the message in hand: an exception's class carries the decision."""
+
+import asyncio
+
+from aiokafka.errors import KafkaError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+
+class MalformedError(Exception):
+    """Never retry: the message goes to dead letters with `reason`, and the next one is handled."""
+
+    def __init__(self, reason: str, detail: str) -> None:
+        """`reason` is a stable word, `detail` a sentence; neither holds a value of the message."""
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+
+
+class TransientError(Exception):
+    """Wait and try again, for as long as it takes: something outside is away."""
+
+
+TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
+    TransientError,
+    DBAPIError,
+    PoolTimeoutError,
+    KafkaError,
+    TimeoutError,
+    ConnectionError,
+)
+"""Classes whose errors may be transient; `is_transient` tells."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether waiting helps: database, broker or a peer is away, locked, out of room, or slow."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    if isinstance(error, KafkaError):
+        return bool(error.retriable)
+    return isinstance(
+        error,
+        TransientError | OperationalError | InterfaceError | PoolTimeoutError | TimeoutError | ConnectionError,
+    )
+
+
+def is_own_cancellation() -> bool:
+    """Whether this task itself is being cancelled, as opposed to a cancellation that leaked out of something it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

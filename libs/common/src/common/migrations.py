@@ -1,0 +1,58 @@
+"""Migrations: each service has its schema, its role that owns nothing, and its own line of Alembic versions."""
+
+import re
+from importlib import resources
+
+from alembic import command, context
+from alembic.config import Config
+from pydantic import SecretStr
+from sqlalchemy import Connection, create_engine, text
+
+SERVICES = ("connector", "syncer", "ledger")
+_LOCK = 7_205_759_403
+"""Advisory lock: two migrations at once wait for each other."""
+
+
+def migrate(url: SecretStr, service: str, *, schema: str | None = None) -> str:
+    """Bring `service`'s tables up to date in `schema` (default: its own); answers the version that stands now.
+
+    `url` must belong to a role that may create schemas and roles.
+    """
+    schema = schema or service
+    if not re.fullmatch(r"[a-z_]{1,40}", schema):
+        raise ValueError("a schema's name is 1-40 of a-z and _")
+    engine = create_engine(url.get_secret_value(), hide_parameters=True, connect_args={"connect_timeout": 5})
+    try:
+        with engine.begin() as connection:
+            return _upgrade(connection, service, schema)
+    finally:
+        engine.dispose()
+
+
+def run_env() -> None:
+    """The whole of every service's `migrations/env.py`."""
+    connection: Connection = context.config.attributes["connection"]
+    context.configure(connection=connection, version_table_schema=context.config.attributes["schema"])
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+def _upgrade(connection: Connection, service: str, schema: str) -> str:
+    connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+    _ensure_role(connection, service)
+    connection.execute(text(f"CREATE SCHEMA IF NOT EXISTS {schema}"))
+    connection.execute(text(f"GRANT USAGE ON SCHEMA {schema} TO {service}"))
+    connection.execute(text(f"SET LOCAL search_path TO {schema}"))
+    config = Config()
+    with resources.as_file(resources.files(service) / "migrations") as folder:
+        config.set_main_option("script_location", str(folder))
+        config.set_main_option("path_separator", "os")
+        config.attributes.update(connection=connection, schema=schema)
+        command.upgrade(config, "head")
+    return str(connection.execute(text("SELECT version_num FROM alembic_version")).scalar_one())
+
+
+def _ensure_role(connection: Connection, role: str) -> None:
+    known = connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}).scalar()
+    if not known:
+        connection.execute(text(f"CREATE ROLE {role} LOGIN"))

@@ -1,0 +1,61 @@
+"""Liveness by progress: every loop says when it ended an attempt, also by failing; a loop that says nothing is stuck."""
+
+import os
+import signal
+import time
+from collections.abc import Callable
+
+import structlog
+
+from common.metrics import PROGRESS_AGE
+
+log = structlog.get_logger()
+
+STALLED_AFTER = 40.0
+"""Seconds: a statement may take 15, a handler 20."""
+
+
+class Progress:
+    """What this process's loops have to say about themselves."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ended: dict[str, float] = {}
+        self._limits: dict[str, float] = {}
+        self._probes: list[Callable[[], str | None]] = []
+        self._failed: str | None = None
+
+    def expect(self, loop: str, within: float = STALLED_AFTER) -> None:
+        """From now on `loop` must end an attempt every `within` seconds."""
+        self._limits[loop] = within
+        self.ended(loop)
+
+    def ended(self, loop: str) -> None:
+        """`loop` ended an attempt, well or badly."""
+        self._ended[loop] = self._clock()
+
+    def age(self, loop: str) -> float:
+        """Seconds since `loop` ended an attempt; 0 if it never did."""
+        return self._clock() - self._ended.get(loop, self._clock())
+
+    def probe(self, check: Callable[[], str | None]) -> None:
+        """`check` answers what is wrong, or None; asked at every liveness request."""
+        self._probes.append(check)
+
+    def fail(self, reason: str) -> None:
+        """Nothing more will come of this process: end it, so that the supervisor starts it anew."""
+        log.error("process.failed", reason=reason)
+        self._failed = reason
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def stalled(self) -> list[str]:
+        """Everything that is stuck, in words; empty while the process is alive."""
+        for loop in self._limits:
+            PROGRESS_AGE.labels(loop).set(self.age(loop))
+        found = [
+            f"{loop} has ended no attempt for {self.age(loop):.0f} s"
+            for loop, limit in self._limits.items()
+            if self.age(loop) > limit
+        ]
+        found += [problem for check in self._probes if (problem := check())]
+        return [self._failed, *found] if self._failed else found

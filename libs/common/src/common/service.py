@@ -1,0 +1,91 @@
+"""The parts that every service is made of, and their life: opened in one place, closed in the same place."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from faststream.kafka import KafkaBroker
+
+from common.consuming import Consumers
+from common.database import Database, make_engine
+from common.deadletters import DeadLetters
+from common.kafka import Publisher, check_topics, make_broker
+from common.progress import Progress
+from common.settings import ServiceSettings
+from common.topics import TOPICS
+
+log = structlog.get_logger()
+
+STOP_DEADLINE = 20.0
+"""Seconds: stopping can hang while the broker is away."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What a service is built from; nothing is connected before `started`."""
+
+    progress: Progress
+    database: Database
+    broker: KafkaBroker
+    publisher: Publisher
+    dead_letters: DeadLetters
+    consumers: Consumers
+
+    async def ready(self) -> None:
+        """Raises when database or broker do not answer."""
+        await self.database.ping()
+        if not await self.broker.ping(timeout=3.0):
+            raise ConnectionError("the broker does not answer")
+
+
+def assemble(settings: ServiceSettings, service: str, *, pool_size: int = 5) -> Parts:
+    """The parts of `service`, wired and not connected."""
+    progress = Progress()
+    broker = make_broker(settings, service)
+    publisher = Publisher(broker, service, progress)
+    dead_letters = DeadLetters(publisher, service)
+    consumers = Consumers(broker, service, dead_letters, progress, instance_name=settings.instance_name)
+    broker.add_middleware(consumers.middleware({topic.name: topic for topic in TOPICS}))
+    database = Database(make_engine(settings.database_url, schema=service, pool_size=pool_size))
+    return Parts(progress, database, broker, publisher, dead_letters, consumers)
+
+
+@asynccontextmanager
+async def started(parts: Parts, settings: ServiceSettings, *loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Connects, checks the topics, consumes and runs `loops`; ends all of it in reverse, with a deadline."""
+    await check_topics(settings, TOPICS)
+    await parts.database.ping()
+    await parts.broker.start()
+    tasks = [asyncio.create_task(_watched(loop, parts.progress)) for loop in loops]
+    log.info("service.started")
+    try:
+        yield
+    finally:
+        await _stop(parts, tasks)
+        log.info("service.stopped")
+
+
+async def _watched(loop: Coroutine[Any, Any, None], progress: Progress) -> None:
+    """A loop of a service ends with the service only; one that ends by itself ends the process."""
+    name = loop.__qualname__
+    try:
+        await loop
+    except Exception as error:
+        log.exception("loop.failed", loop=name)
+        progress.fail(f"{name}: {type(error).__name__}")
+        raise
+
+
+async def _stop(parts: Parts, tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    try:
+        async with asyncio.timeout(STOP_DEADLINE):
+            await parts.broker.stop()
+    except TimeoutError:
+        log.warning("broker.stop_timed_out")
+    await parts.database.close()

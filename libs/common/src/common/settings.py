@@ -1,0 +1,83 @@
+"""Settings are environment variables, or files of the same name in SECRETS_DIR (default /run/secrets)."""
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Literal, TypeVar
+
+from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+EXIT_BAD_SETTINGS = 78
+"""EX_CONFIG of sysexits.h."""
+
+
+def _secrets_dir() -> Path | None:
+    folder = Path(os.environ.get("SECRETS_DIR", "/run/secrets"))
+    return folder if folder.is_dir() else None
+
+
+def _psycopg_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith("postgresql+psycopg://"):
+        raise ValueError("must start with postgresql+psycopg://")
+    return url
+
+
+def _http_url(url: str) -> str:
+    if not url.startswith(("https://", "http://")):
+        raise ValueError("must start with https:// or http://")
+    return url.rstrip("/")
+
+
+DatabaseUrl = Annotated[SecretStr, AfterValidator(_psycopg_url)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+
+
+class Settings(BaseSettings):
+    """A wrong or missing setting stops the start with a sentence that names it, never its value."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True)
+
+
+class KafkaSettings(Settings):
+    """How to reach the broker."""
+
+    kafka_bootstrap_servers: Annotated[str, Field(min_length=3)]
+    """Comma-separated `host:port`."""
+    kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    kafka_username: str = ""
+    """For SASL_*: SCRAM-SHA-512."""
+    kafka_password: SecretStr = SecretStr("")
+    kafka_ca_file: Path | None = None
+    """PEM of the authority that signed the broker's certificate; None: the system's."""
+
+
+class ServiceSettings(KafkaSettings):
+    """What every service needs."""
+
+    database_url: DatabaseUrl
+    """`postgresql+psycopg://user@host:port/database`."""
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=1, le=65535)]
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    instance_name: str = ""
+    """Stable name of this process, for static group membership: a restart takes up its partitions at once. Empty: none."""
+    otel_exporter_otlp_endpoint: str = ""
+    """Base URL of an OTLP collector; empty: no traces are sent."""
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def load(settings: type[S]) -> S:
+    """The settings from the environment; ends the process with a sentence per wrong or missing one."""
+    make: Callable[..., S] = settings
+    try:
+        return make(_secrets_dir=_secrets_dir())
+    except ValidationError as error:
+        for one in error.errors(include_input=False, include_url=False, include_context=False):
+            name = "_".join(str(part) for part in one["loc"]).upper()
+            problem = "is not set" if one["type"] == "missing" else one["msg"]
+            sys.stderr.write(f"setting {name}: {problem}; see the settings of the service in README.md\n")
+        sys.exit(EXIT_BAD_SETTINGS)
