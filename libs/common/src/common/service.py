@@ -1,7 +1,7 @@
 """The parts that every service is made of, and their life: opened in one place, closed in the same place."""
 
 import asyncio
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +18,8 @@ from common.settings import ServiceSettings
 from common.topics import TOPICS
 
 log = structlog.get_logger()
+
+Loop = Callable[[], Coroutine[Any, Any, None]]
 
 STOP_DEADLINE = 20.0
 """Seconds: stopping can hang while the broker is away."""
@@ -54,7 +56,7 @@ def assemble(settings: ServiceSettings, service: str, *, pool_size: int = 5) -> 
 
 
 @asynccontextmanager
-async def started(parts: Parts, settings: ServiceSettings, *loops: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+async def started(parts: Parts, settings: ServiceSettings, *loops: Loop) -> AsyncIterator[None]:
     """Connects, checks the topics, consumes and runs `loops`; ends all of it in reverse, with a deadline."""
     await check_topics(settings, TOPICS)
     await parts.database.ping()
@@ -68,11 +70,11 @@ async def started(parts: Parts, settings: ServiceSettings, *loops: Coroutine[Any
         log.info("service.stopped")
 
 
-async def _watched(loop: Coroutine[Any, Any, None], progress: Progress) -> None:
+async def _watched(loop: Loop, progress: Progress) -> None:
     """A loop of a service ends with the service only; one that ends by itself ends the process."""
-    name = loop.__qualname__
+    name = getattr(loop, "__qualname__", repr(loop))
     try:
-        await loop
+        await loop()
     except Exception as error:
         log.exception("loop.failed", loop=name)
         progress.fail(f"{name}: {type(error).__name__}")
