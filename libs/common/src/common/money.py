@@ -1,5 +1,6 @@
 """Exact US dollars: the digits that stand in the text, never a binary float."""
 
+import re
 from collections.abc import Iterable
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Annotated
@@ -8,6 +9,8 @@ from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
 """Every sum is made here: a result that would need rounding is an error, not a rounded figure."""
+
+_DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 
 MAX_INTEGER_DIGITS = 15
 MAX_FRACTION_DIGITS = 40
@@ -19,6 +22,8 @@ def parse_usd(text: object) -> Decimal:
 
     Raises ValueError for floats, bools, NaN, infinities, and amounts outside those bounds.
     """
+    if isinstance(text, str) and not _DECIMAL.fullmatch(text):
+        raise ValueError("not a decimal amount")
     if isinstance(text, bool | float) or not isinstance(text, str | int | Decimal):
         raise ValueError("an amount is a decimal string, never a binary float")  # noqa: TRY004 - pydantic takes a ValueError
     try:

@@ -1,0 +1,147 @@
+"""What an answer's bytes say, as exact dollars a UTC day and label. Pure: no I/O, no clock."""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, DecimalException
+from typing import NoReturn
+
+from common.money import EXACT, ZERO, parse_usd, total
+
+NO_LABEL = "(no label)"
+
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
+_NOT_TEXT = re.compile("[\x00\ud800-\udfff]")  # what Postgres and UTF-8 cannot hold
+
+
+class UnreadableAnswerError(Exception):
+    """These bytes are not the documented answer; nothing may be taken from them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one 200 of xAI says of the days that were asked for."""
+
+    first_day: date
+    last_day: date
+    days: Mapping[date, Mapping[str, Decimal]]
+    """US dollars per label, exact, never zero; every day of the range is there, also the empty ones."""
+    limit_reached: bool
+    """xAI cut the answer: `days` is only a part of the truth, and never the total of anything."""
+    body: bytes
+    """The answer as it came, decompressed."""
+
+
+def days_between(first_day: date, last_day: date) -> Iterator[date]:
+    """Every day from `first_day` to `last_day`, both included."""
+    return (first_day + timedelta(days=n) for n in range((last_day - first_day).days + 1))
+
+
+def parse(body: bytes, first_day: date, last_day: date) -> Answer:
+    """Read what `body` says of `first_day` to `last_day` (both included); raises UnreadableAnswerError.
+
+    Points of other days are dropped, series of the same label are added up, zero amounts are left out.
+    """
+    try:
+        fields = _fields(_load(body), "timeSeries", "limitReached")
+        days: dict[date, dict[str, Decimal]] = {day: {} for day in days_between(first_day, last_day)}
+        for series in _list(fields, "timeSeries"):
+            _add_series(days, series)
+        found = {day: _without_zeros(costs) for day, costs in days.items()}
+        return Answer(first_day, last_day, found, _flag(fields, "limitReached"), body)
+    except (ValueError, DecimalException, OverflowError, RecursionError):
+        raise UnreadableAnswerError from None  # the cause would print what xAI wrote
+
+
+def _load(body: bytes) -> object:
+    return json.loads(
+        body.decode("utf-8", "surrogatepass"),  # a broken label refuses no reading; other broken bytes do
+        parse_float=Decimal,
+        parse_int=Decimal,
+        parse_constant=_refuse,
+        object_pairs_hook=_unambiguous,
+    )
+
+
+def _refuse(_: str) -> NoReturn:
+    raise ValueError("NaN and infinities are not JSON")
+
+
+def _unambiguous(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a field that is there twice hides one of its values")
+    return found
+
+
+def _fields(found: object, *documented: str) -> dict[str, object]:
+    """Refuse what is no object, or one of undocumented fields only; an empty one is fine: proto3 omits defaults."""
+    if not isinstance(found, dict) or (found and not any(name in found for name in documented)):
+        raise ValueError("not the documented object")
+    return found
+
+
+def _list(fields: Mapping[str, object], name: str) -> list[object]:
+    found = fields.get(name)
+    if found is None:
+        return []
+    if not isinstance(found, list):
+        raise ValueError("not the documented list")  # noqa: TRY004 - one error for whatever xAI wrote
+    return found
+
+
+def _flag(fields: Mapping[str, object], name: str) -> bool:
+    found = fields.get(name)
+    if found is None:
+        return False
+    if not isinstance(found, bool):
+        raise ValueError("not the documented flag")  # noqa: TRY004 - one error for whatever xAI wrote
+    return found
+
+
+def _add_series(days: Mapping[date, dict[str, Decimal]], found: object) -> None:
+    series = _fields(found, "group", "groupLabels", "dataPoints")
+    label = _label(series)
+    seen: set[datetime] = set()
+    for found_point in _list(series, "dataPoints"):
+        point = _fields(found_point, "timestamp", "values")
+        moment = _moment(point.get("timestamp"))
+        if moment in seen:
+            raise ValueError("one point said twice: which of them is meant is unknown")
+        seen.add(moment)
+        if (costs := days.get(moment.date())) is not None:
+            costs[label] = EXACT.add(costs.get(label, ZERO), _amount(point))
+
+
+def _label(series: Mapping[str, object]) -> str:
+    """Take the label for people, else the group's value, else NO_LABEL: a label never refuses a reading."""
+    for name in ("groupLabels", "group"):
+        match series.get(name):
+            case [str(text), *_] if text:
+                return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
+    return NO_LABEL
+
+
+def _moment(found: object) -> datetime:
+    """Read a point's instant in UTC; the point belongs to the UTC day that holds it."""
+    if not isinstance(found, str):
+        raise ValueError("a point without a timestamp")  # noqa: TRY004 - one error for whatever xAI wrote
+    moment = datetime.fromisoformat(found)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _amount(point: Mapping[str, object]) -> Decimal:
+    values = _list(point, "values")
+    if not values:
+        return ZERO
+    found = values[0]
+    if isinstance(found, str) and not _NUMBER.fullmatch(found):
+        raise ValueError("not a number")
+    return parse_usd(found)
+
+
+def _without_zeros(costs: Mapping[str, Decimal]) -> dict[str, Decimal]:
+    parse_usd(total(costs.values()))  # sums have the bounds of amounts
+    return {label: parse_usd(usd) for label, usd in costs.items() if usd}

@@ -1,0 +1,146 @@
+"""The HTTP call: exactly the documented request, bounded in time and size, and every failure told apart."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
+from http.cookiejar import CookieJar, DefaultCookiePolicy
+from types import TracebackType
+from typing import Self
+
+import httpx
+from common.problems import Code
+
+from xai_usage.answer import Answer, UnreadableAnswerError, parse
+from xai_usage.body import BodyError, read_body
+from xai_usage.reading import Reading, read
+from xai_usage.refusals import CallMalformed, CallTransient, refusal
+
+MAX_IN_FLIGHT = 16
+"""httpx's pool is quadratic in requests in flight: make a second client rather than more connections."""
+
+_TEAM_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_KEY = re.compile(r"[!-~]{1,512}")
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """A team and a key that have the form of one; raises CallMalformed otherwise, before anything is sent."""
+
+    team_id: str
+    """1-64 of `A-Za-z0-9_-`."""
+    key: str = field(repr=False)
+    """The Management API key in the clear: 1-512 printable ASCII characters without a space."""
+
+    def __post_init__(self) -> None:
+        if not _TEAM_ID.fullmatch(self.team_id):
+            raise CallMalformed(Code.TEAM_MALFORMED)
+        if not _KEY.fullmatch(self.key):  # httpx would print a header that holds a line break
+            raise CallMalformed(Code.KEY_MALFORMED)
+
+
+class UsageClient:
+    """Long-lived; `async with`, or `aclose()` at the end. At most MAX_IN_FLIGHT calls at a time make progress."""
+
+    def __init__(self, http: httpx.AsyncClient, deadline: float, clock: Callable[[], datetime]) -> None:
+        """`http` as `client()` builds it; `deadline`: seconds a call; `clock`: aware, for Retry-After."""
+        self._http = http
+        self._deadline = deadline
+        self._clock = clock
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def read(self, access: Access, first_day: date, last_day: date, *, grouped: bool = True) -> Reading:
+        """Ask for the whole range, both days included, in halves where xAI cuts it; raises CallFailed."""
+        return await read(partial(self.ask, access, grouped=grouped), first_day, last_day)
+
+    async def ask(self, access: Access, first_day: date, last_day: date, *, grouped: bool = True) -> Answer:
+        """Make one call for the range, both days included; raises CallFailed. Not grouped: one sum a day."""
+        request = self._request(access, _question(first_day, last_day, grouped=grouped))
+        try:
+            async with asyncio.timeout(self._deadline):
+                return parse(await self._body(request), first_day, last_day)
+        except (BodyError, UnreadableAnswerError):
+            raise CallTransient(Code.ANSWER_UNREADABLE) from None
+        except (TimeoutError, httpx.HTTPError, httpx.StreamError):
+            raise CallTransient(Code.XAI_UNAVAILABLE) from None  # httpx's own errors hold the request
+
+    def _request(self, access: Access, question: object) -> httpx.Request:
+        path = f"/v1/billing/teams/{access.team_id}/usage"
+        headers = {"Authorization": f"Bearer {access.key}"}
+        request = self._http.build_request("POST", path, json=question, headers=headers)
+        base = self._http.base_url
+        intended = base.raw_path.removesuffix(b"/") + path.encode()
+        if (request.url.scheme, request.url.netloc, request.url.raw_path) != (base.scheme, base.netloc, intended):
+            raise CallMalformed(Code.TEAM_MALFORMED)  # a key goes to no other address
+        return request
+
+    async def _body(self, request: httpx.Request) -> bytes:
+        response = await self._http.send(request, stream=True)
+        try:
+            if response.status_code != httpx.codes.OK:
+                raise refusal(response.status_code, response.headers.get("Retry-After"), self._clock())
+            return await read_body(response.aiter_raw(), response.headers.get("Content-Encoding", ""))
+        except httpx.RemoteProtocolError:
+            raise BodyError from None  # a 200 that ends before it said all
+        finally:
+            await response.aclose()
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def client(
+    base_url: str,
+    *,
+    deadline: float = 30.0,
+    connect_timeout: float = 5.0,
+    clock: Callable[[], datetime] = _utc_now,
+    transport: httpx.AsyncBaseTransport | None = None,
+) -> UsageClient:
+    """Build a client of the usage endpoint under `base_url` (http or https; ValueError otherwise); times in seconds.
+
+    `transport` replaces the network in tests.
+    """
+    url = httpx.URL(base_url)
+    if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query or url.fragment:
+        raise ValueError("the base URL is not a plain http or https address")
+    http = httpx.AsyncClient(
+        base_url=url,
+        headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # no customer's cookie travels with another's key
+        timeout=httpx.Timeout(deadline, connect=connect_timeout),
+        limits=httpx.Limits(max_connections=MAX_IN_FLIGHT),
+        follow_redirects=False,
+        trust_env=False,
+        transport=transport,
+    )
+    return UsageClient(http, deadline, clock)
+
+
+def _question(first_day: date, last_day: date, *, grouped: bool) -> object:
+    return {
+        "analyticsRequest": {
+            "timeRange": {
+                "startTime": f"{first_day} 00:00:00",
+                "endTime": f"{last_day + timedelta(days=1)} 00:00:00",
+                "timezone": "Etc/GMT",
+            },
+            "timeUnit": "TIME_UNIT_DAY",
+            "values": [{"name": "usd", "aggregation": "AGGREGATION_SUM"}],
+            "groupBy": ["description"] if grouped else [],
+            "filters": [],
+        }
+    }

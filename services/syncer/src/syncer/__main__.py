@@ -1,0 +1,3 @@
+from syncer.app import main
+
+main()

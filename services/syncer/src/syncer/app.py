@@ -1,0 +1,44 @@
+"""Builds the syncer: settings in, a running service out. The only place that knows real parts."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from common import logs
+from common.keyring import load_keyring
+from common.sealing import Opener
+from common.service import assemble, started
+from common.settings import load
+from common.web import make_app, serve
+from fastapi import FastAPI
+from xai_usage import client
+
+from syncer.handlers import Handlers, table
+from syncer.healer import Healer
+from syncer.settings import SyncerSettings
+from syncer.worker import Worker
+from syncer.xai import Xai
+
+
+def create_app(settings: SyncerSettings) -> FastAPI:
+    """The syncer as an ASGI app; nothing is connected before its lifespan begins. Raises KeyringError."""
+    parts = assemble(settings, "syncer", pool_size=settings.calls_in_flight)
+    xai_client = client(settings.xai_base_url)
+    xai = Xai(xai_client, Opener(load_keyring(settings.keyring_file), settings.environment))
+    worker = Worker(parts.database, parts.publisher, xai, parts.progress, in_flight=settings.calls_in_flight)
+    healer = Healer(parts.database, parts.publisher, parts.progress, every=settings.heal_every, wake=worker.wake)
+    for topic, handlers in table(Handlers(parts.database, worker.wake)).items():
+        parts.consumers.on(topic, handlers)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with xai_client, started(parts, settings, worker.run, healer.run):
+            yield
+
+    return make_app("syncer", parts.progress, lifespan, parts.ready)
+
+
+def main() -> None:
+    """Run the syncer with the settings of the environment."""
+    settings = load(SyncerSettings)
+    logs.configure("syncer", settings.log_level)
+    serve(create_app(settings), host=settings.host, port=settings.port)

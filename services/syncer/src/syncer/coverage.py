@@ -1,0 +1,141 @@
+"""Which days have been read, as the ledger confirmed it; and the raw answers behind them."""
+
+import hashlib
+import zlib
+from collections.abc import Iterable, Sequence
+from datetime import date, datetime, timedelta
+from uuid import UUID
+
+from common.messages import SyncCompleted, WindowRead
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from xai_usage import RawAnswer
+
+from syncer.domain import Heal, heal_pause
+
+_NOTE_PUBLISHED = text("""
+    INSERT INTO coverage (integration_id, day, published_at)
+    SELECT :id, unnest(CAST(:days AS date[])), :observed_at
+    ON CONFLICT (integration_id, day) DO UPDATE SET published_at = greatest(coverage.published_at, excluded.published_at)
+""")
+
+_CONFIRM = text("""
+    INSERT INTO coverage (integration_id, day, confirmed_at)
+    SELECT :id, unnest(CAST(:days AS date[])), :observed_at
+    ON CONFLICT (integration_id, day) DO UPDATE SET
+        confirmed_at = greatest(coverage.confirmed_at, excluded.confirmed_at), heals = 0, heal_after = NULL
+    WHERE coverage.confirmed_at IS NULL OR coverage.confirmed_at < excluded.confirmed_at
+""")
+
+_DOUBT = text("""
+    INSERT INTO coverage (integration_id, day, unreconciled_at)
+    SELECT :id, unnest(CAST(:days AS date[])), :observed_at
+    ON CONFLICT (integration_id, day) DO UPDATE SET
+        unreconciled_at = greatest(coverage.unreconciled_at, excluded.unreconciled_at)
+""")
+
+_MISSING = text("""
+    WITH wanted AS (
+        SELECT i.integration_id, d.day::date AS day,
+            (d.day + interval '1 day') AT TIME ZONE 'UTC' AS ends_at
+        FROM integrations i,
+            generate_series(greatest(i.history_from, :today - 89)::timestamp, (:today - 1)::timestamp, '1 day') AS d(day)
+        WHERE NOT i.removed AND i.refused_code IS NULL
+    )
+    SELECT w.integration_id, w.day, coalesce(c.heals, 0) AS heals
+    FROM wanted w LEFT JOIN coverage c USING (integration_id, day)
+    WHERE (
+            ((c.confirmed_at IS NULL OR c.confirmed_at < w.ends_at) AND :now >= w.ends_at + interval '7 hours')
+            OR (c.confirmed_at < w.ends_at + interval '7 days' AND :now >= w.ends_at + interval '7 days')
+            OR c.unreconciled_at > coalesce(c.confirmed_at, '-infinity')
+        )
+        AND (c.heal_after IS NULL OR c.heal_after <= :now)
+        AND NOT coalesce(c.published_at > greatest(c.confirmed_at, c.unreconciled_at, :now - interval '6 hours'), false)
+        AND NOT EXISTS (SELECT 1 FROM windows o WHERE o.integration_id = w.integration_id AND o.closed_at IS NULL
+            AND w.day BETWEEN o.first_day AND o.last_day)
+    ORDER BY w.integration_id, w.day
+""")
+
+_NOTE_HEAL = text("""
+    INSERT INTO coverage (integration_id, day, heals, heal_after)
+    SELECT :id, d::date, :attempt, :after FROM generate_series(CAST(:first AS timestamp), :last, '1 day') d
+    ON CONFLICT (integration_id, day) DO UPDATE SET heals = excluded.heals, heal_after = excluded.heal_after
+""")
+
+_SAVE_RAW = text("""
+    INSERT INTO raw_answers (reading_id, part, integration_id, first_day, last_day, observed_at, sha256, body)
+    VALUES (:reading_id, :part, :integration_id, :first_day, :last_day, :observed_at, :sha256, :body)
+""")
+
+
+async def note_published(connection: AsyncConnection, window: WindowRead) -> None:
+    """The days of a reading are on their way to the ledger."""
+    await connection.execute(_NOTE_PUBLISHED, _days(window.integration_id, window.totals, window.observed_at))
+    if window.observed_at.date() in window.totals:
+        await connection.execute(
+            text("UPDATE integrations SET read_at = :observed_at WHERE integration_id = :id"),
+            {"id": window.integration_id, "observed_at": window.observed_at},
+        )
+
+
+async def confirm(connection: AsyncConnection, completed: SyncCompleted) -> None:
+    """What the ledger said of a window: these days are covered, those are not. Replays and any order change nothing."""
+    doubtful = set(completed.unreconciled_days)
+    count = (completed.last_day - completed.first_day).days + 1
+    days = {completed.first_day + timedelta(days=number) for number in range(count)}
+    args = completed.integration_id, completed.observed_at
+    await connection.execute(_CONFIRM, _days(args[0], days - doubtful, args[1]))
+    await connection.execute(_DOUBT, _days(args[0], doubtful, args[1]))
+
+
+async def missing(connection: AsyncConnection, at: datetime) -> dict[UUID, list[tuple[date, int]]]:
+    """Finished days that should be read again, with their healings so far, by integration."""
+    rows = await connection.execute(_MISSING, {"now": at, "today": at.date()})
+    found: dict[UUID, list[tuple[date, int]]] = {}
+    for row in rows:
+        found.setdefault(row.integration_id, []).append((row.day, row.heals))
+    return found
+
+
+async def note_heal(connection: AsyncConnection, integration_id: UUID, heal: Heal, at: datetime) -> None:
+    """These days are being healed; they are not looked at before the attempt's pause is over."""
+    await connection.execute(
+        _NOTE_HEAL,
+        {
+            "id": integration_id,
+            "attempt": heal.attempt,
+            "after": at + heal_pause(heal.attempt),
+            "first": heal.days.first,
+            "last": heal.days.last,
+        },
+    )
+
+
+async def save_raw(connection: AsyncConnection, window: WindowRead, parts: Sequence[RawAnswer]) -> None:
+    """Keep xAI's answers as they came, compressed, with their hash."""
+    await connection.execute(
+        _SAVE_RAW,
+        [
+            {
+                "reading_id": window.reading_id,
+                "part": number,
+                "integration_id": window.integration_id,
+                "first_day": part.first_day,
+                "last_day": part.last_day,
+                "observed_at": window.observed_at,
+                "sha256": hashlib.sha256(part.body).digest(),
+                "body": zlib.compress(part.body),
+            }
+            for number, part in enumerate(parts)
+        ],
+    )
+
+
+def _days(integration_id: UUID, days: Iterable[date], observed_at: datetime) -> dict[str, object]:
+    return {"id": integration_id, "days": sorted(days), "observed_at": observed_at}
+
+
+async def erase(connection: AsyncConnection, integration_id: UUID) -> None:
+    """The account wants its history gone: raw answers and what is known of its days."""
+    for table in ("raw_answers", "coverage"):
+        await connection.execute(text(f"DELETE FROM {table} WHERE integration_id = :id"), {"id": integration_id})  # noqa: S608

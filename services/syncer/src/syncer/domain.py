@@ -1,0 +1,136 @@
+"""The rules of reading costs: which days, when, how often. Pure: no I/O, no clock, no framework."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from common.fields import Plan, Trigger
+from common.problems import Code
+
+URGENCY: dict[Trigger, int] = {
+    Trigger.FORCE: 0,
+    Trigger.VISIT: 1,
+    Trigger.DAILY: 2,
+    Trigger.HEAL: 3,
+    Trigger.BACKFILL: 4,
+}
+"""Lower goes first."""
+
+DEFAULT_DAYS_BEFORE_TODAY = 7
+READABLE_DAYS = 90
+"""Beyond them xAI answers zeros that are false."""
+WINDOW_DAYS = 30
+BACKFILL_DAYS: dict[Plan, int] = {Plan.FREE: 30, Plan.PRO: 90, Plan.ULTIMATE: 90}
+
+FIRST_PAUSE = timedelta(seconds=2)
+LONGEST_PAUSE = timedelta(minutes=15)
+GIVES_UP_AFTER = timedelta(hours=24)
+FRESH_FOR = timedelta(minutes=15)
+REFUSED_IS_TRIED_FOR = timedelta(days=7)
+
+FIRST_HEAL_PAUSE = timedelta(minutes=1)
+LONGEST_HEAL_PAUSE = timedelta(hours=6)
+DAILY_FROM_HEAL = 6
+
+REFUSALS = frozenset({Code.KEY_REFUSED, Code.ACCESS_DENIED, Code.TEAM_UNKNOWN})
+
+_PRODUCT_AND_MODEL = re.compile(r"([A-Z][A-Za-z]*) (\S*-\S*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Days:
+    """Whole UTC days, both included."""
+
+    first: date
+    last: date
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """xAI refused the integration's current key."""
+
+    code: Code
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Heal:
+    """Days to be read again, and the how manieth attempt that is."""
+
+    days: Days
+    attempt: int
+
+
+def default_days(today: date) -> Days:
+    """What `daily`, `force` and `visit` mean: the 7 days before today, and today."""
+    return Days(today - timedelta(days=DEFAULT_DAYS_BEFORE_TODAY), today)
+
+
+def readable(days: Days, today: date) -> Days | None:
+    """The part that xAI can tell: [today - 89, today]; what is cut away stays unknown."""
+    first = max(days.first, today - timedelta(days=READABLE_DAYS - 1))
+    last = min(days.last, today)
+    return Days(first, last) if first <= last else None
+
+
+def backfill(plan: Plan, today: date) -> list[Days]:
+    """The windows of a backfill, newest first, today included."""
+    count = BACKFILL_DAYS[plan]
+    lasts = (today - timedelta(days=before) for before in range(0, count, WINDOW_DAYS))
+    return [Days(last - timedelta(days=WINDOW_DAYS - 1), last) for last in lasts]
+
+
+def may_call(trigger: Trigger, refusal: Refusal | None, now: datetime) -> bool:
+    """After a refusal only a person who asks, and for 7 days the daily run, cause another call."""
+    if refusal is None or trigger is Trigger.FORCE:
+        return True
+    return trigger is Trigger.DAILY and now - refusal.since < REFUSED_IS_TRIED_FOR
+
+
+def is_fresh(trigger: Trigger, read_at: datetime | None, now: datetime) -> bool:
+    """A visit soon after a reading makes no call."""
+    return trigger is Trigger.VISIT and read_at is not None and now - read_at < FRESH_FOR
+
+
+def pause_after(attempt: int, retry_after: float | None, chance: float) -> timedelta:
+    """How long to wait after the `attempt`th failure (from 1); `chance` in [0, 1) spreads the load, Retry-After is obeyed."""
+    pause = min(FIRST_PAUSE * (1 << min(attempt - 1, 20)), LONGEST_PAUSE) * (0.5 + chance / 2)
+    return max(pause, timedelta(seconds=retry_after or 0))
+
+
+def gives_up(first_failed_at: datetime, now: datetime) -> bool:
+    """Whether a window has failed for so long that it ends; the healer takes its days up again."""
+    return now - first_failed_at >= GIVES_UP_AFTER
+
+
+def heal_pause(attempt: int) -> timedelta:
+    """How long a day waits after its `attempt`th healing: 1 min, doubling, at most 6 h; daily from the sixth."""
+    if attempt >= DAILY_FROM_HEAL:
+        return timedelta(days=1)
+    return min(FIRST_HEAL_PAUSE * (1 << (attempt - 1)), LONGEST_HEAL_PAUSE)
+
+
+def heals(missing: Iterable[tuple[date, int]]) -> Iterator[Heal]:
+    """Windows of at most 30 days for `missing` (day, attempts so far), in order of days; neighbours go together."""
+    run: list[tuple[date, int]] = []
+    for day, attempts in sorted(missing):
+        if run and (day - run[-1][0] != timedelta(days=1) or len(run) == WINDOW_DAYS):
+            yield _heal(run)
+            run = []
+        run.append((day, attempts))
+    if run:
+        yield _heal(run)
+
+
+def _heal(run: list[tuple[date, int]]) -> Heal:
+    return Heal(Days(run[0][0], run[-1][0]), 1 + max(attempts for _, attempts in run))
+
+
+def product_and_model(label: str) -> tuple[str | None, str]:
+    """The kind of product and the model that a label names: `Chat grok-4-0709` is (`Chat`, `grok-4-0709`).
+
+    A label that does not fit stays whole: `File Storage` is (None, `File Storage`).
+    """
+    fit = _PRODUCT_AND_MODEL.fullmatch(label)
+    return (fit[1], fit[2]) if fit else (None, label)

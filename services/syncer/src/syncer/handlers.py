@@ -1,0 +1,130 @@
+"""What each message does to the syncer. The table at the end names every message and its handler."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from common.consuming import Handler
+from common.database import Database
+from common.events import Event, Tombstone
+from common.failures import MalformedError
+from common.fields import History, Status, Trigger
+from common.messages import (
+    INTEGRATION_STATES,
+    CredentialSealed,
+    IntegrationState,
+    Message,
+    SyncCompleted,
+    SyncRequested,
+)
+from common.metrics import REQUESTS_IGNORED
+from common.problems import Code
+from common.topics import CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS, Topic
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from syncer import coverage, queue, store
+from syncer.domain import Days, backfill, default_days
+from syncer.queue import Request
+from syncer.windows import end_open
+
+TOO_OLD = timedelta(days=7)
+"""Replaying requests never calls xAI again."""
+TOO_EARLY = timedelta(hours=1)
+
+
+class Handlers:
+    """Each handler is one transaction; `wake` tells the worker that there may be something to do."""
+
+    def __init__(self, database: Database, wake: Callable[[], None]) -> None:
+        self._database = database
+        self._wake = wake
+
+    async def integration(self, event: Event[IntegrationState]) -> None:
+        """Keep the newest state; queue what it makes due, in the same transaction."""
+        state = event.message
+        async with self._database.transaction() as connection:
+            before = await store.load_integration(connection, state.integration_id)
+            if before is not None and before.version >= state.version:
+                return
+            await store.save_integration(connection, state)
+            at = await store.now(connection)
+            if state.status is Status.REMOVED:
+                await _remove(connection, state, at)
+            else:
+                await _queue_what_is_due(connection, before, state, at)
+            await queue.place_parked(connection, state.integration_id, at)
+        self._wake()
+
+    async def credential(self, event: Event[CredentialSealed]) -> None:
+        async with self._database.transaction() as connection:
+            await store.save_credential(connection, event.message)
+        self._wake()
+
+    async def credential_gone(self, event: Event[Tombstone]) -> None:
+        integration_id, version = _tombstone(event.message)
+        async with self._database.transaction() as connection:
+            await store.drop_credential(connection, integration_id, version)
+
+    async def sync_requested(self, event: Event[SyncRequested]) -> None:
+        """Take the request once: it joins a window, or opens one, for every integration that it means."""
+        wish = event.message
+        async with self._database.transaction() as connection:
+            at = await store.now(connection)
+            if _is_too_old(event, at):
+                REQUESTS_IGNORED.inc()
+                return
+            if wish.requested_at > at + TOO_EARLY:
+                raise MalformedError("requested_in_future", "requested_at is more than an hour ahead")
+            days = Days(wish.first_day, wish.last_day) if wish.first_day and wish.last_day else default_days(at.date())
+            request = Request(wish.request_id, wish.trigger, days)
+            await queue.take(connection, request, wish.integration_id, at)
+        self._wake()
+
+    async def sync_completed(self, event: Event[SyncCompleted]) -> None:
+        """Coverage is what the ledger confirmed."""
+        async with self._database.transaction() as connection:
+            await coverage.confirm(connection, event.message)
+
+
+async def _remove(connection: AsyncConnection, state: IntegrationState, at: datetime) -> None:
+    await store.drop_credential(connection, state.integration_id, state.credential_version)
+    await end_open(connection, state.integration_id, Code.NOT_FOUND, at)
+    if state.history is History.ERASE:
+        await coverage.erase(connection, state.integration_id)
+
+
+async def _queue_what_is_due(
+    connection: AsyncConnection, before: store.Integration | None, state: IntegrationState, at: datetime
+) -> None:
+    today = at.date()
+    if before is not None and state.credential_version > before.credential_version:
+        await store.clear_refusal(connection, state.integration_id)
+        request_id = f"credential:{state.integration_id}:{state.credential_version}"
+        request = Request(request_id, Trigger.DAILY, default_days(today))
+        await queue.take(connection, request, state.integration_id, at)
+    if before is None or before.removed or state.history_from < before.history_from:
+        for days in backfill(state.plan, today):
+            request_id = f"backfill:{state.integration_id}:{state.version}:{days.first}"
+            request = Request(request_id, Trigger.BACKFILL, days)
+            await queue.take(connection, request, state.integration_id, at)
+
+
+def _is_too_old(event: Event[SyncRequested], now: datetime) -> bool:
+    return min(event.message.requested_at, event.recorded_at) < now - TOO_OLD
+
+
+def _tombstone(tombstone: Tombstone) -> tuple[UUID, int]:
+    try:
+        return UUID(tombstone.key), int(tombstone.headers["credential_version"])
+    except (ValueError, KeyError):
+        raise MalformedError("tombstone_malformed", "the key is no UUID, or credential_version is no number") from None
+
+
+def table(handlers: Handlers) -> Mapping[Topic, Mapping[type[Message], Handler]]:
+    """Every message that the syncer consumes, and what handles it."""
+    return {
+        INTEGRATIONS: dict.fromkeys(INTEGRATION_STATES, handlers.integration),
+        CREDENTIALS: {CredentialSealed: handlers.credential, Tombstone: handlers.credential_gone},
+        SYNC_REQUESTS: {SyncRequested: handlers.sync_requested},
+        SYNC_OUTCOMES: {SyncCompleted: handlers.sync_completed},
+    }

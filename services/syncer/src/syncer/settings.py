@@ -1,0 +1,22 @@
+"""Settings of the syncer, from the environment."""
+
+from pathlib import Path
+from typing import Annotated
+
+from common.settings import HttpUrl, ServiceSettings
+from pydantic import Field
+
+
+class SyncerSettings(ServiceSettings):
+    """What the syncer needs beside every service's settings."""
+
+    port: Annotated[int, Field(ge=1, le=65535)] = 8002
+    keyring_file: Path
+    """Keys that open credentials; others must not be able to read it."""
+    environment: str = "production"
+    """Bound into every sealed credential: one of another environment does not open."""
+    xai_base_url: HttpUrl = "https://management-api.x.ai"
+    calls_in_flight: Annotated[int, Field(ge=1, le=16, validation_alias="SYNCER_CALLS_IN_FLIGHT")] = 8
+    """Calls of xAI at the same time in this process."""
+    heal_every: Annotated[float, Field(gt=0, validation_alias="SYNCER_HEAL_EVERY_SECONDS")] = 60.0
+    """Seconds between two looks for days that were not read."""

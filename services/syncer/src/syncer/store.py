@@ -1,0 +1,137 @@
+"""Integrations and their sealed keys, as announced by the connector. Callers own the transaction."""
+
+import json
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from common.fields import Plan, Status
+from common.messages import CredentialSealed, IntegrationState
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """What the syncer knows of an integration."""
+
+    integration_id: UUID
+    account_id: str
+    team_id: str
+    plan: Plan
+    removed: bool
+    version: int
+    credential_version: int
+    history_from: date
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """A sealed key."""
+
+    integration_id: UUID
+    account_id: str
+    credential_version: int
+    wrap_version: int
+    envelope: dict[str, str]
+
+
+_COLUMNS = "integration_id, account_id, team_id, plan, removed, version, credential_version, history_from"
+
+_SAVE = text(f"""
+    INSERT INTO integrations ({_COLUMNS})
+    VALUES (:integration_id, :account_id, :team_id, :plan, :removed, :version, :credential_version, :history_from)
+    ON CONFLICT (integration_id) DO UPDATE SET
+        account_id = excluded.account_id, team_id = excluded.team_id, plan = excluded.plan,
+        removed = excluded.removed, version = excluded.version,
+        credential_version = excluded.credential_version, history_from = excluded.history_from
+    WHERE integrations.version < excluded.version
+""")  # noqa: S608 - only constants are put in
+
+_SAVE_CREDENTIAL = text("""
+    INSERT INTO credentials (integration_id, account_id, credential_version, wrap_version, envelope)
+    VALUES (:integration_id, :account_id, :credential_version, :wrap_version, CAST(:envelope AS jsonb))
+    ON CONFLICT (integration_id) DO UPDATE SET
+        account_id = excluded.account_id, credential_version = excluded.credential_version,
+        wrap_version = excluded.wrap_version, envelope = excluded.envelope
+    WHERE (credentials.credential_version, credentials.wrap_version) < (excluded.credential_version, excluded.wrap_version)
+""")
+
+
+async def now(connection: AsyncConnection) -> datetime:
+    """The database's clock: the one clock of all syncers."""
+    instant: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    return instant
+
+
+async def load_integration(connection: AsyncConnection, integration_id: UUID) -> Integration | None:
+    """The integration, its row locked until the transaction ends."""
+    row = (
+        await connection.execute(
+            text(f"SELECT {_COLUMNS} FROM integrations WHERE integration_id = :id FOR UPDATE"),  # noqa: S608 - a constant
+            {"id": integration_id},
+        )
+    ).one_or_none()
+    return _integration(row) if row else None
+
+
+async def save_integration(connection: AsyncConnection, state: IntegrationState) -> None:
+    await connection.execute(
+        _SAVE,
+        {
+            "integration_id": state.integration_id,
+            "account_id": state.account_id,
+            "team_id": state.team_id,
+            "plan": state.plan.value,
+            "removed": state.status is Status.REMOVED,
+            "version": state.version,
+            "credential_version": state.credential_version,
+            "history_from": state.history_from,
+        },
+    )
+
+
+async def clear_refusal(connection: AsyncConnection, integration_id: UUID) -> None:
+    """Forget a refusal, and try open windows at once."""
+    await connection.execute(
+        text("UPDATE integrations SET refused_code = NULL, refused_since = NULL WHERE integration_id = :id"),
+        {"id": integration_id},
+    )
+    await connection.execute(
+        text("UPDATE windows SET due_at = clock_timestamp() WHERE integration_id = :id AND closed_at IS NULL"),
+        {"id": integration_id},
+    )
+
+
+async def save_credential(connection: AsyncConnection, sealed: CredentialSealed) -> None:
+    """Keep the credential unless a newer one, or the same in a newer wrap, is here already, or its integration went."""
+    gone = await connection.execute(
+        text("SELECT 1 FROM integrations WHERE integration_id = :id AND removed AND credential_version >= :version"),
+        {"id": sealed.integration_id, "version": sealed.credential_version},
+    )
+    if gone.one_or_none() is None:
+        values = sealed.model_dump(exclude={"envelope"}) | {"envelope": json.dumps(sealed.envelope)}
+        await connection.execute(_SAVE_CREDENTIAL, values)
+
+
+async def drop_credential(connection: AsyncConnection, integration_id: UUID, up_to: int) -> None:
+    """Forget the sealed key, unless it is newer than `up_to`."""
+    await connection.execute(
+        text("DELETE FROM credentials WHERE integration_id = :id AND credential_version <= :up_to"),
+        {"id": integration_id, "up_to": up_to},
+    )
+
+
+async def load_credential(connection: AsyncConnection, integration_id: UUID) -> Credential | None:
+    row = (
+        await connection.execute(
+            text("SELECT * FROM credentials WHERE integration_id = :id"),
+            {"id": integration_id},
+        )
+    ).one_or_none()
+    return Credential(**row._mapping) if row else None  # noqa: SLF001 - a row's public mapping has this name
+
+
+def _integration(row: Row[tuple[object, ...]]) -> Integration:
+    fields = dict(row._mapping)  # noqa: SLF001 - a row's public mapping has this name
+    return Integration(**fields | {"plan": Plan(fields["plan"])})

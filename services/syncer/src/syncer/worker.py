@@ -1,0 +1,173 @@
+"""The worker: claims due windows, asks xAI, stores the decision, publishes it. A crash between any two of these is made good."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+
+import structlog
+from common.consuming import name_of
+from common.database import Database
+from common.kafka import Publisher
+from common.metrics import WINDOWS
+from common.problems import Code
+from common.progress import Progress
+from sqlalchemy.ext.asyncio import AsyncConnection
+from xai_usage import CallFailed
+
+from syncer import outcomes, windows
+from syncer.decisions import Decision, FailureDecision, parse_decision, publish
+from syncer.domain import is_fresh, may_call, readable
+from syncer.windows import Claim
+from syncer.xai import Xai
+
+log = structlog.get_logger()
+
+LOOKS_EVERY = 1.0
+"""Seconds between two looks for due windows where nothing wakes the worker."""
+RENEWS_EVERY = 5.0
+AFTER_FAILURE = 2.0
+
+
+class Worker:
+    """At most `in_flight` windows in hand; one of an integration at a time, whoever asks."""
+
+    def __init__(  # noqa: PLR0913 - wired in one place
+        self,
+        database: Database,
+        publisher: Publisher,
+        xai: Xai,
+        progress: Progress,
+        *,
+        in_flight: int,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`chance` in [0, 1) spreads retries."""
+        self._database = database
+        self._publisher = publisher
+        self._xai = xai
+        self._progress = progress
+        self._in_flight = in_flight
+        self._chance = chance
+        self._woken = asyncio.Event()
+        self._held: dict[asyncio.Task[None], Claim] = {}
+
+    def wake(self) -> None:
+        """Something may be due: look now."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Work until cancelled; then leave what is in hand to others."""
+        self._progress.expect("worker")
+        renewing = asyncio.create_task(self._renew())
+        try:
+            while True:
+                await self._round()
+                self._progress.ended("worker")
+        finally:
+            await self._let_go(renewing)
+
+    async def _round(self) -> None:
+        self._woken.clear()
+        claim = await self._claim() if len(self._held) < self._in_flight else None
+        if claim is None:
+            await self._sleep(LOOKS_EVERY)
+            return
+        task = asyncio.create_task(self._attempt(claim))
+        self._held[task] = claim
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._held.pop(task)
+        self.wake()
+
+    async def _sleep(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+
+    async def _claim(self) -> Claim | None:
+        try:
+            async with self._database.transaction() as connection:
+                return await windows.claim(connection)
+        except Exception as error:  # noqa: BLE001 - the next look may find the database again
+            log.warning("worker.claim_failed", error=name_of(error))
+            await asyncio.sleep(AFTER_FAILURE)
+            return None
+
+    async def _attempt(self, claim: Claim) -> None:
+        """Take one window from claim to close; what fails here is taken up again when the lease runs out."""
+        about = {"integration_id": str(claim.integration_id), "window_id": str(claim.window_id)}
+        try:
+            decision = parse_decision(claim.decision) if claim.decision else await self._decide(claim)
+            if decision is None:
+                return
+            await publish(decision, self._publisher)
+            async with self._database.transaction() as connection:
+                await windows.release(connection, claim, closed=_closes(decision))
+            WINDOWS.labels(claim.trigger.value, _outcome(decision)).inc()
+            log.info("window.published", trigger=claim.trigger.value, outcome=_outcome(decision), **about)
+        except Exception as error:
+            log.error("window.interrupted", error=name_of(error), exc_info=error, **about)
+
+    async def _decide(self, claim: Claim) -> Decision | None:
+        code = _reason_not_to_call(claim)
+        if code is not None:
+            return await self._store(lambda connection: outcomes.without_call(connection, claim, code))
+        return await self._call(claim)
+
+    async def _call(self, claim: Claim) -> Decision | None:
+        days, credential = readable(claim.days, claim.observed_at.date()), claim.credential
+        assert days is not None and credential is not None  # noqa: S101, PT018 - the claim and _reason_not_to_call saw to it
+        try:
+            answer = await self._xai.read(claim.team_id, credential, days)
+        except CallFailed as failed:
+            log.info("xai.call_failed", code=failed.code.value, integration_id=str(claim.integration_id))
+            failure = failed
+            return await self._store(
+                lambda connection: outcomes.failure(connection, claim, credential, failure, self._chance)
+            )
+        return await self._store(lambda connection: outcomes.reading(connection, claim, credential, answer))
+
+    async def _store(self, decide: Callable[[AsyncConnection], Awaitable[Decision | None]]) -> Decision | None:
+        async with self._database.transaction() as connection:
+            return await decide(connection)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(RENEWS_EVERY)
+            leases = [claim.lease for claim in self._held.values()]
+            try:
+                async with self._database.transaction() as connection:
+                    await windows.renew(connection, leases)
+            except Exception as error:  # noqa: BLE001 - a lease that runs out only costs a second call
+                log.warning("worker.renew_failed", error=name_of(error))
+
+    async def _let_go(self, renewing: asyncio.Task[None]) -> None:
+        held = dict(self._held)
+        for task in (renewing, *held):
+            task.cancel()
+        await asyncio.gather(renewing, *held, return_exceptions=True)
+        async with self._database.transaction() as connection:
+            await windows.let_go(connection, [claim.lease for claim in held.values()])
+
+
+def _reason_not_to_call(claim: Claim) -> Code | None:
+    now: datetime = claim.observed_at
+    if claim.removed:
+        return Code.NOT_FOUND
+    if claim.refusal is not None and not may_call(claim.trigger, claim.refusal, now):
+        return claim.refusal.code
+    if readable(claim.days, now.date()) is None:
+        return Code.OUT_OF_RANGE
+    return Code.FRESH if is_fresh(claim.trigger, claim.read_at, now) else None
+
+
+def _closes(decision: Decision) -> bool:
+    return not isinstance(decision, FailureDecision) or decision.outcome.final
+
+
+def _outcome(decision: Decision) -> str:
+    return decision.outcome.code.value if isinstance(decision, FailureDecision) else "read"

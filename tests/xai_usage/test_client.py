@@ -1,0 +1,349 @@
+import asyncio
+import gzip
+import json
+import logging
+import traceback
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import httpx
+import pytest
+from common.problems import Code
+from xai_usage import Access, CallFailed, CallMalformed, CallRefused, CallTransient, UsageClient, client
+from xai_usage.body import MAX_BYTES
+
+FIRST, LAST = date(2026, 11, 1), date(2026, 11, 7)
+NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
+KEY = "obviously-a-fake-management-key"
+ACCESS = Access("3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f", KEY)
+ANSWER = json.dumps(
+    {"timeSeries": [{"group": ["grok"], "dataPoints": [{"timestamp": "2026-11-01T00:00:00Z", "values": [0.1]}]}]}
+).encode()
+
+Reply = Callable[[asyncio.StreamWriter], Awaitable[None]]
+
+
+def mocked(answer: Callable[[httpx.Request], httpx.Response], base_url: str = "https://xai.test") -> UsageClient:
+    return client(base_url, clock=lambda: NOW, transport=httpx.MockTransport(answer))
+
+
+async def streamed(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+def ok(body: bytes, headers: dict[str, str] | None = None) -> httpx.Response:
+    return httpx.Response(200, content=streamed(body), headers=headers)
+
+
+def answering(status: int, **response: object) -> UsageClient:
+    return mocked(lambda _: httpx.Response(status, **response))  # type: ignore[arg-type] # as httpx.Response takes them
+
+
+async def failure(xai: UsageClient, access: Access = ACCESS) -> CallFailed:
+    async with xai:
+        with pytest.raises(CallFailed) as caught:
+            await xai.ask(access, FIRST, LAST)
+    assert KEY not in "".join(traceback.format_exception(caught.value))
+    return caught.value
+
+
+@asynccontextmanager
+async def server(reply: Reply) -> AsyncIterator[str]:
+    """Speak raw bytes on loopback to whoever has asked; what is no HTTP request is answered at once."""
+    calls: list[asyncio.Task[None]] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            if await reader.readexactly(4) == b"POST":
+                head = (await reader.readuntil(b"\r\n\r\n")).lower()
+                await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
+            await reply(writer)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        calls.append(asyncio.ensure_future(serve(reader, writer)))
+
+    listening = await asyncio.start_server(accept, "127.0.0.1", 0)
+    async with listening:
+        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+        async with asyncio.timeout(5):
+            await asyncio.gather(*calls)
+
+
+def saying(data: bytes) -> Reply:
+    async def reply(writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        await writer.drain()
+
+    return reply
+
+
+def http(body: bytes, *headers: str, length: int | None = None) -> bytes:
+    lines = ["HTTP/1.1 200 OK", f"Content-Length: {len(body) if length is None else length}", *headers]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+async def test_the_request_is_exactly_the_documented_one() -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return ok(ANSWER)
+
+    async with mocked(answer) as xai:
+        await xai.ask(ACCESS, FIRST, LAST)
+        await xai.ask(ACCESS, FIRST, FIRST, grouped=False)
+    grouped, whole = asked
+    assert (grouped.method, str(grouped.url)) == (
+        "POST",
+        "https://xai.test/v1/billing/teams/3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f/usage",
+    )
+    assert grouped.headers["Authorization"] == f"Bearer {KEY}"
+    assert grouped.headers["Content-Type"] == "application/json"
+    assert grouped.headers["Accept-Encoding"] == "gzip"
+    assert json.loads(grouped.content) == {
+        "analyticsRequest": {
+            "timeRange": {
+                "startTime": "2026-11-01 00:00:00",
+                "endTime": "2026-11-08 00:00:00",
+                "timezone": "Etc/GMT",
+            },
+            "timeUnit": "TIME_UNIT_DAY",
+            "values": [{"name": "usd", "aggregation": "AGGREGATION_SUM"}],
+            "groupBy": ["description"],
+            "filters": [],
+        }
+    }
+    assert json.loads(whole.content)["analyticsRequest"]["groupBy"] == []
+
+
+async def test_a_base_url_may_have_a_path() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(str(request.url))
+        return ok(b"{}")
+
+    async with mocked(answer, "http://proxy.test:8080/xai/") as xai:
+        await xai.ask(Access("team", KEY), FIRST, LAST)
+    assert asked == ["http://proxy.test:8080/xai/v1/billing/teams/team/usage"]
+
+
+@pytest.mark.parametrize(
+    "base_url", ["", "xai.test", "ftp://xai.test", "https://", "https://u:p@xai.test", "https://x/?a"]
+)
+def test_a_base_url_that_is_none_is_refused(base_url: str) -> None:
+    with pytest.raises(ValueError, match="base URL"):
+        client(base_url)
+
+
+@pytest.mark.parametrize("team_id", ["", "a" * 65, "a/b", "..", "a b", "team\n", "a%2fb", "a?b", "é", "a.b"])
+def test_a_team_id_that_is_none_is_refused_before_any_request(team_id: str) -> None:
+    with pytest.raises(CallMalformed) as caught:
+        Access(team_id, KEY)
+    assert caught.value.code is Code.TEAM_MALFORMED
+
+
+@pytest.mark.parametrize(
+    "key", ["", "a" * 513, "two words", "line\nbreak", "trailing\n", "tab\t", "ключ", "nul\x00", "\x7f"]
+)
+def test_a_key_that_is_none_is_refused_before_any_request_and_named_nowhere(key: str) -> None:
+    with pytest.raises(CallMalformed) as caught:
+        Access("team", key)
+    assert caught.value.code is Code.KEY_MALFORMED
+    assert not key.strip() or key not in repr(caught.value)
+
+
+def test_an_access_does_not_show_its_key() -> None:
+    assert KEY not in repr(ACCESS)
+
+
+@pytest.mark.parametrize(
+    ("status", "kind", "code"),
+    [
+        (400, CallMalformed, Code.TEAM_MALFORMED),
+        (401, CallRefused, Code.KEY_REFUSED),
+        (403, CallRefused, Code.ACCESS_DENIED),
+        (404, CallRefused, Code.TEAM_UNKNOWN),
+        (429, CallTransient, Code.RATE_LIMITED),
+        (503, CallTransient, Code.XAI_UNAVAILABLE),
+    ],
+)
+async def test_a_refusal_is_told_apart_and_its_body_is_repeated_nowhere(
+    status: int, kind: type[CallFailed], code: Code
+) -> None:
+    found = await failure(answering(status, content=b'{"message": "account details"}', headers={"Retry-After": "9"}))
+    assert (type(found), found.code) == (kind, code)
+    assert found.retry_after == (9 if kind is CallTransient else None)
+    assert "account" not in "".join(traceback.format_exception(found))
+
+
+async def test_a_retry_after_date_is_counted_from_the_clock() -> None:
+    found = await failure(answering(429, headers={"Retry-After": "Mon, 23 Nov 2026 06:00:42 GMT"}))
+    assert found.retry_after == 42
+
+
+async def test_a_redirect_is_not_followed() -> None:
+    asked: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request.url.host)
+        return httpx.Response(307, headers={"Location": "https://elsewhere.test/"})
+
+    assert (await failure(mocked(answer))).code is Code.XAI_UNAVAILABLE
+    assert asked == ["xai.test"]
+
+
+async def test_no_cookie_of_one_customers_answer_travels_with_the_next_call() -> None:
+    cookies: list[str | None] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        cookies.append(request.headers.get("Cookie"))
+        return ok(b"{}", {"Set-Cookie": "session=one-customers; Path=/"})
+
+    async with mocked(answer) as xai:
+        await xai.ask(ACCESS, FIRST, LAST)
+        await xai.ask(Access("another", KEY), FIRST, LAST)
+    assert cookies == [None, None]
+
+
+@pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError])
+async def test_a_broken_connection_says_that_xai_does_not_answer(error: type[httpx.TransportError]) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        raise error(KEY)
+
+    found = await failure(mocked(answer))
+    assert (type(found), found.code) == (CallTransient, Code.XAI_UNAVAILABLE)
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"code": 13, "message": "?"}', ANSWER[:-1]])
+async def test_a_200_that_is_not_the_documented_answer_is_unreadable(body: bytes) -> None:
+    found = await failure(mocked(lambda _: ok(body)))
+    assert (type(found), found.code) == (CallTransient, Code.ANSWER_UNREADABLE)
+
+
+async def test_a_range_that_xai_cuts_is_read_in_halves() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        start = json.loads(request.content)["analyticsRequest"]["timeRange"]["startTime"][:10]
+        whole = start == str(FIRST) and b"2026-11-08" in request.content
+        point = {"timestamp": f"{start}T00:00:00Z", "values": [1.5]}
+        return ok(json.dumps({"timeSeries": [{"dataPoints": [point]}], "limitReached": whole}).encode())
+
+    async with mocked(answer) as xai:
+        reading = await xai.read(ACCESS, FIRST, LAST)
+    assert [(part.first_day.day, part.last_day.day) for part in reading.parts] == [(1, 4), (5, 7)]
+    assert {day.day for day, costs in reading.days.items() if costs} == {1, 5}
+
+
+async def test_a_compressed_answer_is_read_and_kept_decompressed() -> None:
+    async with server(saying(http(gzip.compress(ANSWER), "Content-Encoding: gzip"))) as url, client(url) as xai:
+        reading = await xai.read(ACCESS, FIRST, LAST)
+    assert reading.days[FIRST] == {"grok": Decimal("0.1")}
+    assert [part.body for part in reading.parts] == [ANSWER]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(http(ANSWER, length=len(ANSWER) + 1), id="shorter than announced"),
+        pytest.param(http(gzip.compress(ANSWER)[:-9], "Content-Encoding: gzip"), id="compressed and cut"),
+        pytest.param(http(gzip.compress(ANSWER) + b"more", "Content-Encoding: gzip"), id="more than was compressed"),
+        pytest.param(http(ANSWER, "Content-Encoding: gzip"), id="not compressed at all"),
+        pytest.param(http(gzip.compress(gzip.compress(ANSWER)), "Content-Encoding: gzip, gzip"), id="compressed twice"),
+        pytest.param(http(ANSWER, "Content-Encoding: br"), id="another compression"),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{}   \r\n", id="without its last chunk"
+        ),
+        pytest.param(b"HTTP/1.1 200 OK\r\n\r\n" + ANSWER[:-1], id="ended by closing"),
+    ],
+)
+async def test_a_cut_or_damaged_body_is_unreadable(reply: bytes) -> None:
+    async with server(saying(reply)) as url:
+        assert (await failure(client(url))).code is Code.ANSWER_UNREADABLE
+
+
+@pytest.mark.parametrize("reply", [b"", b"SSH-2.0-OpenSSH_9\r\n", b"HTTP/1.1 200"])
+async def test_what_speaks_no_http_says_that_xai_does_not_answer(reply: bytes) -> None:
+    async with server(saying(reply)) as url:
+        assert (await failure(client(url))).code is Code.XAI_UNAVAILABLE
+
+
+async def test_what_speaks_no_tls_gets_no_key() -> None:
+    async with server(saying(http(b"{}"))) as url:
+        assert (await failure(client(url.replace("http:", "https:")))).code is Code.XAI_UNAVAILABLE
+
+
+async def test_nobody_listening_says_that_xai_does_not_answer() -> None:
+    async with server(saying(b"")) as url:
+        pass
+    assert (await failure(client(url))).code is Code.XAI_UNAVAILABLE
+
+
+async def test_a_bomb_is_stopped_before_it_is_unpacked() -> None:
+    bomb = gzip.compress(bytes(20 * MAX_BYTES))
+    async with server(saying(http(bomb, "Content-Encoding: gzip"))) as url:
+        assert (await failure(client(url))).code is Code.ANSWER_UNREADABLE
+
+
+async def test_an_endless_answer_is_stopped_at_the_cap() -> None:
+    async def reply(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            writer.write(b" " * 65536)
+            await writer.drain()
+
+    async with server(reply) as url:
+        assert (await failure(client(url))).code is Code.ANSWER_UNREADABLE
+
+
+async def test_an_answer_that_just_fits_is_read() -> None:
+    body = ANSWER.ljust(MAX_BYTES)
+    async with server(saying(http(gzip.compress(body), "Content-Encoding: gzip"))) as url, client(url) as xai:
+        assert (await xai.ask(ACCESS, FIRST, LAST)).body == body
+
+
+async def test_an_answer_that_drips_ends_at_the_deadline() -> None:
+    async def reply(writer: asyncio.StreamWriter) -> None:
+        writer.write(http(b"", length=10**6))
+        while not writer.is_closing():
+            writer.write(b" ")
+            await writer.drain()
+            await asyncio.sleep(0.01)  # each byte is in time; the whole is not
+
+    async with server(reply) as url:
+        found = await failure(client(url, deadline=0.3))
+    assert (type(found), found.code) == (CallTransient, Code.XAI_UNAVAILABLE)
+
+
+async def test_being_cancelled_is_no_failure_of_xai() -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def reply(_: asyncio.StreamWriter) -> None:
+        asked.set()
+        await answered.wait()
+
+    async with server(reply) as url, client(url) as xai:
+        call = asyncio.ensure_future(xai.ask(ACCESS, FIRST, LAST))
+        await asked.wait()
+        call.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await call
+        answered.set()
+
+
+async def test_no_proxy_of_the_environment_sees_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    async with server(saying(http(ANSWER))) as url, client(url) as xai:
+        assert (await xai.ask(ACCESS, FIRST, LAST)).days[FIRST]
+
+
+async def test_the_key_is_in_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with server(saying(http(ANSWER))) as url, client(url) as xai:
+        await xai.ask(ACCESS, FIRST, LAST)
+    assert KEY not in caplog.text

@@ -1,0 +1,67 @@
+from datetime import UTC, datetime
+
+import pytest
+from common.problems import Code
+from hypothesis import given
+from hypothesis import strategies as st
+from xai_usage import CallFailed, CallMalformed, CallRefused, CallTransient
+from xai_usage.refusals import refusal, seconds_to_wait
+
+NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
+SIX_HOURS = 6 * 3600.0
+
+
+@pytest.mark.parametrize(
+    ("status", "failure", "code"),
+    [
+        (400, CallMalformed, Code.TEAM_MALFORMED),
+        (401, CallRefused, Code.KEY_REFUSED),
+        (403, CallRefused, Code.ACCESS_DENIED),
+        (404, CallRefused, Code.TEAM_UNKNOWN),
+        (429, CallTransient, Code.RATE_LIMITED),
+        *((status, CallTransient, Code.XAI_UNAVAILABLE) for status in (301, 302, 307, 408, 425, 500, 502, 503, 529)),
+        *((status, CallTransient, Code.ANSWER_UNREADABLE) for status in (201, 204, 206, 402, 405, 410, 418)),
+    ],
+)
+def test_every_refusal_is_told_apart(status: int, failure: type[CallFailed], code: Code) -> None:
+    found = refusal(status, None, NOW)
+    assert (type(found), found.code, found.retry_after) == (failure, code, None)
+
+
+@pytest.mark.parametrize(
+    ("header", "seconds"),
+    [
+        ("0", 0.0),
+        ("17", 17.0),
+        (" 17 ", 17.0),
+        ("999999999", SIX_HOURS),
+        ("Mon, 23 Nov 2026 06:01:30 GMT", 90.0),
+        ("Mon, 23 Nov 2026 06:01:30 -0000", 90.0),
+        ("Mon, 23 Nov 2026 08:01:30 +0200", 90.0),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", SIX_HOURS),
+        ("Mon, 23 Nov 2026 05:59:59 GMT", None),
+        ("-5", None),
+        ("1.5", None),
+        ("soon", None),
+        ("", None),
+        ("1, 2", None),
+        ("9" * 400, None),
+        ("\u0661", None),
+        (None, None),
+    ],
+)
+def test_retry_after_is_obeyed_within_six_hours_and_nonsense_is_ignored(
+    header: str | None, seconds: float | None
+) -> None:
+    assert seconds_to_wait(header, NOW) == seconds
+
+
+@given(st.text())
+def test_no_retry_after_raises(header: str) -> None:
+    seconds = seconds_to_wait(header, NOW)
+    assert seconds is None or 0 <= seconds <= SIX_HOURS
+
+
+@pytest.mark.parametrize("status", [429, 500, 503, 307, 418])
+def test_a_transient_failure_carries_how_long_to_wait(status: int) -> None:
+    assert refusal(status, "30", NOW).retry_after == 30.0

@@ -1,0 +1,86 @@
+"""`grafient cron`: the cron emitter asks for the daily sync of all active integrations at 06:00 UTC."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Annotated
+
+import structlog
+import typer
+from common import logs
+from common.failures import TransientError
+from common.fields import Trigger
+from common.kafka import Publisher, make_broker
+from common.messages import SyncRequested
+from common.progress import Progress
+from common.settings import KafkaSettings, load
+from common.topics import ALL, SYNC_REQUESTS
+
+from grafient.output import Json, show
+
+log = structlog.get_logger()
+
+DAILY_AT = time(6, 0, tzinfo=UTC)
+RETRY_AFTER = 5.0
+
+
+def daily_date(now: datetime) -> date:
+    """The date whose 06:00 UTC has passed last."""
+    return now.date() if now.timetz() >= DAILY_AT else now.date() - timedelta(days=1)
+
+
+def daily_request(day: date) -> SyncRequested:
+    """The same request however often it is made: a second emitter changes nothing."""
+    return SyncRequested(
+        request_id=f"daily:{day}",
+        trigger=Trigger.DAILY,
+        requested_at=datetime.combine(day, DAILY_AT),
+    )
+
+
+def cron(
+    *,
+    once: Annotated[bool, typer.Option("--once", help="Emit for the last 06:00 that has passed, and end.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Ask for the daily sync of all active integrations at 06:00 UTC; started late, at once."""
+    settings = load(KafkaSettings)
+    logs.configure("cron", "WARNING" if once else "INFO")
+    request_id = asyncio.run(_run(settings, once=once))
+    show({"request_id": request_id}, f"asked for [bold]{request_id}[/bold]", as_json=as_json)
+
+
+async def _run(
+    settings: KafkaSettings, *, once: bool, clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> str:
+    async with make_broker(settings, "cron") as broker:
+        await broker.connect()
+        publisher = Publisher(broker, "cron", Progress())
+        while True:
+            day = daily_date(clock())
+            await emit(publisher, day)
+            if once:
+                return f"daily:{day}"
+            await asyncio.sleep(_until_next(day, clock()))
+
+
+async def emit(publisher: Publisher, day: date) -> None:
+    """Publish the request of `day`, again until the broker has it."""
+    request = daily_request(day)
+    while True:
+        try:
+            await publisher.publish(
+                SYNC_REQUESTS, request, key=ALL, event_id=request.request_id, at=request.requested_at
+            )
+        except TransientError as error:
+            log.warning("daily.waits", request_id=request.request_id, error=str(error))
+            await asyncio.sleep(RETRY_AFTER)
+        else:
+            log.info("daily.requested", request_id=request.request_id)
+            return
+
+
+def _until_next(day: date, now: datetime) -> float:
+    """Seconds to the next 06:00; at most an hour, so that a clock that was set is noticed."""
+    due = datetime.combine(day + timedelta(days=1), DAILY_AT)
+    return min(max((due - now).total_seconds(), 1.0), 3600.0)

@@ -1,0 +1,139 @@
+"""`grafient topics`: bring the broker's topics to what the code declares, or say where they differ."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import typer
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from common.kafka import client_options
+from common.settings import KafkaSettings, load
+from common.topics import TOPICS, Topic
+
+from grafient.output import Json, show, table
+
+app = typer.Typer(no_args_is_help=True, help="Create the topics, or check them.")
+
+DURABLE_REPLICAS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a topic is, against what it should be."""
+
+    topic: str
+    state: str
+    """`right`, `missing`, `other_partitions` or `other_config`."""
+    detail: str
+
+    @property
+    def refused(self) -> bool:
+        """Cannot be mended in place: a key's order would be split."""
+        return self.state == "other_partitions"
+
+
+@app.command(epilog="Example: KAFKA_BOOTSTRAP_SERVERS=kafka:9092 grafient topics apply --replication 3")
+def apply(
+    *,
+    replication: Annotated[int, typer.Option(min=1, max=9, help="Replicas of each topic; 1 on a single broker.")] = 3,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Create what is missing and set what differs; refuse to change a partition count."""
+    settings = load(KafkaSettings)
+    found = asyncio.run(differences(settings) if dry_run else bring_about(settings, replication))
+    _tell(found, as_json=as_json)
+    raise typer.Exit(any(one.refused for one in found))
+
+
+@app.command(epilog="Example: KAFKA_BOOTSTRAP_SERVERS=kafka:9092 grafient topics check --json")
+def check(*, as_json: Json = False) -> None:
+    """Say where the broker's topics differ; status 1 where one does."""
+    found = asyncio.run(differences(load(KafkaSettings)))
+    _tell(found, as_json=as_json)
+    raise typer.Exit(any(one.state != "right" for one in found))
+
+
+async def bring_about(settings: KafkaSettings, replication: int) -> list[Difference]:
+    """Create missing topics and set configurations; answers what was different before."""
+    found = await differences(settings)
+    by_name = {topic.name: topic for topic in TOPICS}
+    missing = [by_name[one.topic] for one in found if one.state == "missing"]
+    differing = [by_name[one.topic] for one in found if one.state == "other_config"]
+    async with _Admin(settings) as admin:
+        if missing:
+            answer = await admin.create_topics([_new(topic, replication) for topic in missing])
+            _raise_for(answer.topic_errors)
+        if differing:
+            await admin.alter_configs([_resource(topic, _config(topic, replication)) for topic in differing])
+    return found
+
+
+async def differences(settings: KafkaSettings) -> list[Difference]:
+    """One line a declared topic."""
+    async with _Admin(settings) as admin:
+        described = await admin.describe_topics([topic.name for topic in TOPICS])
+        partitions = {one["topic"]: len(one["partitions"]) for one in described if not one["error_code"]}
+        known = [topic for topic in TOPICS if topic.name in partitions]
+        configs = await _configs(admin, known) if known else {}
+    return [_difference(topic, partitions.get(topic.name, 0), configs.get(topic.name, {})) for topic in TOPICS]
+
+
+def _difference(topic: Topic, partitions: int, config: dict[str, str]) -> Difference:
+    if not partitions:
+        return Difference(topic.name, "missing", f"{topic.partitions} partitions")
+    if partitions != topic.partitions:
+        return Difference(topic.name, "other_partitions", f"{partitions} instead of {topic.partitions}: refused")
+    wrong = [
+        f"{name}={config.get(name)} instead of {value}"
+        for name, value in topic.config.items()
+        if config.get(name) != value
+    ]
+    return Difference(topic.name, "other_config" if wrong else "right", ", ".join(wrong) or f"{partitions} partitions")
+
+
+async def _configs(admin: Any, topics: list[Topic]) -> dict[str, dict[str, str]]:  # noqa: ANN401 - aiokafka is untyped
+    answers = await admin.describe_configs([_resource(topic, None) for topic in topics])
+    resources = [resource for answer in answers for resource in answer.resources]
+    return {resource[3]: {entry[0]: entry[1] for entry in resource[4]} for resource in resources}
+
+
+def _resource(topic: Topic, config: dict[str, str] | None) -> ConfigResource:
+    return ConfigResource(ConfigResourceType.TOPIC, topic.name, config)
+
+
+def _new(topic: Topic, replication: int) -> NewTopic:
+    return NewTopic(topic.name, topic.partitions, replication, topic_configs=_config(topic, replication))
+
+
+def _config(topic: Topic, replication: int) -> dict[str, str]:
+    durable = replication >= DURABLE_REPLICAS
+    return topic.config | {
+        "min.insync.replicas": "2" if durable else "1",
+        "unclean.leader.election.enable": "false",
+    }
+
+
+def _raise_for(errors: list[tuple[Any, ...]]) -> None:
+    failed = [f"{error[0]}: {error[2]}" for error in errors if error[1]]
+    if failed:
+        typer.echo(f"topics not created: {'; '.join(failed)}", err=True)
+        raise typer.Exit(1)
+
+
+class _Admin:
+    def __init__(self, settings: KafkaSettings) -> None:
+        self._admin = AIOKafkaAdminClient(**client_options(settings), client_id="grafient-topics")
+
+    async def __aenter__(self) -> AIOKafkaAdminClient:
+        await self._admin.start()
+        return self._admin
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._admin.close()
+
+
+def _tell(found: list[Difference], *, as_json: bool) -> None:
+    rows = [{"topic": one.topic, "state": one.state, "detail": one.detail} for one in found]
+    show(rows, table("Topics as they were found", rows), as_json=as_json)
