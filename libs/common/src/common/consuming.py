@@ -39,7 +39,7 @@ BatchHandler = Callable[[tuple[Record, ...]], Awaitable[None]]
 class Consumers:
     """Subscribes a service's handlers, each topic in a group of its own: `<service>.<topic>`."""
 
-    def __init__(  # noqa: PLR0913 - the one place where consuming is wired
+    def __init__(
         self,
         broker: KafkaBroker,
         service: str,
@@ -121,7 +121,7 @@ class Consumers:
 class SortFailures(BaseMiddleware[Any, Any]):
     """Malformed: to dead letters, and on. Transient: wait, and again. Unknown: again with growing pauses, then given up."""
 
-    def __init__(  # noqa: PLR0913 - made in one place only
+    def __init__(
         self,
         msg: Any,
         /,

@@ -71,7 +71,7 @@ async def final(
     return await _fail(connection, claim, _failed(claim, held, code, credential, final=True))
 
 
-async def _transient(  # noqa: PLR0913, PLR0917 - one failed attempt
+async def _transient(
     connection: AsyncConnection, claim: Claim, held: Held, credential: Credential, failed: CallTransient, chance: float
 ) -> Decision | None:
     at = await now(connection)

@@ -155,7 +155,7 @@ async def decide(connection: AsyncConnection, window_id: UUID, decision: Decisio
     )
 
 
-async def wait(  # noqa: PLR0913 - the columns of a failed attempt
+async def wait(
     connection: AsyncConnection,
     window_id: UUID,
     *,

@@ -1,0 +1,1 @@
+"""A stand-in for xAI's usage endpoint: teams, keys, costs from a seed, and faults by script."""

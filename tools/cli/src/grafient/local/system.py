@@ -1,0 +1,150 @@
+"""The whole system on this machine: Postgres, Kafka, the simulator, the three services and the cron emitter."""
+
+import asyncio
+import json
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.keyring import create_keyring
+from common.migrations import SERVICES, migrate
+from common.settings import KafkaSettings
+from common.tokens import SCOPES, digest_of
+from pydantic import SecretStr
+
+from grafient.local.kafka import Kafka
+from grafient.local.postgres import Postgres
+from grafient.local.processes import free_ports
+from grafient.local.supervisor import Service, Supervisor
+from grafient.topics import bring_about
+
+KEY_ID = "local-1"
+PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONPATH")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """What `grafient up --json` prints."""
+
+    connector_url: str
+    syncer_url: str
+    ledger_url: str
+    kafka: str
+    database_url: str
+    token: str
+    xai_url: str
+    pids: dict[str, int]
+
+
+class System:
+    """`folder` holds all data and logs; `xai_url` None means the simulator, which answers in `delay_ms`."""
+
+    def __init__(
+        self,
+        folder: Path,
+        say: Callable[[str], None],
+        *,
+        xai_url: str | None = None,
+        delay_ms: int = 50,
+        durable: bool = True,
+        settings: dict[str, str] | None = None,
+    ) -> None:
+        """`say` hears each step; `settings` are further environment variables of the services."""
+        self._folder = folder
+        self._say = say
+        self._delay_ms = delay_ms
+        self._settings = settings or {}
+        self._token = secrets.token_urlsafe(32)
+        self._ports = dict(zip((*SERVICES, "simulator"), free_ports(4), strict=True))
+        self._simulated = xai_url is None
+        self._xai_url = xai_url or self.url_of("simulator")
+        self.postgres = Postgres(folder / "postgres", durable=durable)
+        self.kafka = Kafka(folder / "kafka")
+        self.supervisor = Supervisor(folder / "logs", say)
+
+    def url_of(self, name: str) -> str:
+        return f"http://127.0.0.1:{self._ports[name]}"
+
+    async def start(self) -> Address:
+        """Start everything; raises StartError. Call `stop` in any case."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._write_secrets()
+        await asyncio.gather(self._database(), self._broker(), self._simulator())
+        await self.supervisor.start([self._service(name) for name in SERVICES])
+        await self.supervisor.start([self._cron()])
+        return self.address()
+
+    async def stop(self) -> None:
+        """End everything, users before what they use."""
+        await self.supervisor.stop()
+        await asyncio.gather(self.kafka.stop(), self.postgres.stop())
+
+    def address(self) -> Address:
+        """Where everything is now."""
+        own = {"postgres": self.postgres.process, "kafka": self.kafka.process}
+        pids = {name: process.pid for name, process in own.items() if process is not None}
+        return Address(
+            connector_url=self.url_of("connector"),
+            syncer_url=self.url_of("syncer"),
+            ledger_url=self.url_of("ledger"),
+            kafka=self.kafka.bootstrap_servers,
+            database_url=self.postgres.database_url,
+            token=self._token,
+            xai_url=self._xai_url,
+            pids=pids | self.supervisor.pids,
+        )
+
+    async def _database(self) -> None:
+        await self.postgres.start()
+        for service in SERVICES:
+            await asyncio.to_thread(migrate, SecretStr(self.postgres.database_url), service)
+        self._say("Postgres is ready, tables are there")
+
+    async def _broker(self) -> None:
+        await self.kafka.start()
+        await bring_about(KafkaSettings(kafka_bootstrap_servers=self.kafka.bootstrap_servers), replication=1)
+        self._say("Kafka is ready, topics are there")
+
+    async def _simulator(self) -> None:
+        if self._simulated:
+            port, delay = str(self._ports["simulator"]), str(self._delay_ms)
+            argv = (sys.executable, "-m", "simulator", "--host", "127.0.0.1", "--port", port, "--delay-ms", delay)
+            await self.supervisor.start([Service("simulator", argv, _inherited(), self._xai_url)])
+
+    def _service(self, name: str) -> Service:
+        env = self._environment() | {
+            "DATABASE_URL": self.postgres.url_of(name),
+            "INSTANCE_NAME": f"{name}-1",
+            "PORT": str(self._ports[name]),
+        }
+        return Service(name, (sys.executable, "-m", name), env, self.url_of(name))
+
+    def _cron(self) -> Service:
+        return Service("cron", (sys.executable, "-m", "grafient", "cron"), self._environment())
+
+    def _environment(self) -> dict[str, str]:
+        return _inherited() | {
+            "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            "API_TOKENS_FILE": str(self._folder / "tokens.json"),
+            "KEYRING_FILE": str(self._folder / "keyring.json"),
+            "ENVIRONMENT": "local",
+            "XAI_BASE_URL": self._xai_url,
+            "HOST": "127.0.0.1",
+            **self._settings,
+        }
+
+    def _write_secrets(self) -> None:
+        keyring = self._folder / "keyring.json"
+        if not keyring.exists():
+            create_keyring(keyring, KEY_ID)
+        token = {"token_id": "local", "sha256": digest_of(self._token), "scopes": SCOPES}
+        tokens = self._folder / "tokens.json"
+        tokens.touch(mode=0o600)
+        tokens.write_text(json.dumps({"tokens": [token]}))
+
+
+def _inherited() -> dict[str, str]:
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ}

@@ -1,0 +1,80 @@
+"""The text of an answer: amounts digit for digit, in each of the shapes that proto3 JSON allows."""
+
+import json
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+
+
+class Shape(StrEnum):
+    """How an answer departs from the plain one, in which every field is present."""
+
+    OMIT_DEFAULTS = "omit_defaults"  # empty lists and false are left out
+    NULL_LISTS = "null_lists"  # empty lists are null
+    SPARSE = "sparse"  # points of zero are left out
+    EMPTY_VALUES = "empty_values"  # a zero is an empty list of values
+    NUMERIC_STRINGS = "numeric_strings"
+    EXPONENTS = "exponents"  # 1.25E-3
+    NO_GROUP_LABELS = "no_group_labels"  # the field is absent
+    EMPTY_GROUP_LABELS = "empty_group_labels"
+    UNKNOWN_FIELDS = "unknown_fields"
+    END_INCLUDED = "end_included"  # one more point, at endTime
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    group: tuple[str, ...]
+    points: Sequence[tuple[datetime, Decimal]]
+    """The start of each interval, UTC, and US dollars."""
+
+
+class _Number(str):
+    """Digits that go into the JSON as they are, for a float would lose some."""
+
+    __slots__ = ()
+
+
+def write(series: Sequence[Series], shapes: AbstractSet[Shape], *, limit_reached: bool) -> bytes:
+    found = [_series(one, shapes) for one in series]
+    return to_json(_message({"timeSeries": found, "limitReached": limit_reached}, shapes)).encode()
+
+
+def to_json(node: object) -> str:
+    match node:
+        case _Number():
+            return node
+        case dict():
+            return "{" + ",".join(f"{json.dumps(name)}:{to_json(value)}" for name, value in node.items()) + "}"
+        case list():
+            return "[" + ",".join(map(to_json, node)) + "]"
+        case _:
+            return json.dumps(node)
+
+
+def _message(fields: dict[str, object], shapes: AbstractSet[Shape]) -> dict[str, object]:
+    if Shape.OMIT_DEFAULTS in shapes:
+        fields = {name: value for name, value in fields.items() if value}
+    if Shape.NULL_LISTS in shapes:
+        fields = {name: None if value == [] else value for name, value in fields.items()}
+    return {**fields, "unknownField": {"a": [1]}} if Shape.UNKNOWN_FIELDS in shapes else fields
+
+
+def _series(series: Series, shapes: AbstractSet[Shape]) -> dict[str, object]:
+    group = list(series.group)
+    labels = {"groupLabels": [] if Shape.EMPTY_GROUP_LABELS in shapes else group}
+    points = [_point(at, usd, shapes) for at, usd in series.points if usd or Shape.SPARSE not in shapes]
+    shown: dict[str, object] = {} if Shape.NO_GROUP_LABELS in shapes else {**labels}
+    return _message({"group": group, **shown, "dataPoints": points}, shapes)
+
+
+def _point(at: datetime, usd: Decimal, shapes: AbstractSet[Shape]) -> dict[str, object]:
+    values = [] if Shape.EMPTY_VALUES in shapes and not usd else [_amount(usd, shapes)]
+    return _message({"timestamp": f"{at:%Y-%m-%dT%H:%M:%SZ}", "values": values}, shapes)
+
+
+def _amount(usd: Decimal, shapes: AbstractSet[Shape]) -> str:
+    text = f"{usd:E}" if Shape.EXPONENTS in shapes else f"{usd:f}"
+    return text if Shape.NUMERIC_STRINGS in shapes else _Number(text)

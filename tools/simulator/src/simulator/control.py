@@ -1,0 +1,140 @@
+"""The control API: what a test changes, scripts and asks. Answers callers on the same machine only."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, timedelta
+from decimal import Decimal
+from ipaddress import ip_address
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+
+from simulator.costs import plain
+from simulator.edits import NewModel, Relabel
+from simulator.faults import Fault
+from simulator.orders import ClockOrder, KeyOrder, LabelOrder, ModelOrder, RestateOrder, TeamOrder
+from simulator.state import State
+from simulator.teams import HISTORY_DAYS, Key, Team
+
+
+def only_from_this_machine(request: Request) -> None:
+    if request.client is None or not ip_address(request.client.host).is_loopback:
+        raise HTTPException(404)
+
+
+def simulator(request: Request) -> State:
+    state: State = request.app.state.simulator
+    return state
+
+
+Simulator = Annotated[State, Depends(simulator)]
+TeamId = Annotated[str, Path(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")]
+
+
+def known_team(state: Simulator, team_id: TeamId) -> Team:
+    if team_id not in state.teams:
+        raise HTTPException(404, "no such team")
+    return state.teams[team_id]
+
+
+router = APIRouter(prefix="/control", dependencies=[Depends(only_from_this_machine)])
+
+
+@router.put("/teams/{team_id}", status_code=204)
+async def put_team(state: Simulator, team_id: TeamId, order: TeamOrder) -> None:
+    """Create the team, or make it anew: its keys are these and its edits are gone."""
+    state.keys = {key: held for key, held in state.keys.items() if held.team_id != team_id}
+    for key in order.keys:
+        state.keys[key.key] = Key(key.shown_name(), team_id, key.scope, key.revoked)
+    state.teams[team_id] = order.team(team_id, state.seed)
+
+
+@router.delete("/teams/{team_id}", status_code=204)
+async def delete_team(state: Simulator, team: Annotated[Team, Depends(known_team)]) -> None:
+    """Delete the team: from now on it is unknown to the endpoint; its keys stay."""
+    del state.teams[team.team_id]
+
+
+@router.get("/teams/{team_id}/costs")
+async def get_costs(
+    state: Simulator,
+    team: Annotated[Team, Depends(known_team)],
+    first_day: Annotated[date | None, Query(alias="from")] = None,
+    last_day: Annotated[date | None, Query(alias="to")] = None,
+) -> dict[str, dict[str, dict[str, str]]]:
+    """Say what the endpoint would answer now: every day of the range (both included), without zeros."""
+    now = state.now()
+    last = last_day or now.date()
+    first = first_day or last - timedelta(days=HISTORY_DAYS - 1)
+    days = (first + timedelta(days=n) for n in range((last - first).days + 1))
+    return {"days": {str(day): _texts(team.costs_on(day, now)) for day in days}}
+
+
+@router.post("/teams/{team_id}/restate", status_code=204)
+async def restate(team: Annotated[Team, Depends(known_team)], order: RestateOrder) -> None:
+    team.edits.append(order.edit())
+
+
+@router.post("/teams/{team_id}/labels", status_code=204)
+async def change_label(team: Annotated[Team, Depends(known_team)], order: LabelOrder) -> None:
+    team.edits.append(Relabel(order.label, order.becomes, order.from_day))
+
+
+@router.post("/teams/{team_id}/models", status_code=204)
+async def add_model(team: Annotated[Team, Depends(known_team)], order: ModelOrder) -> None:
+    team.edits.append(NewModel(team.seed, team.team_id, order.label, order.from_day))
+
+
+@router.post("/keys/revoke", status_code=204)
+async def revoke_key(state: Simulator, order: KeyOrder) -> None:
+    _known_key(state, order).revoked = True
+
+
+@router.post("/keys/restore", status_code=204)
+async def restore_key(state: Simulator, order: KeyOrder) -> None:
+    _known_key(state, order).revoked = False
+
+
+@router.post("/faults", status_code=204)
+async def add_fault(state: Simulator, fault: Fault) -> None:
+    state.faults.add(fault)
+
+
+@router.get("/faults")
+async def get_faults(state: Simulator) -> dict[str, list[Fault]]:
+    return {"faults": state.faults.waiting()}
+
+
+@router.delete("/faults", status_code=204)
+async def clear_faults(state: Simulator) -> None:
+    state.faults.clear()
+
+
+@router.get("/requests")
+async def get_requests(state: Simulator, team_id: str | None = None) -> dict[str, list[dict[str, object]]]:
+    seen = (request for request in state.requests if team_id in {None, request.team_id})
+    return {"requests": [request.as_json() for request in seen]}
+
+
+@router.delete("/requests", status_code=204)
+async def forget_requests(state: Simulator) -> None:
+    state.requests.clear()
+
+
+@router.get("/clock")
+async def get_clock(state: Simulator) -> dict[str, str | bool]:
+    return {"now": state.now().isoformat(), "frozen": state.frozen_at is not None}
+
+
+@router.put("/clock", status_code=204)
+async def set_clock(state: Simulator, order: ClockOrder) -> None:
+    state.frozen_at = order.now and order.now.astimezone(UTC)
+
+
+def _known_key(state: State, order: KeyOrder) -> Key:
+    if order.key not in state.keys:
+        raise HTTPException(404, "no such key")
+    return state.keys[order.key]
+
+
+def _texts(costs: Mapping[str, Decimal]) -> dict[str, str]:
+    return {label: plain(usd) for label, usd in sorted(costs.items()) if usd}

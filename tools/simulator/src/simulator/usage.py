@@ -1,0 +1,114 @@
+"""The endpoint that the simulator is about: POST /v1/billing/teams/{team_id}/usage."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from functools import reduce
+from itertools import pairwise
+
+from fastapi import APIRouter, Request
+
+from simulator.access import admit, bearer
+from simulator.answer import Series, Shape, write
+from simulator.costs import EXACT, ZERO, add, part
+from simulator.delivery import Delivery
+from simulator.faults import Fault
+from simulator.question import Question, read_question
+from simulator.refusals import RefusalError
+from simulator.reply import Reply, compressed, faulty, json_reply
+from simulator.state import SeenRequest, State
+from simulator.teams import Team, key_name
+
+router = APIRouter()
+
+
+@router.post("/v1/billing/teams/{team_id}/usage")
+async def usage(team_id: str, request: Request) -> Delivery:
+    state: State = request.app.state.simulator
+    team_id = team_id.lower()
+    key = bearer(request.headers.get("authorization", ""))
+    question, fault, reply = _judge(state, team_id, key, await request.body())
+    reply = compressed(faulty(reply, fault), request.headers.get("accept-encoding", ""))
+    _remember(state, team_id, key, question, None if fault.hang or fault.reset else reply.status)
+    return Delivery(reply.status, reply.headers, reply.body, fault, _delay_ms(state, team_id, fault))
+
+
+def answer(team: Team, question: Question, fault: Fault, now: datetime) -> bytes:
+    """Write what the endpoint says to the question at `now`."""
+    shapes = team.shapes | fault.extra
+    bounds = _bounds(question, end_included=Shape.END_INCLUDED in shapes)
+    costs = [_costs_within(team, start, end, now) for start, end in pairwise(bounds)]
+    all_series = list(_per_label(team, bounds, costs) if question.grouped else _ungrouped(bounds, costs))
+    shown = all_series[: len(all_series) // 2] if fault.is_cut else all_series
+    return write(shown, shapes, limit_reached=fault.is_cut)
+
+
+def _judge(state: State, team_id: str, key: str, body: bytes) -> tuple[Question | None, Fault, Reply]:
+    try:
+        team = admit(state, team_id, key)
+        question = read_question(body)
+    except RefusalError as refusal:
+        return None, state.faults.take(team_id, None), json_reply(refusal.status, refusal.body)
+    fault = state.faults.take(team_id, question)
+    return question, fault, json_reply(200, answer(team, question, fault, state.now()))
+
+
+def _remember(state: State, team_id: str, key: str, question: Question | None, status: int | None) -> None:
+    held = state.keys.get(key)
+    state.requests.append(
+        SeenRequest(
+            at=state.now(),
+            team_id=team_id,
+            key=held.name if held else key_name(key),
+            first_day=question.first_day if question else None,
+            last_day=question.last_day if question else None,
+            grouped=question.grouped if question else None,
+            status=status,
+        )
+    )
+
+
+def _delay_ms(state: State, team_id: str, fault: Fault) -> int:
+    if fault.delay_ms is not None:
+        return fault.delay_ms
+    team = state.teams.get(team_id)
+    return state.delay_ms if team is None or team.delay_ms is None else team.delay_ms
+
+
+def _bounds(question: Question, *, end_included: bool) -> Sequence[datetime]:
+    return (*question.bounds, question.bounds[-1] + timedelta(days=1)) if end_included else question.bounds
+
+
+def _costs_within(team: Team, start: datetime, end: datetime, now: datetime) -> dict[str, Decimal]:
+    """Sum per label from `start` to before `end`: each UTC day's costs arise at its noon, whatever the time zone."""
+    found: dict[str, Decimal] = {}
+    for day in _days_whose_noon_is_within(start, end):
+        for label, usd in team.costs_on(day, now).items():
+            found[label] = add(found.get(label, ZERO), usd)
+    return found
+
+
+def _days_whose_noon_is_within(start: datetime, end: datetime) -> Iterator[date]:
+    for n in range((end.date() - start.date()).days + 1):
+        noon = datetime.combine(start.date() + timedelta(days=n), time(12), UTC)
+        if start <= noon < end:
+            yield noon.date()
+
+
+def _per_label(team: Team, bounds: Sequence[datetime], costs: Sequence[dict[str, Decimal]]) -> Iterator[Series]:
+    for label in sorted({label for found in costs for label in found}):
+        amounts = [found.get(label, ZERO) for found in costs]
+        if label in team.doubled_labels:
+            halves = [part(usd, 1, 2) for usd in amounts]
+            yield _series((label,), bounds, halves)
+            amounts = [EXACT.subtract(usd, half) for usd, half in zip(amounts, halves, strict=True)]
+        yield _series((label,), bounds, amounts)
+
+
+def _ungrouped(bounds: Sequence[datetime], costs: Sequence[dict[str, Decimal]]) -> Iterator[Series]:
+    if any(costs):
+        yield _series((), bounds, [reduce(add, found.values(), ZERO) for found in costs])
+
+
+def _series(group: tuple[str, ...], bounds: Sequence[datetime], amounts: Sequence[Decimal]) -> Series:
+    return Series(group, tuple(zip(bounds[:-1], amounts, strict=True)))
