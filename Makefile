@@ -4,6 +4,9 @@ PYTHON ?= python3
 UV := .tools/bin/uv
 BIN := .venv/bin
 MEMBERS := libs/common libs/xai_usage services/connector services/syncer services/ledger tools/simulator tools/cli
+COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header \
+  --no-emit-package grafient \
+  $(addprefix --no-emit-package grafient-,common xai-usage connector syncer ledger simulator)
 ARGS ?=
 
 .PHONY: help install demo test check lint format lock clean
@@ -44,12 +47,10 @@ format: install  ## format the code
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-lock: $(UV)  ## renew requirements.lock from the pyproject files
-	@$(UV) pip compile --quiet --universal --generate-hashes --no-header --upgrade \
-	  --no-emit-package grafient --no-emit-package grafient-common --no-emit-package grafient-xai-usage \
-	  --no-emit-package grafient-connector --no-emit-package grafient-syncer --no-emit-package grafient-ledger \
-	  --no-emit-package grafient-simulator --group dev --output-file requirements.lock \
-	  $(MEMBERS:=/pyproject.toml)
+lock: $(UV)  ## renew the locks from the pyproject files: everything, what images run, what builds them
+	@$(COMPILE) --upgrade --all-extras --group dev --output-file requirements.lock $(MEMBERS:=/pyproject.toml)
+	@$(COMPILE) --constraint requirements.lock --output-file deploy/requirements.lock $(MEMBERS:=/pyproject.toml)
+	@echo "uv_build>=0.9" | $(COMPILE) --upgrade --output-file deploy/build.lock -
 
 clean:  ## remove what install and the tools made
 	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -28,7 +28,7 @@ ALL = "all"
 """Key of a SyncRequested for all active integrations."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Topic:
     """One topic and its contract."""
 

@@ -30,7 +30,6 @@ FRESH_FOR = timedelta(minutes=15)
 REFUSED_IS_TRIED_FOR = timedelta(days=7)
 
 FIRST_HEAL_PAUSE = timedelta(minutes=1)
-LONGEST_HEAL_PAUSE = timedelta(hours=6)
 DAILY_FROM_HEAL = 6
 
 REFUSALS = frozenset({Code.KEY_REFUSED, Code.ACCESS_DENIED, Code.TEAM_UNKNOWN})
@@ -88,9 +87,9 @@ def may_call(trigger: Trigger, refusal: Refusal | None, now: datetime) -> bool:
     return trigger is Trigger.DAILY and now - refusal.since < REFUSED_IS_TRIED_FOR
 
 
-def is_fresh(trigger: Trigger, read_at: datetime | None, now: datetime) -> bool:
+def is_fresh(read_at: datetime | None, now: datetime) -> bool:
     """A visit soon after a reading makes no call."""
-    return trigger is Trigger.VISIT and read_at is not None and now - read_at < FRESH_FOR
+    return read_at is not None and now - read_at < FRESH_FOR
 
 
 def pause_after(attempt: int, retry_after: float | None, chance: float) -> timedelta:
@@ -105,17 +104,20 @@ def gives_up(first_failed_at: datetime, now: datetime) -> bool:
 
 
 def heal_pause(attempt: int) -> timedelta:
-    """How long a day waits after its `attempt`th healing: 1 min, doubling, at most 6 h; daily from the sixth."""
+    """How long a day waits after its `attempt`th healing: 1 min, doubling; daily from the sixth."""
     if attempt >= DAILY_FROM_HEAL:
         return timedelta(days=1)
-    return min(FIRST_HEAL_PAUSE * (1 << (attempt - 1)), LONGEST_HEAL_PAUSE)
+    return FIRST_HEAL_PAUSE * (1 << (attempt - 1))
 
 
 def heals(missing: Iterable[tuple[date, int]]) -> Iterator[Heal]:
-    """Windows of at most 30 days for `missing` (day, attempts so far), in order of days; neighbours go together."""
+    """Windows of at most 30 days for `missing` (day, attempts so far), in order of days.
+
+    Neighbours with as many attempts go together: each day keeps its own count.
+    """
     run: list[tuple[date, int]] = []
     for day, attempts in sorted(missing):
-        if run and (day - run[-1][0] != timedelta(days=1) or len(run) == WINDOW_DAYS):
+        if run and ((day - timedelta(days=1), attempts) != run[-1] or len(run) == WINDOW_DAYS):
             yield _heal(run)
             run = []
         run.append((day, attempts))
@@ -124,7 +126,7 @@ def heals(missing: Iterable[tuple[date, int]]) -> Iterator[Heal]:
 
 
 def _heal(run: list[tuple[date, int]]) -> Heal:
-    return Heal(Days(run[0][0], run[-1][0]), 1 + max(attempts for _, attempts in run))
+    return Heal(Days(run[0][0], run[-1][0]), 1 + run[0][1])
 
 
 def product_and_model(label: str) -> tuple[str | None, str]:

@@ -43,6 +43,7 @@ class Handlers:
         """Keep the newest state; queue what it makes due, in the same transaction."""
         state = event.message
         async with self._database.transaction() as connection:
+            await store.serialize(connection, state.integration_id)
             before = await store.load_integration(connection, state.integration_id)
             if before is not None and before.version >= state.version:
                 return
@@ -77,6 +78,8 @@ class Handlers:
                 raise MalformedError("requested_in_future", "requested_at is more than an hour ahead")
             days = Days(wish.first_day, wish.last_day) if wish.first_day and wish.last_day else default_days(at.date())
             request = Request(wish.request_id, wish.trigger, days)
+            if wish.integration_id:
+                await store.serialize(connection, wish.integration_id)  # or it is parked while the integration arrives
             await queue.take(connection, request, wish.integration_id, at)
         self._wake()
 
@@ -96,17 +99,18 @@ async def _remove(connection: AsyncConnection, state: IntegrationState, at: date
 async def _queue_what_is_due(
     connection: AsyncConnection, before: store.Integration | None, state: IntegrationState, at: datetime
 ) -> None:
-    today = at.date()
-    if before is not None and state.credential_version > before.credential_version:
+    today, requests = at.date(), list[Request]()
+    key_is_newer = before is not None and state.credential_version > before.credential_version
+    if key_is_newer:
         await store.clear_refusal(connection, state.integration_id)
-        request_id = f"credential:{state.integration_id}:{state.credential_version}"
-        request = Request(request_id, Trigger.DAILY, default_days(today))
-        await queue.take(connection, request, state.integration_id, at)
     if before is None or before.removed or state.history_from < before.history_from:
-        for days in backfill(state.plan, today):
-            request_id = f"backfill:{state.integration_id}:{state.version}:{days.first}"
-            request = Request(request_id, Trigger.BACKFILL, days)
-            await queue.take(connection, request, state.integration_id, at)
+        prefix = f"backfill:{state.integration_id}:{state.version}"
+        requests = [Request(f"{prefix}:{days.first}", Trigger.BACKFILL, days) for days in backfill(state.plan, today)]
+    elif key_is_newer:
+        request_id = f"credential:{state.integration_id}:{state.credential_version}"
+        requests = [Request(request_id, Trigger.DAILY, default_days(today))]
+    for request in requests:
+        await queue.take(connection, request, state.integration_id, at)
 
 
 def _is_too_old(event: Event[SyncRequested], now: datetime) -> bool:

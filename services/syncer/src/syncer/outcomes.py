@@ -30,12 +30,12 @@ async def reading(
         return await final(connection, claim, held, Code.NOT_FOUND)
     decision = decide_reading(answer, _window_read(claim, held, credential, answer))
     await coverage.save_raw(connection, decision.window, answer.parts)
+    if held.refused:
+        await _recover(connection, claim)
     if not decision.days:
         return await final(connection, claim, held, Code.ANSWER_CUT, credential)
     await windows.decide(connection, claim.window_id, decision)
     await coverage.note_published(connection, decision.window)
-    if held.refused:
-        await _recover(connection, claim)
     return decision
 
 

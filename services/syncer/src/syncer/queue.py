@@ -13,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from syncer.decisions import FailureDecision
 from syncer.domain import URGENCY, Days, Refusal, may_call
 
-REQUEST_IS_KEPT_DAYS = 30
+MAX_REQUESTS = 1000
+"""Of one window: their IDs must fit into its outcome's record."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ _JOIN = text("""
         WHERE w.integration_id = ANY(:ids) AND w.closed_at IS NULL AND w.decision IS NULL
             AND w.first_day <= :first_day AND w.last_day >= :last_day
             AND (i.leased_window IS DISTINCT FROM w.window_id OR i.lease_until < clock_timestamp())
+            AND (SELECT count(*) FROM requests r WHERE r.window_id = w.window_id) < :max_requests
         ORDER BY w.integration_id, w.urgency, w.created_at
     )
     UPDATE windows w SET
@@ -109,7 +111,7 @@ async def place(connection: AsyncConnection, request: Request, targets: list[Tar
 async def place_parked(connection: AsyncConnection, integration_id: UUID, now: datetime) -> None:
     """The integration became known: queue the requests that came before it."""
     rows = await connection.execute(
-        text("SELECT * FROM requests WHERE integration_id = :id AND window_id IS NULL ORDER BY received_at"),
+        text("SELECT * FROM requests WHERE integration_id = :id AND window_id IS NULL ORDER BY received_at FOR UPDATE"),
         {"id": integration_id},
     )
     targets = await _targets(connection, integration_id)
@@ -138,7 +140,7 @@ async def _take(connection: AsyncConnection, request: Request, ids: list[UUID]) 
 
 
 async def _join(connection: AsyncConnection, request: Request, ids: list[UUID]) -> dict[UUID, UUID]:
-    values = _values(request) | {"ids": ids, "now_due": request.trigger is Trigger.FORCE}
+    values = _values(request) | {"ids": ids, "now_due": request.trigger is Trigger.FORCE, "max_requests": MAX_REQUESTS}
     return {row.integration_id: row.window_id for row in await connection.execute(_JOIN, values)}
 
 

@@ -64,6 +64,13 @@ async def now(connection: AsyncConnection) -> datetime:
     return instant
 
 
+async def serialize(connection: AsyncConnection, integration_id: UUID) -> None:
+    """Wait for other messages of this integration, known or not, until their transactions end."""
+    await connection.execute(
+        text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:id AS text), 0))"), {"id": str(integration_id)}
+    )
+
+
 async def load_integration(connection: AsyncConnection, integration_id: UUID) -> Integration | None:
     """The integration, its row locked until the transaction ends."""
     row = (
@@ -92,13 +99,14 @@ async def save_integration(connection: AsyncConnection, state: IntegrationState)
 
 
 async def clear_refusal(connection: AsyncConnection, integration_id: UUID) -> None:
-    """Forget a refusal, and try open windows at once."""
+    """Forget a refusal, and try open windows at once; not before xAI said, where it did."""
     await connection.execute(
         text("UPDATE integrations SET refused_code = NULL, refused_since = NULL WHERE integration_id = :id"),
         {"id": integration_id},
     )
     await connection.execute(
-        text("UPDATE windows SET due_at = clock_timestamp() WHERE integration_id = :id AND closed_at IS NULL"),
+        text("""UPDATE windows SET due_at = greatest(clock_timestamp(), retry_after)
+                WHERE integration_id = :id AND closed_at IS NULL"""),
         {"id": integration_id},
     )
 

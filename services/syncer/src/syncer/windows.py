@@ -32,6 +32,8 @@ class Claim:
     """Taken from the database's clock under the claim; later than every one before it."""
     days: Days
     trigger: Trigger
+    visits_only: bool
+    """Nobody but visitors asked for it."""
     attempts: int
     failed_since: datetime | None
     code: Code | None
@@ -56,14 +58,14 @@ class Held:
     request_ids: tuple[str, ...]
 
 
-_DUE = "w.closed_at IS NULL AND (w.decision IS NOT NULL OR w.due_at <= clock_timestamp())"
-_KEY_ARRIVED = """(w.decision IS NOT NULL OR EXISTS (SELECT 1 FROM credentials c
-    WHERE c.integration_id = i.integration_id AND c.credential_version >= i.credential_version))"""
+_READY = """w.closed_at IS NULL AND (w.decision IS NOT NULL OR i.removed OR (w.due_at <= clock_timestamp()
+    AND EXISTS (SELECT 1 FROM credentials c
+        WHERE c.integration_id = i.integration_id AND c.credential_version >= i.credential_version)))"""
 _ORDER = "(w.decision IS NULL), w.urgency, w.last_day DESC, w.due_at"
 
 _LOCK_NEXT = text(f"""
     SELECT i.integration_id FROM windows w JOIN integrations i USING (integration_id)
-    WHERE {_DUE} AND {_KEY_ARRIVED} AND (i.lease IS NULL OR i.lease_until < clock_timestamp())
+    WHERE {_READY} AND (i.lease IS NULL OR i.lease_until < clock_timestamp())
     ORDER BY {_ORDER} LIMIT 1 FOR UPDATE OF i SKIP LOCKED
 """)  # noqa: S608 - only constants are put in
 
@@ -74,12 +76,13 @@ _LEASE = text(f"""
         observed_at = greatest(clock_timestamp(), i.observed_at + interval '1 microsecond')
     FROM (
         SELECT w.* FROM windows w JOIN integrations i USING (integration_id)
-        WHERE w.integration_id = :id AND {_DUE} AND {_KEY_ARRIVED} ORDER BY {_ORDER} LIMIT 1
+        WHERE w.integration_id = :id AND {_READY} ORDER BY {_ORDER} LIMIT 1
     ) picked
     WHERE i.integration_id = :id
     RETURNING i.integration_id, i.account_id, i.team_id, i.observed_at, i.removed, i.refused_code, i.refused_since, i.read_at,
         picked.window_id, picked.first_day, picked.last_day, picked.trigger, picked.attempts, picked.failed_since,
-        picked.code, picked.decision
+        picked.code, picked.decision,
+        NOT EXISTS (SELECT 1 FROM requests r WHERE r.window_id = picked.window_id AND r.trigger <> 'visit') AS visits_only
 """)  # noqa: S608 - only constants are put in
 
 _HOLD = text("""
@@ -87,8 +90,21 @@ _HOLD = text("""
         greatest(i.credential_version, (SELECT c.credential_version FROM credentials c
             WHERE c.integration_id = i.integration_id)) AS credential_version
     FROM integrations i JOIN windows w ON w.window_id = i.leased_window
-    WHERE i.integration_id = :id AND i.lease = :lease AND w.window_id = :window_id
+    WHERE i.integration_id = :id AND i.lease = :lease AND i.lease_until >= clock_timestamp() AND w.window_id = :window_id
     FOR UPDATE OF i
+""")
+
+_RENEW = text("""
+    UPDATE integrations SET lease_until = clock_timestamp() + make_interval(secs => :seconds)
+    WHERE integration_id IN (
+        SELECT integration_id FROM integrations WHERE lease = ANY(:leases) AND lease_until >= clock_timestamp()
+        ORDER BY integration_id FOR UPDATE)
+""")
+
+_LET_GO = text("""
+    UPDATE integrations SET lease = NULL, lease_until = NULL, leased_window = NULL
+    WHERE integration_id IN (
+        SELECT integration_id FROM integrations WHERE lease = ANY(:leases) ORDER BY integration_id FOR UPDATE)
 """)
 
 _RELEASE = text("""
@@ -110,26 +126,17 @@ async def claim(connection: AsyncConnection) -> Claim | None:
 
 
 async def renew(connection: AsyncConnection, leases: Collection[UUID]) -> None:
-    """Keep what is in hand."""
-    await connection.execute(
-        text("""UPDATE integrations SET lease_until = clock_timestamp() + make_interval(secs => :seconds)
-                WHERE lease = ANY(:leases)"""),
-        {"leases": list(leases), "seconds": LEASE_SECONDS},
-    )
+    """Keep what is in hand; a lease that ran out stays lost, for others may have counted on it."""
+    await connection.execute(_RENEW, {"leases": list(leases), "seconds": LEASE_SECONDS})
 
 
 async def let_go(connection: AsyncConnection, leases: Collection[UUID]) -> None:
     """Leave what is in hand to others, as it is: undecided, or decided and not known to be published."""
-    await connection.execute(
-        text(
-            "UPDATE integrations SET lease = NULL, lease_until = NULL, leased_window = NULL WHERE lease = ANY(:leases)"
-        ),
-        {"leases": list(leases)},
-    )
+    await connection.execute(_LET_GO, {"leases": list(leases)})
 
 
 async def hold(connection: AsyncConnection, claim: Claim) -> Held | None:
-    """Lock what `claim` holds, to decide on it; None where the lease was lost to another process."""
+    """Lock what `claim` holds, to decide on it; None where the lease was lost or ran out."""
     values = {"id": claim.integration_id, "lease": claim.lease, "window_id": claim.window_id}
     row = (await connection.execute(_HOLD, values)).one_or_none()
     if row is None:
@@ -226,6 +233,7 @@ def _claim(row: Row[tuple[object, ...]], lease: UUID, credential: Credential | N
         observed_at=row.observed_at,
         days=Days(row.first_day, row.last_day),
         trigger=Trigger(row.trigger),
+        visits_only=row.visits_only,
         attempts=row.attempts,
         failed_since=row.failed_since,
         code=Code(row.code) if row.code else None,

@@ -107,7 +107,8 @@ class Worker:
             await publish(decision, self._publisher)
             async with self._database.transaction() as connection:
                 await windows.release(connection, claim, closed=_closes(decision))
-            WINDOWS.labels(claim.trigger.value, _outcome(decision)).inc()
+            if _closes(decision):
+                WINDOWS.labels(claim.trigger.value, _outcome(decision)).inc()
             log.info("window.published", trigger=claim.trigger.value, outcome=_outcome(decision), **about)
         except Exception:  # nothing is lost: the window is still there
             log.exception("window.interrupted", **about)
@@ -162,7 +163,7 @@ def _reason_not_to_call(claim: Claim) -> Code | None:
         return claim.refusal.code
     if readable(claim.days, now.date()) is None:
         return Code.OUT_OF_RANGE
-    return Code.FRESH if is_fresh(claim.trigger, claim.read_at, now) else None
+    return Code.FRESH if claim.visits_only and is_fresh(claim.read_at, now) else None
 
 
 def _closes(decision: Decision) -> bool:

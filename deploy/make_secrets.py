@@ -1,0 +1,80 @@
+#!/usr/bin/env python3
+"""Makes the secrets that docker-compose.yml hands to the containers as files; needs Python 3.9 and nothing else.
+
+Files given to containers keep their owner and mode, so they must belong to the user that the containers run as: the one
+who runs this (kept in .env, which compose reads), or 10001 when that is root, for nothing runs as root.
+"""
+
+import base64
+import hashlib
+import json
+import os
+import secrets
+import sys
+import tempfile
+from pathlib import Path
+from urllib.parse import quote
+
+SERVICES = ("connector", "syncer", "ledger")
+SCOPES = ("integrations:read", "integrations:write", "costs:read")
+WITHOUT_ROOT = 10001
+HERE = Path(__file__).resolve().parent
+
+
+def contents(token: str) -> dict[str, str]:
+    """Every file's name and content, all new; of `token` only its hash is kept."""
+    passwords = {role: secrets.token_urlsafe(32) for role in ("postgres", *SERVICES)}
+    key = base64.b64encode(secrets.token_bytes(32)).decode()
+    kept = {"token_id": "first", "sha256": hashlib.sha256(token.encode()).hexdigest(), "scopes": SCOPES}
+    return {
+        **{f"{role}_password": password for role, password in passwords.items()},
+        **{f"{role}_database_url": _url(role, password) for role, password in passwords.items()},
+        "keyring": json.dumps({"current": "first", "keys": {"first": key}}),
+        "tokens": json.dumps({"tokens": [kept]}),
+    }
+
+
+def write(folder: Path, files: dict[str, str], owner: tuple[int, int]) -> None:
+    """Make `folder` whole or not at all; raises FileExistsError, for a keyring that is replaced opens nothing any more."""
+    if folder.exists():
+        raise FileExistsError(folder)
+    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".secrets-"))
+    for name, content in files.items():
+        file = made / name
+        file.touch(mode=0o600)
+        file.write_text(content, encoding="ascii")
+        file.chmod(0o400)
+        os.chown(file, *owner)
+    os.chown(made, *owner)
+    made.rename(folder)
+
+
+def _url(role: str, password: str) -> str:
+    return f"postgresql+psycopg://{role}:{quote(password, safe='')}@postgres:5432/grafient"
+
+
+def _owner() -> tuple[int, int]:
+    return (os.getuid(), os.getgid()) if os.getuid() else (WITHOUT_ROOT, WITHOUT_ROOT)
+
+
+def _remember(settings: Path, owner: tuple[int, int]) -> None:
+    known = settings.read_text(encoding="utf-8").splitlines() if settings.exists() else []
+    lines = [line for line in known if not line.startswith("GRAFIENT_USER=")]
+    settings.write_text("\n".join([*lines, f"GRAFIENT_USER={owner[0]}:{owner[1]}", ""]), encoding="utf-8")
+
+
+def main() -> int:
+    token, owner, folder = secrets.token_urlsafe(32), _owner(), HERE / "secrets"
+    try:
+        write(folder, contents(token), owner)
+    except FileExistsError:
+        sys.stderr.write(f"{folder} is there already: nothing was changed\n")
+        return 1
+    _remember(HERE.parent / ".env", owner)
+    sys.stderr.write(f"made {folder}; the token of the HTTP APIs, shown this once:\n")
+    sys.stdout.write(f"{token}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

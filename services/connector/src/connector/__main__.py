@@ -1,0 +1,3 @@
+from connector.app import main
+
+main()

@@ -1,0 +1,101 @@
+"""The rules of an integration: what its card says, how far its history goes. Pure: no I/O, no clock, no framework."""
+
+import re
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+
+from common.fields import Plan, Status
+from common.problems import Code
+
+BACKFILL_DAYS: dict[Plan, int] = {Plan.FREE: 30, Plan.PRO: 90, Plan.ULTIMATE: 90}
+DAILY_AT = time(6, tzinfo=UTC)
+REFUSALS = frozenset({Code.KEY_REFUSED, Code.ACCESS_DENIED, Code.TEAM_UNKNOWN})
+
+STATUS_TEXT: dict[Status, str] = {
+    Status.BACKFILLING: "Filling in the history",
+    Status.ACTIVE: "Active",
+    Status.ERROR: "Needs attention",
+    Status.REMOVED: "Removed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a card says of an integration."""
+
+    status: Status
+    code: Code | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a sync has to say about its integration's health."""
+
+    code: Code | None
+    """None: it was completed."""
+    final: bool
+    credential_version: int
+
+
+def backfill_first(plan: Plan, today: date) -> date:
+    """First day of the history that a plan fills in, `today` included."""
+    return today - timedelta(days=BACKFILL_DAYS[plan] - 1)
+
+
+def health_after(before: Health, outcome: Outcome, credential_version: int, *, filled_in: bool) -> Health:
+    """The card after the newest outcome; `filled_in`: the whole backfill has been read.
+
+    A refusal counts only for the current credential. A failure that is tried again by itself is told, and leaves the
+    status as it is: a hiccup of xAI turns no card red.
+    """
+    if before.status is Status.REMOVED:
+        return before
+    if outcome.code is None:
+        return Health(Status.ACTIVE if filled_in else Status.BACKFILLING, None)
+    if outcome.code in REFUSALS and outcome.credential_version != credential_version:
+        return before
+    return Health(Status.ERROR if outcome.final else before.status, outcome.code)
+
+
+def default_label(team_id: str, taken: Collection[str]) -> str:
+    """A label for a team whose customer gave none; no other of the account's has it."""
+    label = f"xAI team {team_id[:8]}"
+    numbered = (f"{label} ({number})" for number in range(2, len(taken) + 3))
+    return next(one for one in (label, *numbered) if one not in taken)
+
+
+def next_sync(now: datetime) -> datetime:
+    """The next 06:00 UTC."""
+    today = datetime.combine(now.astimezone(UTC).date(), DAILY_AT)
+    return today if now < today else today + timedelta(days=1)
+
+
+def hints(team_id: str, key: str, code: Code) -> list[str]:
+    """What may be wrong with what was typed, beyond the code's own sentence; never a value."""
+    found = []
+    if key.startswith("xai-") and code in {Code.KEY_REFUSED, Code.ACCESS_DENIED}:
+        found.append("The key begins with xai-, as keys for chat completions do. A Management API key is needed.")
+    if not _is_uuid(team_id) and code is not Code.XAI_UNAVAILABLE:
+        found.append("A Team ID is a UUID of 36 characters; what was entered is not one.")
+    if _is_uuid(key):
+        found.append("What was entered as the key is a UUID: were Team ID and key swapped?")
+    return found
+
+
+def _is_uuid(text: str) -> bool:
+    return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text) is not None
+
+
+def covered(first: date, last: date, missing: Collection[date]) -> list[tuple[date, date]]:
+    """The days from `first` to `last` without the missing ones, as ranges, both ends included."""
+    ranges: list[tuple[date, date]] = []
+    for number in range((last - first).days + 1):
+        day = first + timedelta(days=number)
+        if day in missing:
+            continue
+        if ranges and ranges[-1][1] == day - timedelta(days=1):
+            ranges[-1] = (ranges[-1][0], day)
+        else:
+            ranges.append((day, day))
+    return ranges

@@ -1,0 +1,80 @@
+"""What each message does to the connector. The table at the end names every message and its handler."""
+
+from collections.abc import Callable, Mapping
+
+from common.consuming import Handler
+from common.database import Database
+from common.events import Event
+from common.messages import Message, SyncCompleted, SyncFailed
+from common.problems import Code
+from common.topics import SYNC_OUTCOMES, Topic
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from connector import history, store
+from connector.domain import Health, Outcome, health_after
+from connector.store import Integration
+
+HEALS_BEFORE_ALARM = 5
+
+
+class Handlers:
+    """Outcomes make the history; the newest one makes the card. `wake` tells the relay."""
+
+    def __init__(self, database: Database, wake: Callable[[], None]) -> None:
+        self._database = database
+        self._wake = wake
+
+    async def sync_completed(self, event: Event[SyncCompleted]) -> None:
+        completed = event.message
+        async with self._database.transaction() as connection:
+            integration = await store.load(connection, completed.account_id, completed.integration_id, lock=True)
+            await history.note_completed(connection, event.event_id, completed, event.recorded_at)
+            if integration is not None:
+                await store.note_observed(connection, completed.integration_id, completed.observed_at)
+                await _completed(connection, integration, completed)
+        self._wake()
+
+    async def sync_failed(self, event: Event[SyncFailed]) -> None:
+        """Keep the failure; one of which xAI was not asked does not touch the card."""
+        failed = event.message
+        if failed.account_id is None:
+            return
+        async with self._database.transaction() as connection:
+            integration = await store.load(connection, failed.account_id, failed.integration_id, lock=True)
+            await history.note_failed(connection, event.event_id, failed, event.recorded_at)
+            if integration is None or failed.observed_at is None:
+                return
+            if await store.note_observed(connection, failed.integration_id, failed.observed_at):
+                outcome = Outcome(failed.code, failed.final, failed.credential_version or 0)
+                await _say(connection, integration, outcome, filled_in=False)
+        self._wake()
+
+
+async def _completed(connection: AsyncConnection, integration: Integration, completed: SyncCompleted) -> None:
+    """The newest outcome makes the card; an older one can still be the last missing piece of the backfill."""
+    newest = integration.observed_at is None or completed.observed_at > integration.observed_at
+    if not newest and integration.status_code is not None:
+        return
+    stuck = not completed.reconciled and await history.failed_heals(
+        connection, integration.integration_id, HEALS_BEFORE_ALARM
+    )
+    code = Code.NOT_RECONCILED if stuck else None
+    filled_in = await history.days_read(connection, integration) >= _days_expected(integration)
+    outcome = Outcome(code, final=stuck, credential_version=completed.credential_version)
+    await _say(connection, integration, outcome, filled_in=filled_in)
+
+
+def _days_expected(integration: Integration) -> int:
+    return (integration.backfill_last - integration.backfill_first).days + 1
+
+
+async def _say(connection: AsyncConnection, integration: Integration, outcome: Outcome, *, filled_in: bool) -> None:
+    before = Health(integration.status, integration.status_code)
+    after = health_after(before, outcome, integration.credential_version, filled_in=filled_in)
+    if after != before:
+        await store.set_health(connection, integration.integration_id, after.status, after.code)
+
+
+def table(handlers: Handlers) -> Mapping[Topic, Mapping[type[Message], Handler]]:
+    """Every message that the connector consumes, and what handles it."""
+    return {SYNC_OUTCOMES: {SyncCompleted: handlers.sync_completed, SyncFailed: handlers.sync_failed}}

@@ -1,0 +1,186 @@
+"""Accounts and integrations. Callers own the transaction."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from common.fields import History, Plan, Status
+from common.problems import Code
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """A row, without what the relay has published."""
+
+    integration_id: UUID
+    account_id: str
+    team_id: str
+    label: str
+    plan: Plan
+    status: Status
+    status_code: Code | None
+    status_since: datetime
+    version: int
+    credential_version: int
+    wrap_version: int
+    envelope: dict[str, str] | None
+    history: History | None
+    history_from: date
+    backfill_first: date
+    backfill_last: date
+    added_at: datetime
+    removed_at: datetime | None
+    changed_at: datetime
+    observed_at: datetime | None
+
+
+COLUMNS = """i.integration_id, i.account_id, i.team_id, i.label, a.plan, i.status, i.status_code, i.status_since, i.version,
+    i.credential_version, i.wrap_version, i.envelope, i.history, i.history_from, i.backfill_first, i.backfill_last,
+    i.added_at, i.removed_at, i.changed_at, i.observed_at"""
+FROM = "FROM integrations i JOIN accounts a USING (account_id)"
+
+_OF_TEAM = text(f"""
+    SELECT {COLUMNS} {FROM}
+    WHERE i.account_id = :account_id AND i.team_id = :team_id AND i.history IS DISTINCT FROM 'erase'
+    ORDER BY (i.removed_at IS NULL) DESC, i.removed_at DESC LIMIT 1 FOR UPDATE OF i
+""")  # noqa: S608 - only constants are put in
+
+_SAVE = text("""
+    INSERT INTO integrations (integration_id, account_id, team_id, label, status, status_since, version, credential_version,
+        wrap_version, envelope, history_from, backfill_first, backfill_last, added_at, changed_at)
+    VALUES (:integration_id, :account_id, :team_id, :label, 'backfilling', :now, :version, :credential_version,
+        1, CAST(:envelope AS jsonb), :history_from, :backfill_first, :backfill_last, :now, :now)
+    ON CONFLICT (integration_id) DO UPDATE SET
+        label = excluded.label, status = excluded.status, status_code = NULL, status_since = excluded.status_since,
+        version = excluded.version, credential_version = excluded.credential_version, wrap_version = 1,
+        envelope = excluded.envelope, history = NULL, history_from = excluded.history_from,
+        backfill_first = excluded.backfill_first, backfill_last = excluded.backfill_last, added_at = excluded.added_at,
+        removed_at = NULL, changed_at = excluded.changed_at, observed_at = NULL
+""")
+
+_REMOVE = text("""
+    UPDATE integrations SET status = 'removed', status_code = NULL, status_since = :now, history = :history,
+        removed_at = :now, changed_at = :now, envelope = NULL, version = version + 1
+    WHERE account_id = :account_id AND integration_id = :integration_id AND removed_at IS NULL
+""")
+
+_SET_HEALTH = text("""
+    UPDATE integrations SET status = :status, status_code = :code, changed_at = clock_timestamp(), version = version + 1,
+        status_since = CASE WHEN status = :status THEN status_since ELSE clock_timestamp() END
+    WHERE integration_id = :id
+""")
+
+_TAKE_OVER_PLAN = text("""
+    UPDATE integrations SET version = version + 1, changed_at = :now, history_from = least(history_from, :history_from)
+    WHERE account_id = :account_id AND removed_at IS NULL
+""")
+
+
+async def now(connection: AsyncConnection) -> datetime:
+    """The database's clock: the one clock of all connectors."""
+    instant: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    return instant
+
+
+async def lock_account(connection: AsyncConnection, account_id: str, plan: Plan) -> Plan | None:
+    """Set the account's plan and lock its row until the transaction ends; answers the plan it had."""
+    before = await connection.execute(
+        text("SELECT plan FROM accounts WHERE account_id = :id FOR UPDATE"), {"id": account_id}
+    )
+    former: str | None = before.scalar_one_or_none()
+    await connection.execute(
+        text("""INSERT INTO accounts (account_id, plan) VALUES (:id, :plan)
+                ON CONFLICT (account_id) DO UPDATE SET plan = excluded.plan"""),
+        {"id": account_id, "plan": plan.value},
+    )
+    return Plan(former) if former else None
+
+
+async def take_over_plan(connection: AsyncConnection, account_id: str, history_from: date, at: datetime) -> None:
+    """The account's plan changed: all of its integrations say so; their history is expected from `history_from` at the latest."""
+    await connection.execute(_TAKE_OVER_PLAN, {"account_id": account_id, "history_from": history_from, "now": at})
+
+
+async def of_team(connection: AsyncConnection, account_id: str, team_id: str) -> Integration | None:
+    """The account's integration of the team: the active one, or the last one whose history was kept."""
+    rows = await connection.execute(_OF_TEAM, {"account_id": account_id, "team_id": team_id})
+    return _integration(rows.one_or_none())
+
+
+async def labels(connection: AsyncConnection, account_id: str) -> set[str]:
+    rows = await connection.execute(
+        text("SELECT label FROM integrations WHERE account_id = :id AND removed_at IS NULL"), {"id": account_id}
+    )
+    return set(rows.scalars())
+
+
+async def save(connection: AsyncConnection, fields: Mapping[str, Any], envelope: dict[str, str]) -> None:
+    """Write a new integration, or one that comes back."""
+    await connection.execute(_SAVE, {**fields, "envelope": json.dumps(envelope)})
+
+
+async def load(
+    connection: AsyncConnection, account_id: str, integration_id: UUID, *, lock: bool = False
+) -> Integration | None:
+    """The account's integration, unless it was removed."""
+    suffix = "FOR UPDATE OF i" if lock else ""
+    rows = await connection.execute(
+        text(f"""SELECT {COLUMNS} {FROM} WHERE i.account_id = :account_id AND i.integration_id = :integration_id
+                 AND i.removed_at IS NULL {suffix}"""),
+        {"account_id": account_id, "integration_id": integration_id},
+    )
+    return _integration(rows.one_or_none())
+
+
+async def load_all(connection: AsyncConnection, account_id: str) -> list[Integration]:
+    """The account's integrations that were not removed, oldest first."""
+    rows = await connection.execute(
+        text(f"SELECT {COLUMNS} {FROM} WHERE i.account_id = :id AND i.removed_at IS NULL ORDER BY i.added_at"),
+        {"id": account_id},
+    )
+    return [found for row in rows if (found := _integration(row))]
+
+
+async def remove(connection: AsyncConnection, account_id: str, integration_id: UUID, history: History) -> bool:
+    """End the integration and forget its sealed key; False where there is none."""
+    values = {
+        "account_id": account_id,
+        "integration_id": integration_id,
+        "history": history.value,
+        "now": await now(connection),
+    }
+    return (await connection.execute(_REMOVE, values)).rowcount > 0
+
+
+async def note_observed(connection: AsyncConnection, integration_id: UUID, observed_at: datetime) -> bool:
+    """Whether an outcome observed then is the newest, and has its say."""
+    result = await connection.execute(
+        text("""UPDATE integrations SET observed_at = :observed_at
+                WHERE integration_id = :id AND (observed_at IS NULL OR observed_at < :observed_at)"""),
+        {"id": integration_id, "observed_at": observed_at},
+    )
+    return result.rowcount > 0
+
+
+async def set_health(connection: AsyncConnection, integration_id: UUID, status: Status, code: Code | None) -> None:
+    await connection.execute(_SET_HEALTH, {"id": integration_id, "status": status.value, "code": code})
+
+
+def _integration(row: Row[Any] | None) -> Integration | None:
+    return integration_of(dict(row._mapping)) if row is not None else None  # noqa: SLF001 - a row's public mapping has this name
+
+
+def integration_of(fields: Mapping[str, Any]) -> Integration:
+    """The integration that COLUMNS tell."""
+    made = {
+        "plan": Plan(fields["plan"]),
+        "status": Status(fields["status"]),
+        "status_code": Code(fields["status_code"]) if fields["status_code"] else None,
+        "history": History(fields["history"]) if fields["history"] else None,
+    }
+    return Integration(**{name: fields[name] for name in Integration.__slots__} | made)

@@ -1,0 +1,114 @@
+"""What each route of the ledger does."""
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import Annotated, Literal
+from uuid import UUID
+
+from common.database import Database
+from common.fields import AccountId, Instant
+from common.messages import Cost
+from common.money import Usd, total
+from common.problems import Code, ProblemError
+from common.tokens import needs
+from fastapi import APIRouter, Depends, Query
+from pydantic import BaseModel
+
+from ledger import store
+from ledger.domain import Expectation, days_of, is_expected, is_provisional, is_read
+from ledger.store import Known
+
+DEFAULT_DAYS = 30
+MAX_DAYS = 400
+
+
+class ModelCost(BaseModel):
+    """What one label cost."""
+
+    integration_id: UUID
+    label: str
+    product: str | None
+    model: str
+    usd: Usd
+
+
+class DayCosts(BaseModel):
+    """One UTC day."""
+
+    day: date
+    covered: bool
+    """At least one integration is expected to have the day, and each has it, read after the day's end (today: ever)."""
+    provisional: bool
+    """It may still change: read less than 7 days after its end."""
+    usd: Usd | None
+    """Sum of what is known; null where nothing is."""
+    missing: list[UUID]
+    """Integrations that are expected to have the day, and have not."""
+    models: list[ModelCost]
+
+
+class Costs(BaseModel):
+    """A row for every day that was asked for."""
+
+    currency: Literal["USD"] = "USD"
+    days: list[DayCosts]
+
+
+def make_router(database: Database, clock: Callable[[], datetime]) -> APIRouter:
+    """The routes; `clock` says what today is (aware, UTC)."""
+    router = APIRouter(prefix="/v1/accounts/{account_id}")
+
+    @router.get("/costs", dependencies=[Depends(needs("costs:read"))])
+    async def costs(
+        account_id: AccountId,
+        first: Annotated[date | None, Query(alias="from")] = None,
+        last: Annotated[date | None, Query(alias="to")] = None,
+        integration_id: UUID | None = None,
+        as_of: Instant | None = None,
+    ) -> Costs:
+        """Costs by day and model; both days included, by default the last 30. `as_of`: as it was believed then."""
+        now = clock()
+        first, last = _range(first, last, now.date())
+        async with database.transaction() as connection:
+            expected = await store.expectations(connection, account_id)
+            found = await store.known(connection, account_id, first, last, as_of)
+        if integration_id is not None:
+            expected = [one for one in expected if one.integration_id == integration_id]
+            found = [one for one in found if one.integration_id == integration_id]
+            if not expected and not found:
+                raise ProblemError(Code.NOT_FOUND, "The account has no such integration.")
+        by_day: dict[date, list[Known]] = {}
+        for one in found:
+            by_day.setdefault(one.day, []).append(one)
+        at = as_of or now
+        return Costs(days=[_day(day, by_day.get(day, []), expected, at) for day in days_of(first, last)])
+
+    return router
+
+
+def _range(first: date | None, last: date | None, today: date) -> tuple[date, date]:
+    last = last or max(today, first or today)
+    first = first or last - timedelta(days=DEFAULT_DAYS - 1)
+    if not 0 <= (last - first).days < MAX_DAYS:
+        raise ProblemError(
+            Code.REQUEST_MALFORMED, f"from is not after to, and at most {MAX_DAYS} days are told at once."
+        )
+    return first, last
+
+
+def _day(day: date, found: list[Known], expected: list[Expectation], at: datetime) -> DayCosts:
+    awaited = [one.integration_id for one in expected if is_expected(one, day, at)]
+    read = {one.integration_id for one in found if is_read(day, one.observed_at, at.date())}
+    missing = [one for one in awaited if one not in read]
+    return DayCosts(
+        day=day,
+        covered=bool(awaited) and not missing,
+        provisional=any(is_provisional(day, one.observed_at) for one in found),
+        usd=total(one.usd for one in found) if found else None,
+        missing=missing,
+        models=[_model(one.integration_id, cost) for one in found for cost in one.costs],
+    )
+
+
+def _model(integration_id: UUID, cost: Cost) -> ModelCost:
+    return ModelCost(integration_id=integration_id, **cost.model_dump())

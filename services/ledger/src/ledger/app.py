@@ -1,0 +1,43 @@
+"""Builds the ledger: settings in, a running service out. The only place that knows real parts."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from common import logs
+from common.service import assemble, started
+from common.settings import load
+from common.tokens import load_tokens
+from common.web import make_app, serve
+from fastapi import FastAPI
+
+from ledger.api import make_router
+from ledger.handlers import BATCH, Handlers, batches, table
+from ledger.settings import LedgerSettings
+
+
+def create_app(settings: LedgerSettings) -> FastAPI:
+    """The ledger as an ASGI app; nothing is connected before its lifespan begins. Raises TokensError."""
+    parts = assemble(settings, "ledger")
+    handlers = Handlers(parts.database, parts.publisher, parts.dead_letters)
+    for topic, one_by_one in table(handlers).items():
+        parts.consumers.on(topic, one_by_one)
+    for topic, batch in batches(handlers).items():
+        parts.consumers.on_batch(topic, batch, max_records=BATCH)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        async with started(parts, settings):
+            yield
+
+    app = make_app("ledger", parts.progress, lifespan, parts.ready)
+    app.state.tokens = load_tokens(settings.api_tokens_file)
+    app.include_router(make_router(parts.database, lambda: datetime.now(UTC)))
+    return app
+
+
+def main() -> None:
+    """Run the ledger with the settings of the environment."""
+    settings = load(LedgerSettings)
+    logs.configure("ledger", settings.log_level)
+    serve(create_app(settings), host=settings.host, port=settings.port)

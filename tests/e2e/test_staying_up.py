@@ -1,0 +1,68 @@
+"""`grafient up` beside a running system: own ports, own folder; data survives; nothing is left behind."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+from e2e_world import until
+from grafient.local.system import System
+from simulator.teams import DEMO_KEY, DEMO_TEAM
+
+
+@asynccontextmanager
+async def _up(data: Path) -> AsyncIterator[dict[str, Any]]:
+    """A second system; ended by Ctrl-C, with status 0."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "grafient", "up", "--json", "--data", str(data), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            address: dict[str, Any] = json.loads(await process.stdout.readline())
+        yield address
+    finally:
+        process.send_signal(signal.SIGINT)
+        await process.communicate()
+    assert process.returncode == 0
+    assert [name for name, pid in address["pids"].items() if _runs(pid)] == []
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+async def test_data_survives_an_end_and_a_start(system: System, tmp_path: Path) -> None:
+    assert system.address().pids
+    async with _up(tmp_path) as address:
+        body = {"team_id": DEMO_TEAM, "management_key": DEMO_KEY, "plan": "free"}
+        async with httpx.AsyncClient(trust_env=False) as http:
+            url = f"{address['connector_url']}/v1/accounts/kept/integrations"
+            headers = {"Authorization": f"Bearer {address['token']}"}
+            assert (await http.post(url, json=body, headers=headers)).status_code == 201
+            before = await until(lambda: _costs(http, address), _is_covered)
+    async with _up(tmp_path) as address, httpx.AsyncClient(trust_env=False) as http:
+        after = await _costs(http, address)
+
+    assert {day["day"]: day["usd"] for day in after[:-2]} == {day["day"]: day["usd"] for day in before[:-2]}
+
+
+async def _costs(http: httpx.AsyncClient, address: dict[str, Any]) -> list[dict[str, Any]]:
+    headers = {"Authorization": f"Bearer {address['token']}"}
+    answer = await http.get(f"{address['ledger_url']}/v1/accounts/kept/costs", headers=headers)
+    days: list[dict[str, Any]] = answer.json()["days"]
+    return days
+
+
+def _is_covered(days: list[dict[str, Any]]) -> bool:
+    return all(day["covered"] for day in days)
