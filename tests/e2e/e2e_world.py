@@ -14,9 +14,11 @@ import httpx
 import psycopg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from common.topics import TOPICS
 from grafient.local.system import System
 
 T = TypeVar("T")
+PARTITIONS = {topic.name: topic.partitions for topic in TOPICS}
 DEADLINE = 60.0
 
 
@@ -172,7 +174,7 @@ class World:
             consumer = AIOKafkaConsumer(bootstrap_servers=self.address.kafka, auto_offset_reset="earliest")
             await consumer.start()
             stack.push_async_callback(consumer.stop)
-            partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
+            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS[topic])]
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
             await consumer.seek_to_beginning(*partitions)
@@ -189,7 +191,7 @@ class World:
         consumer = AIOKafkaConsumer(bootstrap_servers=self.address.kafka)
         await consumer.start()
         try:
-            partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic)]
+            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS[topic])]
             ends = await consumer.end_offsets(partitions)
 
             async def behind() -> int:

@@ -3,6 +3,7 @@
 import json
 import uuid
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 from e2e_world import Team, World, until
 
@@ -24,33 +25,37 @@ async def test_a_newer_reading_of_which_only_some_days_arrived_is_completed(worl
 
 
 async def _half_a_reading(world: World, team: Team, integration_id: str, first: date) -> None:
-    """A reading of two days of which the first one's costs arrive only, and wrong ones."""
+    """A reading of two days of which the first one's costs arrive only."""
     reading_id, second = str(uuid.uuid4()), first + timedelta(days=1)
+    usd = {"label": "grok-4-fast", "product": None, "model": "grok-4-fast", "usd": "7.25"}
+    await world.restate(team, first, {"grok-4-fast": "7.25"})
     about = {
         "account_id": team.account_id,
         "integration_id": integration_id,
         "reading_id": reading_id,
         "observed_at": datetime.now(UTC).isoformat(),
     }
-    cost = {"label": "wrong", "product": None, "model": "wrong", "usd": "999"}
-    day = about | {"day": str(first), "usd": "999", "costs": [cost]}
     window = about | {
         "first_day": str(first),
         "last_day": str(second),
-        "totals": {str(first): "999", str(second): "1"},
+        "totals": {str(first): "7.25", str(second): "1"},
         "trigger": "force",
         "request_ids": [f"half-{reading_id}"],
         "credential_version": 1,
     }
-    for kind, body in (("CostRecorded", day), ("WindowRead", window)):
-        headers = {
-            "ce_specversion": b"1.0",
-            "ce_id": f"{reading_id}:{kind}".encode(),
-            "ce_type": kind.encode(),
-            "ce_source": b"/test",
-            "content-type": b"application/json",
-        }
-        await world.publish("xai.costs.v1", integration_id, json.dumps(body).encode(), headers)
+    await _publish(world, "CostRecorded", about | {"day": str(first), "usd": "7.25", "costs": [usd]})
+    await _publish(world, "WindowRead", window)
+
+
+async def _publish(world: World, kind: str, body: dict[str, Any]) -> None:
+    headers = {
+        "ce_specversion": b"1.0",
+        "ce_id": f"{body['reading_id']}:{kind}".encode(),
+        "ce_type": kind.encode(),
+        "ce_source": b"/test",
+        "content-type": b"application/json",
+    }
+    await world.publish("xai.costs.v1", body["integration_id"], json.dumps(body).encode(), headers)
 
 
 async def test_days_that_the_ledger_never_confirmed_are_read_again(world: World) -> None:

@@ -24,7 +24,14 @@ def create_app(settings: SyncerSettings) -> FastAPI:
     parts = assemble(settings, "syncer", pool_size=settings.calls_in_flight)
     xai_client = client(settings.xai_base_url)
     xai = Xai(xai_client, Opener(load_keyring(settings.keyring_file), settings.environment))
-    worker = Worker(parts.database, parts.publisher, xai, parts.progress, in_flight=settings.calls_in_flight)
+    worker = Worker(
+        parts.database,
+        parts.publisher,
+        xai,
+        parts.progress,
+        in_flight=settings.calls_in_flight,
+        instance_name=settings.instance_name,
+    )
     healer = Healer(parts.database, parts.publisher, parts.progress, every=settings.heal_every, wake=worker.wake)
     for topic, handlers in table(Handlers(parts.database, worker.wake)).items():
         parts.consumers.on(topic, handlers)

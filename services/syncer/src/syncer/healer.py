@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 import structlog
@@ -24,16 +24,22 @@ from syncer.queue import Request
 
 log = structlog.get_logger()
 
-NOBODY = UUID(int=0)
-"""Window of a request that came for an integration that never became known."""
-_LOCK = 7_205_759_404
+NOT_FOUND, TOLD = UUID(int=0), UUID(int=1)
+"""Windows of a request whose integration never became known: it ends, and that was published."""
 
-_TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:lock)")
+_STRAYS = text(
+    "SELECT DISTINCT integration_id FROM requests JOIN integrations USING (integration_id) WHERE window_id IS NULL"
+)
 
-_PARKED = text("""
-    SELECT * FROM requests WHERE window_id IS NULL AND received_at < clock_timestamp() - interval '10 minutes'
-    ORDER BY received_at LIMIT 1000
+_END_PARKED = text("""
+    UPDATE requests r SET window_id = :not_found
+    WHERE window_id IS NULL AND received_at < clock_timestamp() - interval '10 minutes'
+        AND NOT EXISTS (SELECT 1 FROM integrations i WHERE i.integration_id = r.integration_id)
 """)
+
+_ENDED = text("SELECT * FROM requests WHERE window_id = :not_found ORDER BY received_at LIMIT 1000")
+
+_TOLD = text("UPDATE requests SET window_id = :told WHERE integration_id = :id AND request_id = :request_id")
 
 _WAITING = text("""
     SELECT count(*) FROM windows w JOIN integrations i USING (integration_id)
@@ -44,14 +50,15 @@ _WAITING = text("""
 
 _PUT_AWAY = (
     text("DELETE FROM windows WHERE closed_at < clock_timestamp() - interval '30 days'"),
-    text("DELETE FROM requests WHERE received_at < clock_timestamp() - interval '30 days' AND window_id IS NOT NULL"),
+    text("""DELETE FROM requests r WHERE received_at < clock_timestamp() - interval '30 days' AND window_id IS NOT NULL
+            AND NOT EXISTS (SELECT 1 FROM windows w WHERE w.window_id = r.window_id AND w.closed_at IS NULL)"""),
     text("DELETE FROM raw_answers WHERE observed_at < clock_timestamp() - interval '90 days'"),
     text("DELETE FROM coverage WHERE day < current_date - 200"),
 )
 
 
 class Healer:
-    """One round at a time among all processes; a second one passes."""
+    """Several processes may heal at once: the second one finds the same request IDs taken."""
 
     def __init__(
         self, database: Database, publisher: Publisher, progress: Progress, *, every: float, wake: Callable[[], None]
@@ -66,49 +73,69 @@ class Healer:
     async def run(self) -> None:
         self._progress.expect("healer", within=self._every + 40)
         while True:
-            try:
-                await self.round()
-            except Exception as error:  # noqa: BLE001 - the next round may find the database again
-                log.warning("healer.failed", error=name_of(error))
+            await self.round()
             self._progress.ended("healer")
             await asyncio.sleep(self._every)
 
     async def round(self) -> None:
-        """Heal, end what was parked for too long, put away what is old."""
-        async with self._database.transaction() as connection:
-            if not (await connection.execute(_TRY_LOCK, {"lock": _LOCK})).scalar_one():
-                return
-            await self._heal(connection)
-            await self._end_parked(connection)
-            await self._count_waiting(connection)
-            for statement in _PUT_AWAY:
-                await connection.execute(statement)
+        """Heal, end what was parked for too long, put away what is old; what fails is tried again in the next round."""
+        for step in (self._heal, self._place_strays, self._end_parked, self._count_waiting, self._put_away):
+            try:
+                await step()
+            except Exception as error:  # noqa: BLE001 - the next round may find database and broker again
+                log.warning("healer.failed", step=step.__name__, error=name_of(error))
+            self._progress.ended("healer")
         self._wake()
 
-    async def _heal(self, connection: AsyncConnection) -> None:
-        at = await store.now(connection)
-        for integration_id, days in (await coverage.missing(connection, at)).items():
-            for heal in heals(days):
-                request_id = f"heal:{integration_id}:{heal.days.first}:{heal.days.last}:{heal.attempt}"
-                await queue.take(connection, Request(request_id, Trigger.HEAL, heal.days), integration_id, at)
-                await coverage.note_heal(connection, integration_id, heal, at)
-                log.info("days.healing", request_id=request_id)
+    async def _heal(self) -> None:
+        async with self._database.transaction() as connection:
+            at = await store.now(connection)
+            missing = await coverage.missing(connection, at)
+        for integration_id, days in missing.items():
+            async with self._database.transaction() as connection:
+                await heal(connection, integration_id, days, at)
+            self._progress.ended("healer")
 
-    async def _end_parked(self, connection: AsyncConnection) -> None:
-        for row in (await connection.execute(_PARKED)).all():
+    async def _place_strays(self) -> None:
+        async with self._database.transaction() as connection:
+            at = await store.now(connection)
+            for integration_id in (await connection.execute(_STRAYS)).scalars().all():
+                await queue.place_parked(connection, integration_id, at)
+
+    async def _end_parked(self) -> None:
+        """First it stands that a request ends, then it is told: a crash between the two tells it again."""
+        async with self._database.transaction() as connection:
+            await connection.execute(_END_PARKED, {"not_found": NOT_FOUND})
+            rows = (await connection.execute(_ENDED, {"not_found": NOT_FOUND})).all()
+        for row in rows:
             event_id = f"{row.integration_id}:{row.request_id}:{Code.NOT_FOUND.value}"
             key, at = str(row.integration_id), _received(row)
             await self._publisher.publish(SYNC_OUTCOMES, _not_found(row), key=key, event_id=event_id, at=at)
-            await connection.execute(
-                text("UPDATE requests SET window_id = :nobody WHERE integration_id = :id AND request_id = :request_id"),
-                {"nobody": NOBODY, "id": row.integration_id, "request_id": row.request_id},
-            )
+            async with self._database.transaction() as connection:
+                values = {"told": TOLD, "id": row.integration_id, "request_id": row.request_id}
+                await connection.execute(_TOLD, values)
+            self._progress.ended("healer")
 
-    async def _count_waiting(self, connection: AsyncConnection) -> None:
-        waiting: int = (await connection.execute(_WAITING)).scalar_one()
+    async def _count_waiting(self) -> None:
+        async with self._database.transaction() as connection:
+            waiting: int = (await connection.execute(_WAITING)).scalar_one()
         WAITING_FOR_KEY.set(waiting)
         if waiting:
             log.warning("windows.waiting_for_key", windows=waiting)
+
+    async def _put_away(self) -> None:
+        for statement in _PUT_AWAY:
+            async with self._database.transaction() as connection:
+                await connection.execute(statement)
+
+
+async def heal(connection: AsyncConnection, integration_id: UUID, days: list[tuple[date, int]], at: datetime) -> None:
+    """Queue the readings of `days` (day, attempts so far), and note the attempts."""
+    for found in heals(days):
+        request_id = f"heal:{integration_id}:{found.days.first}:{found.days.last}:{found.attempt}"
+        await queue.take(connection, Request(request_id, Trigger.HEAL, found.days), integration_id, at)
+        await coverage.note_heal(connection, integration_id, found, at)
+        log.info("days.healing", request_id=request_id)
 
 
 def _received(row: Row[tuple[object, ...]]) -> datetime:

@@ -71,7 +71,7 @@ _LOCK_NEXT = text(f"""
 
 _LEASE = text(f"""
     UPDATE integrations i SET
-        lease = :lease, leased_window = picked.window_id,
+        lease = :lease, lease_owner = :owner, leased_window = picked.window_id,
         lease_until = clock_timestamp() + make_interval(secs => :seconds),
         observed_at = greatest(clock_timestamp(), i.observed_at + interval '1 microsecond')
     FROM (
@@ -113,13 +113,13 @@ _RELEASE = text("""
 """)
 
 
-async def claim(connection: AsyncConnection) -> Claim | None:
-    """Take the most urgent due window whose integration nobody holds; None where nothing is due."""
+async def claim(connection: AsyncConnection, owner: str) -> Claim | None:
+    """Take the most urgent due window whose integration nobody holds; None where nothing is due. `owner`: who takes it."""
     integration_id = (await connection.execute(_LOCK_NEXT)).scalar_one_or_none()
     if integration_id is None:
         return None
     lease = uuid4()
-    values = {"lease": lease, "id": integration_id, "seconds": LEASE_SECONDS}
+    values = {"lease": lease, "owner": owner, "id": integration_id, "seconds": LEASE_SECONDS}
     row = (await connection.execute(_LEASE, values)).one_or_none()
     # Between finding the row and locking it another process may have closed the window.
     return _claim(row, lease, await load_credential(connection, integration_id)) if row else None
@@ -133,6 +133,16 @@ async def renew(connection: AsyncConnection, leases: Collection[UUID]) -> None:
 async def let_go(connection: AsyncConnection, leases: Collection[UUID]) -> None:
     """Leave what is in hand to others, as it is: undecided, or decided and not known to be published."""
     await connection.execute(_LET_GO, {"leases": list(leases)})
+
+
+async def let_go_of(connection: AsyncConnection, owner: str) -> None:
+    """Free what a process of this name held before it died."""
+    await connection.execute(
+        text(
+            "UPDATE integrations SET lease = NULL, lease_until = NULL, leased_window = NULL WHERE lease_owner = :owner"
+        ),
+        {"owner": owner},
+    )
 
 
 async def hold(connection: AsyncConnection, claim: Claim) -> Held | None:

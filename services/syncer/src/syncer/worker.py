@@ -40,14 +40,16 @@ class Worker:
         progress: Progress,
         *,
         in_flight: int,
+        instance_name: str = "",
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`chance` in [0, 1) spreads retries."""
+        """`instance_name` is the process's stable name, `chance` in [0, 1) spreads retries."""
         self._database = database
         self._publisher = publisher
         self._xai = xai
         self._progress = progress
         self._in_flight = in_flight
+        self._owner = instance_name
         self._chance = chance
         self._woken = asyncio.Event()
         self._held: dict[asyncio.Task[None], Claim] = {}
@@ -59,6 +61,9 @@ class Worker:
     async def run(self) -> None:
         """Work until cancelled; then leave what is in hand to others."""
         self._progress.expect("worker")
+        if self._owner:
+            async with self._database.transaction() as connection:
+                await windows.let_go_of(connection, self._owner)
         renewing = asyncio.create_task(self._renew())
         try:
             while True:
@@ -91,7 +96,7 @@ class Worker:
     async def _claim(self) -> Claim | None:
         try:
             async with self._database.transaction() as connection:
-                return await windows.claim(connection)
+                return await windows.claim(connection, self._owner)
         except Exception as error:  # noqa: BLE001 - the next look may find the database again
             log.warning("worker.claim_failed", error=name_of(error))
             await asyncio.sleep(AFTER_FAILURE)
@@ -151,8 +156,11 @@ class Worker:
         for task in (renewing, *held):
             task.cancel()
         await asyncio.gather(renewing, *held, return_exceptions=True)
-        async with self._database.transaction() as connection:
-            await windows.let_go(connection, [claim.lease for claim in held.values()])
+        try:
+            async with self._database.transaction() as connection:
+                await windows.let_go(connection, [claim.lease for claim in held.values()])
+        except Exception as error:  # noqa: BLE001 - the leases run out by themselves
+            log.warning("worker.let_go_failed", error=name_of(error))
 
 
 def _reason_not_to_call(claim: Claim) -> Code | None:

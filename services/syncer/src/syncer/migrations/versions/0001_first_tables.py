@@ -22,6 +22,7 @@ CREATE TABLE integrations (
     observed_at timestamptz,
     read_at timestamptz,
     lease uuid,
+    lease_owner text,
     lease_until timestamptz,
     leased_window uuid
 );
@@ -29,6 +30,7 @@ COMMENT ON COLUMN integrations.credential_version IS 'as announced; windows wait
 COMMENT ON COLUMN integrations.refused_code IS 'xAI refused the current credential version';
 COMMENT ON COLUMN integrations.observed_at IS 'the last one that was handed out: the next one is later, whatever the clock does';
 COMMENT ON COLUMN integrations.read_at IS 'observed_at of the newest reading that took in its own day';
+COMMENT ON COLUMN integrations.lease_owner IS 'INSTANCE_NAME: when it starts anew, what it held is free at once';
 COMMENT ON COLUMN integrations.lease IS 'who holds leased_window; at most one window of an integration at a time';
 
 CREATE TABLE credentials (
