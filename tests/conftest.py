@@ -1,28 +1,34 @@
 """One broker and one database a run, shared by every test that asks for them; nothing starts before the first one does."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from common.database import Database, make_engine
+from common.migrations import migrate
 from common.settings import KafkaSettings
 from grafient.local.kafka import Kafka
 from grafient.local.postgres import Postgres
 from grafient.topics import bring_about
+from pydantic import SecretStr
+from sqlalchemy import create_engine, make_url, text
 from testcontainers.core.config import testcontainers_config
+
+FAKE_PASSWORD = "obviously-fake"  # noqa: S105 - of a database that is thrown away
 
 
 def _docker_answers() -> bool:
-    try:
-        import docker  # noqa: PLC0415 - only asked where a test needs a broker or a database
-
-        client = docker.from_env(timeout=2)
-        client.ping()
-        client.close()
-    except Exception:  # noqa: BLE001 - whatever it is, there is no engine to use
-        return False
-    return True
+    """Whether an engine listens where its clients look; only its socket is asked for, for the client leaks one on failure."""
+    host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
+    if not host.startswith("unix://"):
+        return True
+    with socket.socket(socket.AF_UNIX) as one:
+        return one.connect_ex(host.removeprefix("unix://")) == 0
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +53,41 @@ async def postgres(docker: bool, tmp_path_factory: pytest.TempPathFactory) -> As
             stack.push_async_callback(server.stop)
             await server.start()
             yield server.database_url
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """A service's tables: as the service may use them, and as their owner may."""
+
+    service: Database
+    owner: Database
+
+
+@pytest.fixture(scope="session")
+async def tables_of(postgres: str) -> AsyncIterator[Callable[[str], Owned]]:
+    """Make a service's tables, and open both ways to them."""
+    async with AsyncExitStack() as stack:
+
+        def make(service: str) -> Owned:
+            migrate(SecretStr(postgres), service)
+            _let_in(postgres, service)
+            url = make_url(postgres).set(username=service, password=FAKE_PASSWORD)
+            ways = [
+                Database(make_engine(SecretStr(one), schema=service, pool_size=20))
+                for one in (url.render_as_string(hide_password=False), postgres)
+            ]
+            for way in ways:
+                stack.push_async_callback(way.close)
+            return Owned(*ways)
+
+        yield make
+
+
+def _let_in(url: str, role: str) -> None:
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER ROLE {role} PASSWORD '{FAKE_PASSWORD}'"))
+    engine.dispose()
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,171 @@
+"""What the screen shows of the ledger."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from common.fields import History, Status
+from common.progress import Progress
+from common.tokens import Tokens, digest_of
+from common.web import make_app
+from fastapi import FastAPI
+from ledger.api import make_router
+from ledger_world import ACCOUNT, FIRST, NOON, World, later, reading
+
+TODAY = NOON.date()
+TOKEN = "obviously-fake-token"  # noqa: S105 - of a test
+
+
+@pytest.fixture
+async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
+    @asynccontextmanager
+    async def nothing(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+
+    app = make_app("ledger", Progress(), nothing, world.database.ping)
+    bound = {"token_id": "bound", "sha256": digest_of("bound"), "scopes": ["costs:read"], "account_ids": ["other"]}
+    token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
+    app.state.tokens = Tokens.model_validate({"tokens": [token, bound]})
+    app.include_router(make_router(world.database, lambda: NOON))
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://ledger", headers=headers
+    ) as client:
+        yield client
+
+
+async def _days(http: httpx.AsyncClient, first: date, last: date, **query: str) -> list[dict[str, Any]]:
+    answer = await http.get(f"/v1/accounts/{ACCOUNT}/costs", params={"from": str(first), "to": str(last)} | query)
+    assert answer.status_code == 200, answer.text
+    assert answer.json()["currency"] == "USD"
+    days: list[dict[str, Any]] = answer.json()["days"]
+    return days
+
+
+@pytest.fixture
+async def team(world: World) -> UUID:
+    integration_id = uuid4()
+    await world.add(integration_id)
+    return integration_id
+
+
+async def test_a_day_is_shown_with_its_models(world: World, http: httpx.AsyncClient, team: UUID) -> None:
+    await world.receive(*reading(team, {FIRST: {"grok-4": "1.10", "grok-5": "0.0000001"}}).days)
+
+    (day,) = await _days(http, FIRST, FIRST)
+
+    assert day == {
+        "day": "2026-11-01",
+        "covered": True,
+        "provisional": False,
+        "usd": "1.1000001",
+        "missing": [],
+        "models": [
+            {"integration_id": str(team), "label": "grok-4", "product": None, "model": "grok-4", "usd": "1.1"},
+            {"integration_id": str(team), "label": "grok-5", "product": None, "model": "grok-5", "usd": "0.0000001"},
+        ],
+    }
+
+
+async def test_an_empty_day_is_zero_and_an_unread_one_is_unknown(
+    world: World, http: httpx.AsyncClient, team: UUID
+) -> None:
+    await world.receive(*reading(team, {FIRST: {}}).days)
+
+    read, unread = await _days(http, FIRST, FIRST + timedelta(days=1))
+
+    assert (read["covered"], read["usd"], read["missing"]) == (True, "0", [])
+    assert (unread["covered"], unread["usd"], unread["missing"]) == (False, None, [str(team)])
+
+
+async def test_a_day_read_before_its_end_is_not_covered(world: World, http: httpx.AsyncClient, team: UUID) -> None:
+    end = datetime(2026, 11, 2, tzinfo=UTC)
+    await world.receive(*reading(team, {FIRST: {"a": "1"}}, observed_at=end - timedelta(microseconds=1)).days)
+    (before,) = await _days(http, FIRST, FIRST)
+    await world.receive(*reading(team, {FIRST: {"a": "1"}}, observed_at=end).days)
+    (after,) = await _days(http, FIRST, FIRST)
+
+    assert (before["covered"], before["usd"], before["missing"]) == (False, "1", [str(team)])
+    assert after["covered"] is True
+
+
+async def test_today_is_covered_by_any_reading(world: World, http: httpx.AsyncClient, team: UUID) -> None:
+    await world.receive(*reading(team, {TODAY: {"a": "1"}}, observed_at=later(-5)).days)
+
+    (day,) = await _days(http, TODAY, TODAY)
+
+    assert (day["covered"], day["provisional"]) == (True, True)
+
+
+async def test_a_day_is_provisional_until_it_was_read_a_week_after_its_end(
+    world: World, http: httpx.AsyncClient, team: UUID
+) -> None:
+    settled = datetime(2026, 11, 9, tzinfo=UTC)
+    await world.receive(*reading(team, {FIRST: {"a": "1"}}, observed_at=settled - timedelta(microseconds=1)).days)
+    (before,) = await _days(http, FIRST, FIRST)
+    await world.receive(*reading(team, {FIRST: {"a": "1"}}, observed_at=settled).days)
+    (after,) = await _days(http, FIRST, FIRST)
+
+    assert (before["provisional"], after["provisional"]) == (True, False)
+
+
+async def test_days_outside_of_an_integrations_life_are_not_expected(
+    world: World, http: httpx.AsyncClient, team: UUID
+) -> None:
+    removed_at = datetime(2026, 11, 3, 15, tzinfo=UTC)
+    removed = {"version": 2, "status": Status.REMOVED, "history": History.KEEP, "removed_at": removed_at}
+    await world.add(team, **removed)
+
+    days = await _days(http, FIRST - timedelta(days=1), date(2026, 11, 4))
+
+    assert [bool(day["missing"]) for day in days] == [False, True, True, False, False]
+    assert not any(day["covered"] for day in days)
+
+
+async def test_what_was_believed_then_can_be_asked(world: World, http: httpx.AsyncClient, team: UUID) -> None:
+    for hours, usd in ((0, "1"), (1, "1"), (2, "2")):
+        await world.receive(*reading(team, {FIRST: {"a": usd}}, observed_at=later(hours)).days)
+
+    believed = [
+        (await _days(http, FIRST, FIRST, as_of=later(hours).isoformat()))[0]["usd"] for hours in (-1, 0, 1.5, 2, 9)
+    ]
+
+    assert believed == [None, "1", "1", "2", "2"]
+
+
+async def test_an_account_sees_its_own_figures_only(world: World, http: httpx.AsyncClient, team: UUID) -> None:
+    await world.receive(*reading(team, {FIRST: {"a": "1"}}).days)
+
+    answer = await http.get("/v1/accounts/other/costs", params={"from": str(FIRST), "to": str(FIRST)})
+    asked = await http.get("/v1/accounts/other/costs", params={"integration_id": str(team)})
+
+    assert answer.json()["days"][0]["usd"] is None
+    assert (asked.status_code, asked.json()["code"]) == (404, "not_found")
+
+
+async def test_the_last_30_days_are_the_default(http: httpx.AsyncClient) -> None:
+    days = (await http.get(f"/v1/accounts/{ACCOUNT}/costs")).json()["days"]
+
+    assert [days[0]["day"], days[-1]["day"], len(days)] == ["2026-10-22", "2026-11-20", 30]
+
+
+@pytest.mark.parametrize(
+    "query",
+    [{"from": "2026-11-02", "to": "2026-11-01"}, {"from": "2024-01-01", "to": "2026-01-01"}, {"from": "yesterday"}],
+)
+async def test_a_range_that_makes_no_sense_is_named(http: httpx.AsyncClient, query: dict[str, str]) -> None:
+    answer = await http.get(f"/v1/accounts/{ACCOUNT}/costs", params=query)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "request_malformed")
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(("token", "status"), [("wrong", 401), ("", 401), ("bound", 404)])
+async def test_a_token_that_is_not_accepted_sees_nothing(http: httpx.AsyncClient, token: str, status: int) -> None:
+    answer = await http.get(f"/v1/accounts/{ACCOUNT}/costs", headers={"Authorization": f"Bearer {token}"})
+
+    assert answer.status_code == status
