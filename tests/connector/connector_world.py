@@ -1,0 +1,181 @@
+"""The connector on a real database, between a scripted xAI and a broker that is a list."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+from common.database import Database
+from common.events import Event
+from common.failures import TransientError
+from common.fields import Trigger
+from common.keyring import Keyring
+from common.messages import Message, SyncCompleted, SyncFailed
+from common.problems import Code
+from common.progress import Progress
+from common.sealing import Opener, Sealer
+from common.tokens import SCOPES, Tokens, digest_of
+from common.topics import Topic
+from common.web import make_app
+from connector.adding import Adding
+from connector.api import Routes
+from connector.connection import ConnectionTest
+from connector.handlers import Handlers
+from connector.relay import Relay
+from fastapi import FastAPI
+from sqlalchemy import text
+from xai_usage import client
+
+ACCOUNT = "account-1"
+TEAM = "3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"
+KEY = "obviously-fake-management-key"
+TOKEN = "obviously-fake-token"  # noqa: S105 - of a test
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+KEYRING = Keyring("test-1", {"test-1": bytes(32)})
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    topic: str
+    message: Any
+    key: str
+    event_id: str
+    headers: dict[str, str]
+
+
+class RecordingPublisher:
+    def __init__(self) -> None:
+        self.published: list[Published] = []
+        self.away = False
+
+    async def publish(self, topic: Topic, message: Message, *, key: str, event_id: str, at: datetime) -> None:
+        assert at.tzinfo is not None
+        self._put(Published(topic.name, message, key, event_id, {}))
+
+    async def send(
+        self, topic: Topic, body: bytes | None, *, key: bytes, headers: dict[str, str], partition: int | None = None
+    ) -> None:
+        self._put(Published(topic.name, body, key.decode(), f"partition {partition}", headers))
+
+    def _put(self, one: Published) -> None:
+        if self.away:
+            raise TransientError("the broker is away")
+        self.published.append(one)
+
+    def of(self, topic: str) -> list[Published]:
+        return [one for one in self.published if one.topic == topic]
+
+
+class World:
+    def __init__(self, database: Database, owner: Database) -> None:
+        self.database = database
+        self._owner = owner
+        self.publisher = RecordingPublisher()
+        self.status, self.body = 200, "{}"
+        self.headers: dict[str, str] = {}
+        self.asked: list[httpx.Request] = []
+        self.opener = Opener(KEYRING, "test")
+        self.relay = self.make_relay()
+        self.handlers = Handlers(database, lambda: None)
+        self.http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self._app()),
+            base_url=f"http://connector/v1/accounts/{ACCOUNT}",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+        )
+
+    def make_relay(self) -> Relay:
+        return Relay(self.database, self.publisher, Progress())  # type: ignore[arg-type]  # it speaks the same
+
+    def _app(self) -> FastAPI:
+        @asynccontextmanager
+        async def nothing(_app: FastAPI) -> AsyncIterator[None]:
+            yield
+
+        test = ConnectionTest(client("https://xai.test", transport=httpx.MockTransport(self._answer)), lambda: NOW)
+        adding = Adding(self.database, test, Sealer(KEYRING, "test"), lambda: None)
+        app = make_app("connector", Progress(), nothing, self.database.ping)
+        token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": SCOPES}
+        app.state.tokens = Tokens.model_validate({"tokens": [token]})
+        routes = Routes(self.database, self.publisher, test, adding, clock=lambda: NOW, wake=lambda: None)  # type: ignore[arg-type]  # it speaks the same
+        app.include_router(routes.router())
+        return app
+
+    async def _answer(self, request: httpx.Request) -> httpx.Response:
+        self.asked.append(request)
+
+        async def body() -> AsyncIterator[bytes]:
+            yield self.body.encode()
+
+        return httpx.Response(self.status, headers=self.headers, content=body())
+
+    async def sql(self, statement: str, **values: object) -> list[Any]:
+        """As the owner."""
+        async with self._owner.transaction() as connection:
+            result = await connection.execute(text(statement), values)
+            return list(result.all()) if result.returns_rows else []
+
+    async def add(self, **changes: Any) -> dict[str, Any]:
+        body = {"team_id": TEAM, "management_key": KEY, "plan": "free"} | changes
+        answer = await self.http.post("/integrations", json=body)
+        assert answer.status_code == 201, answer.text
+        card: dict[str, Any] = answer.json()
+        return card
+
+    async def card(self, integration_id: str) -> dict[str, Any]:
+        answer = await self.http.get(f"/integrations/{integration_id}")
+        assert answer.status_code == 200, answer.text
+        card: dict[str, Any] = answer.json()
+        return card
+
+    async def completed(self, card: dict[str, Any], *, hours: float = 0, **changes: Any) -> str:
+        """The ledger says that the whole backfill was read; answers the event's ID."""
+        fields = {
+            "account_id": ACCOUNT,
+            "integration_id": UUID(card["integration_id"]),
+            "first_day": date.fromisoformat(card["backfill"]["first_day"]),
+            "last_day": date.fromisoformat(card["backfill"]["last_day"]),
+            "trigger": Trigger.BACKFILL,
+            "request_ids": ("request-1",),
+            "reading_id": uuid4(),
+            "observed_at": later(hours),
+            "credential_version": 1,
+            "usd": Decimal("12.5"),
+            "days_changed": 0,
+            "reconciled": True,
+        }
+        message = SyncCompleted(**fields | changes)
+        event = Event(message, f"{message.reading_id}:completed", datetime.now(UTC))
+        await self.handlers.sync_completed(event)
+        return event.event_id
+
+    async def failed(self, card: dict[str, Any], code: Code, *, hours: float = 0, **changes: Any) -> None:
+        fields = {
+            "account_id": ACCOUNT,
+            "integration_id": UUID(card["integration_id"]),
+            "trigger": Trigger.FORCE,
+            "request_ids": ("request-1",),
+            "code": code,
+            "final": True,
+            "attempts": 1,
+            "credential_version": 1,
+            "observed_at": later(hours),
+        }
+        await self.handlers.sync_failed(Event(SyncFailed(**fields | changes), str(uuid4()), datetime.now(UTC)))
+
+
+def later(hours: float) -> datetime:
+    return NOW + timedelta(hours=hours)
+
+
+def usage(**labels: str) -> str:
+    """An answer of xAI: what each label cost on one day."""
+    series = [
+        {"group": [label], "dataPoints": [{"timestamp": "2026-11-19T00:00:00Z", "values": [float(usd)]}]}
+        for label, usd in labels.items()
+    ]
+    return json.dumps({"timeSeries": series})
