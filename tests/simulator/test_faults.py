@@ -134,7 +134,7 @@ async def test_a_hanging_request_is_never_answered_and_holds_up_no_other(served:
     await served.fault(hang=True)
     hanging = asyncio.create_task(ask(served))
     async with asyncio.timeout(5):
-        while not await served.requests():  # noqa: ASYNC110 - the condition lies in another process
+        while not await served.requests():
             await asyncio.sleep(0.01)
     assert (await ask(served)).status_code == 200
     assert not hanging.done()

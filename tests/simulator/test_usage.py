@@ -35,7 +35,7 @@ TODAY = date(2026, 11, 20)
 FIRST, LAST = date(2026, 11, 1), date(2026, 11, 18)
 
 
-def exact(body: bytes) -> Any:  # noqa: ANN401 - whatever the JSON holds
+def exact(body: bytes) -> Any:
     return json.loads(body, parse_float=Decimal, parse_int=Decimal)
 
 
