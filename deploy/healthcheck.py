@@ -1,3 +1,4 @@
+#!/app/bin/python -I
 """The images' health check: status 0 while `/livez` says that the service makes progress.
 
 Docker starts again what has ended, not what is unhealthy. So a service that answers badly, or not at all, three times in

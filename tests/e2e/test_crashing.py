@@ -42,6 +42,20 @@ async def test_a_service_killed_while_histories_are_filled_in_loses_nothing(worl
         await _figures_are_xais(world, team, integration_id)
 
 
+async def test_a_ledger_killed_in_mid_batch_writes_the_batch_again(world: World) -> None:
+    team = await world.team()
+    pid = world.system.address().pids["ledger"]
+    async with world.locked("ledger.days"):
+        integration_id = await world.add(team)
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'ledger' AND wait_event_type = 'Lock'"
+        await until(lambda: world.rows(waiting), lambda got: got[0][0] > 0)
+        _kill(world, "ledger")
+
+    await _is_back(world, "ledger", pid)
+    await world.backfilled(team, integration_id)
+    await _figures_are_xais(world, team, integration_id)
+
+
 async def test_a_syncer_killed_while_xai_answers_asks_again(world: World) -> None:
     team = await world.team()
     integration_id = await world.connect(team)

@@ -2,8 +2,8 @@
 
 import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -162,6 +162,15 @@ class World:
     async def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         cursor = await self._database.execute(query.encode(), values)
         return await cursor.fetchall()
+
+    @asynccontextmanager
+    async def locked(self, table: str) -> AsyncIterator[None]:
+        """Nobody can write to the table meanwhile."""
+        url = self.address.database_url.replace("+psycopg", "")
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            await connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE".encode())
+            yield
+            await connection.rollback()
 
     async def publish(self, topic: str, key: str | None, body: bytes | None, headers: dict[str, bytes]) -> None:
         await self._producer.send_and_wait(

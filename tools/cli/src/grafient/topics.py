@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import TopicAlreadyExistsError
 from common.kafka import client_options
 from common.settings import KafkaSettings, load
 from common.topics import TOPICS, Topic
@@ -16,6 +17,7 @@ from grafient.output import Json, show, table
 app = typer.Typer(no_args_is_help=True, help="Create the topics, or check them.")
 
 DURABLE_REPLICAS = 3
+APPEAR_DEADLINE = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +67,7 @@ async def bring_about(settings: KafkaSettings, replication: int) -> list[Differe
         if missing:
             answer = await admin.create_topics([_new(topic, replication) for topic in missing])
             _raise_for(answer.topic_errors)
+            await _appeared(admin, missing)
         if differing:
             await admin.alter_configs([_resource(topic, _config(topic, replication)) for topic in differing])
     return found
@@ -115,8 +118,16 @@ def _config(topic: Topic, replication: int) -> dict[str, str]:
     }
 
 
+async def _appeared(admin: Any, topics: list[Topic]) -> None:  # noqa: ANN401 - aiokafka is untyped
+    """Wait until the brokers tell of what was just created."""
+    async with asyncio.timeout(APPEAR_DEADLINE):
+        while any(one["error_code"] for one in await admin.describe_topics([topic.name for topic in topics])):
+            await asyncio.sleep(0.05)
+
+
 def _raise_for(errors: list[tuple[Any, ...]]) -> None:
-    failed = [f"{error[0]}: {error[2]}" for error in errors if error[1]]
+    """Somebody else's `apply` may have been faster: that is no failure."""
+    failed = [f"{error[0]}: {error[2]}" for error in errors if error[1] not in {0, TopicAlreadyExistsError.errno}]
     if failed:
         typer.echo(f"topics not created: {'; '.join(failed)}", err=True)
         raise typer.Exit(1)

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
+from grafient.local.fetch import main as fetch
 from grafient.local.jars import FetchError, present
 from grafient.local.postgres import StartError
 from grafient.local.system import Address, System
@@ -54,8 +55,8 @@ async def _up(data: Path | None, xai_url: str | None, *, as_json: bool) -> None:
 @asynccontextmanager
 async def running(data: Path | None, xai_url: str | None) -> AsyncIterator[tuple[Address, asyncio.Event]]:
     """Where the system is, and the event of Ctrl-C or SIGTERM; everything has ended when the block has."""
-    if not present():
-        raise FetchError("Apache Kafka is not here yet: run `make install`")
+    if not present() and fetch():
+        raise typer.Exit(1)
     folder = data.resolve() if data else Path(tempfile.mkdtemp(prefix="grafient-"))
     system = System(folder, _say, xai_url=xai_url, durable=data is not None)
     try:

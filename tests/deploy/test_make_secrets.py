@@ -1,0 +1,70 @@
+import json
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+
+import make_secrets
+import pytest
+from common.keyring import load_keyring
+from common.settings import ServiceSettings
+from common.tokens import load_tokens
+from grafient.migrate import MigrateSettings
+from sqlalchemy import make_url
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+FAKE_TOKEN = "fake-token-for-tests"  # noqa: S105 - obviously fake
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    stands = tmp_path.stat()
+    make_secrets.write(tmp_path / "secrets", make_secrets.contents(FAKE_TOKEN), (stands.st_uid, stands.st_gid))
+    return tmp_path / "secrets"
+
+
+def test_others_cannot_read_a_secret(folder: Path) -> None:
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o400}
+
+
+def test_the_keyring_opens_and_no_two_are_alike(folder: Path) -> None:
+    assert load_keyring(folder / "keyring").current == "first"
+    assert (folder / "keyring").read_text() != make_secrets.contents(FAKE_TOKEN)["keyring"]
+
+
+def test_the_token_is_known_with_all_scopes_and_kept_nowhere(folder: Path) -> None:
+    token = load_tokens(folder / "tokens").find(FAKE_TOKEN, NOW)
+
+    assert token is not None
+    assert token.scopes == make_secrets.SCOPES
+    assert FAKE_TOKEN not in "".join(file.read_text() for file in folder.iterdir())
+
+
+@pytest.mark.parametrize("service", make_secrets.SERVICES)
+def test_a_service_logs_in_with_the_password_that_migrate_sets(folder: Path, service: str) -> None:
+    settings = ServiceSettings.model_validate(
+        {
+            "database_url": (folder / f"{service}_database_url").read_text(),
+            "kafka_bootstrap_servers": "kafka:9092",
+            "port": 1,
+        }
+    )
+    migrated = MigrateSettings.model_validate(
+        {
+            "database_url": (folder / "postgres_database_url").read_text(),
+            f"{service}_password": (folder / f"{service}_password").read_text(),
+        }
+    )
+    url, password = make_url(settings.database_url.get_secret_value()), migrated.password_of(service)
+
+    assert password is not None
+    assert (url.username, url.password, url.host) == (service, password.get_secret_value(), "postgres")
+
+
+def test_secrets_that_are_there_are_never_replaced(folder: Path) -> None:
+    before = (folder / "keyring").read_text()
+
+    with pytest.raises(FileExistsError):
+        make_secrets.write(folder, {"keyring": json.dumps({})}, (0, 0))
+
+    assert (folder / "keyring").read_text() == before
