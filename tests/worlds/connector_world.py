@@ -142,7 +142,7 @@ class World:
             "trigger": Trigger.BACKFILL,
             "request_ids": ("request-1",),
             "reading_id": uuid4(),
-            "observed_at": later(hours),
+            "observed_at": _after(card, hours),
             "credential_version": 1,
             "usd": Decimal("12.5"),
             "days_changed": 0,
@@ -163,9 +163,14 @@ class World:
             "final": True,
             "attempts": 1,
             "credential_version": 1,
-            "observed_at": later(hours),
+            "observed_at": _after(card, hours),
         }
         await self.handlers.sync_failed(Event(SyncFailed(**fields | changes), str(uuid4()), datetime.now(UTC)))
+
+
+def _after(card: dict[str, Any], hours: float) -> datetime:
+    """Readings follow the add by the database's clock."""
+    return datetime.fromisoformat(card["added_at"]) + timedelta(hours=hours, seconds=1)
 
 
 def later(hours: float) -> datetime:

@@ -8,6 +8,7 @@ from datetime import datetime
 import structlog
 from common.consuming import name_of
 from common.database import Database
+from common.failures import is_transient
 from common.kafka import Publisher
 from common.metrics import WINDOWS
 from common.problems import Code
@@ -115,8 +116,8 @@ class Worker:
             if _closes(decision):
                 WINDOWS.labels(claim.trigger.value, _outcome(decision)).inc()
             log.info("window.published", trigger=claim.trigger.value, outcome=_outcome(decision), **about)
-        except Exception:  # nothing is lost: the window is still there
-            log.exception("window.interrupted", **about)
+        except Exception as error:  # nothing is lost: the window is still there
+            log.warning("window.interrupted", error=name_of(error), exc_info=not is_transient(error), **about)
 
     async def _decide(self, claim: Claim) -> Decision | None:
         code = _reason_not_to_call(claim)

@@ -1,0 +1,164 @@
+"""Which days are asked for, when and how often."""
+
+from datetime import UTC, date, datetime, timedelta
+
+import pytest
+from common.fields import Plan, Trigger
+from common.problems import Code
+from hypothesis import given
+from hypothesis import strategies as st
+from syncer import domain
+from syncer.domain import Days, Heal, Refusal
+
+TODAY = date(2026, 11, 20)
+NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
+
+days_of_years = st.dates(date(2020, 1, 1), date(2030, 1, 1))
+
+
+def test_without_a_range_the_seven_days_before_today_and_today_are_meant() -> None:
+    assert domain.default_days(TODAY) == Days(date(2026, 11, 13), TODAY)
+
+
+def test_what_is_older_than_ninety_days_or_not_there_yet_is_cut_away() -> None:
+    asked = Days(date(2026, 1, 1), date(2027, 1, 1))
+
+    assert domain.readable(asked, TODAY) == Days(TODAY - timedelta(days=89), TODAY)
+
+
+def test_nothing_is_left_of_days_that_xai_does_not_tell_any_more() -> None:
+    beyond = TODAY - timedelta(days=90)
+
+    assert domain.readable(Days(beyond, beyond), TODAY) is None
+    assert domain.readable(Days(TODAY + timedelta(days=1), TODAY + timedelta(days=2)), TODAY) is None
+
+
+@given(days_of_years, days_of_years, days_of_years)
+def test_what_is_readable_lies_in_what_was_asked_for_and_in_the_last_ninety_days(
+    one: date, two: date, today: date
+) -> None:
+    asked = Days(min(one, two), max(one, two))
+
+    cut = domain.readable(asked, today)
+
+    if cut is not None:
+        assert asked.first <= cut.first <= cut.last <= asked.last
+        assert today - timedelta(days=89) <= cut.first
+        assert cut.last <= today
+
+
+@pytest.mark.parametrize(("plan", "count"), [(Plan.FREE, 30), (Plan.PRO, 90), (Plan.ULTIMATE, 90)])
+def test_a_backfill_has_exactly_the_days_of_the_plan_newest_first(plan: Plan, count: int) -> None:
+    windows = domain.backfill(plan, TODAY)
+
+    days = [one.last - timedelta(days=n) for one in windows for n in range((one.last - one.first).days + 1)]
+    assert days == [TODAY - timedelta(days=n) for n in range(count)]
+    assert all((one.last - one.first).days + 1 == domain.WINDOW_DAYS for one in windows)
+
+
+@pytest.mark.parametrize("trigger", list(Trigger))
+def test_a_key_that_was_not_refused_may_be_used(trigger: Trigger) -> None:
+    assert domain.may_call(trigger, None, NOW)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "days_ago", "allowed"),
+    [
+        (Trigger.FORCE, 0, True),
+        (Trigger.FORCE, 300, True),
+        (Trigger.DAILY, 6, True),
+        (Trigger.DAILY, 7, False),
+        (Trigger.VISIT, 0, False),
+        (Trigger.HEAL, 0, False),
+        (Trigger.BACKFILL, 0, False),
+    ],
+)
+def test_a_refused_key_is_used_when_a_person_asks_and_daily_for_a_week(
+    trigger: Trigger, days_ago: int, *, allowed: bool
+) -> None:
+    refusal = Refusal(Code.KEY_REFUSED, NOW - timedelta(days=days_ago))
+
+    assert domain.may_call(trigger, refusal, NOW) is allowed
+
+
+def test_figures_are_fresh_for_fifteen_minutes() -> None:
+    assert domain.is_fresh(NOW - timedelta(minutes=14), NOW)
+    assert not domain.is_fresh(NOW - timedelta(minutes=15), NOW)
+    assert not domain.is_fresh(None, NOW)
+
+
+@given(st.integers(1, 10_000), st.one_of(st.none(), st.floats(0, 21_600)), st.floats(0, 1, exclude_max=True))
+def test_a_pause_has_bounds_and_never_shortens_what_xai_asked_for(
+    attempt: int, retry_after: float | None, chance: float
+) -> None:
+    pause = domain.pause_after(attempt, retry_after, chance)
+
+    assert pause >= domain.FIRST_PAUSE / 2
+    assert pause >= timedelta(seconds=retry_after or 0)
+    assert pause <= max(domain.LONGEST_PAUSE, timedelta(seconds=retry_after or 0))
+
+
+def test_pauses_double_until_the_longest() -> None:
+    pauses = [domain.pause_after(attempt, None, 0.999_999_999) for attempt in range(1, 14)]
+
+    assert [round(one.total_seconds()) for one in pauses[:4]] == [2, 4, 8, 16]
+    assert round(pauses[-1].total_seconds()) == 900
+
+
+def test_a_window_is_given_up_after_a_day_of_failures() -> None:
+    assert not domain.gives_up(NOW - timedelta(hours=23, minutes=59), NOW)
+    assert domain.gives_up(NOW - timedelta(hours=24), NOW)
+
+
+def test_healing_waits_a_minute_doubling_and_a_day_from_the_sixth_time() -> None:
+    minutes = [domain.heal_pause(attempt).total_seconds() / 60 for attempt in range(1, 8)]
+
+    assert minutes == [1, 2, 4, 8, 16, 24 * 60, 24 * 60]
+
+
+def test_neighbours_are_healed_together() -> None:
+    missing = [(TODAY, 0), (TODAY - timedelta(days=1), 0), (TODAY - timedelta(days=3), 0)]
+
+    assert list(domain.heals(missing)) == [
+        Heal(Days(TODAY - timedelta(days=3), TODAY - timedelta(days=3)), 1),
+        Heal(Days(TODAY - timedelta(days=1), TODAY), 1),
+    ]
+
+
+def test_a_day_that_fails_for_ever_does_not_slow_its_neighbour_down() -> None:
+    missing = [(TODAY - timedelta(days=1), 7), (TODAY, 0)]
+
+    assert [heal.attempt for heal in domain.heals(missing)] == [8, 1]
+
+
+@given(st.dictionaries(days_of_years, st.integers(0, 3), max_size=120))
+def test_every_missing_day_is_healed_once_in_windows_of_thirty_days(missing: dict[date, int]) -> None:
+    healed = [
+        (heal.days.first + timedelta(days=n), heal.attempt - 1)
+        for heal in domain.heals(missing.items())
+        for n in range((heal.days.last - heal.days.first).days + 1)
+    ]
+
+    assert healed == sorted(missing.items())
+    assert all((one.days.last - one.days.first).days < domain.WINDOW_DAYS for one in domain.heals(missing.items()))
+
+
+@pytest.mark.parametrize(
+    ("label", "product", "model"),
+    [
+        ("Chat grok-4-0709", "Chat", "grok-4-0709"),
+        ("grok-4-fast-non-reasoning", None, "grok-4-fast-non-reasoning"),
+        ("File Storage", None, "File Storage"),
+        ("(no label)", None, "(no label)"),
+        ("Chat grok-4-0709 extra", None, "Chat grok-4-0709 extra"),
+    ],
+)
+def test_a_label_names_product_and_model_or_stays_whole(label: str, product: str | None, model: str) -> None:
+    assert domain.product_and_model(label) == (product, model)
+
+
+@given(st.text())
+def test_no_label_loses_anything(label: str) -> None:
+    product, model = domain.product_and_model(label)
+
+    assert label == (f"{product} {model}" if product else model)
