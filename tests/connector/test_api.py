@@ -1,5 +1,6 @@
 """What customers' web apps ask of the connector."""
 
+import asyncio
 from uuid import UUID, uuid4
 
 import pytest
@@ -121,6 +122,46 @@ async def test_a_team_is_connected_once(world: World) -> None:
 
 
 @pytest.mark.parametrize(
+    ("changes", "code"),
+    [({"team_id": "a\x00b"}, "team_malformed"), ({"management_key": "two words"}, "key_malformed")],
+)
+async def test_what_cannot_be_right_is_not_even_looked_up(world: World, changes: dict[str, str], code: str) -> None:
+    answer = await world.http.post(
+        "/integrations", json={"team_id": TEAM, "management_key": KEY, "plan": "free"} | changes
+    )
+
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert world.asked == []
+
+
+async def test_a_failed_test_says_how_long_to_wait(world: World) -> None:
+    world.status, world.headers = 429, {"Retry-After": "17"}
+
+    answer = await world.http.post("/integrations", json={"team_id": TEAM, "management_key": KEY, "plan": "free"})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "rate_limited")
+    assert answer.headers["retry-after"] == "17"
+
+
+async def test_a_team_that_is_added_by_several_at_once_is_connected_once(world: World) -> None:
+    body = {"team_id": TEAM, "management_key": KEY, "plan": "free"}
+
+    answers = await asyncio.gather(*(world.http.post("/integrations", json=body) for _ in range(5)))
+
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
+    assert len({answer.json()["integration_id"] for answer in answers}) == 1
+
+
+async def test_plans_that_race_on_a_new_account_leave_one_plan_for_all(world: World) -> None:
+    await asyncio.gather(world.add(team_id="one", plan="free"), world.add(team_id="two", plan="pro"))
+
+    cards = (await world.http.get("/integrations")).json()["integrations"]
+    later, earlier = sorted(cards, key=lambda card: card["version"])
+    assert (later["version"], earlier["version"]) == (1, 2)
+    assert earlier["history_from"] <= later["history_from"]
+
+
+@pytest.mark.parametrize(
     "body",
     [
         {"team_id": TEAM, "management_key": KEY, "plan": "gold"},
@@ -152,6 +193,7 @@ async def test_the_accounts_plan_is_that_of_all_its_integrations(world: World) -
 
     assert (grown["plan"], grown["version"]) == ("ultimate", first["version"] + 1)
     assert grown["history_from"] < first["history_from"]
+    assert grown["backfill"] == {**first["backfill"], "first_day": grown["history_from"], "days_expected": 90}
 
 
 async def test_a_removed_integration_is_gone_with_its_key(world: World) -> None:
@@ -164,6 +206,17 @@ async def test_a_removed_integration_is_gone_with_its_key(world: World) -> None:
     assert (await world.http.get("/integrations")).json() == {"integrations": []}
     assert (await world.http.get(f"/integrations/{card['integration_id']}")).status_code == 404
     assert (await world.http.delete(f"/integrations/{card['integration_id']}")).status_code == 404
+
+
+@pytest.mark.parametrize(("history", "kept"), [("keep", 1), ("erase", 0)])
+async def test_an_erased_history_leaves_no_sums(world: World, history: str, kept: int) -> None:
+    card = await world.add()
+    await world.completed(card)
+    await world.http.delete(f"/integrations/{card['integration_id']}?history={history}")
+
+    assert len(await world.sql("SELECT 1 FROM syncs")) == kept
+    await world.completed(card, hours=1)
+    assert len(await world.sql("SELECT 1 FROM syncs")) == kept * 2
 
 
 @pytest.mark.parametrize(("history", "same"), [("keep", True), ("erase", False)])
@@ -186,6 +239,16 @@ async def test_force_sync_is_accepted_when_the_broker_has_it(world: World) -> No
     (published,) = world.publisher.of("xai.sync-requests.v1")
     assert (published.message.request_id, published.message.trigger) == ("mine", "force")
     assert published.key == card["integration_id"]
+
+
+async def test_a_sync_without_wishes_is_a_force(world: World) -> None:
+    card = await world.add()
+
+    answer = await world.http.post(f"/integrations/{card['integration_id']}/sync")
+
+    assert answer.status_code == 202
+    (published,) = world.publisher.of("xai.sync-requests.v1")
+    assert (published.message.request_id, published.message.trigger) == (answer.json()["request_id"], "force")
 
 
 async def test_force_sync_is_refused_while_the_broker_is_away(world: World) -> None:

@@ -3,7 +3,8 @@
 import pytest
 from common.envelopes import Place
 from common.failures import TransientError
-from connector.relay import Markers
+from common.progress import Progress
+from connector.relay import Markers, Relay
 from connector_world import ACCOUNT, KEY, World
 
 
@@ -26,6 +27,17 @@ async def test_what_was_announced_is_not_announced_again(world: World) -> None:
     await world.relay.round()
 
     assert len(world.publisher.published) == 2
+
+
+async def test_every_announcement_is_progress(world: World) -> None:
+    for number in range(3):
+        await world.add(team_id=f"team-{number}")
+    seconds = iter(range(100))
+    progress = Progress(clock=lambda: next(seconds))
+
+    await Relay(world.database, world.publisher, progress).round()  # type: ignore[arg-type]  # it speaks the same
+
+    assert next(seconds) == 3
 
 
 async def test_a_crash_before_it_is_noted_announces_the_same_again(world: World) -> None:

@@ -132,7 +132,15 @@ class World:
         card: dict[str, Any] = answer.json()
         return card
 
-    async def completed(self, card: dict[str, Any], *, hours: float = 0, **changes: Any) -> str:
+    async def completed(
+        self,
+        card: dict[str, Any],
+        *,
+        hours: float = 0,
+        recorded_at: datetime | None = None,
+        judgement: str = "",
+        **changes: Any,
+    ) -> str:
         """The ledger says that the whole backfill was read; answers the event's ID."""
         fields = {
             "account_id": ACCOUNT,
@@ -149,7 +157,7 @@ class World:
             "reconciled": True,
         }
         message = SyncCompleted(**fields | changes)
-        event = Event(message, f"{message.reading_id}:completed", datetime.now(UTC))
+        event = Event(message, f"{message.reading_id}:completed{judgement}", recorded_at or datetime.now(UTC))
         await self.handlers.sync_completed(event)
         return event.event_id
 

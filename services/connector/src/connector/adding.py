@@ -11,7 +11,7 @@ from common.problems import Code, ProblemError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector import store
-from connector.connection import ConnectionTest, Fails, Typed
+from connector.connection import ConnectionTest, Fails, Typed, malformed
 from connector.domain import backfill_first, default_label
 from connector.store import Integration
 
@@ -37,6 +37,8 @@ class Adding:
 
     async def add(self, wish: Wish) -> Integration:
         """The integration; raises ProblemError where the team is connected already, or the test fails: nothing is saved then."""
+        if wrong := malformed(wish.typed):  # Postgres itself takes no NUL
+            raise refused(wrong)
         async with self._database.transaction() as connection:
             _refuse_a_second(await store.of_team(connection, wish.account_id, wish.typed.team_id))
         result = await self._test.run(wish.typed)
@@ -53,7 +55,7 @@ class Adding:
         before = await store.of_team(connection, wish.account_id, wish.typed.team_id)
         _refuse_a_second(before)
         first = backfill_first(wish.plan, at.date())
-        if former_plan not in {None, wish.plan}:
+        if former_plan is not wish.plan:
             await store.take_over_plan(connection, wish.account_id, first, at)
         integration_id = before.integration_id if before else uuid4()
         credential_version = before.credential_version + 1 if before else 1

@@ -97,16 +97,19 @@ class Routes:
         async with self._database.transaction() as connection:
             if not await store.remove(connection, account_id, integration_id, kept):
                 raise ProblemError(Code.NOT_FOUND)
+            if kept is History.ERASE:
+                await history.erase(connection, integration_id)
         self._wake()
         return Response(status_code=204)
 
-    async def sync(self, account_id: AccountId, integration_id: UUID, body: SyncWish) -> SyncAccepted:
+    async def sync(self, account_id: AccountId, integration_id: UUID, body: SyncWish | None = None) -> SyncAccepted:
         """Ask for the newest costs; answered when the broker has the request."""
+        wish = body or SyncWish()
         async with self._database.transaction() as connection:
             await _found(connection, account_id, integration_id)
         request = SyncRequested(
-            request_id=body.request_id or str(uuid4()),
-            trigger=Trigger(body.trigger),
+            request_id=wish.request_id or str(uuid4()),
+            trigger=Trigger(wish.trigger),
             integration_id=integration_id,
             requested_at=self._clock(),
         )

@@ -55,5 +55,18 @@ class ConnectionTest:
         try:
             answer = await self._client.ask(Access(typed.team_id, typed.key), today - timedelta(days=1), today)
         except CallFailed as failed:
-            return Fails(failed.code, tuple(hints(typed.team_id, typed.key, failed.code)), failed.retry_after)
+            return _fails(typed, failed)
         return Works(tuple(sorted({label for costs in answer.days.values() for label in costs})))
+
+
+def malformed(typed: Typed) -> Fails | None:
+    """What cannot be a team and its key, seen without asking anybody; None where they have the form of one."""
+    try:
+        Access(typed.team_id, typed.key)
+    except CallFailed as failed:
+        return _fails(typed, failed)
+    return None
+
+
+def _fails(typed: Typed, failed: CallFailed) -> Fails:
+    return Fails(failed.code, tuple(hints(typed.team_id, typed.key, failed.code)), failed.retry_after)

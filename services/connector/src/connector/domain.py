@@ -9,6 +9,8 @@ from common.fields import Plan, Status
 from common.problems import Code
 
 BACKFILL_DAYS: dict[Plan, int] = {Plan.FREE: 30, Plan.PRO: 90, Plan.ULTIMATE: 90}
+READABLE_DAYS = 90
+"""Beyond them xAI tells nothing, so that no day can be filled in any more."""
 DAILY_AT = time(6, tzinfo=UTC)
 REFUSALS = frozenset({Code.KEY_REFUSED, Code.ACCESS_DENIED, Code.TEAM_UNKNOWN})
 
@@ -43,11 +45,16 @@ def backfill_first(plan: Plan, today: date) -> date:
     return today - timedelta(days=BACKFILL_DAYS[plan] - 1)
 
 
+def readable_from(today: date) -> date:
+    """First day that xAI still tells."""
+    return today - timedelta(days=READABLE_DAYS - 1)
+
+
 def health_after(before: Health, outcome: Outcome, credential_version: int, *, filled_in: bool) -> Health:
     """The card after the newest outcome; `filled_in`: the whole backfill has been read.
 
     A refusal counts only for the current credential. A failure that is tried again by itself is told, and leaves the
-    status as it is: a hiccup of xAI turns no card red.
+    status as it is: a hiccup of xAI turns no card red, and does not hide what is really wrong.
     """
     if before.status is Status.REMOVED:
         return before
@@ -55,7 +62,9 @@ def health_after(before: Health, outcome: Outcome, credential_version: int, *, f
         return Health(Status.ACTIVE if filled_in else Status.BACKFILLING, None)
     if outcome.code in REFUSALS and outcome.credential_version != credential_version:
         return before
-    return Health(Status.ERROR if outcome.final else before.status, outcome.code)
+    if outcome.final:
+        return Health(Status.ERROR, outcome.code)
+    return before if before.status is Status.ERROR else Health(before.status, outcome.code)
 
 
 def default_label(team_id: str, taken: Collection[str]) -> str:

@@ -11,7 +11,7 @@ from common.topics import SYNC_OUTCOMES, Topic
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector import history, store
-from connector.domain import Health, Outcome, health_after
+from connector.domain import Health, Outcome, health_after, readable_from
 from connector.store import Integration
 
 HEALS_BEFORE_ALARM = 5
@@ -51,21 +51,19 @@ class Handlers:
 
 
 async def _completed(connection: AsyncConnection, integration: Integration, completed: SyncCompleted) -> None:
-    """The newest outcome makes the card; an older one can still be the last missing piece of the backfill."""
-    newest = integration.observed_at is None or completed.observed_at > integration.observed_at
-    if not newest and integration.status_code is not None:
+    """The newest outcome makes the card; an older one can still be the last missing piece of the backfill.
+
+    Of the same instant are the judgements of one reading: the ledger may judge it again.
+    """
+    newest = max(completed.observed_at, integration.observed_at or completed.observed_at)
+    if completed.observed_at < newest and integration.status_code is not None:
         return
-    stuck = not completed.reconciled and await history.failed_heals(
-        connection, integration.integration_id, HEALS_BEFORE_ALARM
-    )
+    readable = readable_from(newest.date())
+    stuck = await history.unhealed(connection, integration.integration_id, HEALS_BEFORE_ALARM, readable)
     code = Code.NOT_RECONCILED if stuck else None
-    filled_in = await history.days_read(connection, integration) >= _days_expected(integration)
+    filled_in = await history.filled_in(connection, integration, readable)
     outcome = Outcome(code, final=stuck, credential_version=completed.credential_version)
     await _say(connection, integration, outcome, filled_in=filled_in)
-
-
-def _days_expected(integration: Integration) -> int:
-    return (integration.backfill_last - integration.backfill_first).days + 1
 
 
 async def _say(connection: AsyncConnection, integration: Integration, outcome: Outcome, *, filled_in: bool) -> None:

@@ -39,7 +39,8 @@ _NOTE = text("""
     SELECT :integration_id, :event_id, :account_id, :trigger, :request_ids, :first_day, :last_day,
         CAST(:covered AS datemultirange), :usd, :days_changed, :reconciled, :code, :final, :attempts, :next_attempt_at,
         :observed_at, :recorded_at
-    WHERE EXISTS (SELECT 1 FROM integrations WHERE integration_id = :integration_id AND account_id = :account_id)
+    WHERE EXISTS (SELECT 1 FROM integrations WHERE integration_id = :integration_id AND account_id = :account_id
+        AND history IS DISTINCT FROM 'erase')
     ON CONFLICT (integration_id, event_id) DO NOTHING
 """)
 
@@ -49,8 +50,27 @@ _SYNC_COLUMNS = """trigger, request_ids, first_day, last_day, usd, days_changed,
 _DAYS_READ = text("""
     SELECT coalesce(sum(upper(range) - lower(range)), 0) FROM (
         SELECT unnest(range_agg(covered) * datemultirange(daterange(:first, :last, '[]'))) AS range
-        FROM syncs WHERE integration_id = :id AND recorded_at >= :since
+        FROM syncs WHERE integration_id = :id AND observed_at >= :since
     ) read
+""")
+
+_UNHEALED = text("""
+    WITH left_open AS (
+        SELECT observed_at, unnest(datemultirange(daterange(first_day, last_day, '[]')) - covered) AS days
+        FROM syncs WHERE integration_id = :id AND trigger = 'heal' AND NOT reconciled
+    )
+    SELECT EXISTS (
+        SELECT 1 FROM left_open, generate_series(lower(days)::timestamp, upper(days) - 1, '1 day') AS d(day)
+        WHERE d.day >= :readable_from AND NOT EXISTS (SELECT 1 FROM syncs s WHERE s.integration_id = :id
+            AND s.covered @> d.day::date AND s.observed_at >= left_open.observed_at)
+        GROUP BY d.day HAVING count(DISTINCT left_open.observed_at) >= :tries
+    )
+""")
+
+_PUT_AWAY = text("""
+    DELETE FROM syncs s WHERE recorded_at < clock_timestamp() - make_interval(days => :days)
+        AND NOT EXISTS (SELECT 1 FROM integrations i WHERE i.integration_id = s.integration_id
+            AND s.covered && daterange(i.backfill_first, i.backfill_last, '[]'))
 """)
 
 KEPT_DAYS = 400
@@ -137,11 +157,14 @@ async def last_completed(connection: AsyncConnection, integration_id: UUID) -> S
     return _sync(row._mapping) if row else None  # noqa: SLF001 - a row's public mapping has this name
 
 
-async def days_read(connection: AsyncConnection, integration: Integration) -> int:
-    """How many days of the backfill the ledger has confirmed since the integration was added."""
+async def days_read(connection: AsyncConnection, integration: Integration, first: date | None = None) -> int:
+    """How many days of the backfill, from `first` on, the ledger has confirmed by readings made since the add.
+
+    The readings' instants and the add's are of one clock, the database's; those of the broker's records are not.
+    """
     values = {
         "id": integration.integration_id,
-        "first": integration.backfill_first,
+        "first": first or integration.backfill_first,
         "last": integration.backfill_last,
         "since": integration.added_at,
     }
@@ -149,23 +172,28 @@ async def days_read(connection: AsyncConnection, integration: Integration) -> in
     return count
 
 
-async def failed_heals(connection: AsyncConnection, integration_id: UUID, tries: int) -> bool:
-    """Whether the last `tries` healings all left days that do not add up."""
-    rows = await connection.execute(
-        text("""SELECT reconciled FROM syncs WHERE integration_id = :id AND trigger = 'heal' AND code IS NULL
-                ORDER BY observed_at DESC LIMIT :tries"""),
-        {"id": integration_id, "tries": tries},
-    )
-    found = list(rows.scalars())
-    return len(found) == tries and not any(found)
+async def filled_in(connection: AsyncConnection, integration: Integration, readable_from: date) -> bool:
+    """Whether every day of the backfill that xAI still tells has been confirmed."""
+    first = max(integration.backfill_first, readable_from)
+    expected = (integration.backfill_last - first).days + 1
+    return expected <= 0 or await days_read(connection, integration, first) >= expected
+
+
+async def unhealed(connection: AsyncConnection, integration_id: UUID, tries: int, readable_from: date) -> bool:
+    """Whether some day that xAI still tells was left open by `tries` healings, and confirmed by nothing since."""
+    values = {"id": integration_id, "tries": tries, "readable_from": readable_from}
+    found: bool = (await connection.execute(_UNHEALED, values)).scalar_one()
+    return found
+
+
+async def erase(connection: AsyncConnection, integration_id: UUID) -> None:
+    """The account wants its history gone: syncs tell sums."""
+    await connection.execute(text("DELETE FROM syncs WHERE integration_id = :id"), {"id": integration_id})
 
 
 async def put_away(connection: AsyncConnection) -> None:
-    """Forget syncs that are older than the topic of their costs."""
-    await connection.execute(
-        text("DELETE FROM syncs WHERE recorded_at < clock_timestamp() - make_interval(days => :days)"),
-        {"days": KEPT_DAYS},
-    )
+    """Forget syncs that are older than the topic of their costs, but for those that a card counts as its backfill."""
+    await connection.execute(_PUT_AWAY, {"days": KEPT_DAYS})
 
 
 def _sync(fields: Any) -> Sync:  # noqa: ANN401 - a row's mapping

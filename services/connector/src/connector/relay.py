@@ -98,6 +98,7 @@ class Relay:
         while due := await self._due():
             for one in due:
                 await self._announce(one)
+                self._progress.ended("relay")  # a day's re-announcement of many rows takes long, and is no standstill
             if len(due) < AT_ONCE:
                 return
 

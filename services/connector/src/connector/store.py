@@ -76,7 +76,8 @@ _SET_HEALTH = text("""
 """)
 
 _TAKE_OVER_PLAN = text("""
-    UPDATE integrations SET version = version + 1, changed_at = :now, history_from = least(history_from, :history_from)
+    UPDATE integrations SET version = version + 1, changed_at = :now, history_from = least(history_from, :history_from),
+        backfill_first = CASE WHEN history_from > :history_from THEN :history_from ELSE backfill_first END
     WHERE account_id = :account_id AND removed_at IS NULL
 """)
 
@@ -87,18 +88,15 @@ async def now(connection: AsyncConnection) -> datetime:
     return instant
 
 
-async def lock_account(connection: AsyncConnection, account_id: str, plan: Plan) -> Plan | None:
-    """Set the account's plan and lock its row until the transaction ends; answers the plan it had."""
-    before = await connection.execute(
-        text("SELECT plan FROM accounts WHERE account_id = :id FOR UPDATE"), {"id": account_id}
-    )
-    former: str | None = before.scalar_one_or_none()
+async def lock_account(connection: AsyncConnection, account_id: str, plan: Plan) -> Plan:
+    """Set the account's plan and lock its row until the transaction ends; answers the plan it had, a new one `plan`."""
+    values = {"id": account_id, "plan": plan.value}
     await connection.execute(
-        text("""INSERT INTO accounts (account_id, plan) VALUES (:id, :plan)
-                ON CONFLICT (account_id) DO UPDATE SET plan = excluded.plan"""),
-        {"id": account_id, "plan": plan.value},
+        text("INSERT INTO accounts (account_id, plan) VALUES (:id, :plan) ON CONFLICT DO NOTHING"), values
     )
-    return Plan(former) if former else None
+    former = await connection.execute(text("SELECT plan FROM accounts WHERE account_id = :id FOR UPDATE"), values)
+    await connection.execute(text("UPDATE accounts SET plan = :plan WHERE account_id = :id"), values)
+    return Plan(former.scalar_one())
 
 
 async def take_over_plan(connection: AsyncConnection, account_id: str, history_from: date, at: datetime) -> None:

@@ -1,0 +1,91 @@
+"""The rules of a card, without anything around them."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+from common.fields import Plan, Status
+from common.problems import Code
+from connector.domain import (
+    Health,
+    Outcome,
+    backfill_first,
+    covered,
+    default_label,
+    health_after,
+    hints,
+    next_sync,
+    readable_from,
+)
+
+TEAM = "3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"
+WORKS = Outcome(None, final=True, credential_version=2)
+
+
+@pytest.mark.parametrize(("plan", "first"), [("free", "2026-10-22"), ("pro", "2026-08-23"), ("ultimate", "2026-08-23")])
+def test_the_plan_says_how_far_back_the_history_goes(plan: str, first: str) -> None:
+    assert backfill_first(Plan(plan), date(2026, 11, 20)) == date.fromisoformat(first)
+
+
+def test_the_longest_backfill_begins_with_the_first_day_that_xai_still_tells() -> None:
+    assert readable_from(date(2026, 11, 20)) == backfill_first(Plan.PRO, date(2026, 11, 20))
+
+
+@pytest.mark.parametrize("status", [Status.BACKFILLING, Status.ACTIVE, Status.ERROR])
+def test_a_success_is_active_once_the_history_is_filled_in(status: Status) -> None:
+    before = Health(status, None)
+
+    assert health_after(before, WORKS, 2, filled_in=True) == Health(Status.ACTIVE, None)
+    assert health_after(before, WORKS, 2, filled_in=False) == Health(Status.BACKFILLING, None)
+
+
+def test_nothing_brings_a_removed_integration_back() -> None:
+    removed = Health(Status.REMOVED, None)
+
+    assert health_after(removed, WORKS, 2, filled_in=True) == removed
+
+
+@pytest.mark.parametrize("code", [Code.KEY_REFUSED, Code.ACCESS_DENIED, Code.TEAM_UNKNOWN])
+def test_a_refusal_counts_for_the_current_key_only(code: Code) -> None:
+    active = Health(Status.ACTIVE, None)
+
+    assert health_after(active, Outcome(code, final=True, credential_version=1), 2, filled_in=True) == active
+    current = health_after(active, Outcome(code, final=True, credential_version=2), 2, filled_in=True)
+    assert current == Health(Status.ERROR, code)
+
+
+def test_a_hiccup_is_told_but_does_not_hide_what_is_really_wrong() -> None:
+    hiccup = Outcome(Code.RATE_LIMITED, final=False, credential_version=2)
+    refused = Health(Status.ERROR, Code.KEY_REFUSED)
+
+    told = health_after(Health(Status.ACTIVE, None), hiccup, 2, filled_in=False)
+    assert told == Health(Status.ACTIVE, Code.RATE_LIMITED)
+    assert health_after(refused, hiccup, 2, filled_in=False) == refused
+
+
+def test_a_default_label_is_the_accounts_only_one() -> None:
+    assert default_label(TEAM, []) == "xAI team 3f2b8c1e"
+    assert default_label(TEAM, ["xAI team 3f2b8c1e", "xAI team 3f2b8c1e (2)"]) == "xAI team 3f2b8c1e (3)"
+
+
+@pytest.mark.parametrize(
+    ("now", "then"), [("05:59:59", "20T06:00"), ("06:00:00", "21T06:00"), ("23:00:00", "21T06:00")]
+)
+def test_the_next_sync_is_at_six(now: str, then: str) -> None:
+    at = datetime.fromisoformat(f"2026-11-20T{now}+00:00")
+
+    assert next_sync(at) == datetime.fromisoformat(f"2026-11-{then}").replace(tzinfo=UTC)
+
+
+def test_hints_name_what_was_mixed_up_and_never_a_value() -> None:
+    assert hints(TEAM, "obviously-fake", Code.KEY_REFUSED) == []
+    found = hints("xai-obviously-fake", TEAM, Code.TEAM_UNKNOWN)
+    assert ["swapped" in hint for hint in found] == [False, True]
+    assert not any(TEAM in hint or "obviously-fake" in hint for hint in found)
+
+
+def test_days_that_are_missing_split_what_is_covered() -> None:
+    days = [date(2026, 11, number) for number in range(1, 6)]
+
+    assert covered(days[0], days[4], []) == [(days[0], days[4])]
+    assert covered(days[0], days[4], [days[0], days[2]]) == [(days[1], days[1]), (days[3], days[4])]
+    assert covered(days[0], days[0], [days[0]]) == []
