@@ -16,6 +16,7 @@ help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/.installed  ## install everything into .venv; afterwards nothing needs the network
+	@$(BIN)/python -m grafient.local.fetch
 
 $(UV):
 	@echo "bringing uv into .tools"
@@ -26,7 +27,6 @@ $(UV):
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
 	@VIRTUAL_ENV=.venv $(UV) pip sync --require-hashes requirements.lock
 	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps $(MEMBERS:%=--editable %)
-	@$(BIN)/python -m grafient.local.fetch
 	@touch $@
 
 demo: install  ## the whole system on this machine, with a sample team; ARGS=--exit ends after the table

@@ -12,12 +12,16 @@ import pytest
 from common.database import Database, make_engine
 from common.migrations import migrate
 from common.settings import KafkaSettings
+from grafient.local.jars import KAFKA_VERSION
 from grafient.local.kafka import Kafka
 from grafient.local.postgres import Postgres
+from grafient.local.processes import free_ports
 from grafient.topics import bring_about
 from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url, text
 from testcontainers.core.config import testcontainers_config
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 
 FAKE_PASSWORD = "obviously-fake"  # noqa: S105 - of a database that is thrown away
 
@@ -43,7 +47,7 @@ async def postgres(docker: bool, tmp_path_factory: pytest.TempPathFactory) -> As
     """URL of an empty Postgres 18, for a role that may do everything: `postgresql+psycopg://…`."""
     async with AsyncExitStack() as stack:
         if docker:
-            from testcontainers.postgres import PostgresContainer  # noqa: PLC0415 - needs an engine
+            from testcontainers.community.postgres import PostgresContainer  # noqa: PLC0415 - needs an engine
 
             container = PostgresContainer("postgres:18", driver="psycopg")
             stack.callback(container.stop)
@@ -95,11 +99,9 @@ async def kafka(docker: bool, tmp_path_factory: pytest.TempPathFactory) -> Async
     """`host:port` of a broker that has the topics."""
     async with AsyncExitStack() as stack:
         if docker:
-            from testcontainers.kafka import KafkaContainer  # noqa: PLC0415 - needs an engine
-
-            container = KafkaContainer("apache/kafka:4.3.0")
+            servers, container = _kafka_container()
             stack.callback(container.stop)
-            servers = (await asyncio.to_thread(container.start)).get_bootstrap_server()
+            await asyncio.to_thread(container.start)
         else:
             broker = Kafka(_folder(tmp_path_factory))
             stack.push_async_callback(broker.stop)
@@ -107,6 +109,27 @@ async def kafka(docker: bool, tmp_path_factory: pytest.TempPathFactory) -> Async
             servers = broker.bootstrap_servers
         await bring_about(KafkaSettings(kafka_bootstrap_servers=servers), replication=1)
         yield servers
+
+
+def _kafka_container() -> tuple[str, DockerContainer]:
+    """`host:port` and the broker's container, not started; the library's own is for another vendor's image."""
+    port, controller_port = free_ports(2)
+    settings = {
+        "KAFKA_NODE_ID": "1",
+        "KAFKA_PROCESS_ROLES": "broker,controller",
+        "KAFKA_LISTENERS": f"PLAINTEXT://:{port},CONTROLLER://localhost:{controller_port}",
+        "KAFKA_ADVERTISED_LISTENERS": f"PLAINTEXT://127.0.0.1:{port}",
+        "KAFKA_LISTENER_SECURITY_PROTOCOL_MAP": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "KAFKA_CONTROLLER_LISTENER_NAMES": "CONTROLLER",
+        "KAFKA_CONTROLLER_QUORUM_VOTERS": f"1@localhost:{controller_port}",
+        "KAFKA_AUTO_CREATE_TOPICS_ENABLE": "false",
+        "KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS": "0",
+        "KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR": "1",
+        "KAFKA_TRANSACTION_STATE_LOG_MIN_ISR": "1",
+    }
+    container = DockerContainer(f"apache/kafka:{KAFKA_VERSION}").with_bind_ports(port, port).with_envs(**settings)
+    return f"127.0.0.1:{port}", container.waiting_for(LogMessageWaitStrategy("Kafka Server started"))
 
 
 def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

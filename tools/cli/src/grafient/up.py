@@ -42,7 +42,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
     try:
         asyncio.run(work)
     except (StartError, FetchError) as error:
-        progress_console.print(f"[red]{error}[/red]", highlight=False)
+        progress_console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
 
 

@@ -1,54 +1,61 @@
 """`python -m grafient.local.fetch`: bring what the embedded stack needs and no wheel carries. `make install` runs it."""
 
 import sys
-import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from grafient.local.jars import KAFKA_VERSION, FetchError, cache_dir, expected, fetch, present
+from grafient.local.jars import KAFKA_VERSION, FetchError, expected, fetch, present
 from grafient.output import progress_console
+
+BYTES_PER_MB = 1e6
 
 
 def main() -> int:
     """Fetch with a progress bar; status 1 and one sentence where it fails."""
-    if present():
-        progress_console.print(f"Apache Kafka {KAFKA_VERSION} is here")
-        return 0
-    started = time.monotonic()
+    started, here = time.monotonic(), present()
     try:
-        _fetch_visibly()
+        if here:
+            fetch()
+        else:
+            _fetch_visibly()
     except FetchError as error:
-        progress_console.print(f"[red]{error}[/red]")
+        progress_console.print(str(error), style="red", markup=False, soft_wrap=True)
         return 1
-    progress_console.print(f"Apache Kafka {KAFKA_VERSION} fetched in {time.monotonic() - started:.0f} s")
+    how = "is here" if here else f"fetched in {time.monotonic() - started:.0f} s"
+    progress_console.print(f"Apache Kafka {KAFKA_VERSION} {how}", highlight=False)
     return 0
 
 
 def _fetch_visibly() -> None:
     columns = (
         SpinnerColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("fetching Apache Kafka"),
         BarColumn(),
+        MofNCompleteColumn(),
         TextColumn("{task.fields[mb]:.0f} MB"),
         TimeElapsedColumn(),
+        TextColumn("{task.description}", style="dim"),
     )
-    done = threading.Event()
     with Progress(*columns, console=progress_console) as progress:
-        task = progress.add_task(f"fetching Apache Kafka {KAFKA_VERSION}", total=len(expected()), mb=0.0)
+        bar = progress.add_task("", total=len(expected()), mb=0.0)
+        received = 0
 
-        def watch() -> None:
-            while not done.wait(0.5):
-                jars = [jar.stat().st_size for jar in cache_dir().glob("fetching-*/repository/**/*.jar")]
-                progress.update(task, completed=len(jars), mb=sum(jars) / 1e6)
+        @contextmanager
+        def file(name: str, _size: int) -> Iterator[Callable[[int], None]]:
+            progress.update(bar, description=name)
+            yield more
+            if name.endswith(".jar"):
+                progress.advance(bar)
 
-        watcher = threading.Thread(target=watch, daemon=True)
-        watcher.start()
-        try:
-            fetch()
-        finally:
-            done.set()
-            watcher.join()
+        def more(count: int) -> None:
+            nonlocal received
+            received += count
+            progress.update(bar, mb=received / BYTES_PER_MB)
+
+        fetch(file)
 
 
 if __name__ == "__main__":

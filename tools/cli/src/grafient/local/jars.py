@@ -4,21 +4,24 @@ import hashlib
 import os
 import shutil
 import tempfile
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from importlib import resources
 from pathlib import Path
 
-from jgo.env import EnvironmentBuilder, LinkStrategy
-from jgo.maven import MavenContext, PythonResolver
+from jgo.maven import Dependency, MavenContext, PythonResolver
 
-KAFKA_VERSION = "4.3.0"
-ENDPOINT = "+".join(
-    (
-        f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}",
-        f"org.apache.kafka:kafka-tools:{KAFKA_VERSION}",
-        "org.slf4j:slf4j-simple:1.7.36",
-    )
+KAFKA_VERSION = "4.3.1"
+COORDINATES = (
+    ("org.apache.kafka", "kafka_2.13", KAFKA_VERSION),
+    ("org.apache.kafka", "kafka-tools", KAFKA_VERSION),
+    ("org.slf4j", "slf4j-simple", "1.7.36"),
 )
+NEXT_STEP = "run `make install`"
 TRIES = 3
+
+Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Called with a file's name and size in bytes when its download begins; what it yields hears of each piece's size."""
 
 
 class FetchError(Exception):
@@ -43,7 +46,7 @@ def jars_dir() -> Path:
 
 
 def present() -> bool:
-    """Whether every jar is in the cache; `fetch` has checked them."""
+    """Whether every jar is in the cache; `classpath` and `fetch` check what is in them."""
     return all((jars_dir() / name).is_file() for name in expected())
 
 
@@ -58,39 +61,61 @@ def classpath() -> str:
 def check(jar: Path, digest: str) -> None:
     """Raises FetchError where `jar` does not have this SHA-256."""
     if not jar.is_file():
-        raise FetchError(f"{jar.name} is missing from {jar.parent}: run `make install` with a network")
-    found = hashlib.sha256(jar.read_bytes()).hexdigest()
-    if found != digest:
-        raise FetchError(f"{jar} is not the expected file: delete it and run `make install` again")
+        raise FetchError(f"{jar.name} is missing from {jar.parent}: {NEXT_STEP} with a network")
+    if not _is(jar, digest):
+        raise FetchError(f"{jar} is not the expected file: delete it and {NEXT_STEP}")
 
 
-def fetch() -> None:
-    """Bring the jars into the cache. Nothing is done where all are."""
+def fetch(progress: Progress | None = None) -> None:
+    """Bring the jars into the cache; without a network where all are there. Raises FetchError."""
     if present():
+        classpath()
         return
-    cache_dir().mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=cache_dir(), prefix="fetching-") as folder:
-        jars = _resolve(Path(folder))
-        for name, digest in expected().items():
-            if name not in jars:
-                raise FetchError(f"{name} did not come with {ENDPOINT}: the list of jars is out of date")
-            check(jars[name], digest)
-        jars_dir().mkdir(exist_ok=True)
-        for name in expected():
-            shutil.move(jars[name], jars_dir() / name)
+    try:
+        cache_dir().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=cache_dir(), prefix="fetching-") as folder:
+            _keep(_resolve(Path(folder), progress))
+    except OSError as error:
+        raise FetchError(
+            f"{cache_dir()} cannot be written ({error.strerror}): set GRAFIENT_CACHE to a folder"
+        ) from error
 
 
-def _resolve(folder: Path) -> dict[str, Path]:
+def _keep(jars: dict[str, Path]) -> None:
+    """Move the jars to their place, none before all are found to be right."""
+    for name, digest in expected().items():
+        if name not in jars or not _is(jars[name], digest):
+            raise FetchError(f"{name} did not come as listed in jars.sha256, nothing is kept: {NEXT_STEP} again")
+    jars_dir().mkdir(exist_ok=True)
+    for name in expected():
+        shutil.move(jars[name], jars_dir() / name)
+
+
+def _is(jar: Path, digest: str) -> bool:
+    with jar.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest() == digest
+
+
+def _resolve(folder: Path, progress: Progress | None) -> dict[str, Path]:
+    """Each try begins in a folder of its own, for the library takes a file that was cut off for a whole one."""
     for attempt in range(1, TRIES + 1):
         try:
-            return _resolved(folder)
+            return _resolved(folder / str(attempt), progress)
         except Exception as error:  # the library raises what its HTTP client and parsers raise
             if attempt == TRIES:
-                raise FetchError(f"Apache Kafka's jars could not be fetched ({error}): is there a network?") from error
+                raise FetchError(
+                    f"Apache Kafka {KAFKA_VERSION} could not be fetched ({type(error).__name__}): "
+                    f"look after the network and {NEXT_STEP} again"
+                ) from error
     raise AssertionError
 
 
-def _resolved(folder: Path) -> dict[str, Path]:
-    context = MavenContext(repo_cache=folder / "repository", resolver=PythonResolver())
-    builder = EnvironmentBuilder(context=context, cache_dir=folder / "environment", link_strategy=LinkStrategy.HARD)
-    return {jar.name: jar for jar in builder.from_endpoint(ENDPOINT).all_jars}
+def _resolved(folder: Path, progress: Progress | None) -> dict[str, Path]:
+    """By the resolver itself: the library's environments would fetch a whole JDK to sort the jars into modules."""
+    resolver = PythonResolver(progress_callback=progress)
+    context = MavenContext(repo_cache=folder, resolver=resolver)
+    wanted = [
+        Dependency(context.project(group, name).at_version(version).artifact()) for group, name, version in COORDINATES
+    ]
+    named, transitive = resolver.resolve(wanted)
+    return {dependency.artifact.filename: dependency.artifact.resolve() for dependency in (*named, *transitive)}

@@ -1,7 +1,9 @@
 """Apache Kafka, the real broker (KRaft), on the JDK from a wheel: no Java, Docker or system package."""
 
 import asyncio
+from base64 import urlsafe_b64encode
 from pathlib import Path
+from uuid import uuid4
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -12,7 +14,6 @@ from grafient.local.postgres import StartError
 from grafient.local.processes import free_ports, spawn, stop, tail
 
 START_DEADLINE = 60.0
-CLUSTER_ID = "Z3JhZmllbnQtbG9jYWwtMQ"
 JVM = (
     "-Xmx384m",
     "-Xms64m",
@@ -53,9 +54,10 @@ class Kafka:
             await stop(self.process)
 
     async def _format(self) -> None:
-        arguments = "format", "-t", CLUSTER_ID, "-c", str(self._folder / "server.properties")
-        process = await self._java("kafka.tools.StorageTool", *arguments)
-        if await process.wait():
+        cluster_id = urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
+        arguments = f"--cluster-id={cluster_id}", "-c", str(self._folder / "server.properties")
+        self.process = await self._java("kafka.tools.StorageTool", "format", *arguments)
+        if await self.process.wait():
             raise StartError(f"Kafka's folder could not be made:\n{tail(self._log)}")
 
     async def _java(self, main: str, *arguments: str) -> asyncio.subprocess.Process:
@@ -67,12 +69,17 @@ class Kafka:
         try:
             async with asyncio.timeout(START_DEADLINE):
                 while self.process.returncode is None:
-                    if await _has_a_broker(self.bootstrap_servers):
+                    if await _cluster_of(self.bootstrap_servers) == self._cluster_id():
                         return
                     await asyncio.sleep(0.1)
         except TimeoutError:
             await self.stop()
         raise StartError(f"Kafka did not start:\n{tail(self._log)}")
+
+    def _cluster_id(self) -> str:
+        """What tells this broker from another one that took its port."""
+        lines = (self._folder / "data" / "meta.properties").read_text().splitlines()
+        return dict(line.split("=", 1) for line in lines if not line.startswith("#"))["cluster.id"]
 
     def _properties(self) -> str:
         settings = {
@@ -96,7 +103,8 @@ class Kafka:
         return "\n".join(f"{name}={value}" for name, value in settings.items())
 
 
-async def _has_a_broker(server: str) -> bool:
+async def _cluster_of(server: str) -> str | None:
+    """The cluster's ID, once it has a broker."""
     host, port = server.split(":")
     try:
         _, writer = await asyncio.open_connection(host, int(port))
@@ -104,8 +112,9 @@ async def _has_a_broker(server: str) -> bool:
         admin = AIOKafkaAdminClient(bootstrap_servers=server, request_timeout_ms=3000)
         await admin.start()
         try:
-            return bool((await admin.describe_cluster())["brokers"])
+            found = await admin.describe_cluster()
+            return str(found["cluster_id"]) if found["brokers"] else None
         finally:
             await admin.close()
     except (KafkaError, OSError, TimeoutError):
-        return False
+        return None

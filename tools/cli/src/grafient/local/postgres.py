@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -75,15 +76,22 @@ class Postgres:
         try:
             async with asyncio.timeout(START_DEADLINE):
                 while self.process.returncode is None:
-                    try:
-                        await _ensure_database(url)
-                    except psycopg.OperationalError:
-                        await asyncio.sleep(0.05)
-                    else:
-                        return
+                    with suppress(psycopg.OperationalError):
+                        if self._is_ready(self.process.pid):
+                            await _ensure_database(url)
+                            return
+                    await asyncio.sleep(0.02)
         except TimeoutError:
             await self.stop()
         raise StartError(f"Postgres did not start:\n{tail(self._log)}")
+
+    def _is_ready(self, pid: int) -> bool:
+        """As the server itself writes it down: on its port another one may answer."""
+        try:
+            lines = (self._folder / "postmaster.pid").read_text().splitlines()
+        except FileNotFoundError:
+            return False
+        return lines[:1] == [str(pid)] and lines[-1].strip() == "ready"
 
 
 def _server(folder: Path) -> Any:  # noqa: ANN401 - the library is untyped

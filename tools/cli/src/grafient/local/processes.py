@@ -3,6 +3,7 @@
 import asyncio
 import ctypes
 import os
+import random
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
@@ -11,15 +12,22 @@ from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
 STOP_DEADLINE = 30.0
+_PORTS = range(10_000, 32_000)
+"""Below those of outgoing connections, one of which could else sit on the port of a server that starts again."""
 
 
 def free_ports(count: int) -> list[int]:
     """Ports of 127.0.0.1 that nobody listens on now."""
     with ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
+        return [_bind(stack.enter_context(socket.socket())) for _ in range(count)]
+
+
+def _bind(one: socket.socket) -> int:
+    for port in random.SystemRandom().sample(_PORTS, 100):
+        with suppress(OSError):
+            one.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port of 127.0.0.1 is free")
 
 
 async def spawn(
@@ -71,10 +79,10 @@ def tail(log: Path, lines: int = 15) -> str:
 
 
 def _bind_to_parent(when_orphaned: signal.Signals) -> Callable[[], None]:
-    libc, parent = ctypes.CDLL(None, use_errno=True), os.getpid()
+    prctl, parent = ctypes.CDLL(None).prctl, os.getpid()  # looked up here: after a fork the linker may be locked
 
     def bind() -> None:
-        libc.prctl(_PR_SET_PDEATHSIG, int(when_orphaned), 0, 0, 0)
+        prctl(_PR_SET_PDEATHSIG, int(when_orphaned), 0, 0, 0)
         if os.getppid() != parent:
             os._exit(1)
 

@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import structlog
 
 from grafient.local.postgres import StartError
 from grafient.local.processes import spawn, stop, tail
 
-log = structlog.get_logger()
-
 READY_DEADLINE = 60.0
 LOOKS_EVERY = 5.0
+"""Seconds between two looks at `/livez`."""
 STRIKES = 3
 """Failed looks at `/livez` in a row before a process is killed."""
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
@@ -38,9 +36,12 @@ class Service:
 class Supervisor:
     """Runs services with their output in `logs`; `say` hears what happens."""
 
-    def __init__(self, logs: Path, say: Callable[[str], None] = lambda _text: None) -> None:
+    def __init__(
+        self, logs: Path, say: Callable[[str], None] = lambda _text: None, *, looks_every: float = LOOKS_EVERY
+    ) -> None:
         self._logs = logs
         self._say = say
+        self._looks_every = looks_every
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._keepers: list[asyncio.Task[None]] = []
         self._http = httpx.AsyncClient(timeout=3.0, trust_env=False)
@@ -62,12 +63,14 @@ class Supervisor:
         for keeper in self._keepers:
             keeper.cancel()
         await asyncio.gather(*self._keepers, return_exceptions=True)
-        await asyncio.gather(*(stop(process) for process in self._processes.values()))
+        await asyncio.gather(*(stop(process) for process in reversed(self._processes.values())))
         await self._http.aclose()
 
     async def _spawn(self, service: Service) -> None:
         self._logs.mkdir(parents=True, exist_ok=True)
-        self._processes[service.name] = await spawn(service.argv, self._log(service), env=service.env)
+        self._processes[service.name] = await spawn(
+            service.argv, self._log(service), env=service.env, when_orphaned=signal.SIGKILL
+        )
 
     def _log(self, service: Service) -> Path:
         return self._logs / f"{service.name}.log"
@@ -94,20 +97,22 @@ class Supervisor:
             deaths = 1 if loop.time() - born > STEADY_AFTER else deaths + 1
             self._say(f"{service.name} ended and is started again")
             await asyncio.sleep(PAUSES[min(deaths, len(PAUSES)) - 1])
-            await self._spawn(service)
+            with suppress(OSError):  # the machine is out of something: this counts as one more death
+                await self._spawn(service)
 
     async def _watch(self, service: Service) -> None:
         """Return when the process has ended; kill it when it makes no progress."""
         process, strikes = self._processes[service.name], 0
         while process.returncode is None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(LOOKS_EVERY):
+                async with asyncio.timeout(self._looks_every):
                     await process.wait()
                     return
             strikes = 0 if service.url is None or await self._is_well(f"{service.url}/livez") else strikes + 1
             if strikes >= STRIKES:
                 self._say(f"{service.name} makes no progress and is killed")
-                process.send_signal(signal.SIGKILL)
+                with suppress(ProcessLookupError):
+                    process.send_signal(signal.SIGKILL)
 
     async def _is_well(self, url: str) -> bool:
         try:
