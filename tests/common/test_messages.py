@@ -97,3 +97,9 @@ def test_every_message_is_carried_by_one_topic() -> None:
 def test_every_code_has_words_that_help() -> None:
     assert set(CAUSES) == set(Code)
     assert all(cause.title and cause.detail.endswith(".") for cause in CAUSES.values())
+
+
+@pytest.mark.parametrize("instant", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00", "2026-11-20T00:00:00"])
+def test_an_instant_outside_the_calendar_or_without_a_zone_is_refused(instant: str) -> None:
+    with pytest.raises(ValidationError):
+        SyncRequested.model_validate({"request_id": "1", "trigger": "force", "requested_at": instant})

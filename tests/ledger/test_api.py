@@ -169,3 +169,63 @@ async def test_a_token_that_is_not_accepted_sees_nothing(http: httpx.AsyncClient
     answer = await http.get(f"/v1/accounts/{ACCOUNT}/costs", headers={"Authorization": f"Bearer {token}"})
 
     assert answer.status_code == status
+
+
+async def test_a_reading_that_said_the_same_covered_the_day_from_then_on(
+    world: World, http: httpx.AsyncClient, team: UUID
+) -> None:
+    in_the_day, after_it, settled, last = (datetime(2026, 11, 1 + number, 12, tzinfo=UTC) for number in (0, 1, 8, 9))
+    for observed_at in (in_the_day, after_it, settled, last):
+        said = reading(team, {FIRST: {"grok-4": "1"}}, observed_at=observed_at)
+        await world.receive(*said.days, said.window)
+
+    believed = [
+        (await _days(http, FIRST, FIRST, as_of=str(moment).replace(" ", "T")))[0]
+        for moment in (after_it - timedelta(hours=1), after_it + timedelta(hours=1), settled + timedelta(hours=1))
+    ]
+
+    told = [(day["usd"], day["covered"], day["provisional"]) for day in believed]
+    assert told == [("1", False, True), ("1", True, True), ("1", True, False)]
+
+
+async def test_an_instant_that_lies_ahead_is_now(world: World, http: httpx.AsyncClient, team: UUID) -> None:
+    await world.receive(*reading(team, {TODAY: {}}, observed_at=later(-1)).days)
+
+    (day,) = await _days(http, TODAY, TODAY, as_of="2026-12-31T00:00:00Z")
+
+    assert day["covered"] is True
+
+
+async def test_an_integration_removed_since_was_expected_then(
+    world: World, http: httpx.AsyncClient, team: UUID
+) -> None:
+    await world.add(team, version=2, status=Status.REMOVED, history=History.KEEP, removed_at=later(-1))
+
+    (now,) = await _days(http, TODAY, TODAY)
+    (then,) = await _days(http, TODAY, TODAY, as_of="2026-11-20T10:59:59Z")
+
+    assert (now["missing"], then["missing"]) == ([], [str(team)])
+
+
+async def test_models_stand_by_integration_and_label(world: World, http: httpx.AsyncClient) -> None:
+    teams = [UUID(int=2), UUID(int=1)]
+    for one in teams:
+        await world.receive(*reading(one, {FIRST: {"b": "1", "a": "2"}}).days)
+
+    (day,) = await _days(http, FIRST, FIRST)
+
+    told = [(one["integration_id"], one["label"]) for one in day["models"]]
+    assert told == [(str(one), label) for one in sorted(teams) for label in ("a", "b")]
+
+
+@pytest.mark.parametrize("query", [{"to": "0001-01-01"}, {"from": "9999-12-31"}, {"as_of": "2026-11-01T00:00:00"}])
+async def test_a_time_that_cannot_be_counted_from_is_named(http: httpx.AsyncClient, query: dict[str, str]) -> None:
+    answer = await http.get(f"/v1/accounts/{ACCOUNT}/costs", params=query)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "request_malformed")
+    assert answer.json()["errors"][0]["field"] == f"query.{next(iter(query))}"
+
+
+@pytest.mark.parametrize("route", ["summary", "breakdown", "coverage", "revisions", "export"])
+async def test_what_is_not_built_yet_does_not_pretend(http: httpx.AsyncClient, route: str) -> None:
+    assert (await http.get(f"/v1/accounts/{ACCOUNT}/{route}")).status_code == 404

@@ -8,7 +8,7 @@ import structlog
 
 from common.events import Record
 from common.failures import MalformedError
-from common.kafka import Publisher
+from common.kafka import Publisher, check_size
 from common.metrics import DEAD_LETTERED
 from common.topics import DEAD_LETTERS, Topic
 
@@ -37,13 +37,13 @@ class DeadLetters:
             "dead_letter_detail": error.detail[:MAX_DETAIL],
             "dead_letter_attempts": str(attempts),
         }
-        body, key = record.value, record.key or headers["dead_letter_id"].encode()
-        if topic.secret:
-            body, key = b"", headers["dead_letter_id"].encode()
+        body, key = b"", headers["dead_letter_id"].encode()
+        if topic.secret or not _fits(record, headers):
             headers |= _fingerprint(record)
         else:
+            body, key = record.value or b"", record.key or key
             headers |= _original(record)
-        await self._publisher.send(DEAD_LETTERS, body or b"", key=key, headers=headers)
+        await self._publisher.send(DEAD_LETTERS, body, key=key, headers=headers)
         DEAD_LETTERED.labels(record.topic, error.reason).inc()
         log.warning("message.dead_lettered", **{name.removeprefix("dead_letter_"): headers[name] for name in TOLD})
 
@@ -58,8 +58,17 @@ TOLD = (
 )
 
 
+def _fits(record: Record, headers: dict[str, str]) -> bool:
+    """Whether the whole record can be kept; one that came compressed can be larger than any topic takes."""
+    try:
+        check_size(DEAD_LETTERS, record.value, key=record.key or b"-", headers=headers | _original(record))
+    except ValueError:
+        return False
+    return True
+
+
 def _fingerprint(record: Record) -> dict[str, str]:
-    """Of a record that may hold a key in the clear: enough to recognise it, nothing to read."""
+    """Of a record that may hold a key in the clear, or is too large to keep: enough to recognise it, nothing to read."""
     body = record.value or b""
     return {"dead_letter_size": str(len(body)), "dead_letter_sha256": hashlib.sha256(body).hexdigest()}
 

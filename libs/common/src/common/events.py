@@ -1,5 +1,6 @@
 """Messages on the wire: CloudEvents 1.0 in Kafka's binary mode, both ways."""
 
+import re
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from common.failures import MalformedError
 from common.fields import rfc3339
-from common.messages import Message
+from common.messages import Cost, Message
 from common.topics import Topic
 
 M_co = TypeVar("M_co", bound=Message, covariant=True)
@@ -21,6 +22,7 @@ Record: TypeAlias = ConsumerRecord  # its key and value are bytes or None: no de
 traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
 """W3C trace context of the message in hand; what is published meanwhile carries it on."""
 
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 MAX_ERRORS_TOLD = 5
 MAX_ID_LENGTH = 512
 MARKER_KEY = "00000000-0000-0000-0000-000000000000"
@@ -67,7 +69,7 @@ def headers_of(message: Message, *, event_id: str, source: str, at: datetime) ->
 def decode(record: Record, topic: Topic) -> Event[Message]:
     """The event that `record` of `topic` carries; raises MalformedError, which names the reason and never a value."""
     headers = _headers(record)
-    at = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    at = _recorded_at(record)
     if topic.tombstones and record.key == MARKER_KEY.encode():
         return Event(Marker(), "", at)
     if topic.tombstones and record.value is None:
@@ -76,8 +78,16 @@ def decode(record: Record, topic: Topic) -> Event[Message]:
     model = topic.types.get(headers["ce_type"])
     if model is None:
         raise MalformedError("type_unknown", f"{topic.name} carries {', '.join(topic.types)}")
-    traceparent.set(headers.get("traceparent"))
+    parent = headers.get("traceparent", "")
+    traceparent.set(parent if TRACEPARENT.fullmatch(parent) else None)
     return Event(_parse(model, record.value or b""), headers["ce_id"], at)
+
+
+def _recorded_at(record: Record) -> datetime:
+    try:
+        return datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise MalformedError("timestamp_malformed", "the record's timestamp is outside the calendar") from None
 
 
 def _headers(record: Record) -> dict[str, str]:
@@ -109,5 +119,11 @@ def _parse(model: type[M], body: bytes) -> M:
         return model.model_validate_json(body)
     except ValidationError as error:
         told = error.errors(include_input=False, include_url=False, include_context=False)[:MAX_ERRORS_TOLD]
-        fields = "; ".join(f"{'.'.join(str(part)[:40] for part in one['loc'])}: {one['type']}" for one in told)
+        known = {*model.model_fields, *Cost.model_fields}
+        fields = "; ".join(f"{_place(one['loc'], known)}: {one['type']}" for one in told)
         raise MalformedError("body_malformed", f"not a {model.__name__}: {fields}") from None
+
+
+def _place(loc: tuple[int | str, ...], known: set[str]) -> str:
+    """Where a body is wrong: names that are declared, and numbers; the keys of a mapping are values of the message."""
+    return ".".join(str(part) if isinstance(part, int) or part in known else "*" for part in loc)

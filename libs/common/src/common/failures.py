@@ -21,6 +21,9 @@ class TransientError(Exception):
     """Wait and try again, for as long as it takes: something outside is away."""
 
 
+READ_ONLY = "25006"
+"""SQLSTATE of a write in a read-only transaction."""
+
 TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
     TransientError,
     DBAPIError,
@@ -34,7 +37,7 @@ TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
 
 def is_transient(error: BaseException) -> bool:
     """Whether waiting helps: database, broker or a peer is away, locked, out of room, or slow."""
-    if isinstance(error, DBAPIError) and error.connection_invalidated:
+    if isinstance(error, DBAPIError) and (error.connection_invalidated or _is_standby(error)):
         return True
     if isinstance(error, KafkaError):
         return bool(error.retriable)
@@ -48,3 +51,8 @@ def is_own_cancellation() -> bool:
     """Whether this task itself is being cancelled, as opposed to a cancellation that leaked out of something it awaited."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _is_standby(error: DBAPIError) -> bool:
+    """After a failover the connection may lead to a server that only reads."""
+    return getattr(error.orig, "sqlstate", None) == READ_ONLY

@@ -46,7 +46,7 @@ def make_broker(settings: KafkaSettings, service: str) -> KafkaBroker:
 
 
 def bootstrap_servers(settings: KafkaSettings) -> list[str]:
-    return [server.strip() for server in settings.kafka_bootstrap_servers.split(",")]
+    return [one for server in settings.kafka_bootstrap_servers.split(",") if (one := server.strip())]
 
 
 def client_options(settings: KafkaSettings) -> dict[str, object]:

@@ -38,7 +38,7 @@ def plain(amount: Decimal) -> str:
     text = f"{amount:f}"
     if "." in text:
         text = text.rstrip("0").rstrip(".")
-    return "0" if text == "-0" else text
+    return text if amount else "0"
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:

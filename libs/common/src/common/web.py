@@ -36,7 +36,7 @@ def make_app(service: str, progress: Progress, lifespan: Lifespan[FastAPI], read
     app.add_exception_handler(Exception, _unknown)
 
     @app.get("/livez", include_in_schema=False)
-    def livez() -> Response:
+    async def livez() -> Response:  # on the loop itself: it looks at what the consumers are doing
         stalled = progress.stalled()
         return JSONResponse({"ok": not stalled, "stalled": stalled}, status_code=503 if stalled else 200)
 

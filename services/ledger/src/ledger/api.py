@@ -12,14 +12,15 @@ from common.money import Usd, total
 from common.problems import Code, ProblemError
 from common.tokens import needs
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from ledger import store
-from ledger.domain import Expectation, days_of, is_expected, is_provisional, is_read
+from ledger.domain import MAX_DAYS, Expectation, days_of, is_expected, is_provisional, is_range, is_read
 from ledger.store import Known
 
 DEFAULT_DAYS = 30
-MAX_DAYS = 400
+Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
+"""A UTC day, far enough from the ends of the calendar to count from it."""
 
 
 class ModelCost(BaseModel):
@@ -61,8 +62,8 @@ def make_router(database: Database, clock: Callable[[], datetime]) -> APIRouter:
     @router.get("/costs", dependencies=[Depends(needs("costs:read"))])
     async def costs(
         account_id: AccountId,
-        first: Annotated[date | None, Query(alias="from")] = None,
-        last: Annotated[date | None, Query(alias="to")] = None,
+        first: Annotated[Day | None, Query(alias="from")] = None,
+        last: Annotated[Day | None, Query(alias="to")] = None,
         integration_id: UUID | None = None,
         as_of: Instant | None = None,
     ) -> Costs:
@@ -80,7 +81,7 @@ def make_router(database: Database, clock: Callable[[], datetime]) -> APIRouter:
         by_day: dict[date, list[Known]] = {}
         for one in found:
             by_day.setdefault(one.day, []).append(one)
-        at = as_of or now
+        at = min(as_of, now) if as_of else now
         return Costs(days=[_day(day, by_day.get(day, []), expected, at) for day in days_of(first, last)])
 
     return router
@@ -89,7 +90,7 @@ def make_router(database: Database, clock: Callable[[], datetime]) -> APIRouter:
 def _range(first: date | None, last: date | None, today: date) -> tuple[date, date]:
     last = last or max(today, first or today)
     first = first or last - timedelta(days=DEFAULT_DAYS - 1)
-    if not 0 <= (last - first).days < MAX_DAYS:
+    if not is_range(first, last):
         raise ProblemError(
             Code.REQUEST_MALFORMED, f"from is not after to, and at most {MAX_DAYS} days are told at once."
         )

@@ -7,6 +7,8 @@ from decimal import Decimal
 from uuid import UUID
 
 PROVISIONAL_FOR = timedelta(days=7)
+MAX_DAYS = 400
+"""Of a window that is judged, and of an answer; xAI tells 90 at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,18 +33,23 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Expectation:
-    """Which days an integration is expected to cover: from `first` to the day before `until`."""
+    """Which days an integration is expected to cover: from `first` to the day before its removal."""
 
     integration_id: UUID
     first: date
-    until: date | None
-    since: datetime
-    """When the integration was added."""
+    removed_at: datetime | None
+    """UTC, as the next one."""
+    added_at: datetime
 
 
 def days_of(first: date, last: date) -> Iterator[date]:
     """Every day, both included."""
     return (first + timedelta(days=number) for number in range((last - first).days + 1))
+
+
+def is_range(first: date, last: date) -> bool:
+    """Whether there are days from `first` to `last`, both included, and at most MAX_DAYS."""
+    return 0 <= (last - first).days < MAX_DAYS
 
 
 def ends_at(day: date) -> datetime:
@@ -75,6 +82,8 @@ def is_read(day: date, observed_at: datetime, today: date) -> bool:
     return day == today or observed_at >= ends_at(day)
 
 
-def is_expected(expectation: Expectation, day: date, as_of: datetime) -> bool:
-    until = expectation.until
-    return expectation.since <= as_of and expectation.first <= day and (until is None or day < until)
+def is_expected(expectation: Expectation, day: date, at: datetime) -> bool:
+    """Whether the integration is expected to cover the day, as it stands at `at`: a later removal does not count yet."""
+    removed_at = expectation.removed_at
+    gone = removed_at is not None and removed_at <= at and removed_at.date() <= day
+    return expectation.added_at <= at and expectation.first <= day and not gone

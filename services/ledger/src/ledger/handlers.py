@@ -1,14 +1,16 @@
 """What each message does to the ledger. The table at the end names every message and its handler."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from itertools import groupby
+from uuid import UUID
 
 import structlog
 from common.consuming import BatchHandler, Handler, name_of
 from common.database import Database
 from common.deadletters import DeadLetters
 from common.events import Event, Record, decode
-from common.failures import MalformedError, is_transient
+from common.failures import MalformedError, TransientError, is_transient
 from common.fields import History, Status
 from common.kafka import Publisher
 from common.messages import (
@@ -22,10 +24,11 @@ from common.messages import (
 from common.metrics import LEDGER_DAYS, UNRECONCILED
 from common.money import total
 from common.topics import COSTS, INTEGRATIONS, SYNC_OUTCOMES, Topic
+from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import store
-from ledger.domain import Window, unreconciled
+from ledger.domain import MAX_DAYS, Window, is_range, unreconciled
 from ledger.store import Judged
 
 log = structlog.get_logger()
@@ -45,29 +48,31 @@ class Handlers:
     async def costs(self, records: Sequence[Record]) -> None:
         """Write every day and judge every window of a batch; what cannot be read goes to dead letters alone."""
         entries: list[Entry] = []
+        unreadable: list[tuple[Record, MalformedError]] = []
         for record in records:
             try:
-                message = decode(record, COSTS).message
+                entries.append((record, _read(record)))
             except MalformedError as error:
-                await self._dead_letters.put(record, COSTS, error)
-            else:
-                if isinstance(message, CostRecorded | WindowRead):
-                    entries.append((record, message))
+                unreadable.append((record, error))
         await self._apply(entries)
+        for record, reason in unreadable:  # last, so that a batch that comes again leaves no second copy
+            await self._dead_letters.put(record, COSTS, reason)
 
     async def _apply(self, entries: Sequence[Entry]) -> None:
-        """Write `entries`; where the database refuses them, find the one that is to blame by halves."""
+        """Write and announce `entries`; where that cannot be done, find the one that is to blame by halves."""
         if not entries:
             return
         try:
-            outcomes = await self._write([message for _, message in entries])
+            for judged in await self._write([message for _, message in entries]):
+                await self._announce(judged)
+        except ProgrammingError as error:
+            # Statements are fixed text: it is the tables or the grants that are not as they should be, and no message.
+            log.error("tables.unfit", error=name_of(error))  # noqa: TRY400 - the driver's text can hold values
+            raise TransientError(name_of(error)) from None
         except Exception as error:
             if is_transient(error):
                 raise
             await self._blame(entries, error)
-        else:
-            for judged in outcomes:
-                await self._announce(judged)
 
     async def _blame(self, entries: Sequence[Entry], error: Exception) -> None:
         if len(entries) > 1:
@@ -79,16 +84,19 @@ class Handlers:
         await self._dead_letters.put(entries[0][0], COSTS, MalformedError("handler_failed", name_of(error)))
 
     async def _write(self, messages: Sequence[CostRecorded | WindowRead]) -> list[Judged]:
+        """All of it in one transaction; answers what is to be announced once it is committed."""
+        written = 0
         async with self._database.transaction() as connection:
             await store.lock_out_erasing(connection)
             gone = await store.erased(connection, {message.integration_id for message in messages})
             kept = [message for message in messages if message.integration_id not in gone]
-            for days in rounds([message for message in kept if isinstance(message, CostRecorded)]):
-                written = await store.record(connection, days)
-                LEDGER_DAYS.labels("applied").inc(written)
-                LEDGER_DAYS.labels("older").inc(len(days) - written)
-            windows = [message for message in kept if isinstance(message, WindowRead)]
-            return [await judge(connection, window) for window in windows]
+            days = [message for message in kept if isinstance(message, CostRecorded)]
+            for one_each in rounds(days):
+                written += await store.record(connection, one_each)
+            outcomes = [await judge(connection, message) for message in kept if isinstance(message, WindowRead)]
+        LEDGER_DAYS.labels("applied").inc(written)
+        LEDGER_DAYS.labels("older").inc(len(days) - written)
+        return outcomes
 
     async def _announce(self, judged: Judged) -> None:
         outcome = judged.outcome
@@ -104,11 +112,25 @@ class Handlers:
                 await store.erase(connection, state.integration_id)
 
 
+def _read(record: Record) -> CostRecorded | WindowRead:
+    """What `record` says; raises MalformedError whatever is wrong with it, for its batch would come again for ever."""
+    try:
+        message = decode(record, COSTS).message
+        assert isinstance(message, CostRecorded | WindowRead)  # noqa: S101 - the topic carries nothing else
+    except MalformedError:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever it is, this record alone is to blame
+        raise MalformedError("handler_failed", name_of(error)) from None
+    if isinstance(message, WindowRead) and not is_range(message.first_day, message.last_day):
+        raise MalformedError("body_malformed", f"a window has 1 to {MAX_DAYS} days")
+    return message
+
+
 def rounds(days: Sequence[CostRecorded]) -> list[list[CostRecorded]]:
-    """`days` in rounds that hold each (integration, day) once, oldest reading first, so that no revision is lost."""
-    ordered = sorted(days, key=lambda one: (one.integration_id, one.day, one.observed_at))
+    """`days` in rounds that hold each day of an integration once, oldest reading first, so that no revision is lost."""
+    ordered = sorted(days, key=lambda one: (*_whose(one), one.observed_at))
     made: list[list[CostRecorded]] = []
-    for _, same in groupby(ordered, key=lambda one: (one.integration_id, one.day)):
+    for _, same in groupby(ordered, key=_whose):
         for number, day in enumerate(same):
             if number == len(made):
                 made.append([])
@@ -116,9 +138,13 @@ def rounds(days: Sequence[CostRecorded]) -> list[list[CostRecorded]]:
     return made
 
 
+def _whose(day: CostRecorded) -> tuple[UUID, date, str]:
+    return day.integration_id, day.day, day.account_id
+
+
 async def judge(connection: AsyncConnection, window: WindowRead) -> Judged:
     """Whether the ledger holds what the window claims; said before and proven, the same again, word for word."""
-    before = await store.judged(connection, window.reading_id)
+    before = await store.judged(connection, window)
     if before is not None and before.reconciled:
         return before
     claimed = Window(window.first_day, window.last_day, window.reading_id, window.observed_at, window.totals)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
@@ -27,11 +27,10 @@ _RECORD = """
         %(readings)b::uuid[], %(observed)b::timestamptz[])
         AS new(integration_id, day, account_id, usd, costs, reading_id, observed_at)
     WHERE NOT EXISTS (SELECT 1 FROM days old WHERE old.integration_id = new.integration_id AND old.day = new.day
-        AND old.observed_at >= new.observed_at)
-    ORDER BY integration_id, day
-    ON CONFLICT (integration_id, day) DO UPDATE SET
-        account_id = excluded.account_id, usd = excluded.usd, costs = excluded.costs,
-        reading_id = excluded.reading_id, observed_at = excluded.observed_at
+        AND old.account_id = new.account_id AND old.observed_at >= new.observed_at)
+    ORDER BY integration_id, day, account_id
+    ON CONFLICT (integration_id, day, account_id) DO UPDATE SET
+        usd = excluded.usd, costs = excluded.costs, reading_id = excluded.reading_id, observed_at = excluded.observed_at
     WHERE days.observed_at < excluded.observed_at
 """
 
@@ -48,23 +47,41 @@ _SAVE_INTEGRATION = text("""
 """)
 
 _SAVE_OUTCOME = text("""
-    INSERT INTO outcomes (reading_id, integration_id, event_id, judgements, reconciled, outcome)
-    VALUES (:reading_id, :integration_id, :event_id, :judgements, :reconciled, :outcome)
-    ON CONFLICT (reading_id) DO UPDATE SET event_id = excluded.event_id, judgements = excluded.judgements,
-        reconciled = excluded.reconciled, outcome = excluded.outcome
+    INSERT INTO outcomes (reading_id, integration_id, account_id, event_id, judgements, reconciled, first_day, last_day,
+        observed_at, unreconciled_days, outcome)
+    VALUES (:reading_id, :integration_id, :account_id, :event_id, :judgements, :reconciled, :first_day, :last_day,
+        :observed_at, :unreconciled_days, :outcome)
+    ON CONFLICT (integration_id, reading_id, account_id) DO UPDATE SET event_id = excluded.event_id,
+        judgements = excluded.judgements, reconciled = excluded.reconciled, first_day = excluded.first_day,
+        last_day = excluded.last_day, observed_at = excluded.observed_at,
+        unreconciled_days = excluded.unreconciled_days, outcome = excluded.outcome
 """)
 
 _KNOWN = text("""
     SELECT integration_id, day, usd, costs, observed_at FROM days
     WHERE account_id = :account_id AND day BETWEEN :first AND :last
+    ORDER BY integration_id, day
 """)
 
+# A row keeps the first and the last of the readings that said the same; those between them stand in the outcomes.
 _KNOWN_AS_OF = text("""
-    SELECT integration_id, day, usd, costs, CASE WHEN observed_at <= :as_of THEN observed_at ELSE said_since END AS observed_at
-    FROM days WHERE account_id = :account_id AND day BETWEEN :first AND :last AND said_since <= :as_of
-    UNION ALL
-    SELECT integration_id, day, usd, costs, said_since FROM day_revisions
-    WHERE account_id = :account_id AND day BETWEEN :first AND :last AND said_since <= :as_of AND said_until > :as_of
+    WITH said AS (
+        SELECT integration_id, day, usd, costs, said_since, observed_at FROM days
+        WHERE account_id = :account_id AND day BETWEEN :first AND :last AND said_since <= :as_of
+        UNION ALL
+        SELECT integration_id, day, usd, costs, said_since, said_since FROM day_revisions
+        WHERE account_id = :account_id AND day BETWEEN :first AND :last AND said_since <= :as_of AND said_until > :as_of
+    ), read AS (
+        SELECT integration_id, first_day + number AS day, max(observed_at) AS observed_at
+        FROM outcomes, generate_series(0, last_day - first_day) AS number
+        WHERE account_id = :account_id AND observed_at <= :as_of AND first_day <= :last AND last_day >= :first
+            AND first_day + number <> ALL (unreconciled_days)
+        GROUP BY 1, 2
+    )
+    SELECT integration_id, day, usd, costs, greatest(
+        CASE WHEN said.observed_at <= :as_of THEN said.observed_at ELSE said_since END, read.observed_at) AS observed_at
+    FROM said LEFT JOIN read USING (integration_id, day)
+    ORDER BY integration_id, day
 """)
 
 
@@ -103,7 +120,7 @@ async def erased(connection: AsyncConnection, ids: Iterable[UUID]) -> set[UUID]:
 
 
 async def record(connection: AsyncConnection, days: Sequence[CostRecorded]) -> int:
-    """Write what is newer than what stands, and leave the rest; each (integration, day) once. Answers how many it were."""
+    """Write what is newer than what stands and leave the rest; no two of `days` share a key. Answers how many it were."""
     result = await connection.exec_driver_sql(
         _RECORD,
         {
@@ -123,8 +140,9 @@ async def standing(connection: AsyncConnection, window: WindowRead) -> dict[date
     """What stands of the window's days."""
     rows = await connection.execute(
         text("""SELECT day, usd, reading_id, observed_at FROM days
-                WHERE integration_id = :id AND day BETWEEN :first AND :last"""),
-        {"id": window.integration_id, "first": window.first_day, "last": window.last_day},
+                WHERE integration_id = :integration_id AND account_id = :account_id
+                AND day BETWEEN :first_day AND :last_day"""),
+        _place(window),
     )
     return {row.day: Standing(row.usd, row.reading_id, row.observed_at) for row in rows}
 
@@ -134,23 +152,26 @@ async def days_changed(connection: AsyncConnection, window: WindowRead) -> int:
     count: int = (
         await connection.execute(
             text("""SELECT count(*) FROM day_revisions
-                    WHERE integration_id = :id AND day BETWEEN :first AND :last AND replaced_by = :reading_id"""),
-            {
-                "id": window.integration_id,
-                "first": window.first_day,
-                "last": window.last_day,
-                "reading_id": window.reading_id,
-            },
+                    WHERE integration_id = :integration_id AND account_id = :account_id
+                    AND day BETWEEN :first_day AND :last_day AND replaced_by = :reading_id"""),
+            _place(window) | {"reading_id": window.reading_id},
         )
     ).scalar_one()
     return count
 
 
-async def judged(connection: AsyncConnection, reading_id: UUID) -> Judged | None:
-    """What was said of the reading before."""
-    row = (
-        await connection.execute(text("SELECT * FROM outcomes WHERE reading_id = :id"), {"id": reading_id})
-    ).one_or_none()
+def _place(window: WindowRead) -> dict[str, object]:
+    return window.model_dump(include={"integration_id", "account_id", "first_day", "last_day"})
+
+
+async def judged(connection: AsyncConnection, window: WindowRead) -> Judged | None:
+    """What was said of the window before."""
+    rows = await connection.execute(
+        text("""SELECT event_id, judgements, reconciled, outcome FROM outcomes
+                WHERE integration_id = :integration_id AND reading_id = :reading_id AND account_id = :account_id"""),
+        window.model_dump(include={"integration_id", "reading_id", "account_id"}),
+    )
+    row = rows.one_or_none()
     if row is None:
         return None
     return Judged(row.event_id, row.judgements, row.reconciled, SyncCompleted.model_validate_json(row.outcome))
@@ -163,6 +184,11 @@ async def save_judged(connection: AsyncConnection, judged: Judged) -> None:
         {
             "reading_id": outcome.reading_id,
             "integration_id": outcome.integration_id,
+            "account_id": outcome.account_id,
+            "first_day": outcome.first_day,
+            "last_day": outcome.last_day,
+            "observed_at": outcome.observed_at,
+            "unreconciled_days": list(outcome.unreconciled_days),
             "event_id": judged.event_id,
             "judgements": judged.judgements,
             "reconciled": judged.reconciled,
@@ -189,15 +215,7 @@ async def expectations(connection: AsyncConnection, account_id: str) -> list[Exp
                 WHERE account_id = :account_id AND history IS DISTINCT FROM 'erase' ORDER BY integration_id"""),
         {"account_id": account_id},
     )
-    return [
-        Expectation(
-            row.integration_id,
-            row.history_from,
-            row.removed_at.astimezone(UTC).date() if row.removed_at else None,
-            row.added_at,
-        )
-        for row in rows
-    ]
+    return [Expectation(row.integration_id, row.history_from, row.removed_at, row.added_at) for row in rows]
 
 
 async def known(

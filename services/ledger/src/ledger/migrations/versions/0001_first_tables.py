@@ -32,7 +32,7 @@ CREATE TABLE days (
     reading_id uuid NOT NULL,
     observed_at timestamptz NOT NULL,
     said_since timestamptz NOT NULL,
-    PRIMARY KEY (integration_id, day)
+    PRIMARY KEY (integration_id, day, account_id)
 );
 COMMENT ON COLUMN days.said_since IS 'observed_at of the first of an unbroken run of equal readings';
 CREATE INDEX days_of_account ON days (account_id, day);
@@ -47,20 +47,26 @@ CREATE TABLE day_revisions (
     said_since timestamptz NOT NULL,
     said_until timestamptz NOT NULL,
     replaced_by uuid NOT NULL,
-    PRIMARY KEY (integration_id, day, said_since)
+    PRIMARY KEY (integration_id, day, account_id, said_since)
 );
 COMMENT ON TABLE day_revisions IS 'what a day said before a reading said something else; append only';
 
 CREATE TABLE outcomes (
-    reading_id uuid PRIMARY KEY,
     integration_id uuid NOT NULL,
+    reading_id uuid NOT NULL,
+    account_id text NOT NULL,
     event_id text NOT NULL,
     judgements integer NOT NULL,
     reconciled boolean NOT NULL,
-    outcome text NOT NULL
+    first_day date NOT NULL,
+    last_day date NOT NULL,
+    observed_at timestamptz NOT NULL,
+    unreconciled_days date[] NOT NULL,
+    outcome text NOT NULL,
+    PRIMARY KEY (integration_id, reading_id, account_id)
 );
 COMMENT ON COLUMN outcomes.outcome IS 'SyncCompleted as it was published, word for word';
-CREATE INDEX outcomes_of_integration ON outcomes (integration_id);
+CREATE INDEX outcomes_of_account ON outcomes (account_id, observed_at);
 
 CREATE TABLE erased (
     integration_id uuid PRIMARY KEY,
@@ -70,7 +76,7 @@ COMMENT ON TABLE erased IS 'remembered for ever: messages of these integrations 
 """
 
 REVISION = """
-CREATE FUNCTION keep_revision() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+CREATE FUNCTION keep_revision() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.costs = OLD.costs AND NEW.usd = OLD.usd THEN
         NEW.said_since := OLD.said_since;
@@ -89,7 +95,7 @@ CREATE TRIGGER keep_revision BEFORE UPDATE ON days FOR EACH ROW EXECUTE FUNCTION
 
 ERASE = """
 CREATE FUNCTION erase_integration(gone uuid) RETURNS void
-LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     PERFORM pg_advisory_xact_lock(7205759405);
     INSERT INTO erased (integration_id) VALUES (gone) ON CONFLICT DO NOTHING;
@@ -98,6 +104,15 @@ BEGIN
     DELETE FROM outcomes WHERE integration_id = gone;
 END $$;
 REVOKE ALL ON FUNCTION erase_integration(uuid) FROM PUBLIC;
+"""
+
+# Postgres looks for tables among the temporary ones first, unless pg_temp is named: whoever may make one could lead a
+# function astray that runs with its owner's rights.
+SEARCH_PATHS = """
+DO $$ BEGIN
+    EXECUTE format('ALTER FUNCTION keep_revision() SET search_path TO %I, pg_temp', current_schema());
+    EXECUTE format('ALTER FUNCTION erase_integration(uuid) SET search_path TO %I, pg_temp', current_schema());
+END $$;
 """
 
 VIEW = """
@@ -116,5 +131,5 @@ GRANT EXECUTE ON FUNCTION erase_integration(uuid) TO ledger;
 
 
 def upgrade() -> None:
-    for statements in (TABLES, REVISION, ERASE, VIEW, GRANTS):
+    for statements in (TABLES, REVISION, ERASE, SEARCH_PATHS, VIEW, GRANTS):
         op.execute(statements)
