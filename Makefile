@@ -25,7 +25,8 @@ $(UV):
 
 .venv/.installed: requirements.lock pyproject.toml $(MEMBERS:=/pyproject.toml) | $(UV)
 	@$(UV) venv --quiet --allow-existing --python $(PYTHON) .venv
-	@VIRTUAL_ENV=.venv $(UV) pip sync --require-hashes requirements.lock
+	@echo "installing packages into .venv"
+	@VIRTUAL_ENV=.venv $(UV) pip sync --quiet --require-hashes requirements.lock
 	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps $(MEMBERS:%=--editable %)
 	@touch $@
 
