@@ -101,7 +101,7 @@ async def test_the_same_outcome_counts_once(world: World) -> None:
     assert len((await world.http.get(f"/integrations/{card['integration_id']}/syncs")).json()["syncs"]) == 1
 
 
-@pytest.mark.parametrize("code", [Code.KEY_REFUSED, Code.ACCESS_DENIED, Code.TEAM_UNKNOWN, Code.ANSWER_CUT])
+@pytest.mark.parametrize("code", [Code.KEY_REFUSED, Code.ACCESS_DENIED, Code.TEAM_UNKNOWN, Code.TEAM_MALFORMED])
 async def test_a_final_failure_shows_on_the_card_with_the_next_step(world: World, code: Code) -> None:
     card = await world.add()
     await world.completed(card)
@@ -131,6 +131,16 @@ async def test_a_hiccup_does_not_hide_that_the_key_was_refused(world: World) -> 
 
     shown = await world.card(card["integration_id"])
     assert (shown["status"], shown["status_code"]) == ("error", "key_refused")
+
+
+async def test_a_day_that_xai_cuts_turns_no_card_red(world: World) -> None:
+    card = await world.add()
+    await world.completed(card)
+
+    await world.failed(card, Code.ANSWER_CUT, hours=1)
+
+    shown = await world.card(card["integration_id"])
+    assert (shown["status"], shown["status_code"]) == ("active", "answer_cut")
 
 
 async def test_a_later_success_clears_the_card(world: World) -> None:

@@ -57,10 +57,21 @@ async def test_retry_after_is_obeyed_also_when_a_person_asks(world: World) -> No
     await world.ask(integration_id, Trigger.FORCE)
     await world.settle()
 
-    window = await world.window()
     assert len(world.xai.asked) == 1
-    assert window.due_at == window.retry_after == failure.next_attempt_at
-    assert window.trigger == "force"
+    assert (await world.window()).trigger == "force"
+
+
+async def test_retry_after_holds_for_every_window_of_the_integration(world: World) -> None:
+    integration_id = await world.integration()
+    await world.ask(integration_id, Trigger.DAILY)
+    world.xai.answers.append(CallTransient(Code.RATE_LIMITED, retry_after=3600))
+    await world.settle()
+    first = (await world.recent()).first
+
+    await world.ask(integration_id, Trigger.FORCE, Days(first - timedelta(days=20), first))
+    await world.settle()
+
+    assert len(world.xai.asked) == 1
 
 
 async def test_a_new_key_does_not_shorten_retry_after_either(world: World) -> None:

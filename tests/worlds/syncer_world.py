@@ -182,14 +182,17 @@ class World:
             SELECT 1 FROM windows w JOIN integrations i USING (integration_id)
             LEFT JOIN credentials c USING (integration_id) WHERE i.lease IS NOT NULL
             OR (w.closed_at IS NULL AND (w.decision IS NOT NULL OR i.removed
-                OR (w.due_at <= clock_timestamp() AND c.credential_version >= i.credential_version)))""")
+                OR (w.due_at <= clock_timestamp()
+                    AND (i.retry_after IS NULL OR i.retry_after <= clock_timestamp())
+                    AND c.credential_version >= i.credential_version)))""")
         return not rows
 
     # time
 
     async def all_is_due(self) -> None:
         """The pauses between attempts are over."""
-        await self.sql("UPDATE windows SET due_at = clock_timestamp(), retry_after = NULL WHERE closed_at IS NULL")
+        await self.sql("UPDATE windows SET due_at = clock_timestamp() WHERE closed_at IS NULL")
+        await self.sql("UPDATE integrations SET retry_after = NULL")
         self.wake()
 
     async def leases_run_out(self) -> None:

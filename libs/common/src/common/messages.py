@@ -16,6 +16,10 @@ from common.money import Usd, total
 from common.problems import Code
 
 
+MAX_WINDOW_DAYS = 400
+"""More than xAI tells at once, and as long as costs are kept on their topic."""
+
+
 class Message(BaseModel):
     """Frozen, and silent about its values in errors: they may be a customer's."""
 
@@ -132,6 +136,12 @@ class _Window(Message):
     """Included."""
     trigger: Trigger
     request_ids: tuple[RequestId, ...]
+
+    @model_validator(mode="after")
+    def _range_is_sensible(self) -> Self:
+        if not 0 <= (self.last_day - self.first_day).days < MAX_WINDOW_DAYS:
+            raise ValueError(f"a window has 1 to {MAX_WINDOW_DAYS} days")
+        return self
 
 
 class WindowRead(_Window):

@@ -53,8 +53,8 @@ def readable_from(today: date) -> date:
 def health_after(before: Health, outcome: Outcome, credential_version: int, *, filled_in: bool) -> Health:
     """The card after the newest outcome; `filled_in`: the whole backfill has been read.
 
-    A refusal counts only for the current credential. A failure that is tried again by itself is told, and leaves the
-    status as it is: a hiccup of xAI turns no card red, and does not hide what is really wrong.
+    A refusal counts only for the current credential. A failure that is tried again by itself (a cut answer by the
+    healer) is told, and leaves the status as it is: a hiccup of xAI turns no card red, and does not hide what is really wrong.
     """
     if before.status is Status.REMOVED:
         return before
@@ -62,7 +62,7 @@ def health_after(before: Health, outcome: Outcome, credential_version: int, *, f
         return Health(Status.ACTIVE if filled_in else Status.BACKFILLING, None)
     if outcome.code in REFUSALS and outcome.credential_version != credential_version:
         return before
-    if outcome.final:
+    if outcome.final and outcome.code is not Code.ANSWER_CUT:
         return Health(Status.ERROR, outcome.code)
     return before if before.status is Status.ERROR else Health(before.status, outcome.code)
 

@@ -8,7 +8,7 @@ from uuid import UUID
 
 PROVISIONAL_FOR = timedelta(days=7)
 MAX_DAYS = 400
-"""Of a window that is judged, and of an answer; xAI tells 90 at once."""
+"""Of an answer."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What each message does to the ledger. The table at the end names every message and its handler."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import groupby
@@ -28,7 +29,7 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger import store
-from ledger.domain import MAX_DAYS, Window, is_range, unreconciled
+from ledger.domain import Window, unreconciled
 from ledger.store import Judged
 
 log = structlog.get_logger()
@@ -63,8 +64,8 @@ class Handlers:
         if not entries:
             return
         try:
-            for judged in await self._write([message for _, message in entries]):
-                await self._announce(judged)
+            outcomes = await self._write([message for _, message in entries])
+            await asyncio.gather(*map(self._announce, outcomes))
         except ProgrammingError as error:
             # Statements are fixed text: it is the tables or the grants that are not as they should be, and no message.
             log.error("tables.unfit", error=name_of(error))  # noqa: TRY400 - the driver's text can hold values
@@ -121,8 +122,6 @@ def _read(record: Record) -> CostRecorded | WindowRead:
         raise
     except Exception as error:  # noqa: BLE001 - whatever it is, this record alone is to blame
         raise MalformedError("handler_failed", name_of(error)) from None
-    if isinstance(message, WindowRead) and not is_range(message.first_day, message.last_day):
-        raise MalformedError("body_malformed", f"a window has 1 to {MAX_DAYS} days")
     return message
 
 

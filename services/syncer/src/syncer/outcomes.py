@@ -80,9 +80,7 @@ async def _transient(
         return await final(connection, claim, held, failed.code, credential)
     due_at = at + pause_after(claim.attempts + 1, failed.retry_after, chance)
     retry_after = at + timedelta(seconds=failed.retry_after) if failed.retry_after else None
-    await windows.wait(
-        connection, claim.window_id, code=failed.code, failed_since=since, due_at=due_at, retry_after=retry_after
-    )
+    await windows.wait(connection, claim, code=failed.code, failed_since=since, due_at=due_at, retry_after=retry_after)
     if failed.code is claim.code:
         await windows.release(connection, claim, closed=False)
         return None

@@ -62,7 +62,7 @@ _JOIN = text("""
     UPDATE windows w SET
         trigger = CASE WHEN :urgency < urgency THEN :trigger ELSE trigger END,
         urgency = least(urgency, :urgency),
-        due_at = CASE WHEN :now_due THEN greatest(clock_timestamp(), retry_after) ELSE due_at END
+        due_at = CASE WHEN :now_due THEN clock_timestamp() ELSE due_at END
     FROM joined WHERE w.window_id = joined.window_id
     RETURNING w.integration_id, w.window_id
 """)

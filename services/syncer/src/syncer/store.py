@@ -99,13 +99,13 @@ async def save_integration(connection: AsyncConnection, state: IntegrationState)
 
 
 async def clear_refusal(connection: AsyncConnection, integration_id: UUID) -> None:
-    """Forget a refusal, and try open windows at once; not before xAI said, where it did."""
+    """Forget a refusal, and try open windows at once."""
     await connection.execute(
         text("UPDATE integrations SET refused_code = NULL, refused_since = NULL WHERE integration_id = :id"),
         {"id": integration_id},
     )
     await connection.execute(
-        text("""UPDATE windows SET due_at = greatest(clock_timestamp(), retry_after)
+        text("""UPDATE windows SET due_at = clock_timestamp()
                 WHERE integration_id = :id AND closed_at IS NULL"""),
         {"id": integration_id},
     )

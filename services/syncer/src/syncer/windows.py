@@ -59,6 +59,7 @@ class Held:
 
 
 _READY = """w.closed_at IS NULL AND (w.decision IS NOT NULL OR i.removed OR (w.due_at <= clock_timestamp()
+    AND (i.retry_after IS NULL OR i.retry_after <= clock_timestamp())
     AND EXISTS (SELECT 1 FROM credentials c
         WHERE c.integration_id = i.integration_id AND c.credential_version >= i.credential_version)))"""
 _ORDER = "(w.decision IS NULL), w.urgency, w.last_day DESC, w.due_at"
@@ -174,24 +175,22 @@ async def decide(connection: AsyncConnection, window_id: UUID, decision: Decisio
 
 async def wait(
     connection: AsyncConnection,
-    window_id: UUID,
+    claim: Claim,
     *,
     code: Code,
     failed_since: datetime,
     due_at: datetime,
     retry_after: datetime | None,
 ) -> None:
-    """Note a failed attempt and when the next one is due."""
+    """Note a failed attempt and when the next one is due; `retry_after` holds for all windows of the integration."""
     await connection.execute(
-        text("""UPDATE windows SET attempts = attempts + 1, code = :code, failed_since = :failed_since, due_at = :due_at,
-                retry_after = :retry_after WHERE window_id = :id"""),
-        {
-            "id": window_id,
-            "code": code.value,
-            "failed_since": failed_since,
-            "due_at": due_at,
-            "retry_after": retry_after,
-        },
+        text("""UPDATE windows SET attempts = attempts + 1, code = :code, failed_since = :failed_since, due_at = :due_at
+                WHERE window_id = :id"""),
+        {"id": claim.window_id, "code": code.value, "failed_since": failed_since, "due_at": due_at},
+    )
+    await connection.execute(
+        text("UPDATE integrations SET retry_after = greatest(retry_after, :retry_after) WHERE integration_id = :id"),
+        {"id": claim.integration_id, "retry_after": retry_after},
     )
 
 

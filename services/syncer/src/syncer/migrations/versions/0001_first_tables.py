@@ -19,6 +19,7 @@ CREATE TABLE integrations (
     history_from date NOT NULL,
     refused_code text,
     refused_since timestamptz,
+    retry_after timestamptz,
     observed_at timestamptz,
     read_at timestamptz,
     lease uuid,
@@ -28,6 +29,7 @@ CREATE TABLE integrations (
 );
 COMMENT ON COLUMN integrations.credential_version IS 'as announced; windows wait until that credential has arrived';
 COMMENT ON COLUMN integrations.refused_code IS 'xAI refused the current credential version';
+COMMENT ON COLUMN integrations.retry_after IS 'xAI asked not to be asked before, whatever the window';
 COMMENT ON COLUMN integrations.observed_at IS 'the last one that was handed out: the next one is later, whatever the clock does';
 COMMENT ON COLUMN integrations.read_at IS 'observed_at of the newest reading that took in its own day';
 COMMENT ON COLUMN integrations.lease_owner IS 'INSTANCE_NAME: when it starts anew, what it held is free at once';
@@ -65,14 +67,12 @@ CREATE TABLE windows (
     last_day date NOT NULL,
     created_at timestamptz NOT NULL,
     due_at timestamptz NOT NULL,
-    retry_after timestamptz,
     attempts integer NOT NULL DEFAULT 0,
     failed_since timestamptz,
     code text,
     decision text,
     closed_at timestamptz
 );
-COMMENT ON COLUMN windows.retry_after IS 'xAI asked not to be asked before';
 COMMENT ON COLUMN windows.decision IS 'what became of the attempt, to be published; null while nothing is decided';
 CREATE INDEX windows_queue ON windows ((decision IS NULL), urgency, last_day DESC, due_at) WHERE closed_at IS NULL;
 CREATE INDEX windows_open ON windows (integration_id) WHERE closed_at IS NULL;
