@@ -34,7 +34,7 @@ demo: install  ## the whole system on this machine, with a sample team; ARGS=--e
 	@$(BIN)/grafient demo $(ARGS)
 
 test: install  ## every test
-	@$(BIN)/pytest $(ARGS)
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run" $(ARGS)
 
 check: lint  ## everything that can be said without running the system
 	@$(BIN)/mypy

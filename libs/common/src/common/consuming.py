@@ -1,7 +1,9 @@
 """How every service consumes: one subscriber a topic, one record or batch in hand, and one place that sorts failures."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,6 +17,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from common.deadletters import DeadLetters
 from common.events import Event, Record, decode, traceparent
 from common.failures import MalformedError, is_own_cancellation, is_transient
+from common.liveness import complaint
 from common.messages import Message
 from common.metrics import HANDLED
 from common.progress import Progress
@@ -32,6 +35,9 @@ REVOKE_DEADLINE = 15.0
 BATCH_TIMEOUT_MS = 10
 """FastStream's batch subscriber sleeps this long once more after an empty poll: every event would wait for it."""
 
+WAITS, FAILED = "waits", "failed"
+Place = tuple[str, int, int]
+"""Topic, partition and offset of the first record in hand."""
 Handler = Callable[[Event[Any]], Awaitable[None]]
 BatchHandler = Callable[[tuple[Record, ...]], Awaitable[None]]
 
@@ -70,7 +76,10 @@ class Consumers:
         self._subscribe(topic, read, handle)
 
     def on_batch(self, topic: Topic, handle: BatchHandler, *, max_records: int) -> None:
-        """Give raw records in batches; the handler sorts out the bad ones itself."""
+        """Give raw records in batches; the handler sorts out the bad ones itself.
+
+        A batch that it raises MalformedError for, or fails with again and again, it is given record by record.
+        """
 
         async def read(message: KafkaMessage) -> tuple[Record, ...]:
             return _many(message.raw_message)
@@ -98,11 +107,11 @@ class Consumers:
         )
         subscriber(handle)
         listener.subscriber = subscriber
-        self._progress.probe(partial(_complaint, subscriber, topic, self._progress))
+        self._progress.probe(partial(complaint, subscriber, topic, self._progress))
 
     def middleware(self, topics: Mapping[str, Topic]) -> Callable[..., BaseMiddleware[Any, Any]]:
         """What to add to the broker, once: sorts every failure of every subscriber."""
-        tries: dict[tuple[str, int, int], int] = {}
+        tries: dict[Place, Counter[str]] = {}
 
         def make(message: Any, /, *, context: Any) -> BaseMiddleware[Any, Any]:
             return SortFailures(
@@ -128,7 +137,7 @@ class SortFailures(BaseMiddleware[Any, Any]):
         *,
         context: Any,
         topics: Mapping[str, Topic],
-        tries: dict[tuple[str, int, int], int],
+        tries: dict[Place, Counter[str]],
         dead_letters: DeadLetters,
         progress: Progress,
         pause: Callable[[float], Awaitable[None]],
@@ -140,55 +149,75 @@ class SortFailures(BaseMiddleware[Any, Any]):
         self._progress = progress
         self._pause = pause
 
-    async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
+    async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> None:
         """Handle, bounded in time; what is raised from here is only the wish to get the record again."""
         records = _many(msg.raw_message)
-        place = (records[0].topic, records[0].partition, records[0].offset)
-        traceparent.set(None)
-        try:
-            async with asyncio.timeout(HANDLER_DEADLINE):
-                result = await call_next(msg)
-        except MalformedError as error:
-            await self._give_up(records, error, place)
-        except asyncio.CancelledError as error:
-            if is_own_cancellation():
-                raise
-            await self._sort(error, records, place)
-        except Exception as error:  # noqa: BLE001 - every failure is sorted here
-            await self._sort(error, records, place)
-        else:
-            self._tries.pop(place, None)
-            self._ended(place[0], "handled")
-            return result
+        failure = await _failure(call_next, msg)
+        if failure is None or len(records) == 1 or not self._is_to_be_split(failure, records):
+            await self._judge(failure, records)
+            return
+        for record in records:
+            failure = await _failure(call_next, _only(msg, record))
+            await self._judge(failure and _final(failure), (record,))
 
-    async def _sort(self, error: BaseException, records: tuple[Record, ...], place: tuple[str, int, int]) -> None:
-        tries = self._tries[place] = self._tries.get(place, 0) + 1
+    def _is_to_be_split(self, failure: BaseException, records: tuple[Record, ...]) -> bool:
+        """Which record of a batch is to blame shows when each comes alone."""
+        if isinstance(failure, MalformedError):
+            return True
+        return not is_transient(failure) and self._tried(_place(records), FAILED) >= MAX_TRIES - 1
+
+    async def _judge(self, failure: BaseException | None, records: tuple[Record, ...]) -> None:
+        place = _place(records)
+        if failure is None:
+            self._forget(records)
+            self._ended(place[0], "handled")
+        elif isinstance(failure, MalformedError):
+            await self._give_up(records, failure, place)
+        else:
+            await self._sort(failure, records, place)
+
+    async def _sort(self, error: BaseException, records: tuple[Record, ...], place: Place) -> None:
+        where = {"topic": place[0], "partition": place[1], "offset": place[2]}
         if is_transient(error):
-            log.warning(
-                "message.waits", topic=place[0], partition=place[1], offset=place[2], error=name_of(error), tries=tries
-            )
-            await self._again(place, "waits", TRANSIENT_PAUSES)
-        log.error("message.failed", topic=place[0], partition=place[1], offset=place[2], tries=tries, exc_info=error)
+            tries = self._count(place, WAITS)
+            log.warning("message.waits", **where, tries=tries, error=name_of(error))
+            await self._again(place, WAITS, TRANSIENT_PAUSES)
+        tries = self._count(place, FAILED)
+        log.error("message.failed", **where, tries=tries, exc_info=error)
         if tries < MAX_TRIES or len(records) > 1:
-            await self._again(place, "failed", BUG_PAUSES)
+            await self._again(place, FAILED, BUG_PAUSES)
         await self._give_up(records, MalformedError("handler_failed", name_of(error)), place)
 
-    async def _again(self, place: tuple[str, int, int], outcome: str, pauses: tuple[float, ...]) -> None:
+    async def _again(self, place: Place, outcome: str, pauses: tuple[float, ...]) -> None:
         self._ended(place[0], outcome)
-        await self._pause(pauses[min(self._tries.get(place, 1), len(pauses)) - 1])
+        await self._pause(pauses[min(self._tried(place, outcome), len(pauses)) - 1])
         raise NackMessage
 
-    async def _give_up(self, records: tuple[Record, ...], error: MalformedError, place: tuple[str, int, int]) -> None:
+    async def _give_up(self, records: tuple[Record, ...], error: MalformedError, place: Place) -> None:
+        attempts = self._tried(place, FAILED) or 1
         try:
             for record in records:
-                topic = self._topics[record.topic]
-                await self._dead_letters.put(record, topic, error, attempts=self._tries.get(place, 0) or 1)
+                await self._dead_letters.put(record, self._topics[record.topic], error, attempts=attempts)
         except Exception as failure:  # noqa: BLE001 - until the dead letter stands, the record is not done
-            self._tries.setdefault(place, 1)
-            log.warning("dead_letter.waits", topic=place[0], error=name_of(failure))
-            await self._again(place, "waits", TRANSIENT_PAUSES)
-        self._tries.pop(place, None)
+            tries = self._count(place, WAITS)
+            log.warning("dead_letter.waits", topic=place[0], tries=tries, error=name_of(failure))
+            await self._again(place, WAITS, TRANSIENT_PAUSES)
+        self._forget(records)
         self._ended(place[0], "dead_lettered")
+
+    def _count(self, place: Place, outcome: str) -> int:
+        """Waits and failures are counted apart: a long outage does not use up a message's tries."""
+        tries = self._tries.setdefault(place, Counter())
+        tries[outcome] += 1
+        return tries[outcome]
+
+    def _tried(self, place: Place, outcome: str) -> int:
+        return self._tries[place][outcome] if place in self._tries else 0
+
+    def _forget(self, records: tuple[Record, ...]) -> None:
+        if self._tries:  # a batch need not begin with the same record when it comes again
+            for record in records:
+                self._tries.pop(_place((record,)), None)
 
     def _ended(self, topic: str, outcome: str) -> None:
         self._progress.ended(topic)
@@ -225,6 +254,40 @@ async def _parse_without_headers(record: Any, original: Callable[[Any], Awaitabl
     return message
 
 
+async def _failure(call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> BaseException | None:
+    """What handling `msg` failed with. Raises only the cancellation of this task itself."""
+    traceparent.set(None)
+    try:
+        async with asyncio.timeout(HANDLER_DEADLINE):
+            await call_next(msg)
+    except asyncio.CancelledError as error:
+        if is_own_cancellation():
+            raise
+        return error
+    except Exception as error:  # noqa: BLE001 - every failure is sorted
+        return error
+    return None
+
+
+def _final(failure: BaseException) -> BaseException:
+    """What a record that came alone failed with: it has been tried with its batch before."""
+    if isinstance(failure, MalformedError) or is_transient(failure):
+        return failure
+    log.error("message.failed", exc_info=failure)
+    return MalformedError("handler_failed", name_of(failure))
+
+
+def _only(message: Any, record: Record) -> Any:
+    """The batch as if it held `record` alone."""
+    one = copy(message)
+    one.raw_message = (record,)
+    return one
+
+
+def _place(records: tuple[Record, ...]) -> Place:
+    return records[0].topic, records[0].partition, records[0].offset
+
+
 def _many(raw: Any) -> tuple[Record, ...]:
     return raw if isinstance(raw, tuple) else (raw,)
 
@@ -232,23 +295,3 @@ def _many(raw: Any) -> tuple[Record, ...]:
 def _one(raw: Any) -> Record:
     record: Record = raw
     return record
-
-
-def _complaint(subscriber: Any, topic: Topic, progress: Progress) -> str | None:
-    """What is wrong with a running subscriber: its loop has ended, or records wait and none is handled."""
-    consumer = subscriber.consumer
-    if not subscriber.running or consumer is None:
-        return None
-    if any(task.done() for task in subscriber.tasks):
-        return f"the consumer of {topic.name} has ended"
-    waiting = any(_behind(consumer, partition) for partition in consumer.assignment())
-    if not waiting:
-        progress.ended(topic.name)
-        return None
-    age = progress.age(topic.name)
-    return f"{topic.name} has records and none was handled for {age:.0f} s" if age > HANDLER_DEADLINE * 2 else None
-
-
-def _behind(consumer: Any, partition: TopicPartition) -> bool:
-    state = consumer._subscription.subscription.assignment.state_value(partition)  # noqa: SLF001 - no public way
-    return bool(state and state.has_valid_position and (consumer.highwater(partition) or 0) > state.position)

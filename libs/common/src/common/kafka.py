@@ -15,6 +15,7 @@ from common.failures import TransientError
 from common.messages import Message
 from common.metrics import PUBLISHED
 from common.progress import Progress
+from common.records import PatientBroker
 from common.settings import KafkaSettings
 from common.topics import MAX_DEAD_LETTER_BYTES, Topic
 
@@ -30,7 +31,7 @@ class TopicsError(Exception):
 
 def make_broker(settings: KafkaSettings, service: str) -> KafkaBroker:
     """A broker that is not connected yet: all replicas acknowledge, no topic is created, handlers get what was decoded."""
-    return KafkaBroker(
+    return PatientBroker(
         bootstrap_servers(settings),
         client_id=service,
         security=_security(settings),

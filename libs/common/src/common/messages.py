@@ -15,7 +15,6 @@ from common.fields import AccountId, History, Instant, Label, Plan, RequestId, S
 from common.money import Usd, total
 from common.problems import Code
 
-
 MAX_WINDOW_DAYS = 400
 """More than xAI tells at once, and as long as costs are kept on their topic."""
 

@@ -35,8 +35,9 @@ class Progress:
         self._ended[loop] = self._clock()
 
     def age(self, loop: str) -> float:
-        """Seconds since `loop` ended an attempt; 0 if it never did."""
-        return self._clock() - self._ended.get(loop, self._clock())
+        """Seconds since `loop` ended an attempt; where it never did, since this was first asked."""
+        now = self._clock()
+        return now - self._ended.setdefault(loop, now)
 
     def probe(self, check: Callable[[], str | None]) -> None:
         """`check` answers what is wrong, or None; asked at every liveness request."""

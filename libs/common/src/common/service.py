@@ -12,6 +12,7 @@ from faststream.kafka import KafkaBroker
 from common.consuming import Consumers
 from common.database import Database, make_engine
 from common.deadletters import DeadLetters
+from common.failures import is_own_cancellation
 from common.kafka import Publisher, check_topics, make_broker
 from common.progress import Progress
 from common.settings import ServiceSettings
@@ -57,13 +58,17 @@ def assemble(settings: ServiceSettings, service: str, *, pool_size: int = 5) -> 
 
 @asynccontextmanager
 async def started(parts: Parts, settings: ServiceSettings, *loops: Loop) -> AsyncIterator[None]:
-    """Connects, checks the topics, consumes and runs `loops`; ends all of it in reverse, with a deadline."""
-    await check_topics(settings, TOPICS)
-    await parts.database.ping()
-    await parts.broker.start()
-    tasks = [asyncio.create_task(_watched(loop, parts.progress)) for loop in loops]
-    log.info("service.started")
+    """Connects, checks the topics, consumes and runs `loops`; ends all of it in reverse, with a deadline.
+
+    Raises TopicsError, and whatever database or broker raise when they are away.
+    """
+    tasks: list[asyncio.Task[None]] = []
     try:
+        await check_topics(settings, TOPICS)
+        await parts.database.ping()
+        await parts.broker.start()
+        tasks += [asyncio.create_task(_watched(loop, parts.progress)) for loop in loops]
+        log.info("service.started")
         yield
     finally:
         await _stop(parts, tasks)
@@ -75,19 +80,28 @@ async def _watched(loop: Loop, progress: Progress) -> None:
     name = getattr(loop, "__qualname__", repr(loop))
     try:
         await loop()
+    except asyncio.CancelledError as error:
+        if is_own_cancellation():
+            raise
+        reason = type(error).__name__
     except Exception as error:
         log.exception("loop.failed", loop=name)
-        progress.fail(f"{name}: {type(error).__name__}")
-        raise
+        reason = type(error).__name__
+    else:
+        reason = "ended"
+    progress.fail(f"{name}: {reason}")
 
 
 async def _stop(parts: Parts, tasks: list[asyncio.Task[None]]) -> None:
     for task in tasks:
         task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
     try:
         async with asyncio.timeout(STOP_DEADLINE):
+            if tasks:
+                await asyncio.wait(tasks)
             await parts.broker.stop()
     except TimeoutError:
         log.warning("broker.stop_timed_out")
+    except Exception as error:  # noqa: BLE001 - the process ends, with the broker or without
+        log.warning("broker.stop_failed", error=type(error).__name__)
     await parts.database.close()

@@ -1,0 +1,59 @@
+"""A wrong or missing setting stops the start with a sentence that names it, never its value."""
+
+from pathlib import Path
+
+import pytest
+from common.settings import EXIT_BAD_SETTINGS, ServiceSettings, load
+
+FAKE = "obviously-fake-value"
+GOOD = {
+    "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9092",
+    "DATABASE_URL": "postgresql+psycopg://ledger@127.0.0.1:5432/grafient",
+    "PORT": "8003",
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """The good settings, and an empty folder of secrets."""
+    for name in ServiceSettings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
+    return tmp_path
+
+
+def test_good_settings_are_loaded_and_secrets_do_not_show(environment: Path) -> None:
+    (environment / "KAFKA_PASSWORD").write_text(f"{FAKE}\n")
+    settings = load(ServiceSettings)
+    assert (settings.port, settings.kafka_password.get_secret_value()) == (8003, FAKE)
+    assert FAKE not in repr(settings)
+
+
+@pytest.mark.parametrize("name", GOOD)
+@pytest.mark.parametrize("value", [None, ""])
+def test_a_missing_setting_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str | None
+) -> None:
+    if value is None:
+        monkeypatch.delenv(name)
+    else:
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SystemExit) as ended:
+        load(ServiceSettings)
+    assert ended.value.code == EXIT_BAD_SETTINGS == 78
+    assert f"setting {name}: is not set" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["DATABASE_URL", "PORT", "LOG_LEVEL", "KAFKA_SECURITY_PROTOCOL"])
+def test_a_wrong_setting_is_named_and_not_shown(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    monkeypatch.setenv(name, FAKE)
+    with pytest.raises(SystemExit) as ended:
+        load(ServiceSettings)
+    told = capsys.readouterr().err
+    assert ended.value.code == EXIT_BAD_SETTINGS
+    assert f"setting {name}: " in told
+    assert FAKE not in told
