@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from common.envelopes import UnsealableError
+from common.settings import StartRefusedError
 
 KEY_BYTES = 32
 NONCE_BYTES = 12
@@ -22,7 +23,7 @@ _MAX_FILE_BYTES = 1024 * 1024
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,40}")  # shorter than a key in base64, so that a mistaken one is never shown
 
 
-class KeyringError(Exception):
+class KeyringError(StartRefusedError):
     """The keyring file cannot be used; the sentence names the file or a key's ID, never a key."""
 
 

@@ -13,7 +13,7 @@ from common.consuming import Consumers
 from common.database import Database, make_engine
 from common.deadletters import DeadLetters
 from common.failures import is_own_cancellation
-from common.kafka import Publisher, check_topics, make_broker
+from common.kafka import Publisher, TopicsError, check_topics, make_broker
 from common.progress import Progress
 from common.settings import ServiceSettings
 from common.topics import TOPICS
@@ -64,7 +64,7 @@ async def started(parts: Parts, settings: ServiceSettings, *loops: Loop) -> Asyn
     """
     tasks: list[asyncio.Task[None]] = []
     try:
-        await check_topics(settings, TOPICS)
+        await _check_topics(settings)
         await parts.database.ping()
         await parts.broker.start()
         tasks += [asyncio.create_task(_watched(loop, parts.progress)) for loop in loops]
@@ -73,6 +73,14 @@ async def started(parts: Parts, settings: ServiceSettings, *loops: Loop) -> Asyn
     finally:
         await _stop(parts, tasks)
         log.info("service.stopped")
+
+
+async def _check_topics(settings: ServiceSettings) -> None:
+    try:
+        await check_topics(settings, TOPICS)
+    except TopicsError as error:
+        log.error("service.refused", reason=str(error))  # noqa: TRY400 - the sentence says it all
+        raise
 
 
 async def _watched(loop: Loop, progress: Progress) -> None:

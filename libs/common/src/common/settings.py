@@ -30,6 +30,10 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+class StartRefusedError(Exception):
+    """What the settings lead to cannot be used; the sentence names it and the next step, and never a value of it."""
+
+
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_psycopg_url)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 

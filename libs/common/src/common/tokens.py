@@ -12,12 +12,13 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from common.fields import AccountId, Instant
 from common.problems import Code, ProblemError
+from common.settings import StartRefusedError
 
 Scope = Literal["integrations:read", "integrations:write", "costs:read"]
 SCOPES: tuple[Scope, ...] = ("integrations:read", "integrations:write", "costs:read")
 
 
-class TokensError(Exception):
+class TokensError(StartRefusedError):
     """The file of tokens cannot be used; the sentence names the file and what is wrong."""
 
 

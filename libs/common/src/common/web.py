@@ -1,6 +1,7 @@
 """What every service answers over HTTP: problems, liveness, readiness, metrics; and how it is run."""
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from starlette.types import Lifespan
 from common.failures import TRANSIENT_ERRORS, is_transient
 from common.problems import CAUSES, Code, ProblemError
 from common.progress import Progress
+from common.settings import EXIT_BAD_SETTINGS, StartRefusedError
 
 log = structlog.get_logger()
 
@@ -56,8 +58,16 @@ def make_app(service: str, progress: Progress, lifespan: Lifespan[FastAPI], read
     return app
 
 
-def serve(app: FastAPI, *, host: str, port: int) -> None:
-    """Run `app` until SIGTERM; requests in flight get 10 s. Ends with a non-zero status where the start failed."""
+def serve(create: Callable[[], FastAPI], *, host: str, port: int) -> None:
+    """Run what `create` makes until SIGTERM; requests in flight get 10 s.
+
+    Ends with status 78 and a sentence where `create` raises StartRefusedError, with another one where the start failed.
+    """
+    try:
+        app = create()
+    except StartRefusedError as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(EXIT_BAD_SETTINGS)
     uvicorn.run(app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=10)
 
 

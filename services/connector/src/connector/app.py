@@ -54,4 +54,4 @@ def main() -> None:
     """Run the connector with the settings of the environment."""
     settings = load(ConnectorSettings)
     logs.configure("connector", settings.log_level)
-    serve(create_app(settings), host=settings.host, port=settings.port)
+    serve(lambda: create_app(settings), host=settings.host, port=settings.port)

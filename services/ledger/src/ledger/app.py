@@ -40,4 +40,4 @@ def main() -> None:
     """Run the ledger with the settings of the environment."""
     settings = load(LedgerSettings)
     logs.configure("ledger", settings.log_level)
-    serve(create_app(settings), host=settings.host, port=settings.port)
+    serve(lambda: create_app(settings), host=settings.host, port=settings.port)

@@ -48,4 +48,4 @@ def main() -> None:
     """Run the syncer with the settings of the environment."""
     settings = load(SyncerSettings)
     logs.configure("syncer", settings.log_level)
-    serve(create_app(settings), host=settings.host, port=settings.port)
+    serve(lambda: create_app(settings), host=settings.host, port=settings.port)

@@ -1,0 +1,30 @@
+"""A service that cannot start says why in a sentence, and nothing of what is secret."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize("service", ["connector", "syncer"])
+def test_a_keyring_that_others_can_read_stops_the_start(tmp_path: Path, service: str) -> None:
+    keyring, tokens = tmp_path / "keyring.json", tmp_path / "tokens.json"
+    keyring.write_text('{"current": "obviously-fake", "keys": {}}')
+    keyring.chmod(0o644)
+    tokens.write_text('{"tokens": []}')
+    env = {
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+        "DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:9/none",
+        "KEYRING_FILE": str(keyring),
+        "API_TOKENS_FILE": str(tokens),
+    }
+
+    told = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", service], env=env, capture_output=True, text=True, check=False
+    )
+
+    assert told.returncode == 78
+    assert told.stderr.startswith(f"the keyring {keyring} is open to others")
+    assert "Traceback" not in told.stderr + told.stdout
+    assert "obviously-fake" not in told.stderr + told.stdout
