@@ -1,6 +1,5 @@
 """The kinds of value that messages and routes are made of, with their bounds."""
 
-import re
 import unicodedata
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -68,9 +67,6 @@ def _utc(instant: datetime) -> datetime:
     except OverflowError:
         raise ValueError("is outside the calendar") from None
 
-
-ACCOUNT_ID = re.compile(r"^[A-Za-z0-9_.-]{1,64}$")
-TEAM_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}$")
 
 AccountId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
 """A customer of the web app: 1-64 of `A-Za-z0-9_.-`."""

@@ -3,7 +3,9 @@
 import asyncio
 import logging
 import ssl
+from collections.abc import Coroutine, Iterable
 from datetime import datetime
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -151,6 +153,14 @@ class Publisher:
             if not error.retriable:
                 self._progress.fail(f"producer of {topic.name}: {type(error).__name__}")
             raise TransientError(f"{topic.name}: {type(error).__name__}") from None
+
+
+async def all_of(publishing: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Publish at the same time; when all have ended, raises what the first one that failed raised."""
+    results = await asyncio.gather(*publishing, return_exceptions=True)
+    failed = [result for result in results if isinstance(result, BaseException)]
+    if failed:
+        raise failed[0]
 
 
 def check_size(topic: Topic, body: bytes | None, *, key: bytes, headers: dict[str, str]) -> None:

@@ -21,6 +21,7 @@ from common.messages import (
 from common.metrics import ANNOUNCED
 from common.progress import Progress
 from common.topics import CREDENTIALS, INTEGRATIONS
+from common.waking import Waker
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -72,11 +73,11 @@ class Relay:
         self._database = database
         self._publisher = publisher
         self._progress = progress
-        self._woken = asyncio.Event()
+        self._waker = Waker()
 
     def wake(self) -> None:
         """A row may run ahead: look now."""
-        self._woken.set()
+        self._waker.wake()
 
     async def run(self) -> None:
         """Announce until cancelled."""
@@ -90,24 +91,17 @@ class Relay:
                 log.warning("relay.failed", error=name_of(error))
                 failures += 1
             self._progress.ended("relay")
-            await self._sleep(AFTER_FAILURE[min(failures, len(AFTER_FAILURE)) - 1] if failures else LOOKS_EVERY)
+            await self._waker.wait(AFTER_FAILURE[min(failures, len(AFTER_FAILURE)) - 1] if failures else LOOKS_EVERY)
 
     async def round(self) -> None:
         """Announce every row that is due, in the order of their changes."""
-        self._woken.clear()
+        self._waker.clear()
         while due := await self._due():
             for one in due:
                 await self._announce(one)
                 self._progress.ended("relay")  # a day's re-announcement of many rows takes long, and is no standstill
             if len(due) < AT_ONCE:
                 return
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
 
     async def _due(self) -> list[Due]:
         async with self._database.transaction() as connection:

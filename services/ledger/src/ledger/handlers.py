@@ -1,6 +1,5 @@
 """What each message does to the ledger. The table at the end names every message and its handler."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import groupby
@@ -13,7 +12,7 @@ from common.deadletters import DeadLetters
 from common.events import Event, Record, decode
 from common.failures import MalformedError, TransientError, is_transient
 from common.fields import History, Status
-from common.kafka import Publisher
+from common.kafka import Publisher, all_of
 from common.messages import (
     INTEGRATION_STATES,
     CostRecorded,
@@ -65,7 +64,7 @@ class Handlers:
             return
         try:
             outcomes = await self._write([message for _, message in entries])
-            await asyncio.gather(*map(self._announce, outcomes))
+            await all_of(map(self._announce, outcomes))
         except ProgrammingError as error:
             # Statements are fixed text: it is the tables or the grants that are not as they should be, and no message.
             log.error("tables.unfit", error=name_of(error))  # noqa: TRY400 - the driver's text can hold values

@@ -1,12 +1,10 @@
 """What became of an attempt, as it is stored before anything is published: a crash later publishes it again, word for word."""
 
-import asyncio
-from collections.abc import Coroutine, Iterable
 from datetime import date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from common.fields import Instant
-from common.kafka import Publisher, check_size
+from common.kafka import Publisher, all_of, check_size
 from common.messages import Cost, CostRecorded, SyncFailed, WindowRead, day_usd
 from common.topics import COSTS, SYNC_OUTCOMES
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -89,14 +87,7 @@ async def publish(decision: Decision, publisher: Publisher) -> None:
         return
     window = decision.window
     key, at = str(window.integration_id), window.observed_at
-    await _all(
+    await all_of(
         publisher.publish(COSTS, day, key=key, event_id=f"{day.reading_id}:{day.day}", at=at) for day in decision.days
     )
     await publisher.publish(COSTS, window, key=key, event_id=f"{window.reading_id}:window", at=at)
-
-
-async def _all(publishing: Iterable[Coroutine[Any, Any, None]]) -> None:
-    results = await asyncio.gather(*publishing, return_exceptions=True)
-    failed = [result for result in results if isinstance(result, BaseException)]
-    if failed:
-        raise failed[0]

@@ -13,6 +13,7 @@ from common.kafka import Publisher
 from common.metrics import WINDOWS
 from common.problems import Code
 from common.progress import Progress
+from common.waking import Waker
 from sqlalchemy.ext.asyncio import AsyncConnection
 from xai_usage import CallFailed
 
@@ -52,12 +53,12 @@ class Worker:
         self._in_flight = in_flight
         self._owner = instance_name
         self._chance = chance
-        self._woken = asyncio.Event()
+        self._waker = Waker()
         self._held: dict[asyncio.Task[None], Claim] = {}
 
     def wake(self) -> None:
         """Something may be due: look now."""
-        self._woken.set()
+        self._waker.wake()
 
     async def run(self) -> None:
         """Work until cancelled; then leave what is in hand to others."""
@@ -74,10 +75,10 @@ class Worker:
             await self._let_go(renewing)
 
     async def _round(self) -> None:
-        self._woken.clear()
+        self._waker.clear()
         claim = await self._claim() if len(self._held) < self._in_flight else None
         if claim is None:
-            await self._sleep(LOOKS_EVERY)
+            await self._waker.wait(LOOKS_EVERY)
             return
         task = asyncio.create_task(self._attempt(claim))
         self._held[task] = claim
@@ -86,13 +87,6 @@ class Worker:
     def _done(self, task: asyncio.Task[None]) -> None:
         self._held.pop(task)
         self.wake()
-
-    async def _sleep(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._woken.wait()
-        except TimeoutError:
-            pass
 
     async def _claim(self) -> Claim | None:
         try:
