@@ -1,6 +1,6 @@
 """The rules of a card, without anything around them."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from common.fields import Plan, Status
@@ -12,12 +12,14 @@ from connector.domain import (
     covered,
     default_label,
     health_after,
+    health_with_new_key,
     hints,
     next_sync,
     readable_from,
 )
 
 TEAM = "3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"
+WELL = Health(Status.ACTIVE, None)
 WORKS = Outcome(None, final=True, credential_version=2)
 
 
@@ -73,7 +75,32 @@ def test_a_default_label_is_the_accounts_only_one() -> None:
 def test_the_next_sync_is_at_six(now: str, then: str) -> None:
     at = datetime.fromisoformat(f"2026-11-20T{now}+00:00")
 
-    assert next_sync(at) == datetime.fromisoformat(f"2026-11-{then}").replace(tzinfo=UTC)
+    assert next_sync(WELL, at, at) == datetime.fromisoformat(f"2026-11-{then}").replace(tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("health", "days", "comes"),
+    [
+        (Health(Status.ERROR, Code.KEY_REFUSED), 5, True),
+        (Health(Status.ERROR, Code.KEY_REFUSED), 7, False),
+        (Health(Status.ERROR, Code.XAI_UNAVAILABLE), 7, True),
+        (Health(Status.REMOVED, None), 0, False),
+    ],
+)
+def test_nothing_is_promised_that_does_not_come_by_itself(health: Health, days: int, comes: bool) -> None:  # noqa: FBT001 - a parameter
+    now = datetime(2026, 11, 20, 12, tzinfo=UTC)
+
+    assert (next_sync(health, now - timedelta(days=days), now) is not None) is comes
+
+
+@pytest.mark.parametrize("code", [None, Code.KEY_REFUSED, Code.XAI_UNAVAILABLE, Code.ANSWER_UNREADABLE])
+def test_a_key_that_passed_its_test_ends_what_was_wrong(code: Code | None) -> None:
+    assert health_with_new_key(code, filled_in=True) == WELL
+    assert health_with_new_key(code, filled_in=False) == Health(Status.BACKFILLING, None)
+
+
+def test_a_new_key_does_not_mend_figures_that_do_not_add_up() -> None:
+    assert health_with_new_key(Code.NOT_RECONCILED, filled_in=True) == Health(Status.ERROR, Code.NOT_RECONCILED)
 
 
 def test_hints_name_what_was_mixed_up_and_never_a_value() -> None:

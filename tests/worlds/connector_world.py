@@ -22,10 +22,10 @@ from common.sealing import Opener, Sealer
 from common.tokens import SCOPES, Tokens, digest_of
 from common.topics import Topic
 from common.web import make_app
-from connector.adding import Adding
 from connector.api import Routes
 from connector.connection import ConnectionTest
 from connector.handlers import Handlers
+from connector.life import Life
 from connector.relay import Relay
 from fastapi import FastAPI
 from sqlalchemy import text
@@ -97,11 +97,11 @@ class World:
             yield
 
         test = ConnectionTest(client("https://xai.test", transport=httpx.MockTransport(self._answer)), lambda: NOW)
-        adding = Adding(self.database, test, Sealer(KEYRING, "test"), lambda: None)
+        life = Life(self.database, test, Sealer(KEYRING, "test"), lambda: None)
         app = make_app("connector", Progress(), nothing, self.database.ping)
         token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": SCOPES}
         app.state.tokens = Tokens.model_validate({"tokens": [token]})
-        routes = Routes(self.database, self.publisher, test, adding, clock=lambda: NOW, wake=lambda: None)  # type: ignore[arg-type]  # it speaks the same
+        routes = Routes(self.database, self.publisher, test, life, clock=lambda: NOW)  # type: ignore[arg-type]  # it speaks the same
         app.include_router(routes.router())
         return app
 

@@ -9,19 +9,20 @@ from common.database import Database
 from common.fields import AccountId, History, Trigger
 from common.kafka import Publisher
 from common.messages import SyncRequested
-from common.problems import Code, ProblemError
 from common.tokens import needs
 from common.topics import SYNC_REQUESTS
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector import history, store
-from connector.adding import Adding, Wish
 from connector.cards import (
     Card,
     Cards,
     Credentials,
     NewIntegration,
+    NewKey,
+    NewLabel,
+    NewPlan,
     SyncAccepted,
     Syncs,
     SyncWish,
@@ -31,6 +32,7 @@ from connector.cards import (
     line_of,
 )
 from connector.connection import ConnectionTest
+from connector.life import Life, Wish, found
 from connector.store import Integration
 
 READ = [Depends(needs("integrations:read"))]
@@ -38,35 +40,36 @@ WRITE = [Depends(needs("integrations:write"))]
 
 
 class Routes:
-    """The routes; `clock` says what today is (aware, UTC), `wake` tells the relay."""
+    """The routes; `clock` says what today is (aware, UTC)."""
 
     def __init__(
         self,
         database: Database,
         publisher: Publisher,
         test: ConnectionTest,
-        adding: Adding,
+        life: Life,
         *,
         clock: Callable[[], datetime],
-        wake: Callable[[], None],
     ) -> None:
         self._database = database
         self._publisher = publisher
         self._test = test
-        self._adding = adding
+        self._life = life
         self._clock = clock
-        self._wake = wake
 
     def router(self) -> APIRouter:
         """All of them, in one table."""
-        router = APIRouter(prefix="/v1/accounts/{account_id}/integrations")
-        router.post("/test", dependencies=WRITE)(self.test)
-        router.post("", dependencies=WRITE, status_code=201)(self.add)
-        router.get("", dependencies=READ)(self.cards)
-        router.get("/{integration_id}", dependencies=READ)(self.card)
-        router.delete("/{integration_id}", dependencies=WRITE, status_code=204)(self.remove)
-        router.post("/{integration_id}/sync", dependencies=WRITE, status_code=202)(self.sync)
-        router.get("/{integration_id}/syncs", dependencies=READ)(self.syncs)
+        router = APIRouter(prefix="/v1/accounts/{account_id}")
+        router.put("/plan", dependencies=WRITE)(self.change_plan)
+        router.post("/integrations/test", dependencies=WRITE)(self.test)
+        router.post("/integrations", dependencies=WRITE, status_code=201)(self.add)
+        router.get("/integrations", dependencies=READ)(self.cards)
+        router.get("/integrations/{integration_id}", dependencies=READ)(self.card)
+        router.patch("/integrations/{integration_id}", dependencies=WRITE)(self.rename)
+        router.put("/integrations/{integration_id}/credential", dependencies=WRITE)(self.replace)
+        router.delete("/integrations/{integration_id}", dependencies=WRITE, status_code=204)(self.remove)
+        router.post("/integrations/{integration_id}/sync", dependencies=WRITE, status_code=202)(self.sync)
+        router.get("/integrations/{integration_id}/syncs", dependencies=READ)(self.syncs)
         return router
 
     async def test(self, account_id: AccountId, body: Credentials) -> TestAnswer:  # noqa: ARG002 - the token is checked for it
@@ -75,17 +78,30 @@ class Routes:
 
     async def add(self, account_id: AccountId, body: NewIntegration) -> Card:
         """Connect a team: tested first, nothing is kept when the test fails."""
-        added = await self._adding.add(Wish(account_id, body.typed(), body.plan, body.label))
-        return card_of(added, None, 0, self._clock())
+        added = await self._life.add(Wish(account_id, body.typed(), body.plan, body.label))
+        return await self._shown(added)
 
-    async def cards(self, account_id: AccountId) -> Cards:
+    async def replace(self, account_id: AccountId, integration_id: UUID, body: NewKey) -> Card:
+        """Give the integration another key: tested first, history kept; what was missed meanwhile is read by itself."""
+        return await self._shown(await self._life.replace(account_id, integration_id, body.key()))
+
+    async def rename(self, account_id: AccountId, integration_id: UUID, body: NewLabel) -> Card:
+        return await self._shown(await self._life.rename(account_id, integration_id, body.label))
+
+    async def change_plan(self, account_id: AccountId, body: NewPlan) -> NewPlan:
+        """Put the account on another plan: growing fills in more history, shrinking hides nothing and stops nothing."""
+        await self._life.change_plan(account_id, body.plan)
+        return body
+
+    async def cards(self, account_id: AccountId, *, removed: bool = False) -> Cards:
+        """All integrations of the account; with `removed` also those that were removed with their history kept."""
         async with self._database.transaction() as connection:
-            rows = await store.load_all(connection, account_id)
+            rows = await store.load_all(connection, account_id, removed=removed)
             return Cards(integrations=[await self._card(connection, row) for row in rows])
 
     async def card(self, account_id: AccountId, integration_id: UUID) -> Card:
         async with self._database.transaction() as connection:
-            return await self._card(connection, await _found(connection, account_id, integration_id))
+            return await self._card(connection, await found(connection, account_id, integration_id))
 
     async def remove(
         self,
@@ -93,20 +109,15 @@ class Routes:
         integration_id: UUID,
         kept: Annotated[History, Query(alias="history")] = History.KEEP,
     ) -> Response:
-        """End the integration: calls stop at once, the sealed key is forgotten; its costs stay or go."""
-        async with self._database.transaction() as connection:
-            if not await store.remove(connection, account_id, integration_id, kept):
-                raise ProblemError(Code.NOT_FOUND)
-            if kept is History.ERASE:
-                await history.erase(connection, integration_id)
-        self._wake()
+        """End the integration: calls stop at once, the sealed key is forgotten; its costs stay or go. Kept ones can go later."""
+        await self._life.remove(account_id, integration_id, kept)
         return Response(status_code=204)
 
     async def sync(self, account_id: AccountId, integration_id: UUID, body: SyncWish | None = None) -> SyncAccepted:
         """Ask for the newest costs; answered when the broker has the request."""
         wish = body or SyncWish()
         async with self._database.transaction() as connection:
-            await _found(connection, account_id, integration_id)
+            await found(connection, account_id, integration_id)
         request = SyncRequested(
             request_id=wish.request_id or str(uuid4()),
             trigger=Trigger(wish.trigger),
@@ -123,17 +134,14 @@ class Routes:
     ) -> Syncs:
         """The history of an integration, newest first."""
         async with self._database.transaction() as connection:
-            await _found(connection, account_id, integration_id)
-            found = await history.newest(connection, integration_id, limit)
-        return Syncs(syncs=[line_of(sync) for sync in found])
+            await found(connection, account_id, integration_id)
+            newest = await history.newest(connection, integration_id, limit)
+        return Syncs(syncs=[line_of(sync) for sync in newest])
+
+    async def _shown(self, row: Integration) -> Card:
+        async with self._database.transaction() as connection:
+            return await self._card(connection, row)
 
     async def _card(self, connection: AsyncConnection, row: Integration) -> Card:
         last = await history.last_completed(connection, row.integration_id)
         return card_of(row, last, await history.days_read(connection, row), self._clock())
-
-
-async def _found(connection: AsyncConnection, account_id: str, integration_id: UUID) -> Integration:
-    found = await store.load(connection, account_id, integration_id)
-    if found is None:
-        raise ProblemError(Code.NOT_FOUND)
-    return found

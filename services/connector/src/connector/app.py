@@ -14,10 +14,10 @@ from common.web import make_app, serve
 from fastapi import FastAPI
 from xai_usage import client
 
-from connector.adding import Adding
 from connector.api import Routes
 from connector.connection import ConnectionTest
 from connector.handlers import Handlers, table
+from connector.life import Life
 from connector.relay import Markers, Relay
 from connector.settings import ConnectorSettings
 
@@ -30,7 +30,7 @@ def create_app(settings: ConnectorSettings) -> FastAPI:
     xai = client(settings.xai_base_url, deadline=20.0)
     test = ConnectionTest(xai, _now)
     sealer = Sealer(load_keyring(settings.keyring_file), settings.environment)
-    adding = Adding(parts.database, test, sealer, relay.wake)
+    life = Life(parts.database, test, sealer, relay.wake)
     for topic, handlers in table(Handlers(parts.database, relay.wake)).items():
         parts.consumers.on(topic, handlers)
 
@@ -41,7 +41,7 @@ def create_app(settings: ConnectorSettings) -> FastAPI:
 
     app = make_app("connector", parts.progress, lifespan, parts.ready)
     app.state.tokens = load_tokens(settings.api_tokens_file)
-    routes = Routes(parts.database, parts.publisher, test, adding, clock=_now, wake=relay.wake)
+    routes = Routes(parts.database, parts.publisher, test, life, clock=_now)
     app.include_router(routes.router())
     return app
 

@@ -4,13 +4,13 @@ from datetime import date, datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
-from common.fields import Instant, Label, Plan, RequestId, Status
-from common.money import Usd
+from common.fields import History, Instant, Label, Plan, RequestId, Status
+from common.money import Usd, plain
 from common.problems import CAUSES, Code
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from connector.connection import Fails, Typed, Works
-from connector.domain import STATUS_TEXT, next_sync
+from connector.domain import STATUS_TEXT, Health, next_sync
 from connector.history import Sync
 from connector.store import Integration
 
@@ -36,6 +36,27 @@ class NewIntegration(Credentials):
 
     plan: Plan
     label: Label | None = None
+
+
+class NewKey(_Body):
+    """A key in the place of the former one."""
+
+    management_key: Annotated[SecretStr, Field(max_length=10_000)]
+
+    def key(self) -> str:
+        return self.management_key.get_secret_value().strip()
+
+
+class NewLabel(_Body):
+    """Another name for an integration."""
+
+    label: Label
+
+
+class NewPlan(_Body):
+    """The account's plan."""
+
+    plan: Plan
 
 
 class SyncWish(_Body):
@@ -98,6 +119,8 @@ class LastSync(BaseModel):
     first_day: date | None
     last_day: date | None
     usd: Usd | None
+    text: str
+    """What it says, in words: no use in these days is no error."""
 
 
 class Card(BaseModel):
@@ -116,11 +139,17 @@ class Card(BaseModel):
     status_since: Instant
     version: int
     credential_version: int
+    history: History | None
+    """Of a removed integration: whether its costs were kept."""
     added_at: Instant
+    removed_at: Instant | None
     history_from: date
     changed_at: Instant
+    data_as_of: Instant | None
+    """When xAI was asked for the newest figures that the ledger has; null before the first."""
     last_sync: LastSync | None
-    next_sync: Instant
+    next_sync: Instant | None
+    """The next one that comes by itself; null where none does until a person acts."""
     backfill: Backfill
 
 
@@ -137,20 +166,36 @@ class Syncs(BaseModel):
 
 
 def card_of(row: Integration, last: Sync | None, days_read: int, now: datetime) -> Card:
-    expected = (row.backfill_last - row.backfill_first).days + 1
+    backfill = Backfill(
+        first_day=row.backfill_first,
+        last_day=row.backfill_last,
+        days_expected=(row.backfill_last - row.backfill_first).days + 1,
+        days_read=days_read,
+    )
     shown = {name: getattr(row, name) for name in Card.model_fields if hasattr(row, name)}
     return Card(
         **shown,
-        status_text=CAUSES[row.status_code].title if row.status_code else STATUS_TEXT[row.status],
+        status_text=_status_text(row, backfill),
         status_detail=CAUSES[row.status_code].detail if row.status_code else None,
-        last_sync=LastSync(at=last.observed_at, first_day=last.first_day, last_day=last.last_day, usd=last.usd)
-        if last
-        else None,
-        next_sync=next_sync(now),
-        backfill=Backfill(
-            first_day=row.backfill_first, last_day=row.backfill_last, days_expected=expected, days_read=days_read
-        ),
+        data_as_of=last.observed_at if last else None,
+        last_sync=_last_sync(last) if last else None,
+        next_sync=next_sync(Health(row.status, row.status_code), row.status_since, now),
+        backfill=backfill,
     )
+
+
+def _status_text(row: Integration, backfill: Backfill) -> str:
+    if row.status_code:
+        return CAUSES[row.status_code].title
+    if row.status is Status.BACKFILLING:
+        return f"{STATUS_TEXT[row.status]}: {backfill.days_read} of {backfill.days_expected} days"
+    return STATUS_TEXT[row.status]
+
+
+def _last_sync(sync: Sync) -> LastSync:
+    days = f"{sync.first_day} to {sync.last_day}"
+    text = f"{plain(sync.usd)} USD from {days}" if sync.usd else f"No use from {days}"
+    return LastSync(at=sync.observed_at, first_day=sync.first_day, last_day=sync.last_day, usd=sync.usd, text=text)
 
 
 def line_of(sync: Sync) -> SyncLine:

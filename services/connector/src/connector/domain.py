@@ -12,6 +12,8 @@ BACKFILL_DAYS: dict[Plan, int] = {Plan.FREE: 30, Plan.PRO: 90, Plan.ULTIMATE: 90
 READABLE_DAYS = 90
 """Beyond them xAI tells nothing, so that no day can be filled in any more."""
 DAILY_AT = time(6, tzinfo=UTC)
+REFUSED_IS_TRIED_FOR = timedelta(days=7)
+"""After a refusal each daily run tries once, for an outage of xAI's authentication heals by itself."""
 REFUSALS = frozenset({Code.KEY_REFUSED, Code.ACCESS_DENIED, Code.TEAM_UNKNOWN})
 
 STATUS_TEXT: dict[Status, str] = {
@@ -67,6 +69,16 @@ def health_after(before: Health, outcome: Outcome, credential_version: int, *, f
     return before if before.status is Status.ERROR else Health(before.status, outcome.code)
 
 
+def health_with_new_key(code: Code | None, *, filled_in: bool) -> Health:
+    """The card after a key was replaced by one that passed its test: what was wrong with the old one is over.
+
+    What is wrong with the figures stays until they are read again.
+    """
+    if code is Code.NOT_RECONCILED:
+        return Health(Status.ERROR, code)
+    return Health(Status.ACTIVE if filled_in else Status.BACKFILLING, None)
+
+
 def default_label(team_id: str, taken: Collection[str]) -> str:
     """A label for a team whose customer gave none; no other of the account's has it."""
     label = f"xAI team {team_id[:8]}"
@@ -74,10 +86,12 @@ def default_label(team_id: str, taken: Collection[str]) -> str:
     return next(one for one in (label, *numbered) if one not in taken)
 
 
-def next_sync(now: datetime) -> datetime:
-    """The next 06:00 UTC."""
+def next_sync(health: Health, since: datetime, now: datetime) -> datetime | None:
+    """The next 06:00 UTC; None for what is removed, and a week after a refusal: then only a person can help."""
     today = datetime.combine(now.astimezone(UTC).date(), DAILY_AT)
-    return today if now < today else today + timedelta(days=1)
+    due = today if now < today else today + timedelta(days=1)
+    given_up = health.code in REFUSALS and due - since >= REFUSED_IS_TRIED_FOR
+    return None if given_up or health.status is Status.REMOVED else due
 
 
 def hints(team_id: str, key: str, code: Code) -> list[str]:

@@ -64,9 +64,20 @@ _SAVE = text("""
 """)
 
 _REMOVE = text("""
-    UPDATE integrations SET status = 'removed', status_code = NULL, status_since = :now, history = :history,
-        removed_at = :now, changed_at = :now, envelope = NULL, version = version + 1
-    WHERE account_id = :account_id AND integration_id = :integration_id AND removed_at IS NULL
+    UPDATE integrations SET status = 'removed', status_code = NULL, history = :history, changed_at = :now,
+        status_since = CASE WHEN removed_at IS NULL THEN :now ELSE status_since END,
+        removed_at = coalesce(removed_at, :now), envelope = NULL, version = version + 1
+    WHERE account_id = :account_id AND integration_id = :integration_id
+        AND (removed_at IS NULL OR (history = 'keep' AND :history = 'erase'))
+""")
+
+_RENAME = text("""
+    UPDATE integrations SET label = :label, changed_at = clock_timestamp(), version = version + 1 WHERE integration_id = :id
+""")
+
+_REPLACE_CREDENTIAL = text("""
+    UPDATE integrations SET envelope = CAST(:envelope AS jsonb), credential_version = credential_version + 1, wrap_version = 1
+    WHERE integration_id = :id
 """)
 
 _SET_HEALTH = text("""
@@ -77,7 +88,9 @@ _SET_HEALTH = text("""
 
 _TAKE_OVER_PLAN = text("""
     UPDATE integrations SET version = version + 1, changed_at = :now, history_from = least(history_from, :history_from),
-        backfill_first = CASE WHEN history_from > :history_from THEN :history_from ELSE backfill_first END
+        backfill_first = CASE WHEN history_from > :history_from THEN :history_from ELSE backfill_first END,
+        status = CASE WHEN history_from > :history_from AND status = 'active' THEN 'backfilling' ELSE status END,
+        status_since = CASE WHEN history_from > :history_from AND status = 'active' THEN :now ELSE status_since END
     WHERE account_id = :account_id AND removed_at IS NULL
 """)
 
@@ -122,6 +135,15 @@ async def save(connection: AsyncConnection, fields: Mapping[str, Any], envelope:
     await connection.execute(_SAVE, {**fields, "envelope": json.dumps(envelope)})
 
 
+async def rename(connection: AsyncConnection, integration_id: UUID, label: str) -> None:
+    await connection.execute(_RENAME, {"id": integration_id, "label": label})
+
+
+async def replace_credential(connection: AsyncConnection, integration_id: UUID, envelope: dict[str, str]) -> None:
+    """Put another sealed key in the place of the former one; `set_health` follows and makes the new version of the row."""
+    await connection.execute(_REPLACE_CREDENTIAL, {"id": integration_id, "envelope": json.dumps(envelope)})
+
+
 async def load(
     connection: AsyncConnection, account_id: str, integration_id: UUID, *, lock: bool = False
 ) -> Integration | None:
@@ -135,17 +157,18 @@ async def load(
     return _integration(rows.one_or_none())
 
 
-async def load_all(connection: AsyncConnection, account_id: str) -> list[Integration]:
-    """The account's integrations that were not removed, oldest first."""
+async def load_all(connection: AsyncConnection, account_id: str, *, removed: bool = False) -> list[Integration]:
+    """The account's integrations, oldest first; with `removed` also those whose history was kept."""
     rows = await connection.execute(
-        text(f"SELECT {COLUMNS} {FROM} WHERE i.account_id = :id AND i.removed_at IS NULL ORDER BY i.added_at"),
-        {"id": account_id},
+        text(f"""SELECT {COLUMNS} {FROM} WHERE i.account_id = :id
+                 AND (i.removed_at IS NULL OR (:removed AND i.history = 'keep')) ORDER BY i.added_at"""),
+        {"id": account_id, "removed": removed},
     )
     return [found for row in rows if (found := _integration(row))]
 
 
 async def remove(connection: AsyncConnection, account_id: str, integration_id: UUID, history: History) -> bool:
-    """End the integration and forget its sealed key; False where there is none."""
+    """End the integration and forget its sealed key, or erase one that was removed; False where there is none."""
     values = {
         "account_id": account_id,
         "integration_id": integration_id,
