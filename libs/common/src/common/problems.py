@@ -89,8 +89,7 @@ CAUSES: dict[Code, Cause] = {
     ),
     Code.ALREADY_CONNECTED: Cause(
         "This team is connected already",
-        "The account has an integration of this team: use that one. To give it another key, remove it with its history "
-        "kept, and add it again.",
+        "The account has an integration of this team: use that one. To give it another key, replace the key of that one.",
         409,
     ),
     Code.NOT_FOUND: Cause(
