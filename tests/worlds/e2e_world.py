@@ -5,7 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -14,7 +14,10 @@ import httpx
 import psycopg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from common.topics import TOPICS
+from common.events import headers_of
+from common.fields import Trigger
+from common.messages import SyncRequested
+from common.topics import SYNC_REQUESTS, TOPICS
 from grafient.local.system import System
 
 T = TypeVar("T")
@@ -176,6 +179,16 @@ class World:
         await self._producer.send_and_wait(
             topic, body, key=key.encode() if key else None, headers=list(headers.items())
         )
+
+    async def ask(self, integration_id: str, request_id: str) -> None:
+        """A Force Sync as another program wishes it: by topic."""
+        now = datetime.now(UTC)
+        wish = SyncRequested(
+            request_id=request_id, trigger=Trigger.FORCE, integration_id=uuid.UUID(integration_id), requested_at=now
+        )
+        headers = headers_of(wish, event_id=request_id, source="/a-web-app", at=now)
+        encoded = {name: value.encode() for name, value in headers.items()}
+        await self.publish(SYNC_REQUESTS.name, integration_id, wish.model_dump_json().encode(), encoded)
 
     async def records(self, topic: str) -> list[Any]:
         """Every record of a topic that stands now, oldest first in each partition."""
