@@ -15,6 +15,8 @@ from common.topics import DEAD_LETTERS, Topic
 log = structlog.get_logger()
 
 MAX_DETAIL = 1000
+REDRIVES = "dead_letter_redrives"
+"""Header of a record that was sent to its topic again, and of its dead letter: how many times so far."""
 
 
 class DeadLetters:
@@ -36,6 +38,7 @@ class DeadLetters:
             "dead_letter_reason": error.reason,
             "dead_letter_detail": error.detail[:MAX_DETAIL],
             "dead_letter_attempts": str(attempts),
+            REDRIVES: str(redrives_of(record)),
         }
         body, key = b"", headers["dead_letter_id"].encode()
         if topic.secret or not _fits(record, headers):
@@ -48,6 +51,8 @@ class DeadLetters:
         log.warning("message.dead_lettered", **{name.removeprefix("dead_letter_"): headers[name] for name in TOLD})
 
 
+MAX_REDRIVES_DIGITS = 4
+
 TOLD = (
     "dead_letter_topic",
     "dead_letter_partition",
@@ -56,6 +61,12 @@ TOLD = (
     "dead_letter_detail",
     "dead_letter_attempts",
 )
+
+
+def redrives_of(record: Record) -> int:
+    """How many times an operator has sent `record` again; 0 where its header does not say so in digits."""
+    told = [value for name, value in record.headers if name == REDRIVES and value]
+    return int(told[-1]) if told and told[-1].isdigit() and len(told[-1]) <= MAX_REDRIVES_DIGITS else 0
 
 
 def _fits(record: Record, headers: dict[str, str]) -> bool:

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import typer
 
-from grafient import topics
+from grafient import deadletters, topics
 from grafient.cron import cron
 from grafient.migrate import migrate
 
@@ -40,3 +40,4 @@ app.command("up", epilog="Example: grafient up --json --data ./grafient-data")(u
 app.command(epilog="Example: grafient cron --once")(cron)
 app.command(epilog="Example: DATABASE_URL=postgresql+psycopg://owner@db/grafient grafient migrate")(migrate)
 app.add_typer(topics.app, name="topics")
+app.add_typer(deadletters.app, name="dead-letters")

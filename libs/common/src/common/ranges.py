@@ -1,0 +1,92 @@
+"""Reading a range of a topic by time, without a group: what operators look at and replay."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiokafka import TopicPartition
+
+from common.events import Record
+from common.failures import TransientError
+from common.kafka import client_options
+from common.records import PatientConsumer
+from common.settings import KafkaSettings
+from common.topics import Topic
+
+SILENCE = 30.0
+"""Seconds without a record before a range that is not at its end is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Offsets of one partition, from `first` to the one before `end`."""
+
+    first: int
+    end: int
+
+    @property
+    def count(self) -> int:
+        """At most so many records: compaction leaves gaps."""
+        return max(self.end - self.first, 0)
+
+
+Range = Mapping[TopicPartition, Span]
+
+
+@asynccontextmanager
+async def reader(settings: KafkaSettings) -> AsyncIterator[PatientConsumer]:
+    """A consumer of no group: it commits nothing, and nobody notices it."""
+    consumer = PatientConsumer(
+        **client_options(settings), client_id="grafient", enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    await consumer.start()
+    try:
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def range_of(
+    consumer: PatientConsumer, topic: Topic, since: datetime | None = None, until: datetime | None = None
+) -> Range:
+    """What `topic` holds now from `since` to before `until` (aware; by the broker's timestamps); None: from the start, to now."""
+    partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+    first = await consumer.beginning_offsets(partitions)
+    end = await consumer.end_offsets(partitions)
+    first |= await _offsets_at(consumer, partitions, since, otherwise=end)
+    end |= await _offsets_at(consumer, partitions, until, otherwise=end)
+    return {partition: Span(first[partition], end[partition]) for partition in partitions}
+
+
+async def _offsets_at(
+    consumer: PatientConsumer,
+    partitions: list[TopicPartition],
+    at: datetime | None,
+    otherwise: Mapping[TopicPartition, int],
+) -> dict[TopicPartition, int]:
+    """First offset of each partition at or after `at`; nothing where `at` is None."""
+    if at is None:
+        return {}
+    found = await consumer.offsets_for_times(dict.fromkeys(partitions, int(at.timestamp() * 1000)))
+    return {one: found[one].offset if found.get(one) else otherwise[one] for one in partitions}
+
+
+async def records_of(consumer: PatientConsumer, span_of: Range, *, at_most: int = 500) -> AsyncIterator[list[Record]]:
+    """Every record of the range, in batches, each partition in order; raises TransientError where the broker falls silent."""
+    left = {partition: span for partition, span in span_of.items() if span.count}
+    consumer.assign(list(left))
+    for partition, span in left.items():
+        consumer.seek(partition, span.first)
+    heard = asyncio.get_running_loop().time()
+    while left:
+        batches = await consumer.getmany(*left, timeout_ms=500, max_records=at_most)
+        found = [one for part, batch in batches.items() for one in batch if one.offset < left[part].end]
+        now = asyncio.get_running_loop().time()
+        heard = now if batches else heard
+        if now - heard > SILENCE:
+            raise TransientError("the broker gives no more records")
+        if found:
+            yield found
+        left = {part: span for part, span in left.items() if await consumer.position(part) < span.end}

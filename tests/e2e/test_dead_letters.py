@@ -1,0 +1,109 @@
+"""What was given up can be looked at, sent again, and put away; and nothing goes round for ever."""
+
+import asyncio
+import json
+import uuid
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+from common.deadletters import DeadLetters
+from common.events import headers_of
+from common.failures import MalformedError
+from common.fields import Trigger
+from common.kafka import Publisher, make_broker
+from common.messages import SyncRequested
+from common.progress import Progress
+from common.settings import KafkaSettings
+from common.topics import COMMANDS_TOPIC, SYNC_REQUESTS, Topic
+from e2e_world import World, until
+from grafient.main import app
+from typer.testing import CliRunner
+
+
+async def _run(world: World, *arguments: str, status: int = 0) -> Any:
+    argv = ["dead-letters", *arguments, "--json"]
+    env = {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka}
+    result = await asyncio.to_thread(CliRunner().invoke, app, argv, env=env)
+    assert result.exit_code == status, result.output
+    return json.loads(result.stdout) if result.stdout.startswith(("[", "{")) else result.output
+
+
+async def _give_up(world: World, topic: Topic, value: bytes, headers: dict[str, str], key: str) -> str:
+    """Give a record up as the syncer would; answers the letter's ID."""
+    pairs = [(name, text.encode()) for name, text in headers.items()]
+    record = ConsumerRecord(topic.name, 0, uuid.uuid4().int >> 80, 0, 0, key.encode(), value, None, 0, 0, pairs)
+    broker = make_broker(KafkaSettings(kafka_bootstrap_servers=world.address.kafka), "test")
+    async with broker:
+        await broker.connect()
+        letters = DeadLetters(Publisher(broker, "syncer", Progress()), "syncer")
+        await letters.put(record, topic, MalformedError("handler_failed", "an unknown bug"))
+    return f"syncer:{topic.name}:0:{record.offset}"
+
+
+async def _poison(world: World) -> dict[str, str]:
+    """The open letter of a record that nobody can read."""
+    marker = uuid.uuid4().hex
+    await world.publish(SYNC_REQUESTS.name, marker, b"{" + marker.encode(), {"ce_type": marker.encode()})
+
+    async def find() -> dict[str, str] | None:
+        for letter in await _run(world, "list", "--topic", SYNC_REQUESTS.name, "--reason", "header_missing"):
+            if marker in (await _run(world, "show", letter["id"])).get("value", ""):
+                return dict(letter)
+        return None
+
+    found = await until(find, lambda got: got is not None)
+    assert found is not None
+    return found
+
+
+async def test_a_message_that_can_be_handled_by_now_is_sent_again_and_reported(world: World) -> None:
+    team = await world.team()
+    integration_id = await world.connect(team)
+    now = datetime.now(UTC)
+    wish = SyncRequested(
+        request_id="given-up", trigger=Trigger.FORCE, integration_id=uuid.UUID(integration_id), requested_at=now
+    )
+    headers = headers_of(wish, event_id="given-up", source="/test", at=now)
+    letter_id = await _give_up(world, SYNC_REQUESTS, wish.model_dump_json().encode(), headers, integration_id)
+
+    assert await _run(world, "redrive", letter_id, "--dry-run") == [
+        {"id": letter_id, "state": "would_be_sent", "detail": SYNC_REQUESTS.name}
+    ]
+    assert await _run(world, "redrive", letter_id) == [{"id": letter_id, "state": "handled", "detail": ""}]
+
+    assert (await world.ended(team, integration_id, "given-up"))["reconciled"]
+    assert letter_id not in [letter["id"] for letter in await _run(world, "list")]
+    assert "redriven" in [letter["state"] for letter in await _run(world, "list", "--all")]
+
+
+async def test_what_cannot_be_handled_comes_back_counted_and_does_not_go_round_for_ever(world: World) -> None:
+    letter = await _poison(world)
+    for count in range(1, 4):
+        (fate,) = await _run(world, "redrive", letter["id"], status=1)
+        assert fate["state"] == "dead_lettered_again"
+        (letter,) = [
+            one for one in await _run(world, "list", "--reason", "header_missing") if one["redrives"] == str(count)
+        ]
+
+    (fate,) = await _run(world, "redrive", letter["id"], status=1)
+
+    assert fate["state"] == "too_often"
+    await _run(world, "drop", letter["id"])
+    assert letter["id"] not in [one["id"] for one in await _run(world, "list")]
+
+
+async def test_what_may_have_held_a_key_was_not_kept_and_is_not_sent(world: World) -> None:
+    letter_id = await _give_up(world, COMMANDS_TOPIC, b"obviously-fake-key", {}, "account")
+
+    (fate,) = await _run(world, "redrive", letter_id, status=1)
+
+    assert fate["state"] == "not_kept"
+    assert "fake-key" not in json.dumps(await _run(world, "show", letter_id))
+    await _run(world, "drop", letter_id)
+
+
+@pytest.mark.parametrize("arguments", [("show", "no-such-letter"), ("redrive", "no-such-letter"), ("drop",)])
+async def test_what_is_not_there_is_said(world: World, arguments: tuple[str, ...]) -> None:
+    assert "dead-letters" in await _run(world, *arguments, status=2)
