@@ -298,3 +298,16 @@ async def _refused(world: World, integration_id: UUID, days_ago: int) -> None:
 
 async def _asked(world: World) -> bool:
     return bool(world.xai.asked)
+
+
+async def test_a_wish_for_all_that_is_replayed_does_not_mean_who_came_later(world: World) -> None:
+    former = await world.integration()
+    before, now = datetime.now(UTC) - timedelta(hours=2), datetime.now(UTC)
+    later = await world.state(uuid4(), added_at=now)
+    await world.announce(later)
+
+    await world.ask(None, Trigger.DAILY, requested_at=before, recorded_at=before)
+    await world.ask(None, Trigger.DAILY)
+
+    taken = [row.integration_id for row in await world.requests() if row.trigger == "daily"]
+    assert sorted(taken, key=str) == sorted([former, former, later.integration_id], key=str)

@@ -1,4 +1,4 @@
-"""Reading a range of a topic by time, without a group: what operators look at and replay."""
+"""Reading a range of a topic by time or offset, without a group: what operators look at and replay."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -33,6 +33,8 @@ class Span:
 
 
 Range = Mapping[TopicPartition, Span]
+Bound = datetime | Mapping[int, int] | None
+"""An aware instant, by the broker's timestamps; or offsets by partition; None: the start, or what stands now."""
 
 
 @asynccontextmanager
@@ -48,28 +50,35 @@ async def reader(settings: KafkaSettings) -> AsyncIterator[PatientConsumer]:
         await consumer.stop()
 
 
-async def range_of(
-    consumer: PatientConsumer, topic: Topic, since: datetime | None = None, until: datetime | None = None
-) -> Range:
-    """What `topic` holds now from `since` to before `until` (aware; by the broker's timestamps); None: from the start, to now."""
-    partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+async def range_of(consumer: PatientConsumer, topic: Topic, since: Bound = None, until: Bound = None) -> Range:
+    """What `topic` holds now from `since` to before `until`; where offsets are given, of the partitions that they name only."""
+    named = [set(bound) for bound in (since, until) if isinstance(bound, Mapping)]
+    numbers = set.intersection(set(range(topic.partitions)), *named)
+    partitions = [TopicPartition(topic.name, number) for number in sorted(numbers)]
+    if not partitions:
+        return {}
     first = await consumer.beginning_offsets(partitions)
     end = await consumer.end_offsets(partitions)
-    first |= await _offsets_at(consumer, partitions, since, otherwise=end)
-    end |= await _offsets_at(consumer, partitions, until, otherwise=end)
-    return {partition: Span(first[partition], end[partition]) for partition in partitions}
+    asked_first = await _offsets_at(consumer, partitions, since, otherwise=end)
+    asked_end = await _offsets_at(consumer, partitions, until, otherwise=end)
+    return {
+        one: Span(max(first[one], asked_first.get(one, 0)), min(end[one], asked_end.get(one, end[one])))
+        for one in partitions
+    }
 
 
 async def _offsets_at(
     consumer: PatientConsumer,
     partitions: list[TopicPartition],
-    at: datetime | None,
+    bound: Bound,
     otherwise: Mapping[TopicPartition, int],
 ) -> dict[TopicPartition, int]:
-    """First offset of each partition at or after `at`; nothing where `at` is None."""
-    if at is None:
+    """First offset of each partition at or after `bound`; nothing where it is None."""
+    if bound is None:
         return {}
-    found = await consumer.offsets_for_times(dict.fromkeys(partitions, int(at.timestamp() * 1000)))
+    if isinstance(bound, Mapping):
+        return {one: bound[one.partition] for one in partitions}
+    found = await consumer.offsets_for_times(dict.fromkeys(partitions, int(bound.timestamp() * 1000)))
     return {one: found[one].offset if found.get(one) else otherwise[one] for one in partitions}
 
 

@@ -57,6 +57,15 @@ _SAVE_OUTCOME = text("""
         unreconciled_days = excluded.unreconciled_days, outcome = excluded.outcome
 """)
 
+_CHECKSUM = text("""
+    SELECT days.*, revisions.*, outcomes.* FROM
+    (SELECT count(*) AS days, coalesce(sum(usd), 0) AS usd, coalesce(sum(hashtextextended(concat_ws('|', integration_id, day,
+        account_id, usd, costs, reading_id, extract(epoch FROM observed_at), extract(epoch FROM said_since)), 0)::numeric), 0)
+        AS checksum FROM days) days,
+    (SELECT count(*) AS revisions FROM day_revisions) revisions,
+    (SELECT count(*) AS windows, count(*) FILTER (WHERE reconciled) AS reconciled FROM outcomes) outcomes
+""")
+
 _KNOWN = text("""
     SELECT integration_id, day, usd, costs, observed_at FROM days
     WHERE account_id = :account_id AND day BETWEEN :first AND :last
@@ -227,3 +236,9 @@ async def known(
     return [
         Known(row.integration_id, row.day, row.usd, _COSTS.validate_python(row.costs), row.observed_at) for row in rows
     ]
+
+
+async def checksum(connection: AsyncConnection) -> dict[str, str]:
+    """What the ledger holds, in figures that do not depend on how it came there: days, their sum, and a sum over all rows."""
+    row = (await connection.execute(_CHECKSUM)).one()
+    return {name: str(value) for name, value in row._mapping.items()}  # noqa: SLF001 - a row's public mapping has this name

@@ -77,7 +77,7 @@ class Handlers:
             if wish.requested_at > at + TOO_EARLY:
                 raise MalformedError("requested_in_future", "requested_at is more than an hour ahead")
             days = Days(wish.first_day, wish.last_day) if wish.first_day and wish.last_day else default_days(at.date())
-            request = Request(wish.request_id, wish.trigger, days)
+            request = Request(wish.request_id, wish.trigger, days, event.recorded_at)
             if wish.integration_id:
                 await store.serialize(connection, wish.integration_id)  # or it is parked while the integration arrives
             await queue.take(connection, request, wish.integration_id, at)

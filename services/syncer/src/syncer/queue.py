@@ -24,6 +24,8 @@ class Request:
     request_id: str
     trigger: Trigger
     days: Days
+    recorded_at: datetime | None = None
+    """Of a wish for all: whoever was connected later, by more than clocks differ, is not meant, also when it is replayed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,9 @@ class Target:
 
 _TARGETS = text("""
     SELECT integration_id, account_id, removed, refused_code, refused_since FROM integrations
-    WHERE CASE WHEN CAST(:id AS uuid) IS NULL THEN NOT removed ELSE integration_id = :id END
+    WHERE CASE WHEN CAST(:id AS uuid) IS NULL
+        THEN NOT removed AND added_at <= coalesce(CAST(:recorded_at AS timestamptz), 'infinity') + interval '5 seconds'
+        ELSE integration_id = :id END
     ORDER BY integration_id FOR UPDATE
 """)
 
@@ -83,7 +87,7 @@ async def take(connection: AsyncConnection, request: Request, integration_id: UU
 
     A request for an integration that is not known yet is kept until it is.
     """
-    targets = await _targets(connection, integration_id)
+    targets = await _targets(connection, integration_id, request.recorded_at)
     ids = [target.integration_id for target in targets] or ([integration_id] if integration_id else [])
     fresh = await _take(connection, request, ids)
     await place(connection, request, [target for target in targets if target.integration_id in fresh], now)
@@ -120,8 +124,10 @@ async def place_parked(connection: AsyncConnection, integration_id: UUID, now: d
         await place(connection, request, targets, now)
 
 
-async def _targets(connection: AsyncConnection, integration_id: UUID | None) -> list[Target]:
-    rows = await connection.execute(_TARGETS, {"id": integration_id})
+async def _targets(
+    connection: AsyncConnection, integration_id: UUID | None, recorded_at: datetime | None = None
+) -> list[Target]:
+    rows = await connection.execute(_TARGETS, {"id": integration_id, "recorded_at": recorded_at})
     return [
         Target(
             row.integration_id,

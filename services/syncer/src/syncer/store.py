@@ -23,6 +23,7 @@ class Integration:
     version: int
     credential_version: int
     history_from: date
+    added_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +37,15 @@ class Credential:
     envelope: dict[str, str]
 
 
-_COLUMNS = "integration_id, account_id, team_id, plan, removed, version, credential_version, history_from"
+_COLUMNS = "integration_id, account_id, team_id, plan, removed, version, credential_version, history_from, added_at"
 
 _SAVE = text(f"""
     INSERT INTO integrations ({_COLUMNS})
-    VALUES (:integration_id, :account_id, :team_id, :plan, :removed, :version, :credential_version, :history_from)
+    VALUES (:integration_id, :account_id, :team_id, :plan, :removed, :version, :credential_version, :history_from, :added_at)
     ON CONFLICT (integration_id) DO UPDATE SET
         account_id = excluded.account_id, team_id = excluded.team_id, plan = excluded.plan,
         removed = excluded.removed, version = excluded.version,
-        credential_version = excluded.credential_version, history_from = excluded.history_from
+        credential_version = excluded.credential_version, history_from = excluded.history_from, added_at = excluded.added_at
     WHERE integrations.version < excluded.version
 """)  # noqa: S608 - only constants are put in
 
@@ -94,6 +95,7 @@ async def save_integration(connection: AsyncConnection, state: IntegrationState)
             "version": state.version,
             "credential_version": state.credential_version,
             "history_from": state.history_from,
+            "added_at": state.added_at,
         },
     )
 

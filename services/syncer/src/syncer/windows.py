@@ -114,6 +114,14 @@ _RELEASE = text("""
 """)
 
 
+_UNDECIDED = text("""
+    SELECT w.*, i.account_id FROM windows w JOIN integrations i USING (integration_id)
+    WHERE (w.integration_id = :id OR w.window_id = ANY(:ids)) AND w.closed_at IS NULL AND w.decision IS NULL
+        AND (i.leased_window IS DISTINCT FROM w.window_id OR i.lease_until < clock_timestamp())
+    FOR UPDATE OF i
+""")
+
+
 async def claim(connection: AsyncConnection, owner: str) -> Claim | None:
     """Take the most urgent due window whose integration nobody holds; None where nothing is due. `owner`: who takes it."""
     integration_id = (await connection.execute(_LOCK_NEXT)).scalar_one_or_none()
@@ -208,28 +216,32 @@ async def release(connection: AsyncConnection, claim: Claim, *, closed: bool, du
 
 
 async def end_open(connection: AsyncConnection, integration_id: UUID, code: Code, at: datetime) -> None:
-    """Decide every undecided window that nobody holds: it ends with `code`, without a call."""
-    rows = await connection.execute(
-        text("""SELECT w.*, i.account_id FROM windows w JOIN integrations i USING (integration_id)
-                WHERE w.integration_id = :id AND w.closed_at IS NULL AND w.decision IS NULL
-                AND (i.leased_window IS DISTINCT FROM w.window_id OR i.lease_until < clock_timestamp())"""),
-        {"id": integration_id},
+    """Decide every undecided window of the integration that nobody holds: it ends with `code`, without a call."""
+    for row in (await connection.execute(_UNDECIDED, {"id": integration_id, "ids": []})).all():
+        await _end(connection, row, code, at)
+
+
+async def end_these(connection: AsyncConnection, window_ids: Collection[UUID], code: Code, at: datetime) -> list[UUID]:
+    """The same for these windows; answers which of them were still undecided and held by nobody."""
+    rows = (await connection.execute(_UNDECIDED, {"id": None, "ids": list(window_ids)})).all()
+    for row in rows:
+        await _end(connection, row, code, at)
+    return [row.window_id for row in rows]
+
+
+async def _end(connection: AsyncConnection, row: Row[tuple[object, ...]], code: Code, at: datetime) -> None:
+    outcome = SyncFailed(
+        account_id=row.account_id,
+        integration_id=row.integration_id,
+        trigger=Trigger(row.trigger),
+        request_ids=await request_ids(connection, row.window_id),
+        first_day=row.first_day,
+        last_day=row.last_day,
+        code=code,
+        final=True,
+        attempts=row.attempts,
     )
-    for row in rows.all():
-        outcome = SyncFailed(
-            account_id=row.account_id,
-            integration_id=integration_id,
-            trigger=Trigger(row.trigger),
-            request_ids=await request_ids(connection, row.window_id),
-            first_day=row.first_day,
-            last_day=row.last_day,
-            code=code,
-            final=True,
-            attempts=row.attempts,
-        )
-        await decide(
-            connection, row.window_id, FailureDecision(event_id=f"{row.window_id}:final", at=at, outcome=outcome)
-        )
+    await decide(connection, row.window_id, FailureDecision(event_id=f"{row.window_id}:final", at=at, outcome=outcome))
 
 
 def _claim(row: Row[tuple[object, ...]], lease: UUID, credential: Credential | None) -> Claim:

@@ -1,0 +1,33 @@
+"""`python -m connector.replay`: a range of a topic, handled again with the connector's own code."""
+
+from common.database import Database
+from common.deadletters import DeadLetters
+from common.kafka import Publisher
+from common.replaying import Course, one_by_one, run
+
+from connector.handlers import Handlers, table
+
+
+def course(database: Database, _publisher: Publisher, dead_letters: DeadLetters) -> Course:
+    """What the connector can handle again; whatever that makes due, the running connector does."""
+    handlers = Handlers(database, wake=_nobody)
+    return Course(
+        {topic: one_by_one(topic, each, dead_letters) for topic, each in table(handlers).items()}, _state, dict
+    )
+
+
+def _nobody() -> None:
+    """The worker is in another process, and looks by itself every second."""
+
+
+async def _state() -> dict[str, str]:
+    return {}
+
+
+def main() -> None:
+    """Replay what the arguments name."""
+    run("connector", course)
+
+
+if __name__ == "__main__":
+    main()

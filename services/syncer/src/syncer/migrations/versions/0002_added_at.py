@@ -1,0 +1,12 @@
+"""Since when an integration is connected: a wish for all of them that was written before does not mean it."""
+
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("ALTER TABLE integrations ADD COLUMN added_at timestamptz NOT NULL DEFAULT '-infinity'")

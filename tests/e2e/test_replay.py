@@ -1,0 +1,133 @@
+"""Operators replay a range of a topic with the services' own code, while everything goes on."""
+
+import asyncio
+import json
+import os
+import sys
+from datetime import UTC, datetime
+from importlib import import_module
+from typing import Any
+
+import pytest
+from common.database import Database, make_engine
+from common.deadletters import DeadLetters
+from common.kafka import Publisher, make_broker
+from common.progress import Progress
+from common.replaying import Asked, Quiet, Report, bound, replay
+from common.settings import KafkaSettings
+from common.topics import COSTS, TOPICS, Topic
+from e2e_world import Team, World
+from grafient.replay import HANDLED_BY
+from pydantic import SecretStr
+
+
+async def _command(world: World, *arguments: str, status: int = 0) -> Any:
+    """As an operator runs it."""
+    env = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka, "DATABASE_URL": world.address.database_url}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "grafient", "replay", *arguments, "--json"),
+        env=env,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    assert process.returncode == status, errors.decode()
+    return json.loads(output) if not status else errors.decode()
+
+
+async def _replay(world: World, topic: Topic, service: str = "ledger", **asked: Any) -> Report:
+    """What the command makes the service's own entry point do, in this process."""
+    settings = KafkaSettings(kafka_bootstrap_servers=world.address.kafka)
+    course = import_module(f"{service}.replay").course
+    database = Database(make_engine(SecretStr(world.address.database_url), schema=service))
+    async with make_broker(settings, "replay") as broker:
+        await broker.connect()
+        loud = Publisher(broker, service, Progress())
+        quiet = Quiet(broker, service, Progress())
+        made = course(database, quiet, DeadLetters(loud, service))
+        try:
+            return await replay(made, settings, Asked(topic, **asked))
+        finally:
+            await database.close()
+
+
+async def _connected(world: World) -> tuple[Team, str]:
+    team = await world.team()
+    integration_id = await world.connect(team)
+    await world.consumed(f"ledger.{COSTS.name}", COSTS.name)
+    return team, integration_id
+
+
+async def test_what_the_ledger_has_is_replayed_twice_without_a_change(world: World) -> None:
+    await _connected(world)
+
+    first, second = [(await _command(world, COSTS.name))[0] for _ in range(2)]
+
+    assert first["before"] == first["after"] == second["after"]
+    assert first["counts"] == {"applied": 0, "older": first["by_type"]["CostRecorded"]}
+    assert first["read"] == first["chosen"] > 0
+    said = [dict(record.headers)["ce_id"] for record in await world.records("xai.sync-outcomes.v1")]
+    assert len(said) == len(set(said))
+
+
+async def test_what_the_ledger_lost_comes_back_for_one_integration_only(world: World) -> None:
+    (team, lost), (_, other) = await _connected(world), await _connected(world)
+    before = (await _replay(world, COSTS, dry_run=True)).before
+    both = "DELETE FROM ledger.days WHERE integration_id = ANY(%s::uuid[]) RETURNING 1"
+    assert len(await world.rows(both, [lost, other])) > 30
+
+    report = await _replay(world, COSTS, integration_id=lost)
+    held = await world.rows("SELECT 1 FROM ledger.days WHERE account_id = %s", team.account_id)
+    assert report.counts["applied"] == len(held) > 0
+    assert await world.rows("SELECT 1 FROM ledger.days WHERE integration_id = %s", other) == []
+
+    assert (await _replay(world, COSTS)).after == before
+
+
+async def test_a_dry_run_counts_and_changes_nothing(world: World) -> None:
+    team, integration_id = await _connected(world)
+    await world.rows("DELETE FROM ledger.days WHERE integration_id = %s RETURNING 1", integration_id)
+
+    report = await _replay(world, COSTS, account_id=team.account_id, dry_run=True)
+
+    assert (report.by_type["CostRecorded"] >= 30, report.before) == (True, report.after)
+    await _replay(world, COSTS, account_id=team.account_id)
+
+
+async def test_a_range_of_offsets_is_read_exactly(world: World) -> None:
+    _, integration_id = await _connected(world)
+    record = next(one for one in await world.records(COSTS.name) if one.key == integration_id.encode())
+    since, until = {record.partition: record.offset}, {record.partition: record.offset + 2}
+
+    assert (await _replay(world, COSTS, since=since, until=until, dry_run=True)).read == 2
+    assert (await _replay(world, COSTS, since=datetime(2999, 1, 1, tzinfo=UTC), dry_run=True)).read == 0
+
+
+async def test_every_topic_can_be_replayed_and_asks_xai_nothing(world: World) -> None:
+    team, integration_id = await _connected(world)
+    await world.force(team, integration_id)
+    calls, card = len(await world.calls(team)), await world.card(team, integration_id)
+
+    for topic in TOPICS:
+        for service in HANDLED_BY.get(topic.name, ()):
+            assert (await _replay(world, topic, service, integration_id=integration_id)).malformed == 0
+
+    assert await world.card(team, integration_id) == card
+    assert (await world.force(team, integration_id))["reconciled"]
+    assert len(await world.calls(team)) == calls + 1
+
+
+async def test_a_topic_that_nobody_handles_is_named(world: World) -> None:
+    assert "no service handles it" in await _command(world, "xai.dead-letters.v1", status=2)
+
+
+@pytest.mark.parametrize("texts", [["24"], ["3:"], ["yesterday"], ["2026-13-01"]])
+def test_a_bound_that_cannot_be_read_is_refused(texts: list[str]) -> None:
+    with pytest.raises(ValueError, match="isoformat|month"):
+        bound(texts)
+
+
+def test_offsets_name_their_partitions() -> None:
+    assert bound(["3:1042", "0:7"]) == {3: 1042, 0: 7}
+    assert bound([]) is None

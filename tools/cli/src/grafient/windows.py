@@ -1,0 +1,81 @@
+"""`grafient windows`: the syncer's queue, and what an operator may do to it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
+from typing import Annotated
+from uuid import UUID
+
+import typer
+from sqlalchemy.ext.asyncio import AsyncConnection
+from syncer import operating
+from syncer.operating import Waiting
+
+from grafient.database import in_transaction
+from grafient.output import Json, show, table
+
+app = typer.Typer(no_args_is_help=True, help="Look at the windows that wait to be read from xAI, hurry or end them.")
+
+Integration = Annotated[UUID | None, typer.Option(help="Only those of this integration.")]
+Ids = Annotated[list[UUID], typer.Argument(metavar="ID...", help="As `list` shows them.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+
+
+@app.command("list", epilog="Example: grafient windows list --integration 3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f")
+def list_(*, integration: Integration = None, as_json: Json = False) -> None:
+    """List the open windows, oldest first."""
+    _tell(
+        "Open windows",
+        in_transaction("syncer", lambda connection: operating.waiting(connection, integration)),
+        as_json=as_json,
+    )
+
+
+@app.command(epilog="Example: grafient windows retry 3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f")
+def retry(ids: Ids, *, dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Make windows due at once; where xAI itself asked to wait, they wait all the same. Status 1 where one is not open."""
+    _do("Due now", operating.retry, ids, dry_run=dry_run, as_json=as_json)
+
+
+@app.command(epilog="Example: grafient windows cancel 3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f")
+def cancel(ids: Ids, *, dry_run: DryRun = False, as_json: Json = False) -> None:
+    """End windows as `cancelled`; missing days are healed as ever. Status 1 where one is not open, or in hand."""
+    _do("Cancelled", operating.cancel, ids, dry_run=dry_run, as_json=as_json)
+
+
+def _do(
+    title: str,
+    act: Callable[[AsyncConnection, Sequence[UUID]], Awaitable[list[UUID]]],
+    ids: list[UUID],
+    *,
+    dry_run: bool,
+    as_json: bool,
+) -> None:
+    async def change(connection: AsyncConnection) -> list[Waiting]:
+        open_ = {one.window_id: one for one in await operating.waiting(connection)}
+        done = [one for one in ids if one in open_] if dry_run else await act(connection, ids)
+        return [open_[one] for one in done if one in open_]
+
+    changed = in_transaction("syncer", change)
+    _tell(f"Would be: {title}" if dry_run else title, changed, as_json=as_json)
+    raise typer.Exit(len(changed) < len(set(ids)))
+
+
+def _tell(title: str, windows: Sequence[Waiting], *, as_json: bool) -> None:
+    rows = [{name: _text(value) for name, value in asdict(window).items()} for window in windows]
+    show(rows, table(title, [_row(window) for window in windows]), as_json=as_json)
+
+
+def _row(window: Waiting) -> dict[str, str]:
+    return {
+        "window": str(window.window_id),
+        "account": window.account_id,
+        "trigger": window.trigger,
+        "days": f"{window.first_day} {window.last_day}",
+        "state": window.state,
+        "attempts": f"{window.attempts} {_text(window.code)}",
+        "due": f"{window.due_at:%m-%d %H:%M:%S}Z",
+    }
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
