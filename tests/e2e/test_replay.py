@@ -124,7 +124,7 @@ async def test_a_topic_that_nobody_handles_is_named(world: World) -> None:
 
 @pytest.mark.parametrize("texts", [["24"], ["3:"], ["yesterday"], ["2026-13-01"]])
 def test_a_bound_that_cannot_be_read_is_refused(texts: list[str]) -> None:
-    with pytest.raises(ValueError, match="isoformat|month"):
+    with pytest.raises(ValueError, match=r"isoformat|month"):
         bound(texts)
 
 
