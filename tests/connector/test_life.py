@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 from common.envelopes import Place
 from common.problems import Code
-from connector_world import ACCOUNT, KEY, TEAM, World
+from connector_world import ACCOUNT, KEY, World
 
 OTHER_KEY = "another-obviously-fake-key"
 
