@@ -50,7 +50,7 @@ async def test_what_was_read_and_kept_shows_no_difference(world: World) -> None:
 async def test_what_is_not_as_it_was_read_is_named(world: World, harm: str, kinds: Sequence[str]) -> None:
     team, integration_id = await _connected(world)
     ((day,),) = await world.rows(
-        "SELECT max(day) FROM ledger.days WHERE integration_id = %s AND day < current_date - 100", integration_id
+        "SELECT max(day) FROM ledger.days WHERE integration_id = %s AND day < current_date - 10", integration_id
     )
     await world.rows(f"{harm} RETURNING 1", integration_id, day)
 
