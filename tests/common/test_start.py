@@ -17,6 +17,7 @@ def test_a_keyring_that_others_can_read_stops_the_start(tmp_path: Path, service:
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
         "DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:9/none",
         "KEYRING_FILE": str(keyring),
+        "SEALING_KEY_FILE": str(keyring),
         "API_TOKENS_FILE": str(tokens),
     }
 
@@ -25,6 +26,6 @@ def test_a_keyring_that_others_can_read_stops_the_start(tmp_path: Path, service:
     )
 
     assert told.returncode == 78
-    assert told.stderr.startswith(f"the keyring {keyring} is open to others")
+    assert told.stderr.startswith(f"the key file {keyring} is open to others")
     assert "Traceback" not in told.stderr + told.stdout
     assert "obviously-fake" not in told.stderr + told.stdout

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 from common.fields import History, Status
+from common.gate import guard
 from common.progress import Progress
 from common.tokens import Tokens, digest_of
 from common.web import make_app
@@ -29,7 +30,7 @@ async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
     app = make_app("ledger", Progress(), nothing, world.database.ping)
     bound = {"token_id": "bound", "sha256": digest_of("bound"), "scopes": ["costs:read"], "account_ids": ["other"]}
     token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
-    app.state.tokens = Tokens.model_validate({"tokens": [token, bound]})
+    guard(app, Tokens.model_validate({"tokens": [token, bound]}), requests_per_second=10_000)
     app.include_router(make_router(world.database, lambda: NOON))
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(

@@ -1,11 +1,22 @@
 """The kinds of value that messages and routes are made of, with their bounds."""
 
+import re
 import unicodedata
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AfterValidator, AwareDatetime, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 class Plan(StrEnum):
@@ -61,6 +72,20 @@ def _no_controls(text: str) -> str:
     return text
 
 
+def _day_in_words(day: object) -> object:
+    """A number would be taken for seconds since 1970, or milliseconds, whichever looks better."""
+    if isinstance(day, int | float) or (isinstance(day, str) and not _DAY.fullmatch(day)):
+        raise ValueError("is no day such as 2026-11-20")
+    return day
+
+
+def _instant_in_words(instant: object) -> object:
+    """The same; what has no dash is a number."""
+    if isinstance(instant, int | float) or (isinstance(instant, str) and "-" not in instant[1:]):
+        raise ValueError("is no instant such as 2026-11-20T06:00:00Z")
+    return instant
+
+
 def _utc(instant: datetime) -> datetime:
     try:
         return instant.astimezone(UTC)
@@ -68,18 +93,37 @@ def _utc(instant: datetime) -> datetime:
         raise ValueError("is outside the calendar") from None
 
 
-AccountId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$")]
+_ALLOWED = r"[^\u0000-\u001f\u007f-\u009f]"
+_VISIBLE = r"[^\s\u0000-\u001f\u007f-\u009f]"
+
+
+def _line(example: str, max_length: int) -> WithJsonSchema:
+    """What the validators of a line of text want, in the words of JSON Schema."""
+    pattern = f"^{_ALLOWED}*{_VISIBLE}{_ALLOWED}*$"
+    return WithJsonSchema(
+        {"type": "string", "minLength": 1, "maxLength": max_length, "pattern": pattern, "examples": [example]}
+    )
+
+
+AccountId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$"), Field(examples=["acme"])]
 """A customer of the web app: 1-64 of `A-Za-z0-9_.-`."""
 TeamId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 """An xAI team; usually a UUID, which is not enforced."""
-Label = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(_no_controls)]
+Label = Annotated[
+    str, StringConstraints(min_length=1, max_length=256), AfterValidator(_no_controls), _line("Research", 256)
+]
 """What a person calls an integration: 1-256 characters, none of them control characters."""
-RequestId = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_no_controls)]
+RequestId = Annotated[
+    str, StringConstraints(min_length=1, max_length=200), AfterValidator(_no_controls), _line("sync-1", 200)
+]
 """The idempotency key of a sync request: 1-200 characters, none of them control characters."""
-Text = Annotated[str, AfterValidator(_no_nul)]
+Text = Annotated[str, AfterValidator(_no_nul), WithJsonSchema({"type": "string", "pattern": r"^[^\u0000]*$"})]
 """Any text that Postgres can keep."""
+Day = Annotated[date, BeforeValidator(_day_in_words)]
+"""A UTC day; an ISO date in JSON."""
 Instant = Annotated[
     AwareDatetime,
+    BeforeValidator(_instant_in_words),
     AfterValidator(_utc),
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),

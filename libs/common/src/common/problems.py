@@ -23,12 +23,17 @@ class Code(StrEnum):
     ANSWER_CUT = "answer_cut"
     OUT_OF_RANGE = "out_of_range"
     FRESH = "fresh"
+    CANCELLED = "cancelled"
     EXPIRED = "expired"
     UNSEALABLE = "unsealable"
     # HTTP only
     REQUEST_MALFORMED = "request_malformed"
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - a code's name, not a secret
     SCOPE_MISSING = "scope_missing"
+    METHOD_NOT_ALLOWED = "method_not_allowed"
+    REQUEST_TOO_LARGE = "request_too_large"
+    REQUEST_TOO_SLOW = "request_too_slow"
+    TOO_MANY_REQUESTS = "too_many_requests"
     UNAVAILABLE = "unavailable"
     INTERNAL = "internal"
 
@@ -117,6 +122,11 @@ CAUSES: dict[Code, Cause] = {
         "The costs were read less than 15 minutes ago, so xAI was not asked again. Force Sync asks all the same.",
         409,
     ),
+    Code.CANCELLED: Cause(
+        "The sync was cancelled",
+        "An operator ended it before xAI was asked. Days that are missing are read by themselves; Force Sync asks at once.",
+        409,
+    ),
     Code.EXPIRED: Cause("The command came too late", "Its time to act had passed. Send it again, with a new ID.", 410),
     Code.UNSEALABLE: Cause(
         "The sealed key does not open",
@@ -133,6 +143,16 @@ CAUSES: dict[Code, Cause] = {
     ),
     Code.SCOPE_MISSING: Cause(
         "The token may not do this", "Ask the operator for a token with the scope that the request needs.", 403
+    ),
+    Code.METHOD_NOT_ALLOWED: Cause(
+        "This address does not take this method", "Use one of the methods that the header Allow names.", 405
+    ),
+    Code.REQUEST_TOO_LARGE: Cause("The request is too large", "Send at most 64 KiB.", 413),
+    Code.REQUEST_TOO_SLOW: Cause(
+        "The request came too slowly", "Its body was not there in time. Nothing was taken: send it again, at once.", 408
+    ),
+    Code.TOO_MANY_REQUESTS: Cause(
+        "Too many requests", "Wait for as many seconds as the header Retry-After says, then try again.", 429
     ),
     Code.UNAVAILABLE: Cause(
         "A part of the service is away",
@@ -160,3 +180,15 @@ class ProblemError(Exception):
         self.detail = detail or CAUSES[code].detail
         self.headers = headers or {}
         self.extra = extra
+
+
+def members(code: Code, detail: str | None = None) -> dict[str, object]:
+    """What RFC 9457 says of `code`; `detail` replaces the code's own sentence."""
+    cause = CAUSES[code]
+    return {
+        "type": f"urn:grafient:problem:{code.value}",
+        "title": cause.title,
+        "status": cause.status,
+        "detail": detail or cause.detail,
+        "code": code.value,
+    }

@@ -17,6 +17,7 @@ _SECRET_TEXTS = (
     (re.compile(r"\b(bearer\s+)[^\s\"',;]+", re.IGNORECASE), rf"\1{REDACTED}"),
     (re.compile(r"\b(basic\s+)[A-Za-z0-9+/=]{12,}", re.IGNORECASE), rf"\1{REDACTED}"),
     (re.compile(r"xai-[A-Za-z0-9_-]{6,}", re.IGNORECASE), REDACTED),
+    (re.compile(r"grafient_[A-Za-z0-9_-]{20,}"), REDACTED),  # a token of the HTTP APIs
     (re.compile(r"(://[^\s/:@]{0,256}:)[^\s\"'<>]{1,1024}@"), rf"\1{REDACTED}@"),
     (
         re.compile(

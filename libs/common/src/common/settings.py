@@ -71,6 +71,15 @@ class ServiceSettings(KafkaSettings):
     """Base URL of an OTLP collector; empty: no traces are sent."""
 
 
+class ApiSettings(ServiceSettings):
+    """What a service with an API needs beside."""
+
+    api_tokens_file: Path
+    """Hashes of the tokens that are accepted; read again when it changes."""
+    api_requests_per_second: Annotated[int, Field(ge=1, le=100_000)] = 200
+    """Of one token at one process, on average; twice as many at once after a quiet time."""
+
+
 S = TypeVar("S", bound=Settings)
 
 

@@ -6,24 +6,29 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from common.database import Database
-from common.fields import AccountId, Instant
+from common.fields import AccountId, Day, Instant
 from common.messages import Cost
 from common.money import Usd, total
+from common.openapi import answers
 from common.problems import Code, ProblemError
 from common.tokens import needs
 from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from ledger import store
 from ledger.domain import MAX_DAYS, Expectation, days_of, is_expected, is_provisional, is_range, is_read
 from ledger.store import Known
 
 DEFAULT_DAYS = 30
-Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
+AskedDay = Annotated[Day, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
 """A UTC day, far enough from the ends of the calendar to count from it."""
 
 
-class ModelCost(BaseModel):
+class _Shown(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class ModelCost(_Shown):
     """What one label cost."""
 
     integration_id: UUID
@@ -33,7 +38,7 @@ class ModelCost(BaseModel):
     usd: Usd
 
 
-class DayCosts(BaseModel):
+class DayCosts(_Shown):
     """One UTC day."""
 
     day: date
@@ -48,7 +53,7 @@ class DayCosts(BaseModel):
     models: list[ModelCost]
 
 
-class Costs(BaseModel):
+class Costs(_Shown):
     """A row for every day that was asked for."""
 
     currency: Literal["USD"] = "USD"
@@ -57,13 +62,13 @@ class Costs(BaseModel):
 
 def make_router(database: Database, clock: Callable[[], datetime]) -> APIRouter:
     """The routes; `clock` says what today is (aware, UTC)."""
-    router = APIRouter(prefix="/v1/accounts/{account_id}")
+    router = APIRouter(prefix="/v1/accounts/{account_id}", responses=answers())
 
-    @router.get("/costs", dependencies=[Depends(needs("costs:read"))])
+    @router.get("/costs", operation_id="get_costs", dependencies=[Depends(needs("costs:read"))])
     async def costs(
         account_id: AccountId,
-        first: Annotated[Day | None, Query(alias="from")] = None,
-        last: Annotated[Day | None, Query(alias="to")] = None,
+        first: Annotated[AskedDay | None, Query(alias="from")] = None,
+        last: Annotated[AskedDay | None, Query(alias="to")] = None,
         integration_id: UUID | None = None,
         as_of: Instant | None = None,
     ) -> Costs:

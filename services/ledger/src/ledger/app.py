@@ -5,9 +5,10 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from common import logs
+from common.gate import guard
 from common.service import assemble, started
 from common.settings import load
-from common.tokens import load_tokens
+from common.tokens import LiveTokens
 from common.web import make_app, serve
 from fastapi import FastAPI
 
@@ -31,7 +32,7 @@ def create_app(settings: LedgerSettings) -> FastAPI:
             yield
 
     app = make_app("ledger", parts.progress, lifespan, parts.ready)
-    app.state.tokens = load_tokens(settings.api_tokens_file)
+    guard(app, LiveTokens(settings.api_tokens_file), requests_per_second=settings.api_requests_per_second)
     app.include_router(make_router(parts.database, lambda: datetime.now(UTC)))
     return app
 

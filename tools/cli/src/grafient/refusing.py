@@ -1,0 +1,26 @@
+"""What cannot be done is said in a sentence, not by a traceback."""
+
+from typing import Any
+
+import typer
+from aiokafka.errors import KafkaError
+from common.failures import TransientError
+from common.settings import EXIT_BAD_SETTINGS, StartRefusedError
+from sqlalchemy.exc import OperationalError, ProgrammingError
+from typer.core import TyperGroup
+
+
+class Refusing(TyperGroup):
+    """Commands that need files, database and broker: status 78 for a file that cannot be used, 1 for what is away."""
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401 - typer does not show the type of its context
+        try:
+            return super().invoke(ctx)
+        except StartRefusedError as error:
+            typer.echo(str(error), err=True)
+            raise typer.Exit(EXIT_BAD_SETTINGS) from None
+        except (OperationalError, ProgrammingError) as error:
+            typer.echo(f"DATABASE_URL: {str(error.orig).splitlines()[0]}", err=True)
+        except (KafkaError, TransientError) as error:
+            typer.echo(f"KAFKA_BOOTSTRAP_SERVERS: {type(error).__name__}: the broker does not answer", err=True)
+        raise typer.Exit(1)
