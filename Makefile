@@ -9,7 +9,7 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header \
   $(addprefix --no-emit-package grafient-,common xai-usage connector syncer ledger simulator)
 ARGS ?=
 
-.PHONY: help install demo test check lint format lock clean
+.PHONY: help install node demo test check lint format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -30,10 +30,17 @@ $(UV):
 	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps $(MEMBERS:%=--editable %)
 	@touch $@
 
+node: tests/node/node_modules/.installed  ## install the npm packages that tests use, once
+
+tests/node/node_modules/.installed: tests/node/package-lock.json tests/node/package.json tests/node/.npmrc | .venv/.installed
+	@echo "installing npm packages into tests/node"
+	@cd tests/node && "$(CURDIR)/$(BIN)/npm" ci --loglevel=error
+	@touch $@
+
 demo: install  ## the whole system on this machine, with a sample team; ARGS=--exit ends after the table
 	@$(BIN)/grafient demo $(ARGS)
 
-test: install  ## every test
+test: install node  ## every test
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run" $(ARGS)
 
 check: lint  ## everything that can be said without running the system
@@ -48,10 +55,13 @@ format: install  ## format the code
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
+docs: install  ## write what the code says into docs: OpenAPI and AsyncAPI
+	@$(BIN)/python -m grafient.documents docs
+
 lock: $(UV)  ## renew the locks from the pyproject files: everything, what images run, what builds them
 	@$(COMPILE) --upgrade --all-extras --group dev --output-file requirements.lock $(MEMBERS:=/pyproject.toml)
 	@$(COMPILE) --constraint requirements.lock --output-file deploy/requirements.lock $(MEMBERS:=/pyproject.toml)
 	@echo "uv_build>=0.9" | $(COMPILE) --upgrade --output-file deploy/build.lock -
 
 clean:  ## remove what install and the tools made
-	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules

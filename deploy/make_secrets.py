@@ -17,6 +17,8 @@ from urllib.parse import quote
 
 SERVICES = ("connector", "syncer", "ledger")
 SCOPES = ("integrations:read", "integrations:write", "costs:read")
+LATER = ("sealing_key",)
+"""Files that an earlier version of this did not make, and that nothing else depends on."""
 WITHOUT_ROOT = 10001
 HERE = Path(__file__).resolve().parent
 
@@ -24,14 +26,19 @@ HERE = Path(__file__).resolve().parent
 def contents(token: str) -> dict[str, str]:
     """Every file's name and content, all new; of `token` only its hash is kept."""
     passwords = {role: secrets.token_urlsafe(32) for role in ("postgres", *SERVICES)}
-    key = base64.b64encode(secrets.token_bytes(32)).decode()
     kept = {"token_id": "first", "sha256": hashlib.sha256(token.encode()).hexdigest(), "scopes": SCOPES}
     return {
         **{f"{role}_password": password for role, password in passwords.items()},
         **{f"{role}_database_url": _url(role, password) for role, password in passwords.items()},
-        "keyring": json.dumps({"current": "first", "keys": {"first": key}}),
+        "keyring": _keys(),
+        "sealing_key": _keys(),
         "tokens": json.dumps({"tokens": [kept]}),
     }
+
+
+def _keys() -> str:
+    key = base64.b64encode(secrets.token_bytes(32)).decode()
+    return json.dumps({"current": "first", "keys": {"first": key}})
 
 
 def write(folder: Path, files: dict[str, str], owner: tuple[int, int]) -> None:
@@ -40,13 +47,27 @@ def write(folder: Path, files: dict[str, str], owner: tuple[int, int]) -> None:
         raise FileExistsError(folder)
     made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".secrets-"))
     for name, content in files.items():
-        file = made / name
-        file.touch(mode=0o600)
-        file.write_text(content, encoding="ascii")
-        file.chmod(0o400)
-        os.chown(file, *owner)
+        _put(made / name, content, owner)
     os.chown(made, *owner)
     made.rename(folder)
+
+
+def complete(folder: Path, files: dict[str, str]) -> list[str]:
+    """Add what an earlier version of this did not make, for the folder's owner; answers the names. Replaces nothing."""
+    owner = (folder.stat().st_uid, folder.stat().st_gid)
+    missing = [name for name in LATER if not (folder / name).exists()]
+    for name in missing:
+        _put(folder / f".{name}", files[name], owner)
+        (folder / f".{name}").rename(folder / name)
+    return missing
+
+
+def _put(file: Path, content: str, owner: tuple[int, int]) -> None:
+    file.unlink(missing_ok=True)  # of a run that was killed
+    file.touch(mode=0o600)
+    file.write_text(content, encoding="ascii")
+    file.chmod(0o400)
+    os.chown(file, *owner)
 
 
 def _url(role: str, password: str) -> str:
@@ -64,12 +85,14 @@ def _remember(settings: Path, owner: tuple[int, int]) -> None:
 
 
 def main() -> int:
-    token, owner, folder = secrets.token_urlsafe(32), _owner(), HERE / "secrets"
+    token, owner, folder = "grafient_" + secrets.token_urlsafe(32), _owner(), HERE / "secrets"
     try:
         write(folder, contents(token), owner)
     except FileExistsError:
-        sys.stderr.write(f"{folder} is there already: nothing was changed\n")
-        return 1
+        added = complete(folder, contents(token))
+        told = f"added {', '.join(added)}" if added else "nothing was changed"
+        sys.stderr.write(f"{folder} is there already: {told}\n")
+        return int(not added)
     _remember(HERE.parent / ".env", owner)
     sys.stderr.write(f"made {folder}; the token of the HTTP APIs, shown this once:\n")
     sys.stdout.write(f"{token}\n")

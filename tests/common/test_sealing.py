@@ -106,6 +106,16 @@ def test_an_envelope_with_any_bit_flipped_does_not_open(field: str) -> None:
             OPENS.open(flipped, PLACE)
 
 
+@pytest.mark.parametrize("field", sorted(SEALED))
+def test_an_envelope_with_any_bit_of_its_text_flipped_does_not_open(field: str) -> None:
+    text = SEALED[field].encode()
+    for bit in range(8 * len(text)):
+        flipped = bytearray(text)
+        flipped[bit // 8] ^= 1 << bit % 8
+        with pytest.raises(UnsealableError):
+            OPENS.open({**SEALED, field: flipped.decode("latin-1")}, PLACE)
+
+
 @given(st.sampled_from(sorted(SEALED)), st.data())
 def test_an_envelope_with_any_character_changed_does_not_open(field: str, data: st.DataObject) -> None:
     text = SEALED[field]
@@ -132,6 +142,42 @@ def test_an_envelope_moved_to_another_row_does_not_open(home: Place, elsewhere: 
 def test_rows_swapped_between_accounts_integrations_and_versions_do_not_open(elsewhere: Place) -> None:
     assert refused(SEALED, elsewhere)
     assert refused(SEALS.seal(SECRET, elsewhere), PLACE)
+
+
+def test_each_envelope_has_one_spelling() -> None:
+    sealed = SEALS.seal("a-fake-key-of-22-bytes", PLACE)
+    assert sealed["ciphertext"].endswith("=")
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+    last = alphabet.index(sealed["ciphertext"].rstrip("=")[-1])
+    text = sealed["ciphertext"].rstrip("=")[:-1] + alphabet[last + 1] + sealed["ciphertext"].count("=") * "="
+    assert b64decode(text) == b64decode(sealed["ciphertext"])
+    with pytest.raises(UnsealableError):
+        OPENS.open({**sealed, "ciphertext": text}, PLACE)
+
+
+@given(st.lists(st.text("ab", min_size=1, max_size=8), min_size=2, max_size=5))
+def test_a_version_put_back_opens_as_its_own_version_only(credentials: list[str]) -> None:
+    versions = [replace(PLACE, credential_version=number) for number, _ in enumerate(credentials, start=1)]
+    history = [SEALS.seal(secret, version) for secret, version in zip(credentials, versions, strict=True)]
+    for sealed, own in zip(history, versions, strict=True):
+        assert OPENS.open(sealed, own) == credentials[own.credential_version - 1]
+        assert all(refused(sealed, other) for other in versions if other != own)
+
+
+def test_an_envelope_from_before_a_rewrap_opens_only_while_its_key_is_there() -> None:
+    moved = Rewrapper(SECOND, "test").rewrap(SEALED, PLACE)
+    only_second = Keyring("second", {"second": KEYS["second"]})
+    assert Opener(SECOND, "test").open(SEALED, PLACE) == SECRET
+    assert Opener(only_second, "test").open(moved, PLACE) == SECRET
+    assert refused(SEALED, keyring=only_second)
+
+
+def test_the_data_key_of_another_row_does_not_help() -> None:
+    other = SEALS.seal(SECRET, replace(PLACE, account_id="account-2"))
+    wrapped = {name: other[name] for name in ("key_id", "wrapped_key")}
+    assert refused({**SEALED, **wrapped})
+    with pytest.raises(UnsealableError):
+        OPENS.open({**SEALED, **wrapped}, replace(PLACE, account_id="account-2"))
 
 
 def test_parts_of_two_envelopes_do_not_make_a_third() -> None:

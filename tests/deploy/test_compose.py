@@ -92,6 +92,17 @@ def test_a_service_is_given_all_settings_that_it_needs_and_none_that_it_does_not
     assert needed <= plain.keys() | as_settings
 
 
+def test_a_service_is_given_no_key_that_is_anothers(services: dict[str, Any]) -> None:
+    given = {
+        name: {secret["source"] for secret in service.get("secrets", ())} & {"keyring", "sealing_key"}
+        for name, service in services.items()
+    }
+    assert given == {name: set() for name in services} | {
+        "connector": {"keyring", "sealing_key"},
+        "syncer": {"keyring"},
+    }
+
+
 def test_no_secret_is_in_an_environment(services: dict[str, Any]) -> None:
     settings = {name for service in services.values() for name in (service.get("environment") or {})}
 

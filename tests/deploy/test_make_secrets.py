@@ -5,6 +5,7 @@ from pathlib import Path
 
 import make_secrets
 import pytest
+from common.command_opening import SealedCommandOpener
 from common.keyring import load_keyring
 from common.settings import ServiceSettings
 from common.tokens import load_tokens
@@ -30,6 +31,12 @@ def test_others_cannot_read_a_secret(folder: Path) -> None:
 def test_the_keyring_opens_and_no_two_are_alike(folder: Path) -> None:
     assert load_keyring(folder / "keyring").current == "first"
     assert (folder / "keyring").read_text() != make_secrets.contents(FAKE_TOKEN)["keyring"]
+
+
+def test_commands_are_sealed_to_a_key_of_its_own(folder: Path) -> None:
+    assert SealedCommandOpener(folder / "sealing_key", "production").recipient().key_id == "first"
+    assert (folder / "sealing_key").read_text() != (folder / "keyring").read_text()
+    assert (folder / "sealing_key").read_text() != make_secrets.contents(FAKE_TOKEN)["sealing_key"]
 
 
 def test_the_token_is_known_with_all_scopes_and_kept_nowhere(folder: Path) -> None:
@@ -68,3 +75,15 @@ def test_secrets_that_are_there_are_never_replaced(folder: Path) -> None:
         make_secrets.write(folder, {"keyring": json.dumps({})}, (0, 0))
 
     assert (folder / "keyring").read_text() == before
+
+
+def test_secrets_of_an_earlier_version_are_completed_and_otherwise_left_alone(folder: Path) -> None:
+    (folder / "sealing_key").unlink()
+    before = {file.name: file.read_text() for file in folder.iterdir()}
+
+    assert make_secrets.complete(folder, make_secrets.contents(FAKE_TOKEN)) == ["sealing_key"]
+    assert make_secrets.complete(folder, make_secrets.contents(FAKE_TOKEN)) == []
+
+    assert {file.name: file.read_text() for file in folder.iterdir() if file.name != "sealing_key"} == before
+    assert stat.S_IMODE((folder / "sealing_key").stat().st_mode) == 0o400
+    assert SealedCommandOpener(folder / "sealing_key", "production").recipient().key_id == "first"

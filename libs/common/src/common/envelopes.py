@@ -34,3 +34,23 @@ class Opens(Protocol):
     def open(self, envelope: Mapping[str, str], place: Place) -> str:
         """Raise UnsealableError where the envelope was not sealed for `place`."""
         ...
+
+
+class Rewraps(Protocol):
+    """Can move an envelope to the current key-encryption key, and sees no credential."""
+
+    def rewrap(self, envelope: Mapping[str, str], place: Place) -> Envelope:
+        """Raise UnsealableError where the envelope was not sealed for `place`."""
+        ...
+
+    def check(self, envelope: Mapping[str, str], place: Place) -> None:
+        """Raise UnsealableError where the envelope could not be moved."""
+        ...
+
+
+class OpensCommands(Protocol):
+    """Can open the key that a command carries."""
+
+    def open(self, sealed: str, *, account_id: str, command_id: str) -> str:
+        """Raise UnsealableError where `sealed` was not sealed for this command of this account."""
+        ...

@@ -11,7 +11,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from common.envelopes import Envelope, Place, UnsealableError
-from common.keyring import KEY_BYTES, NONCE_BYTES, Wraps
+from common.keyfiles import KEY_BYTES
+from common.keyring import NONCE_BYTES, Wraps
 
 FORMAT = "grafient.sealed.v1"
 
@@ -64,6 +65,10 @@ class Rewrapper:
         data_key = _data_key(self._keyring, envelope, bound)
         kept = {name: envelope[name] for name in ("nonce", "ciphertext")}
         return _envelope(_wrapped(self._keyring, data_key, bound), **kept)
+
+    def check(self, envelope: Mapping[str, str], place: Place) -> None:
+        """Unwrap the data key and forget it; raises UnsealableError where that is not possible."""
+        _data_key(self._keyring, envelope, _bound(self._environment, place))
 
 
 def _bound(environment: str, place: Place) -> bytes:

@@ -3,16 +3,15 @@
 import asyncio
 import json
 import os
-import secrets
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.keyring import create_keyring
+from common.keyfiles import create_keys
 from common.migrations import SERVICES, migrate
 from common.settings import KafkaSettings
-from common.tokens import SCOPES, digest_of
+from common.tokens import SCOPES, digest_of, new_secret
 from pydantic import SecretStr
 
 from grafient.local.kafka import Kafka
@@ -57,7 +56,7 @@ class System:
         self._say = say
         self._delay_ms = delay_ms
         self._settings = settings or {}
-        self._token = secrets.token_urlsafe(32)
+        self._token = new_secret()
         self._ports = dict(zip((*SERVICES, "simulator"), free_ports(4), strict=True))
         self._simulated = xai_url is None
         self._xai_url = xai_url or self.url_of("simulator")
@@ -130,6 +129,7 @@ class System:
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             "API_TOKENS_FILE": str(self._folder / "tokens.json"),
             "KEYRING_FILE": str(self._folder / "keyring.json"),
+            "SEALING_KEY_FILE": str(self._folder / "sealing_key.json"),
             "ENVIRONMENT": "local",
             "XAI_BASE_URL": self._xai_url,
             "HOST": "127.0.0.1",
@@ -137,9 +137,9 @@ class System:
         }
 
     def _write_secrets(self) -> None:
-        keyring = self._folder / "keyring.json"
-        if not keyring.exists():
-            create_keyring(keyring, KEY_ID)
+        for name in ("keyring.json", "sealing_key.json"):
+            if not (self._folder / name).exists():
+                create_keys(self._folder / name, KEY_ID)
         token = {"token_id": "local", "sha256": digest_of(self._token), "scopes": SCOPES}
         tokens = self._folder / "tokens.json"
         tokens.touch(mode=0o600)

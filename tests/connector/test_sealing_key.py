@@ -1,0 +1,119 @@
+"""A program asks how to seal, and what it seals by the answer opens."""
+
+from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from common.command_opening import SealedCommandOpener
+from common.gate import guard
+from common.keyfiles import change_keys, create_keys, load_keys
+from common.progress import Progress
+from common.sealed_commands import SealingKey, encoded, seal
+from common.tokens import Tokens, digest_of
+from common.web import make_app
+from connector.domain import looks_sealed
+from connector.sealing_key import sealing_key_route
+from fastapi import FastAPI
+
+SECRET = "obviously-a-fake-key"  # noqa: S105 - it opens nothing
+SCOPES = ("integrations:read", "integrations:write", "costs:read")
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> Path:
+    create_keys(tmp_path / "keys", "first")
+    return tmp_path / "keys"
+
+
+@pytest.fixture
+async def http(keys: Path) -> AsyncIterator[httpx.AsyncClient]:
+    opener = SealedCommandOpener(keys, "test", clock=iter(range(1000)).__next__)  # a second between two looks
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(_app(opener)), base_url="http://connector") as http:
+        yield http
+
+
+def _app(opener: SealedCommandOpener) -> FastAPI:
+    @asynccontextmanager
+    async def nothing(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+
+    async def ready() -> None:
+        return None
+
+    app = make_app("connector", Progress(), nothing, ready)
+    tokens = [{"token_id": str(n), "sha256": digest_of(scope), "scopes": [scope]} for n, scope in enumerate(SCOPES)]
+    guard(app, Tokens.model_validate({"tokens": tokens}), requests_per_second=10_000)
+    app.include_router(sealing_key_route(opener.recipient, "test"))
+    return app
+
+
+async def asked(http: httpx.AsyncClient, token: str = SCOPES[0]) -> Any:
+    answer = await http.get("/v1/sealing-key", headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_the_answer_says_all_that_a_program_needs_to_seal(http: httpx.AsyncClient) -> None:
+    told = await asked(http)
+
+    assert told | {"public_key": "…"} == {
+        "key_id": "first",
+        "public_key": "…",
+        "suite": {
+            "kem": "DHKEM(X25519, HKDF-SHA256)",
+            "kem_id": 32,
+            "kdf": "HKDF-SHA256",
+            "kdf_id": 1,
+            "aead": "AES-256-GCM",
+            "aead_id": 2,
+        },
+        "format": "grafient.sealed-command.v1",
+        "environment": "test",
+    }
+
+
+async def test_what_is_sealed_by_the_answer_opens(http: httpx.AsyncClient, keys: Path) -> None:
+    told = await asked(http)
+
+    sealed = seal(SECRET, SealingKey.of(told), environment=told["environment"], account_id="a", command_id="c")
+
+    assert looks_sealed(sealed)
+    assert SealedCommandOpener(keys, "test").open(sealed, account_id="a", command_id="c") == SECRET
+
+
+async def test_the_answer_holds_the_public_key_and_nothing_of_the_private_one(
+    http: httpx.AsyncClient, keys: Path
+) -> None:
+    told, private = await asked(http), load_keys(keys).by_id["first"]
+
+    assert SealingKey.of(told) == SealedCommandOpener(keys, "test").recipient()
+    assert not [form for form in (encoded(private), b64encode(private).decode(), private.hex()) if form in str(told)]
+
+
+@pytest.mark.parametrize("scope", SCOPES)
+async def test_every_live_token_may_ask(http: httpx.AsyncClient, scope: str) -> None:
+    assert (await asked(http, scope))["key_id"] == "first"
+
+
+async def test_nobody_may_ask_without_a_token(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/v1/sealing-key")
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "token_refused")
+
+
+async def test_a_new_current_key_is_handed_out_without_a_restart(http: httpx.AsyncClient, keys: Path) -> None:
+    change_keys(keys, lambda known: known.with_new("second"))
+    assert (await asked(http))["key_id"] == "first"
+
+    change_keys(keys, lambda known: known.using("second"))
+    assert (await asked(http))["key_id"] == "second"
+
+
+async def test_a_file_that_became_unusable_does_not_stop_the_answers(http: httpx.AsyncClient, keys: Path) -> None:
+    keys.chmod(0o644)
+
+    assert (await asked(http))["key_id"] == "first"
