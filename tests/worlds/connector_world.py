@@ -14,7 +14,9 @@ from common.database import Database
 from common.events import Event
 from common.failures import TransientError
 from common.fields import Trigger
+from common.gate import guard
 from common.keyring import Keyring
+from common.limits import Limiter, Rate
 from common.messages import Message, SyncCompleted, SyncFailed
 from common.problems import Code
 from common.progress import Progress
@@ -46,6 +48,7 @@ class Published:
     key: str
     event_id: str
     headers: dict[str, str]
+    at: datetime | None = None
 
 
 class RecordingPublisher:
@@ -55,7 +58,7 @@ class RecordingPublisher:
 
     async def publish(self, topic: Topic, message: Message, *, key: str, event_id: str, at: datetime) -> None:
         assert at.tzinfo is not None
-        self._put(Published(topic.name, message, key, event_id, {}))
+        self._put(Published(topic.name, message, key, event_id, {}, at))
 
     async def send(
         self, topic: Topic, body: bytes | None, *, key: bytes, headers: dict[str, str], partition: int | None = None
@@ -72,9 +75,10 @@ class RecordingPublisher:
 
 
 class World:
-    def __init__(self, database: Database, owner: Database) -> None:
+    def __init__(self, database: Database, owner: Database, *, tests_per_minute: int = 1000) -> None:
         self.database = database
         self._owner = owner
+        self._tests = Limiter(Rate(tests_per_minute, 60), "Too many connections were tested.")
         self.publisher = RecordingPublisher()
         self.status, self.body = 200, "{}"
         self.headers: dict[str, str] = {}
@@ -82,8 +86,9 @@ class World:
         self.opener = Opener(KEYRING, "test")
         self.relay = self.make_relay()
         self.handlers = Handlers(database, lambda: None)
+        self.app = self._app()
         self.http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(self._app()),
+            transport=httpx.ASGITransport(self.app),
             base_url=f"http://connector/v1/accounts/{ACCOUNT}",
             headers={"Authorization": f"Bearer {TOKEN}"},
         )
@@ -100,8 +105,8 @@ class World:
         life = Life(self.database, test, Sealer(KEYRING, "test"), lambda: None)
         app = make_app("connector", Progress(), nothing, self.database.ping)
         token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": SCOPES}
-        app.state.tokens = Tokens.model_validate({"tokens": [token]})
-        routes = Routes(self.database, self.publisher, test, life, clock=lambda: NOW)  # type: ignore[arg-type]  # it speaks the same
+        guard(app, Tokens.model_validate({"tokens": [token]}), requests_per_second=10_000)
+        routes = Routes(self.database, self.publisher, test, life, self._tests, clock=lambda: NOW)  # type: ignore[arg-type]  # it speaks the same
         app.include_router(routes.router())
         return app
 

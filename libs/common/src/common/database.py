@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import cast
 
+import psycopg
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -49,6 +51,18 @@ class Database:
         """A transaction that commits when the block ends and rolls back when it raises."""
         async with self._engine.begin() as connection:
             yield connection
+
+    @asynccontextmanager
+    async def listening(self, channel: str) -> AsyncIterator[psycopg.AsyncConnection]:
+        """A connection that hears `channel`, a constant; it is closed at the end, and serves nobody else."""
+        async with self._engine.connect() as connection:
+            heard = cast("psycopg.AsyncConnection", (await connection.get_raw_connection()).driver_connection)
+            try:
+                await heard.set_autocommit(True)
+                await heard.execute(b"LISTEN " + channel.encode())
+                yield heard
+            finally:
+                await connection.invalidate()
 
     async def ping(self) -> None:
         """Raises when the database does not answer."""

@@ -8,7 +8,10 @@ from uuid import UUID, uuid4
 from common.database import Database
 from common.fields import AccountId, History, Trigger
 from common.kafka import Publisher
+from common.limits import Limiter
 from common.messages import SyncRequested
+from common.openapi import answers
+from common.problems import Code
 from common.tokens import needs
 from common.topics import SYNC_REQUESTS
 from fastapi import APIRouter, Depends, Query, Response
@@ -37,10 +40,21 @@ from connector.store import Integration
 
 READ = [Depends(needs("integrations:read"))]
 WRITE = [Depends(needs("integrations:write"))]
+CAUSES_OF_A_TEST = (
+    Code.KEY_REFUSED,
+    Code.ACCESS_DENIED,
+    Code.TEAM_UNKNOWN,
+    Code.TEAM_MALFORMED,
+    Code.KEY_MALFORMED,
+    Code.RATE_LIMITED,
+    Code.XAI_UNAVAILABLE,
+    Code.ANSWER_UNREADABLE,
+)
+"""Why a connection's test can fail."""
 
 
 class Routes:
-    """The routes; `clock` says what today is (aware, UTC)."""
+    """The routes; `tests` counts by account, `clock` says what today is (aware, UTC)."""
 
     def __init__(
         self,
@@ -48,6 +62,7 @@ class Routes:
         publisher: Publisher,
         test: ConnectionTest,
         life: Life,
+        tests: Limiter,
         *,
         clock: Callable[[], datetime],
     ) -> None:
@@ -55,22 +70,34 @@ class Routes:
         self._publisher = publisher
         self._test = test
         self._life = life
+        self._tests = tests
         self._clock = clock
 
     def router(self) -> APIRouter:
         """All of them, in one table."""
-        router = APIRouter(prefix="/v1/accounts/{account_id}")
-        router.put("/plan", dependencies=WRITE)(self.change_plan)
-        router.post("/integrations/test", dependencies=WRITE)(self.test)
-        router.post("/integrations", dependencies=WRITE, status_code=201)(self.add)
-        router.get("/integrations", dependencies=READ)(self.cards)
-        router.get("/integrations/{integration_id}", dependencies=READ)(self.card)
-        router.patch("/integrations/{integration_id}", dependencies=WRITE)(self.rename)
-        router.put("/integrations/{integration_id}/credential", dependencies=WRITE)(self.replace)
-        router.delete("/integrations/{integration_id}", dependencies=WRITE, status_code=204)(self.remove)
-        router.post("/integrations/{integration_id}/sync", dependencies=WRITE, status_code=202)(self.sync)
-        router.get("/integrations/{integration_id}/syncs", dependencies=READ)(self.syncs)
+        router = APIRouter(prefix="/v1/accounts/{account_id}", responses=answers())
+        one = "/integrations/{integration_id:uuid}"  # or it would take `test` for an ID
+        tested, once = answers(*CAUSES_OF_A_TEST), answers(*CAUSES_OF_A_TEST, Code.ALREADY_CONNECTED)
+        router.put("/plan", operation_id="change_plan", dependencies=WRITE)(self.change_plan)
+        testing = [*WRITE, Depends(self.may_test)]
+        router.post("/integrations/test", operation_id="test_connection", dependencies=testing)(self.test)
+        router.post(
+            "/integrations", operation_id="add_integration", dependencies=testing, status_code=201, responses=once
+        )(self.add)
+        router.get("/integrations", operation_id="list_integrations", dependencies=READ)(self.cards)
+        router.get(one, operation_id="get_integration", dependencies=READ)(self.card)
+        router.patch(one, operation_id="rename_integration", dependencies=WRITE)(self.rename)
+        router.put(f"{one}/credential", operation_id="replace_credential", dependencies=testing, responses=tested)(
+            self.replace
+        )
+        router.delete(one, operation_id="remove_integration", dependencies=WRITE, status_code=204)(self.remove)
+        router.post(f"{one}/sync", operation_id="request_sync", dependencies=WRITE, status_code=202)(self.sync)
+        router.get(f"{one}/syncs", operation_id="list_syncs", dependencies=READ)(self.syncs)
         return router
+
+    async def may_test(self, account_id: AccountId) -> None:
+        """A dependency of the routes that call xAI; raises ProblemError (`too_many_requests`)."""
+        self._tests.take(account_id)
 
     async def test(self, account_id: AccountId, body: Credentials) -> TestAnswer:  # noqa: ARG002 - the token is checked for it
         """Test Connection: one real call, nothing is kept."""

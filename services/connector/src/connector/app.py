@@ -5,45 +5,78 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from common import logs
-from common.keyring import load_keyring
+from common.command_opening import SealedCommandOpener
+from common.gate import guard
+from common.keyring import LiveKeyring
+from common.limits import Limiter, Rate
 from common.sealing import Sealer
 from common.service import assemble, started
 from common.settings import load
-from common.tokens import load_tokens
+from common.tokens import LiveTokens
+from common.topics import COMMANDS_TOPIC
 from common.web import make_app, serve
 from fastapi import FastAPI
 from xai_usage import client
 
+from connector import commands
 from connector.api import Routes
+from connector.audience import Audience
 from connector.connection import ConnectionTest
 from connector.handlers import Handlers, table
+from connector.intake import Intake
 from connector.life import Life
+from connector.live import Live
 from connector.relay import Markers, Relay
+from connector.results import Results
+from connector.sealing_key import sealing_key_route
 from connector.settings import ConnectorSettings
+from connector.worker import Worker
 
 
 def create_app(settings: ConnectorSettings) -> FastAPI:
-    """The connector as an ASGI app; nothing is connected before its lifespan begins. Raises KeyringError, TokensError."""
+    """The connector as an ASGI app; nothing is connected before its lifespan begins. Raises KeyFileError, TokensError."""
     parts = assemble(settings, "connector")
     relay = Relay(parts.database, parts.publisher, parts.progress)
     markers = Markers(parts.database, parts.publisher)
     xai = client(settings.xai_base_url, deadline=20.0)
     test = ConnectionTest(xai, _now)
-    sealer = Sealer(load_keyring(settings.keyring_file), settings.environment)
+    sealer = Sealer(LiveKeyring(settings.keyring_file), settings.environment)
+    command_opener = SealedCommandOpener(settings.sealing_key_file, settings.environment)
     life = Life(parts.database, test, sealer, relay.wake)
-    for topic, handlers in table(Handlers(parts.database, relay.wake)).items():
-        parts.consumers.on(topic, handlers)
+    audience = Audience(parts.database, parts.progress)
+    live = Live(parts.database, audience, clock=_now)
+    results = Results(parts.database, parts.publisher, parts.progress)
+    worker = Worker(
+        parts.database,
+        commands.table(commands.Commands(life, command_opener)),
+        results.wake,
+        parts.progress,
+        in_flight=settings.connector_commands_in_flight,
+        instance_name=settings.instance_name,
+    )
+    intake = Intake(parts.database, worker.wake, results.wake)
+    answered = {COMMANDS_TOPIC: intake.refuse}
+    for topic, handlers in table(Handlers(parts.database, relay.wake), intake).items():
+        parts.consumers.on(topic, handlers, answered.get(topic))
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with xai, started(parts, settings, relay.run, markers.run):
+        async with xai, started(parts, settings, relay.run, markers.run, audience.run, worker.run, results.run):
             yield
 
     app = make_app("connector", parts.progress, lifespan, parts.ready)
-    app.state.tokens = load_tokens(settings.api_tokens_file)
-    routes = Routes(parts.database, parts.publisher, test, life, clock=_now)
+    guard(app, LiveTokens(settings.api_tokens_file), requests_per_second=settings.api_requests_per_second)
+    routes = Routes(parts.database, parts.publisher, test, life, _tests_at(settings), clock=_now)
     app.include_router(routes.router())
+    app.include_router(sealing_key_route(command_opener.recipient, settings.environment))
+    app.include_router(live.router())
+    app.state.leave = live.leave
     return app
+
+
+def _tests_at(settings: ConnectorSettings) -> Limiter:
+    count = settings.connector_tests_per_minute
+    return Limiter(Rate(count, 60), f"Connections of an account may be tested {count} times a minute.")
 
 
 def _now() -> datetime:

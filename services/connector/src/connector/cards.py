@@ -14,18 +14,23 @@ from connector.domain import STATUS_TEXT, Health, next_sync
 from connector.history import Sync
 from connector.store import Integration
 
-FieldText = Annotated[str, Field(max_length=10_000)]
+TeamText = Annotated[str, Field(examples=["3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"])]
+KeyText = Annotated[SecretStr, Field(examples=["obviously-fake-management-key"])]
 
 
 class _Body(BaseModel):
-    model_config = ConfigDict(hide_input_in_errors=True)
+    model_config = ConfigDict(hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+class _Shown(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class Credentials(_Body):
     """A team and its key, as a person typed them: what is wrong with them is said by the test, not by the form."""
 
-    team_id: FieldText
-    management_key: Annotated[SecretStr, Field(max_length=10_000)]
+    team_id: TeamText
+    management_key: KeyText
 
     def typed(self) -> Typed:
         return Typed(self.team_id.strip(), self.management_key.get_secret_value().strip())
@@ -41,7 +46,7 @@ class NewIntegration(Credentials):
 class NewKey(_Body):
     """A key in the place of the former one."""
 
-    management_key: Annotated[SecretStr, Field(max_length=10_000)]
+    management_key: KeyText
 
     def key(self) -> str:
         return self.management_key.get_secret_value().strip()
@@ -66,7 +71,7 @@ class SyncWish(_Body):
     request_id: RequestId | None = None
 
 
-class TestAnswer(BaseModel):
+class TestAnswer(_Shown):
     """Whether xAI accepts the key for the team; if not, why and what to do."""
 
     ok: bool
@@ -78,13 +83,13 @@ class TestAnswer(BaseModel):
     hints: list[str] = []
 
 
-class SyncAccepted(BaseModel):
+class SyncAccepted(_Shown):
     """The broker has the request."""
 
     request_id: str
 
 
-class SyncLine(BaseModel):
+class SyncLine(_Shown):
     """How a window ended, or why it waits."""
 
     trigger: str
@@ -103,7 +108,7 @@ class SyncLine(BaseModel):
     at: Instant
 
 
-class Backfill(BaseModel):
+class Backfill(_Shown):
     """How far the history has been filled in."""
 
     first_day: date
@@ -112,7 +117,7 @@ class Backfill(BaseModel):
     days_read: int
 
 
-class LastSync(BaseModel):
+class LastSync(_Shown):
     """The newest reading that the ledger has."""
 
     at: Instant | None
@@ -123,7 +128,7 @@ class LastSync(BaseModel):
     """What it says, in words: no use in these days is no error."""
 
 
-class Card(BaseModel):
+class Card(_Shown):
     """An integration, as its card shows it."""
 
     integration_id: UUID
@@ -153,13 +158,13 @@ class Card(BaseModel):
     backfill: Backfill
 
 
-class Cards(BaseModel):
+class Cards(_Shown):
     """All integrations of an account."""
 
     integrations: list[Card]
 
 
-class Syncs(BaseModel):
+class Syncs(_Shown):
     """The history, newest first."""
 
     syncs: list[SyncLine]

@@ -5,13 +5,15 @@ from collections.abc import Callable, Mapping
 from common.consuming import Handler
 from common.database import Database
 from common.events import Event
-from common.messages import Message, SyncCompleted, SyncFailed
+from common.fields import Status
+from common.messages import COMMANDS, Message, SyncCompleted, SyncFailed
 from common.problems import Code
-from common.topics import SYNC_OUTCOMES, Topic
+from common.topics import COMMANDS_TOPIC, SYNC_OUTCOMES, Topic
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connector import history, store
+from connector import feed, history, store
 from connector.domain import Health, Outcome, health_after, readable_from
+from connector.intake import Intake
 from connector.store import Integration
 
 HEALS_BEFORE_ALARM = 5
@@ -28,10 +30,14 @@ class Handlers:
         completed = event.message
         async with self._database.transaction() as connection:
             integration = await store.load(connection, completed.account_id, completed.integration_id, lock=True)
-            await history.note_completed(connection, event.event_id, completed, event.recorded_at)
+            sync = await history.note_completed(connection, event.event_id, completed, event.recorded_at)
+            if sync is not None:
+                await feed.note_sync(connection, completed.account_id, completed.integration_id, sync)
             if integration is not None:
                 await store.note_observed(connection, completed.integration_id, completed.observed_at)
-                await _completed(connection, integration, completed)
+                changed = await _completed(connection, integration, completed)
+                if changed or (sync is not None and integration.status is Status.BACKFILLING):
+                    await feed.note_change(connection, completed.integration_id)
         self._wake()
 
     async def sync_failed(self, event: Event[SyncFailed]) -> None:
@@ -41,38 +47,45 @@ class Handlers:
             return
         async with self._database.transaction() as connection:
             integration = await store.load(connection, failed.account_id, failed.integration_id, lock=True)
-            await history.note_failed(connection, event.event_id, failed, event.recorded_at)
+            sync = await history.note_failed(connection, event.event_id, failed, event.recorded_at)
+            if sync is not None:
+                await feed.note_sync(connection, failed.account_id, failed.integration_id, sync)
             if integration is None or failed.observed_at is None:
                 return
             if await store.note_observed(connection, failed.integration_id, failed.observed_at):
                 outcome = Outcome(failed.code, failed.final, failed.credential_version or 0)
-                await _say(connection, integration, outcome, filled_in=False)
+                if await _say(connection, integration, outcome, filled_in=False):
+                    await feed.note_change(connection, failed.integration_id)
         self._wake()
 
 
-async def _completed(connection: AsyncConnection, integration: Integration, completed: SyncCompleted) -> None:
+async def _completed(connection: AsyncConnection, integration: Integration, completed: SyncCompleted) -> bool:
     """The newest outcome makes the card; an older one can still be the last missing piece of the backfill.
 
-    Of the same instant are the judgements of one reading: the ledger may judge it again.
+    Of the same instant are the judgements of one reading: the ledger may judge it again. Answers whether the card changed.
     """
     newest = max(completed.observed_at, integration.observed_at or completed.observed_at)
     if completed.observed_at < newest and integration.status_code is not None:
-        return
+        return False
     readable = readable_from(newest.date())
     stuck = await history.unhealed(connection, integration.integration_id, HEALS_BEFORE_ALARM, readable)
     code = Code.NOT_RECONCILED if stuck else None
     filled_in = await history.filled_in(connection, integration, readable)
     outcome = Outcome(code, final=stuck, credential_version=completed.credential_version)
-    await _say(connection, integration, outcome, filled_in=filled_in)
+    return await _say(connection, integration, outcome, filled_in=filled_in)
 
 
-async def _say(connection: AsyncConnection, integration: Integration, outcome: Outcome, *, filled_in: bool) -> None:
+async def _say(connection: AsyncConnection, integration: Integration, outcome: Outcome, *, filled_in: bool) -> bool:
     before = Health(integration.status, integration.status_code)
     after = health_after(before, outcome, integration.credential_version, filled_in=filled_in)
     if after != before:
         await store.set_health(connection, integration.integration_id, after.status, after.code)
+    return after != before
 
 
-def table(handlers: Handlers) -> Mapping[Topic, Mapping[type[Message], Handler]]:
-    """Every message that the connector consumes, and what handles it."""
-    return {SYNC_OUTCOMES: {SyncCompleted: handlers.sync_completed, SyncFailed: handlers.sync_failed}}
+def table(handlers: Handlers, intake: Intake) -> Mapping[Topic, Mapping[type[Message], Handler]]:
+    """Every message that the connector consumes, and what handles it; what a command does is told by `commands.table`."""
+    return {
+        SYNC_OUTCOMES: {SyncCompleted: handlers.sync_completed, SyncFailed: handlers.sync_failed},
+        COMMANDS_TOPIC: dict.fromkeys(COMMANDS, intake.take),
+    }

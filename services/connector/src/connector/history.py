@@ -33,7 +33,10 @@ class Sync:
     recorded_at: datetime
 
 
-_NOTE = text("""
+_SYNC_COLUMNS = """trigger, request_ids, first_day, last_day, usd, days_changed, reconciled, code, final, attempts,
+    next_attempt_at, observed_at, recorded_at"""
+
+_NOTE = text(f"""
     INSERT INTO syncs (integration_id, event_id, account_id, trigger, request_ids, first_day, last_day, covered, usd,
         days_changed, reconciled, code, final, attempts, next_attempt_at, observed_at, recorded_at)
     SELECT :integration_id, :event_id, :account_id, :trigger, :request_ids, :first_day, :last_day,
@@ -42,10 +45,8 @@ _NOTE = text("""
     WHERE EXISTS (SELECT 1 FROM integrations WHERE integration_id = :integration_id AND account_id = :account_id
         AND history IS DISTINCT FROM 'erase')
     ON CONFLICT (integration_id, event_id) DO NOTHING
-""")
-
-_SYNC_COLUMNS = """trigger, request_ids, first_day, last_day, usd, days_changed, reconciled, code, final, attempts,
-    next_attempt_at, observed_at, recorded_at"""
+    RETURNING {_SYNC_COLUMNS}
+""")  # noqa: S608 - only constants are put in
 
 _DAYS_READ = text("""
     SELECT coalesce(sum(upper(range) - lower(range)), 0) FROM (
@@ -78,8 +79,8 @@ KEPT_DAYS = 400
 
 async def note_completed(
     connection: AsyncConnection, event_id: str, completed: SyncCompleted, recorded_at: datetime
-) -> bool:
-    """Keep the outcome; False where it is here already, or the integration is not the account's."""
+) -> Sync | None:
+    """Keep the outcome, and answer it; None where it is here already, or the integration is not the account's."""
     days = covered(completed.first_day, completed.last_day, completed.unreconciled_days)
     ranges = ",".join(f"[{first},{last}]" for first, last in days)
     return await _note(
@@ -98,8 +99,10 @@ async def note_completed(
     )
 
 
-async def note_failed(connection: AsyncConnection, event_id: str, failed: SyncFailed, recorded_at: datetime) -> bool:
-    """Keep the outcome; False where it is here already, or the integration is not the account's."""
+async def note_failed(
+    connection: AsyncConnection, event_id: str, failed: SyncFailed, recorded_at: datetime
+) -> Sync | None:
+    """Keep the outcome, and answer it; None where it is here already, or the integration is not the account's."""
     return await _note(
         connection,
         event_id,
@@ -122,7 +125,7 @@ async def _note(
     recorded_at: datetime,
     outcome: SyncCompleted | SyncFailed,
     **columns: object,
-) -> bool:
+) -> Sync | None:
     values = {
         "integration_id": outcome.integration_id,
         "event_id": event_id,
@@ -134,7 +137,8 @@ async def _note(
         "observed_at": outcome.observed_at,
         "recorded_at": recorded_at,
     }
-    return (await connection.execute(_NOTE, values | columns)).rowcount > 0
+    row = (await connection.execute(_NOTE, values | columns)).one_or_none()
+    return _sync(row._mapping) if row else None  # noqa: SLF001 - a row's public mapping has this name
 
 
 async def newest(connection: AsyncConnection, integration_id: UUID, limit: int) -> list[Sync]:

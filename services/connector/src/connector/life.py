@@ -10,7 +10,7 @@ from common.fields import History, Plan
 from common.problems import Code, ProblemError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connector import history, store
+from connector import feed, history, store
 from connector.connection import ConnectionTest, Fails, Typed, malformed
 from connector.domain import backfill_first, default_label, health_with_new_key, readable_from
 from connector.store import Integration
@@ -51,6 +51,7 @@ class Life:
         await self._passes(wish.typed)
         async with self._database.transaction() as connection:
             added = await self._save(connection, wish)
+            await feed.note_change(connection, added.integration_id)
             await note(connection, added.integration_id)
         self._wake()
         return added
@@ -63,6 +64,7 @@ class Life:
         async with self._database.transaction() as connection:
             before = await found(connection, account_id, integration_id, lock=True)
             await self._exchange(connection, before, key)
+            await feed.note_change(connection, integration_id)
             await note(connection, integration_id)
             replaced = await found(connection, account_id, integration_id)
         self._wake()
@@ -74,6 +76,7 @@ class Life:
             before = await found(connection, account_id, integration_id, lock=True)
             if before.label != label:
                 await store.rename(connection, integration_id, label)
+                await feed.note_change(connection, integration_id)
             await note(connection, integration_id)
             renamed = await found(connection, account_id, integration_id)
         self._wake()
@@ -89,10 +92,13 @@ class Life:
     async def remove(self, account_id: str, integration_id: UUID, kept: History, note: Note = unnoted) -> None:
         """End the integration: calls stop, its sealed key is forgotten; its costs stay, or go. What was kept can go later."""
         async with self._database.transaction() as connection:
+            await store.hold_account(connection, account_id)
             if not await store.remove(connection, account_id, integration_id, kept):
                 raise ProblemError(Code.NOT_FOUND)
             if kept is History.ERASE:
                 await history.erase(connection, integration_id)
+                await feed.erase(connection, account_id, integration_id)
+            await feed.note_change(connection, integration_id)
             await note(connection, integration_id)
         self._wake()
 
@@ -149,6 +155,7 @@ async def _take_over(connection: AsyncConnection, account_id: str, plan: Plan) -
     if await store.lock_account(connection, account_id, plan) is not plan:
         at = await store.now(connection)
         await store.take_over_plan(connection, account_id, backfill_first(plan, at.date()), at)
+        await feed.note_changes(connection, account_id)
 
 
 def _refuse_a_second(before: Integration | None) -> None:

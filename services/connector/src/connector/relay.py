@@ -1,7 +1,6 @@
 """The relay: a row whose version runs ahead of what was announced is published. The row is the outbox."""
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -22,48 +21,16 @@ from common.metrics import ANNOUNCED
 from common.progress import Progress
 from common.topics import CREDENTIALS, INTEGRATIONS
 from common.waking import Waker
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connector import history
-from connector.store import COLUMNS, FROM, Integration, integration_of
+from connector import feed, history, inbox, outbox
+from connector.outbox import Due
+from connector.store import Integration
 
 log = structlog.get_logger()
 
 LOOKS_EVERY = 1.0
 MARKS_EVERY = timedelta(hours=1)
 AFTER_FAILURE = (1.0, 2.0, 5.0, 10.0)
-AT_ONCE = 100
-
-_DUE = text(f"""
-    SELECT {COLUMNS}, i.announced_version, coalesce(i.version = i.announced_version, false) AS again
-    {FROM}
-    WHERE i.version > i.announced_version
-        OR (i.credential_version, i.wrap_version) > (i.announced_credential_version, i.announced_wrap_version)
-        OR i.announced_at < clock_timestamp() - interval '1 day'
-    ORDER BY i.changed_at LIMIT {AT_ONCE}
-""")
-
-_ANNOUNCED = text("""
-    UPDATE integrations SET announced_version = :version, announced_credential_version = :credential_version,
-        announced_wrap_version = :wrap_version, announced_at = clock_timestamp()
-    WHERE integration_id = :id AND announced_version = :was
-""")
-
-_ANNOUNCE_AGAIN = text("""
-    UPDATE integrations SET announced_version = 0 WHERE integration_id = :id AND announced_version > :version
-""")
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """A row to be announced."""
-
-    row: Integration
-    was: int
-    """The version that was announced last."""
-    again: bool
-    """Nothing new: announced again because a day has passed."""
 
 
 class Relay:
@@ -94,34 +61,49 @@ class Relay:
             await self._waker.wait(AFTER_FAILURE[min(failures, len(AFTER_FAILURE)) - 1] if failures else LOOKS_EVERY)
 
     async def round(self) -> None:
-        """Announce every row that is due, in the order of their changes."""
+        """Announce every row that is due, what changed before what only moved to another key."""
         self._waker.clear()
         while due := await self._due():
-            for one in due:
-                await self._announce(one)
-                self._progress.ended("relay")  # a day's re-announcement of many rows takes long, and is no standstill
-            if len(due) < AT_ONCE:
-                return
+            await self._announce(due)
 
     async def _due(self) -> list[Due]:
         async with self._database.transaction() as connection:
-            rows = (await connection.execute(_DUE)).mappings().all()
-        return [Due(integration_of(dict(row)), row["announced_version"], row["again"]) for row in rows]
+            return await outbox.due(connection)
 
-    async def _announce(self, due: Due) -> None:
-        """Publish the row, the key before the state, so that whoever hears of the integration finds its key."""
-        row = due.row
-        await self._publish_credential(row)
-        state = state_of(row)
-        event_id = f"{row.integration_id}:{row.version}"
-        key = str(row.integration_id)
-        await self._publisher.publish(INTEGRATIONS, state, key=key, event_id=event_id, at=row.changed_at)
+    async def _announce(self, due: list[Due]) -> None:
+        """Publish rows at the same time, and note those that the broker has; raises what the first that failed raised."""
+        results = await asyncio.gather(*map(self._publish, due), return_exceptions=True)
+        await self._note([one for one, result in zip(due, results, strict=True) if result is None])
+        for result in results:
+            if result is not None:
+                raise result
+
+    async def _publish(self, due: Due) -> None:
+        """The key before the state, so that whoever hears of the integration finds its key."""
+        if due.tells_key:
+            await self._publish_key(due)
+        if due.tells_state:
+            await self._publish_state(due.row)
+        ANNOUNCED.labels("daily" if due.daily else "changed").inc()
+        self._progress.ended("relay")  # a day's re-announcement of many rows takes long, and is no standstill
+
+    async def _note(self, told: list[Due]) -> None:
+        if not told:
+            return
         async with self._database.transaction() as connection:
-            await _note_announced(connection, due)
-        ANNOUNCED.labels("daily" if due.again else "changed").inc()
+            left_out = await outbox.note_told(connection, told, wait=False)
+        for one in left_out:
+            async with self._database.transaction() as connection:
+                await outbox.note_told(connection, [one], wait=True)
+
+    async def _publish_state(self, row: Integration) -> None:
+        key = str(row.integration_id)
+        event_id = f"{row.integration_id}:{row.version}"
+        await self._publisher.publish(INTEGRATIONS, state_of(row), key=key, event_id=event_id, at=row.changed_at)
         log.info("integration.announced", integration_id=key, version=row.version, status=row.status.value)
 
-    async def _publish_credential(self, row: Integration) -> None:
+    async def _publish_key(self, due: Due) -> None:
+        row = due.row
         key = str(row.integration_id)
         if row.envelope is None:
             headers = {"credential_version": str(row.credential_version)}
@@ -135,20 +117,7 @@ class Relay:
             envelope=row.envelope,
         )
         event_id = f"{row.integration_id}:credential:{row.credential_version}.{row.wrap_version}"
-        await self._publisher.publish(CREDENTIALS, sealed, key=key, event_id=event_id, at=row.changed_at)
-
-
-async def _note_announced(connection: AsyncConnection, due: Due) -> None:
-    row = due.row
-    values = {
-        "id": row.integration_id,
-        "version": row.version,
-        "credential_version": row.credential_version,
-        "wrap_version": row.wrap_version,
-        "was": due.was,
-    }
-    if (await connection.execute(_ANNOUNCED, values)).rowcount == 0:
-        await connection.execute(_ANNOUNCE_AGAIN, {"id": row.integration_id, "version": row.version})
+        await self._publisher.publish(CREDENTIALS, sealed, key=key, event_id=event_id, at=due.sealed_at)
 
 
 def state_of(row: Integration) -> IntegrationState:
@@ -177,8 +146,10 @@ class Markers:
             await asyncio.sleep(self._every.total_seconds())
 
     async def round(self) -> None:
-        """Mark every partition, and put old history away."""
+        """Mark every partition, and put old history, events and commands away."""
         for partition in range(CREDENTIALS.partitions):
             await self._publisher.send(CREDENTIALS, b"{}", key=MARKER_KEY.encode(), headers={}, partition=partition)
         async with self._database.transaction() as connection:
             await history.put_away(connection)
+            await feed.put_away(connection)
+            await inbox.put_away(connection)

@@ -6,14 +6,13 @@ from common.kafka import Publisher
 from common.replaying import Course, one_by_one, run
 
 from connector.handlers import Handlers, table
+from connector.intake import Intake
 
 
 def course(database: Database, _publisher: Publisher, dead_letters: DeadLetters) -> Course:
     """What the connector can handle again; whatever that makes due, the running connector does."""
-    handlers = Handlers(database, wake=_nobody)
-    return Course(
-        {topic: one_by_one(topic, each, dead_letters) for topic, each in table(handlers).items()}, _state, dict
-    )
+    handlers = table(Handlers(database, wake=_nobody), Intake(database, wake=_nobody, tell=_nobody))
+    return Course({topic: one_by_one(topic, each, dead_letters) for topic, each in handlers.items()}, _state, dict)
 
 
 def _nobody() -> None:

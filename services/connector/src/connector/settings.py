@@ -3,18 +3,22 @@
 from pathlib import Path
 from typing import Annotated
 
-from common.settings import HttpUrl, ServiceSettings
+from common.settings import ApiSettings, HttpUrl
 from pydantic import Field
 
 
-class ConnectorSettings(ServiceSettings):
+class ConnectorSettings(ApiSettings):
     """What the connector needs beside every service's settings."""
 
     port: Annotated[int, Field(ge=1, le=65535)] = 8001
-    api_tokens_file: Path
-    """Hashes of the tokens that its API accepts."""
     keyring_file: Path
     """Keys that seal credentials; others must not be able to read it."""
+    sealing_key_file: Path
+    """Private keys that open what programs seal into commands; others must not be able to read it."""
     environment: str = "production"
-    """Bound into every sealed credential: one of another environment does not open."""
+    """Bound into every sealed credential and command: one of another environment does not open."""
     xai_base_url: HttpUrl = "https://management-api.x.ai"
+    connector_commands_in_flight: Annotated[int, Field(ge=1, le=16)] = 8
+    """Commands that came by topic and are done at the same time, each of another account."""
+    connector_tests_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
+    """Of one account's connections at one process: each is a call of xAI, also when a team is added or its key replaced."""

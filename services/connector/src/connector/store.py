@@ -52,13 +52,13 @@ _OF_TEAM = text(f"""
 
 _SAVE = text("""
     INSERT INTO integrations (integration_id, account_id, team_id, label, status, status_since, version, credential_version,
-        wrap_version, envelope, history_from, backfill_first, backfill_last, added_at, changed_at)
+        wrap_version, envelope, sealed_at, history_from, backfill_first, backfill_last, added_at, changed_at)
     VALUES (:integration_id, :account_id, :team_id, :label, 'backfilling', :now, :version, :credential_version,
-        1, CAST(:envelope AS jsonb), :history_from, :backfill_first, :backfill_last, :now, :now)
+        1, CAST(:envelope AS jsonb), :now, :history_from, :backfill_first, :backfill_last, :now, :now)
     ON CONFLICT (integration_id) DO UPDATE SET
         label = excluded.label, status = excluded.status, status_code = NULL, status_since = excluded.status_since,
         version = excluded.version, credential_version = excluded.credential_version, wrap_version = 1,
-        envelope = excluded.envelope, history = NULL, history_from = excluded.history_from,
+        envelope = excluded.envelope, sealed_at = excluded.sealed_at, history = NULL, history_from = excluded.history_from,
         backfill_first = excluded.backfill_first, backfill_last = excluded.backfill_last, added_at = excluded.added_at,
         removed_at = NULL, changed_at = excluded.changed_at, observed_at = NULL
 """)
@@ -76,7 +76,8 @@ _RENAME = text("""
 """)
 
 _REPLACE_CREDENTIAL = text("""
-    UPDATE integrations SET envelope = CAST(:envelope AS jsonb), credential_version = credential_version + 1, wrap_version = 1
+    UPDATE integrations SET envelope = CAST(:envelope AS jsonb), credential_version = credential_version + 1, wrap_version = 1,
+        sealed_at = clock_timestamp()
     WHERE integration_id = :id
 """)
 
@@ -110,6 +111,16 @@ async def lock_account(connection: AsyncConnection, account_id: str, plan: Plan)
     former = await connection.execute(text("SELECT plan FROM accounts WHERE account_id = :id FOR UPDATE"), values)
     await connection.execute(text("UPDATE accounts SET plan = :plan WHERE account_id = :id"), values)
     return Plan(former.scalar_one())
+
+
+async def hold_account(connection: AsyncConnection, account_id: str) -> None:
+    """Wait for the account's row and hold it until the transaction ends, so that its changes come one after another.
+
+    Whoever changes something of an account does so before any integration is locked: two can never wait for each other.
+    """
+    await connection.execute(
+        text("SELECT 1 FROM accounts WHERE account_id = :id FOR NO KEY UPDATE"), {"id": account_id}
+    )
 
 
 async def take_over_plan(connection: AsyncConnection, account_id: str, history_from: date, at: datetime) -> None:
@@ -147,8 +158,10 @@ async def replace_credential(connection: AsyncConnection, integration_id: UUID, 
 async def load(
     connection: AsyncConnection, account_id: str, integration_id: UUID, *, lock: bool = False
 ) -> Integration | None:
-    """The account's integration, unless it was removed."""
+    """The account's integration, unless it was removed; with `lock` nobody else changes it, or the account, meanwhile."""
     suffix = "FOR UPDATE OF i" if lock else ""
+    if lock:
+        await hold_account(connection, account_id)
     rows = await connection.execute(
         text(f"""SELECT {COLUMNS} {FROM} WHERE i.account_id = :account_id AND i.integration_id = :integration_id
                  AND i.removed_at IS NULL {suffix}"""),
