@@ -269,3 +269,17 @@ async def test_a_visit_soon_after_a_reading_makes_no_call_but_stops_nobody_elses
 
 async def _holds(truth: bool) -> bool:  # noqa: FBT001 - the value is all there is
     return truth
+
+
+async def test_a_fault_of_ours_waits_as_any_other_and_does_not_ask_xai_again_and_again(world: World) -> None:
+    await world.ask(await world.integration())
+    world.xai.answers.append(RuntimeError("an unknown bug"))
+
+    await world.settle()
+
+    window = await world.window()
+    assert (window.attempts, window.code, window.closed_at) == (1, "internal", None)
+    assert len(world.xai.asked) == 1
+    await world.all_is_due()
+    await world.settle()
+    assert (await world.window()).closed_at is not None

@@ -23,6 +23,7 @@ from syncer.decisions import publish
 from syncer.domain import Days
 from syncer.handlers import Handlers
 from syncer.healer import Healer
+from syncer.pace import Pace
 from syncer.worker import Worker
 from syncer_fakes import FakeXai, Published, RecordingPublisher
 
@@ -38,6 +39,8 @@ class World:
         self._admin = admin
         self.publisher = RecordingPublisher()
         self.xai = FakeXai()
+        self.pace = Pace(clock=lambda: self.clock)
+        self.clock = 0
         self._workers: list[Worker] = []
         self.handlers = Handlers(database, self.wake)
         self.healer = Healer(database, self.publisher, Progress(), every=60, wake=self.wake)
@@ -135,7 +138,9 @@ class World:
     # the workers
 
     def worker(self, *, in_flight: int = 4) -> Worker:
-        worker = Worker(self.database, self.publisher, self.xai, Progress(), in_flight=in_flight, chance=lambda: 0.0)
+        worker = Worker(
+            self.database, self.publisher, self.xai, Progress(), self.pace, in_flight=in_flight, chance=lambda: 0.0
+        )
         self._workers.append(worker)
         return worker
 

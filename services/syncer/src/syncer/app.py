@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from common import logs
-from common.keyring import load_keyring
+from common.keyring import LiveKeyring
+from common.limits import Rate
 from common.sealing import Opener
 from common.service import assemble, started
 from common.settings import load
@@ -12,29 +13,34 @@ from common.web import make_app, serve
 from fastapi import FastAPI
 from xai_usage import client
 
-from syncer.handlers import Handlers, table
+from syncer.handlers import BATCH, Handlers, batches, table
 from syncer.healer import Healer
+from syncer.pace import Pace
 from syncer.settings import SyncerSettings
 from syncer.worker import Worker
 from syncer.xai import Xai
 
 
 def create_app(settings: SyncerSettings) -> FastAPI:
-    """The syncer as an ASGI app; nothing is connected before its lifespan begins. Raises KeyringError."""
+    """The syncer as an ASGI app; nothing is connected before its lifespan begins. Raises KeyFileError."""
     parts = assemble(settings, "syncer", pool_size=settings.calls_in_flight)
     xai_client = client(settings.xai_base_url)
-    xai = Xai(xai_client, Opener(load_keyring(settings.keyring_file), settings.environment))
+    xai = Xai(xai_client, Opener(LiveKeyring(settings.keyring_file), settings.environment))
     worker = Worker(
         parts.database,
         parts.publisher,
         xai,
         parts.progress,
+        Pace(Rate(2 * settings.calls_per_second, 2), Rate(settings.team_calls_per_minute, 60)),
         in_flight=settings.calls_in_flight,
         instance_name=settings.instance_name,
     )
     healer = Healer(parts.database, parts.publisher, parts.progress, every=settings.heal_every, wake=worker.wake)
-    for topic, handlers in table(Handlers(parts.database, worker.wake)).items():
-        parts.consumers.on(topic, handlers)
+    handlers = Handlers(parts.database, worker.wake)
+    for topic, batch in batches(handlers).items():
+        parts.consumers.on_batch(topic, batch, max_records=BATCH)
+    for topic in table(handlers).keys() - batches(handlers).keys():
+        parts.consumers.on(topic, table(handlers)[topic])
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

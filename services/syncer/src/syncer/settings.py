@@ -18,5 +18,9 @@ class SyncerSettings(ServiceSettings):
     xai_base_url: HttpUrl = "https://management-api.x.ai"
     calls_in_flight: Annotated[int, Field(ge=1, le=16, validation_alias="SYNCER_CALLS_IN_FLIGHT")] = 8
     """Calls of xAI at the same time in this process."""
+    calls_per_second: Annotated[int, Field(ge=1, le=1000, validation_alias="SYNCER_CALLS_PER_SECOND")] = 20
+    """Windows that this process reads, at most; twice as many at once."""
+    team_calls_per_minute: Annotated[int, Field(ge=1, le=6000, validation_alias="SYNCER_TEAM_CALLS_PER_MINUTE")] = 60
+    """The same for one team, whoever connected it."""
     heal_every: Annotated[float, Field(gt=0, validation_alias="SYNCER_HEAL_EVERY_SECONDS")] = 60.0
     """Seconds between two looks for days that were not read."""

@@ -62,29 +62,35 @@ _READY = """w.closed_at IS NULL AND (w.decision IS NOT NULL OR i.removed OR (w.d
     AND (i.retry_after IS NULL OR i.retry_after <= clock_timestamp())
     AND EXISTS (SELECT 1 FROM credentials c
         WHERE c.integration_id = i.integration_id AND c.credential_version >= i.credential_version)))"""
+_READY_WITHOUT_A_CALL = "w.closed_at IS NULL AND (w.decision IS NOT NULL OR i.removed)"
 _ORDER = "(w.decision IS NULL), w.urgency, w.last_day DESC, w.due_at"
 
-_LOCK_NEXT = text(f"""
+_LOCK_NEXT = """
     SELECT i.integration_id FROM windows w JOIN integrations i USING (integration_id)
-    WHERE {_READY} AND (i.lease IS NULL OR i.lease_until < clock_timestamp())
-    ORDER BY {_ORDER} LIMIT 1 FOR UPDATE OF i SKIP LOCKED
-""")  # noqa: S608 - only constants are put in
+    WHERE {ready} AND (i.lease IS NULL OR i.lease_until < clock_timestamp())
+    ORDER BY {order} LIMIT 1 FOR UPDATE OF i SKIP LOCKED
+"""
 
-_LEASE = text(f"""
+_LEASE = """
     UPDATE integrations i SET
         lease = :lease, lease_owner = :owner, leased_window = picked.window_id,
         lease_until = clock_timestamp() + make_interval(secs => :seconds),
         observed_at = greatest(clock_timestamp(), i.observed_at + interval '1 microsecond')
     FROM (
         SELECT w.* FROM windows w JOIN integrations i USING (integration_id)
-        WHERE w.integration_id = :id AND {_READY} ORDER BY {_ORDER} LIMIT 1
+        WHERE w.integration_id = :id AND {ready} ORDER BY {order} LIMIT 1
     ) picked
     WHERE i.integration_id = :id
     RETURNING i.integration_id, i.account_id, i.team_id, i.observed_at, i.removed, i.refused_code, i.refused_since, i.read_at,
         picked.window_id, picked.first_day, picked.last_day, picked.trigger, picked.attempts, picked.failed_since,
         picked.code, picked.decision,
         NOT EXISTS (SELECT 1 FROM requests r WHERE r.window_id = picked.window_id AND r.trigger <> 'visit') AS visits_only
-""")  # noqa: S608 - only constants are put in
+"""
+
+_CLAIM = {
+    calls: tuple(text(part.format(ready=ready, order=_ORDER)) for part in (_LOCK_NEXT, _LEASE))
+    for calls, ready in ((True, _READY), (False, _READY_WITHOUT_A_CALL))
+}
 
 _HOLD = text("""
     SELECT i.removed, i.refused_code IS NOT NULL AS refused, w.trigger,
@@ -122,14 +128,18 @@ _UNDECIDED = text("""
 """)
 
 
-async def claim(connection: AsyncConnection, owner: str) -> Claim | None:
-    """Take the most urgent due window whose integration nobody holds; None where nothing is due. `owner`: who takes it."""
-    integration_id = (await connection.execute(_LOCK_NEXT)).scalar_one_or_none()
+async def claim(connection: AsyncConnection, owner: str, *, calls: bool = True) -> Claim | None:
+    """Take the most urgent due window whose integration nobody holds; None where nothing is due.
+
+    `owner`: who takes it. Without `calls` only windows that need none: decided ones, and those of removed integrations.
+    """
+    lock_next, take = _CLAIM[calls]
+    integration_id = (await connection.execute(lock_next)).scalar_one_or_none()
     if integration_id is None:
         return None
     lease = uuid4()
     values = {"lease": lease, "owner": owner, "id": integration_id, "seconds": LEASE_SECONDS}
-    row = (await connection.execute(_LEASE, values)).one_or_none()
+    row = (await connection.execute(take, values)).one_or_none()
     # Between finding the row and locking it another process may have closed the window.
     return _claim(row, lease, await load_credential(connection, integration_id)) if row else None
 
@@ -213,6 +223,24 @@ async def release(connection: AsyncConnection, claim: Claim, *, closed: bool, du
         {"window_id": claim.window_id, "closed": closed, "due_now": due_now},
     )
     return True
+
+
+async def postpone(connection: AsyncConnection, claim: Claim, seconds: float) -> None:
+    """Give the window back without an attempt: xAI may not be asked for so long."""
+    if await release(connection, claim, closed=False):
+        await connection.execute(
+            text("""UPDATE windows SET due_at = clock_timestamp() + make_interval(secs => :seconds)
+                    WHERE window_id = :id"""),
+            {"id": claim.window_id, "seconds": seconds},
+        )
+
+
+async def hurry_all(connection: AsyncConnection) -> None:
+    """Make every window that waits due: what it waited for is over. What xAI asked of an integration is obeyed all the same."""
+    await connection.execute(
+        text("""UPDATE windows SET due_at = clock_timestamp()
+                WHERE closed_at IS NULL AND decision IS NULL AND due_at > clock_timestamp()""")
+    )
 
 
 async def end_open(connection: AsyncConnection, integration_id: UUID, code: Code, at: datetime) -> None:

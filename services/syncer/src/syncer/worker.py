@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import TypeVar
 
 import structlog
 from common.consuming import name_of
@@ -15,16 +16,19 @@ from common.problems import Code
 from common.progress import Progress
 from common.waking import Waker
 from sqlalchemy.ext.asyncio import AsyncConnection
-from xai_usage import CallFailed
+from xai_usage import CallFailed, CallTransient
 
 from syncer import outcomes, windows
 from syncer.decisions import Decision, FailureDecision, parse_decision, publish
 from syncer.domain import is_fresh, may_call, readable
+from syncer.pace import Pace
+from syncer.refusals import recheck
 from syncer.windows import Claim
 from syncer.xai import Xai
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
 LOOKS_EVERY = 1.0
 """Seconds between two looks for due windows where nothing wakes the worker."""
 RENEWS_EVERY = 5.0
@@ -40,6 +44,7 @@ class Worker:
         publisher: Publisher,
         xai: Xai,
         progress: Progress,
+        pace: Pace,
         *,
         in_flight: int,
         instance_name: str = "",
@@ -50,6 +55,7 @@ class Worker:
         self._publisher = publisher
         self._xai = xai
         self._progress = progress
+        self._pace = pace
         self._in_flight = in_flight
         self._owner = instance_name
         self._chance = chance
@@ -91,7 +97,7 @@ class Worker:
     async def _claim(self) -> Claim | None:
         try:
             async with self._database.transaction() as connection:
-                return await windows.claim(connection, self._owner)
+                return await windows.claim(connection, self._owner, calls=self._pace.may_claim())
         except Exception as error:  # noqa: BLE001 - the next look may find the database again
             log.warning("worker.claim_failed", error=name_of(error))
             await asyncio.sleep(AFTER_FAILURE)
@@ -116,25 +122,55 @@ class Worker:
     async def _decide(self, claim: Claim) -> Decision | None:
         code = _reason_not_to_call(claim)
         if code is not None:
-            return await self._store(lambda connection: outcomes.without_call(connection, claim, code))
-        return await self._call(claim)
+            return await self._in_transaction(lambda connection: outcomes.without_call(connection, claim, code))
+        try:
+            return await self._call(claim)
+        except Exception as error:
+            if is_transient(error):
+                raise
+            log.exception("window.failed", window_id=str(claim.window_id))
+            fault = CallTransient(Code.INTERNAL)
+            return await self._in_transaction(lambda connection: self._failed(connection, claim, fault))
 
     async def _call(self, claim: Claim) -> Decision | None:
         days, credential = readable(claim.days, claim.observed_at.date()), claim.credential
         assert days is not None and credential is not None  # noqa: S101, PT018 - the claim and _reason_not_to_call saw to it
+        if wait := self._pace.wait(claim.team_id):
+            await self._in_transaction(lambda connection: windows.postpone(connection, claim, wait))
+            return None
         try:
             answer = await self._xai.read(claim.team_id, credential, days)
         except CallFailed as failed:
             log.info("xai.call_failed", code=failed.code.value, integration_id=str(claim.integration_id))
             failure = failed
-            return await self._store(
-                lambda connection: outcomes.failure(connection, claim, credential, failure, self._chance)
-            )
-        return await self._store(lambda connection: outcomes.reading(connection, claim, credential, answer))
+            decision = await self._in_transaction(lambda connection: self._failed(connection, claim, failure))
+            await self._ended(claim, failure)
+            return decision
+        decision = await self._in_transaction(
+            lambda connection: outcomes.reading(connection, claim, credential, answer)
+        )
+        await self._ended(claim, None)
+        return decision
 
-    async def _store(self, decide: Callable[[AsyncConnection], Awaitable[Decision | None]]) -> Decision | None:
+    async def _failed(self, connection: AsyncConnection, claim: Claim, failure: CallFailed) -> Decision | None:
+        assert claim.credential is not None  # noqa: S101 - without one xAI was not asked
+        return await outcomes.failure(connection, claim, claim.credential, failure, self._chance)
+
+    async def _ended(self, claim: Claim, failure: CallFailed | None) -> None:
+        """Where an outage is over, what waited for it is due, and who was refused meanwhile is asked about again."""
+        since = self._pace.ended(claim.integration_id, failure, claim.observed_at)
+        if since is None:
+            return
+
+        async def resume(connection: AsyncConnection) -> None:
+            await windows.hurry_all(connection)
+            await recheck(connection, since, claim.observed_at)
+
+        await self._in_transaction(resume)
+
+    async def _in_transaction(self, act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         async with self._database.transaction() as connection:
-            return await decide(connection)
+            return await act(connection)
 
     async def _renew(self) -> None:
         while True:

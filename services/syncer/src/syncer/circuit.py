@@ -1,0 +1,58 @@
+"""When many integrations fail one after another it is xAI that fails: one call in a while finds out when that is over."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+FIRST_PAUSE = 5.0
+"""Seconds from opening to the first probe; each probe that fails doubles them."""
+LONGEST_PAUSE = 60.0
+REMEMBERED = timedelta(minutes=5)
+"""Failures that are further apart have nothing to do with each other."""
+
+
+class Circuit:
+    """Opens when `opens_after` integrations have failed without a success between them."""
+
+    def __init__(self, opens_after: int, clock: Callable[[], float]) -> None:
+        """`clock`: seconds that never go back."""
+        self._opens_after = opens_after
+        self._clock = clock
+        self._failed: dict[UUID, datetime] = {}
+        self._pause = FIRST_PAUSE
+        self._probe_at: float | None = None
+        self._since: datetime | None = None
+
+    @property
+    def is_open(self) -> bool:
+        return self._probe_at is not None
+
+    def wait(self) -> float:
+        """Seconds until a call may be made; 0: now."""
+        return 0.0 if self._probe_at is None else max(self._probe_at - self._clock(), 0.0)
+
+    def calls(self) -> None:
+        """A call is being made: where the circuit is open, no other until the pause is over."""
+        if self._probe_at is not None:
+            self._probe_at = self._clock() + self._pause
+
+    def failed(self, integration_id: UUID, at: datetime) -> bool:
+        """A call of this integration failed; answers whether that opened the circuit."""
+        if self._probe_at is not None:
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            self._probe_at = self._clock() + self._pause
+            return False
+        self._failed = {one: when for one, when in self._failed.items() if at - when < REMEMBERED} | {
+            integration_id: at
+        }
+        if len(self._failed) < self._opens_after:
+            return False
+        self._since = min(self._failed.values())
+        self._probe_at = self._clock() + self._pause
+        return True
+
+    def well(self) -> datetime | None:
+        """A call went well; where that closes the circuit, answers when the first failure was."""
+        since = self._since
+        self._failed, self._since, self._probe_at, self._pause = {}, None, None, FIRST_PAUSE
+        return since
