@@ -127,3 +127,24 @@ async def test_a_crash_before_the_commit_leaves_nothing(
         await world.receive(*said.days, said.window)
 
     assert (await world.figures(), world.publisher.published) == ([], [])
+
+
+async def test_a_version_that_fails_on_everything_does_not_empty_the_topic_into_dead_letters(
+    world: World, team: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(*_: object) -> int:
+        raise ZeroDivisionError
+
+    said = reading(team, {FIRST + timedelta(days=number): {"a": "1"} for number in range(30)})
+    with monkeypatch.context() as broken:
+        broken.setattr("ledger.store.record", fails)
+        for _ in range(3):
+            with pytest.raises(TransientError):
+                await world.receive(*said.days, said.window)
+        assert {reason for _, reason in reasons(world)} == {"handler_failed"}
+        assert len(reasons(world)) == 10
+
+    await world.receive(*said.days, said.window)
+
+    assert len(await world.figures()) == 30
+    assert len(reasons(world)) == 10

@@ -6,6 +6,7 @@ from itertools import groupby
 from uuid import UUID
 
 import structlog
+from common.breaker import Breaker
 from common.consuming import BatchHandler, Handler, name_of
 from common.database import Database
 from common.deadletters import DeadLetters
@@ -44,6 +45,7 @@ class Handlers:
         self._database = database
         self._publisher = publisher
         self._dead_letters = dead_letters
+        self._breaker = Breaker()
 
     async def costs(self, records: Sequence[Record]) -> None:
         """Write every day and judge every window of a batch; what cannot be read goes to dead letters alone."""
@@ -64,6 +66,7 @@ class Handlers:
             return
         try:
             outcomes = await self._write([message for _, message in entries])
+            self._breaker.handled(COSTS.name, len(entries))
             await all_of(map(self._announce, outcomes))
         except ProgrammingError as error:
             # Statements are fixed text: it is the tables or the grants that are not as they should be, and no message.
@@ -81,6 +84,8 @@ class Handlers:
             await self._apply(entries[middle:])
             return
         log.error("message.failed", topic=COSTS.name, exc_info=error)
+        if not self._breaker.may_give_up(COSTS.name):
+            raise TransientError(name_of(error))
         await self._dead_letters.put(entries[0][0], COSTS, MalformedError("handler_failed", name_of(error)))
 
     async def _write(self, messages: Sequence[CostRecorded | WindowRead]) -> list[Judged]:
