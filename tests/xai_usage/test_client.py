@@ -3,14 +3,14 @@ import gzip
 import json
 import logging
 import traceback
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
 import httpx
 import pytest
 from common.problems import Code
+from wire_world import http, saying, server
 from xai_usage import Access, CallFailed, CallMalformed, CallRefused, CallTransient, UsageClient, client
 from xai_usage.body import MAX_BYTES
 
@@ -21,8 +21,6 @@ ACCESS = Access("3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f", KEY)
 ANSWER = json.dumps(
     {"timeSeries": [{"group": ["grok"], "dataPoints": [{"timestamp": "2026-11-01T00:00:00Z", "values": [0.1]}]}]}
 ).encode()
-
-Reply = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 
 def mocked(answer: Callable[[httpx.Request], httpx.Response], base_url: str = "https://xai.test") -> UsageClient:
@@ -47,44 +45,6 @@ async def failure(xai: UsageClient, access: Access = ACCESS) -> CallFailed:
             await xai.ask(access, FIRST, LAST)
     assert KEY not in "".join(traceback.format_exception(caught.value))
     return caught.value
-
-
-@asynccontextmanager
-async def server(reply: Reply) -> AsyncIterator[str]:
-    """Speak raw bytes on loopback to whoever has asked; what is no HTTP request is answered at once."""
-    calls: list[asyncio.Task[None]] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            if await reader.readexactly(4) == b"POST":
-                head = (await reader.readuntil(b"\r\n\r\n")).lower()
-                await reader.readexactly(int(head.split(b"content-length: ")[1].split(b"\r\n")[0]))
-            await reply(writer)
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
-
-    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        calls.append(asyncio.ensure_future(serve(reader, writer)))
-
-    listening = await asyncio.start_server(accept, "127.0.0.1", 0)
-    async with listening:
-        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-        async with asyncio.timeout(5):
-            await asyncio.gather(*calls)
-
-
-def saying(data: bytes) -> Reply:
-    async def reply(writer: asyncio.StreamWriter) -> None:
-        writer.write(data)
-        await writer.drain()
-
-    return reply
-
-
-def http(body: bytes, *headers: str, length: int | None = None) -> bytes:
-    lines = ["HTTP/1.1 200 OK", f"Content-Length: {len(body) if length is None else length}", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
 async def test_the_request_is_exactly_the_documented_one() -> None:

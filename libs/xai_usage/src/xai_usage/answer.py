@@ -11,6 +11,8 @@ from typing import NoReturn
 from common.money import EXACT, ZERO, parse_usd, total
 
 NO_LABEL = "(no label)"
+MAX_PARTS = 700_000
+"""Fields, points and values: more than 8 MiB of the documented answer can hold. Each costs a hundred times its text."""
 
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")  # what Postgres and UTF-8 cannot hold
@@ -42,9 +44,10 @@ def days_between(first_day: date, last_day: date) -> Iterator[date]:
 def parse(body: bytes, first_day: date, last_day: date) -> Answer:
     """Read what `body` says of `first_day` to `last_day` (both included); raises UnreadableAnswerError.
 
-    Points of other days are dropped, series of the same label are added up, zero amounts are left out.
+    Points of the days beside the range are dropped, series of the same label are added up, zero amounts are left out.
     """
     try:
+        _refuse_swarm(body)
         fields = _fields(_load(body), "timeSeries", "limitReached")
         days: dict[date, dict[str, Decimal]] = {day: {} for day in days_between(first_day, last_day)}
         for series in _list(fields, "timeSeries"):
@@ -53,6 +56,11 @@ def parse(body: bytes, first_day: date, last_day: date) -> Answer:
         return Answer(first_day, last_day, found, _flag(fields, "limitReached"), body)
     except (ValueError, DecimalException, OverflowError, RecursionError):
         raise UnreadableAnswerError from None  # the cause would print what xAI wrote
+
+
+def _refuse_swarm(body: bytes) -> None:
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_PARTS:
+        raise ValueError("more parts than an answer can have")
 
 
 def _load(body: bytes) -> object:
@@ -113,6 +121,14 @@ def _add_series(days: Mapping[date, dict[str, Decimal]], found: object) -> None:
         seen.add(moment)
         if (costs := days.get(moment.date())) is not None:
             costs[label] = EXACT.add(costs.get(label, ZERO), _amount(point))
+        else:
+            _refuse_another_range(days, moment.date())
+
+
+def _refuse_another_range(days: Mapping[date, object], day: date) -> None:
+    """Sources disagree on whether the end is included; what lies farther off belongs to another question than ours."""
+    if not {day - timedelta(days=1), day + timedelta(days=1)} & days.keys():
+        raise ValueError("an answer for another range: its days would be read as zeros")
 
 
 def _label(series: Mapping[str, object]) -> str:

@@ -4,7 +4,7 @@ import zlib
 from collections.abc import AsyncIterator
 
 MAX_BYTES = 8 * 1024 * 1024
-"""Of the decompressed answer."""
+"""Of the answer, as it came and decompressed."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 
@@ -28,24 +28,28 @@ async def _plain(chunks: AsyncIterator[bytes]) -> bytes:
     body = bytearray()
     async for chunk in chunks:
         body += chunk
-        _refuse_large(body)
+        _refuse_large(len(body))
     return bytes(body)
 
 
 async def _gunzipped(chunks: AsyncIterator[bytes]) -> bytes:
     gzip = zlib.decompressobj(_GZIP)
     body = bytearray()
+    came = 0
     async for chunk in chunks:
+        came += len(chunk)
         try:
             body += gzip.decompress(chunk, MAX_BYTES + 1 - len(body))  # never 0, which would mean no limit
         except zlib.error:
             raise BodyError from None
-        _refuse_large(body)
-    if not gzip.eof or gzip.unused_data:
+        _refuse_large(max(came, len(body)))  # a stream can also come without end and hold nothing
+        if gzip.unused_data:  # zlib would gather whatever follows
+            raise BodyError
+    if not gzip.eof:
         raise BodyError
     return bytes(body)
 
 
-def _refuse_large(body: bytearray) -> None:
-    if len(body) > MAX_BYTES:
+def _refuse_large(size: int) -> None:
+    if size > MAX_BYTES:
         raise BodyError

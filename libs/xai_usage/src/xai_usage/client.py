@@ -73,7 +73,12 @@ class UsageClient:
                 return parse(await self._body(request), first_day, last_day)
         except (BodyError, UnreadableAnswerError):
             raise CallTransient(Code.ANSWER_UNREADABLE) from None
-        except (TimeoutError, httpx.HTTPError, httpx.StreamError):
+        except (
+            TimeoutError,
+            httpx.HTTPError,
+            httpx.InvalidURL,
+            httpx.StreamError,
+        ):  # a redirect's address is read, not followed
             raise CallTransient(Code.XAI_UNAVAILABLE) from None  # httpx's own errors hold the request
 
     def _request(self, access: Access, question: object) -> httpx.Request:
