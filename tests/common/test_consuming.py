@@ -1,6 +1,7 @@
 """How failures are sorted, on the real broker: the good message behind a bad one always arrives."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,8 +9,10 @@ from aiokafka import ConsumerRecord
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from bench_world import Bench, bench_on
-from common.consuming import MAX_TRIES
+from common.consuming import MAX_TRIES, Consumers, Unread
+from common.events import Event
 from common.failures import MalformedError, TransientError
+from common.messages import SyncRequested
 
 BAD: dict[str, dict[str, Any]] = {
     "header_undecodable": {"headers": [("ce_id", b"\xff")]},
@@ -115,6 +118,49 @@ async def test_a_long_wait_does_not_use_up_the_tries_of_a_message(bench: Bench) 
         await bench.until(lambda: bench.handled == ["one"])
 
     assert bench.dead.put_away == []
+
+
+async def test_whoever_sent_what_is_given_up_is_told_before_it_goes_to_dead_letters(bench: Bench) -> None:
+    told: list[tuple[bytes | None, str, int]] = []
+    failures = iter([TransientError("away"), TimeoutError()])
+
+    async def tell(record: ConsumerRecord, error: MalformedError) -> None:
+        if failure := next(failures, None):
+            raise failure
+        told.append((record.value, error.reason, len(bench.dead.put_away)))
+
+    await bench.send("bad", value=b"{")
+    await bench.send("bug")
+    await bench.send("good")
+
+    async with bench.started(_telling(bench, tell)):
+        await bench.until(lambda: bench.handled == ["good"])
+
+    assert told[0] == (b"{", "body_malformed", 0)
+    assert [(reason, before) for _, reason, before in told] == [("body_malformed", 0), ("handler_failed", 1)]
+    assert len(bench.dead.put_away) == 2
+
+
+async def test_an_answer_that_fails_for_an_unknown_reason_does_not_stop_the_flow(bench: Bench) -> None:
+    async def tell(_record: ConsumerRecord, _error: MalformedError) -> None:
+        raise ValueError
+
+    await bench.send("bad", value=b"{")
+    await bench.send("good")
+
+    async with bench.started(_telling(bench, tell)):
+        await bench.until(lambda: bench.handled == ["good"])
+
+    assert [error.reason for _, error, _ in bench.dead.put_away] == ["body_malformed"]
+
+
+def _telling(bench: Bench, tell: Unread) -> Callable[[Consumers], None]:
+    async def handle(event: Event[SyncRequested]) -> None:
+        if event.message.request_id == "bug":
+            raise ValueError
+        bench.handled.append(event.message.request_id)
+
+    return lambda consumers: consumers.on(bench.topic, {SyncRequested: handle}, tell)
 
 
 async def test_a_header_whose_name_is_not_text_does_not_stop_the_flow(bench: Bench) -> None:

@@ -73,6 +73,10 @@ def test_unknown_fields_are_ignored() -> None:
     "fields",
     [
         {"requested_at": "2026-11-20T00:00:00"},
+        {"requested_at": "1795219200"},
+        {"requested_at": 1795219200},
+        {"first_day": 1795219200, "last_day": 1795219200},
+        {"first_day": "1795219200", "last_day": "2026-11-21"},
         {"first_day": "2026-11-20"},
         {"first_day": "2026-11-20", "last_day": "2026-11-19"},
         {"request_id": ""},
@@ -80,8 +84,8 @@ def test_unknown_fields_are_ignored() -> None:
         {"trigger": "whim"},
     ],
 )
-def test_a_request_that_makes_no_sense_is_refused(fields: dict[str, str]) -> None:
-    good = {"request_id": "1", "trigger": "force", "requested_at": "2026-11-20T00:00:00Z"}
+def test_a_request_that_makes_no_sense_is_refused(fields: dict[str, object]) -> None:
+    good: dict[str, object] = {"request_id": "1", "trigger": "force", "requested_at": "2026-11-20T00:00:00Z"}
 
     with pytest.raises(ValidationError):
         SyncRequested.model_validate(good | fields)

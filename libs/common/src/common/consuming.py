@@ -4,16 +4,15 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import structlog
-from aiokafka import ConsumerRebalanceListener, TopicPartition
 from faststream import AckPolicy, BaseMiddleware
 from faststream.exceptions import NackMessage
 from faststream.kafka import KafkaBroker, KafkaMessage
 
+from common.access import group_of
 from common.deadletters import DeadLetters
 from common.events import Event, Record, decode, traceparent
 from common.failures import MalformedError, is_own_cancellation, is_transient
@@ -21,6 +20,8 @@ from common.liveness import complaint
 from common.messages import Message
 from common.metrics import HANDLED
 from common.progress import Progress
+from common.rebalancing import FinishBeforeRevoke
+from common.records import parse_without_headers
 from common.topics import Topic
 
 log = structlog.get_logger()
@@ -31,7 +32,6 @@ MAX_TRIES = 5
 """Tries of a message that fails for an unknown reason, before it is given up."""
 BUG_PAUSES = (0.1, 0.3, 0.9, 2.0)
 TRANSIENT_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
-REVOKE_DEADLINE = 15.0
 BATCH_TIMEOUT_MS = 10
 """FastStream's batch subscriber sleeps this long once more after an empty poll: every event would wait for it."""
 
@@ -40,6 +40,8 @@ Place = tuple[str, int, int]
 """Topic, partition and offset of the first record in hand."""
 Handler = Callable[[Event[Any]], Awaitable[None]]
 BatchHandler = Callable[[tuple[Record, ...]], Awaitable[None]]
+Unread = Callable[[Record, MalformedError], Awaitable[None]]
+"""What is done about a record that is given up, before it goes to dead letters; may come more than once."""
 
 
 class Consumers:
@@ -62,9 +64,15 @@ class Consumers:
         self._progress = progress
         self._instance_name = instance_name
         self._pause = pause
+        self._unread: dict[str, Unread] = {}
 
-    def on(self, topic: Topic, handlers: Mapping[type[Message], Handler]) -> None:
-        """Give each message of `topic` to the handler of its type; one that nobody handles is passed over."""
+    def on(self, topic: Topic, handlers: Mapping[type[Message], Handler], unread: Unread | None = None) -> None:
+        """Give each message of `topic` to the handler of its type; one that nobody handles is passed over.
+
+        What is given up is told to `unread` first: somebody may wait for an answer.
+        """
+        if unread is not None:
+            self._unread[topic.name] = unread
 
         async def read(message: KafkaMessage) -> Event[Message]:
             return decode(_one(message.raw_message), topic)
@@ -92,7 +100,7 @@ class Consumers:
             options["group_instance_id"] = self._instance_name
         subscriber = self._broker.subscriber(
             topic.name,
-            group_id=f"{self._service}.{topic.name}",
+            group_id=group_of(self._service, topic),
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.NACK_ON_ERROR,
             no_reply=True,
@@ -101,7 +109,7 @@ class Consumers:
             heartbeat_interval_ms=3_000,
             rebalance_timeout_ms=60_000,
             listener=listener,
-            parser=_parse_without_headers,
+            parser=parse_without_headers,
             decoder=read,
             **options,
         )
@@ -119,6 +127,7 @@ class Consumers:
                 context=context,
                 topics=topics,
                 tries=tries,
+                unread=self._unread,
                 dead_letters=self._dead_letters,
                 progress=self._progress,
                 pause=self._pause,
@@ -138,6 +147,7 @@ class SortFailures(BaseMiddleware[Any, Any]):
         context: Any,
         topics: Mapping[str, Topic],
         tries: dict[Place, Counter[str]],
+        unread: Mapping[str, Unread],
         dead_letters: DeadLetters,
         progress: Progress,
         pause: Callable[[float], Awaitable[None]],
@@ -145,6 +155,7 @@ class SortFailures(BaseMiddleware[Any, Any]):
         super().__init__(msg, context=context)
         self._topics = topics
         self._tries = tries
+        self._unread = unread
         self._dead_letters = dead_letters
         self._progress = progress
         self._pause = pause
@@ -197,6 +208,7 @@ class SortFailures(BaseMiddleware[Any, Any]):
         attempts = self._tried(place, FAILED) or 1
         try:
             for record in records:
+                await self._tell_unread(record, error)
                 await self._dead_letters.put(record, self._topics[record.topic], error, attempts=attempts)
         except Exception as failure:  # noqa: BLE001 - until the dead letter stands, the record is not done
             tries = self._count(place, WAITS)
@@ -204,6 +216,16 @@ class SortFailures(BaseMiddleware[Any, Any]):
             await self._again(place, WAITS, TRANSIENT_PAUSES)
         self._forget(records)
         self._ended(place[0], "dead_lettered")
+
+    async def _tell_unread(self, record: Record, error: MalformedError) -> None:
+        """An answer that is not given for an unknown reason does not stop the flow."""
+        try:
+            if unread := self._unread.get(record.topic):
+                await unread(record, error)
+        except Exception as failure:
+            if is_transient(failure):
+                raise
+            log.exception("message.unanswered", topic=record.topic, partition=record.partition, offset=record.offset)
 
     def _count(self, place: Place, outcome: str) -> int:
         """Waits and failures are counted apart: a long outage does not use up a message's tries."""
@@ -224,34 +246,10 @@ class SortFailures(BaseMiddleware[Any, Any]):
         HANDLED.labels(topic, outcome).inc()
 
 
-class FinishBeforeRevoke(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
-    """Keeps a partition until the batch in hand is committed, so that a rolling restart delivers nothing twice."""
-
-    def __init__(self) -> None:
-        self.subscriber: Any = None
-
-    async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
-        if revoked and self.subscriber is not None:
-            await self.subscriber.lock.wait_release(REVOKE_DEADLINE)
-
-    async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
-        """Nothing to prepare: positions are the group's."""
-
-
 def name_of(error: BaseException) -> str:
     """The error's class, and the driver's behind it; never its text, which can hold values."""
     inner = getattr(error, "orig", None)
     return f"{type(error).__name__}({type(inner).__name__})" if inner is not None else type(error).__name__
-
-
-async def _parse_without_headers(record: Any, original: Callable[[Any], Awaitable[Any]]) -> Any:
-    """FastStream decodes headers before any middleware sees them, and one that is no UTF-8 would be lost in silence."""
-    bare = (
-        tuple(replace(one, headers=()) for one in record) if isinstance(record, tuple) else replace(record, headers=())
-    )
-    message = await original(bare)
-    message.raw_message = record
-    return message
 
 
 async def _failure(call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> BaseException | None:

@@ -120,8 +120,9 @@ def _parse(model: type[M], body: bytes) -> M:
     except ValidationError as error:
         told = error.errors(include_input=False, include_url=False, include_context=False)[:MAX_ERRORS_TOLD]
         known = {*model.model_fields, *Cost.model_fields}
-        fields = "; ".join(f"{_place(one['loc'], known)}: {one['type']}" for one in told)
-        raise MalformedError("body_malformed", f"not a {model.__name__}: {fields}") from None
+        places = tuple(_place(one["loc"], known) for one in told)
+        fields = "; ".join(f"{place}: {one['type']}" for place, one in zip(places, told, strict=True))
+        raise MalformedError("body_malformed", f"not a {model.__name__}: {fields}", places) from None
 
 
 def _place(loc: tuple[int | str, ...], known: set[str]) -> str:

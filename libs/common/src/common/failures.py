@@ -10,11 +10,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 class MalformedError(Exception):
     """Never retry: the message goes to dead letters with `reason`, and the next one is handled."""
 
-    def __init__(self, reason: str, detail: str) -> None:
-        """`reason` is a stable word, `detail` a sentence; neither holds a value of the message."""
+    def __init__(self, reason: str, detail: str, fields: tuple[str, ...] = ()) -> None:
+        """`reason` is a stable word, `detail` a sentence, `fields` what is wrong; none holds a value of the message."""
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = detail
+        self.fields = fields
 
 
 class TransientError(Exception):

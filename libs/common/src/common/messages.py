@@ -3,7 +3,6 @@
 Commands are imperatives, events are past. JSON: money as plain decimal strings, days as ISO dates, instants as UTC RFC 3339.
 """
 
-from datetime import date
 from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated, Self
@@ -11,7 +10,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from common.fields import AccountId, History, Instant, Label, Plan, RequestId, Status, TeamId, Text, Trigger
+from common.fields import AccountId, Day, History, Instant, Label, Plan, RequestId, Status, TeamId, Text, Trigger
 from common.money import Usd, total
 from common.problems import Code
 
@@ -22,7 +21,7 @@ MAX_WINDOW_DAYS = 400
 class Message(BaseModel):
     """Frozen, and silent about its values in errors: they may be a customer's."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
 class _Integration(Message):
@@ -42,7 +41,7 @@ class _Integration(Message):
     """Set where the integration is removed."""
     added_at: Instant
     removed_at: Instant | None = None
-    history_from: date
+    history_from: Day
     """First UTC day that the integration is expected to cover; it never moves later."""
     changed_at: Instant
 
@@ -78,9 +77,9 @@ class SyncRequested(Message):
     trigger: Trigger
     integration_id: UUID | None = None
     """None: all active integrations."""
-    first_day: date | None = None
+    first_day: Day | None = None
     """None: the trigger's default, the 7 days before today."""
-    last_day: date | None = None
+    last_day: Day | None = None
     requested_at: Instant
 
     @model_validator(mode="after")
@@ -109,7 +108,7 @@ class CostRecorded(Message):
 
     account_id: AccountId
     integration_id: UUID
-    day: date
+    day: Day
     usd: Usd
     """Sum of `costs`, exact."""
     costs: tuple[Cost, ...]
@@ -130,8 +129,8 @@ class CostRecorded(Message):
 class _Window(Message):
     account_id: AccountId
     integration_id: UUID
-    first_day: date
-    last_day: date
+    first_day: Day
+    last_day: Day
     """Included."""
     trigger: Trigger
     request_ids: tuple[RequestId, ...]
@@ -148,7 +147,7 @@ class WindowRead(_Window):
 
     reading_id: UUID
     observed_at: Instant
-    totals: dict[date, Usd]
+    totals: dict[Day, Usd]
     """Every day that was read; a day of the window that is missing here was cut off by xAI."""
     credential_version: Annotated[int, Field(ge=1)]
 
@@ -164,7 +163,7 @@ class SyncCompleted(_Window):
     days_changed: Annotated[int, Field(ge=0)]
     """Revisions that this reading caused."""
     reconciled: bool
-    unreconciled_days: tuple[date, ...] = ()
+    unreconciled_days: tuple[Day, ...] = ()
 
 
 class SyncFailed(Message):
@@ -175,8 +174,8 @@ class SyncFailed(Message):
     integration_id: UUID
     trigger: Trigger
     request_ids: tuple[RequestId, ...]
-    first_day: date | None = None
-    last_day: date | None = None
+    first_day: Day | None = None
+    last_day: Day | None = None
     code: Code
     final: bool
     """Nobody will retry."""
@@ -248,6 +247,7 @@ class CommandRejected(CommandSucceeded):
 
 IntegrationState = IntegrationAdded | IntegrationChanged | IntegrationRemoved
 INTEGRATION_STATES = (IntegrationAdded, IntegrationChanged, IntegrationRemoved)
+Command = AddIntegration | ReplaceCredential | RenameIntegration | ChangePlan | RemoveIntegration
 COMMANDS = (AddIntegration, ReplaceCredential, RenameIntegration, ChangePlan, RemoveIntegration)
 
 

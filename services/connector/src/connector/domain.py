@@ -22,6 +22,9 @@ STATUS_TEXT: dict[Status, str] = {
     Status.ERROR: "Needs attention",
     Status.REMOVED: "Removed",
 }
+COMMAND_MAY_WAIT = timedelta(days=7)
+CLOCKS_DIFFER = timedelta(hours=1)
+_SEALED = re.compile(r"v1\.[A-Za-z0-9._-]{1,40}\.[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{1,20000}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +107,16 @@ def hints(team_id: str, key: str, code: Code) -> list[str]:
     if _is_uuid(key):
         found.append("What was entered as the key is a UUID: were Team ID and key swapped?")
     return found
+
+
+def waits_too_long(expires_at: datetime, now: datetime) -> bool:
+    """Whether a command that comes now could act longer than a command may."""
+    return expires_at - now > COMMAND_MAY_WAIT + CLOCKS_DIFFER
+
+
+def looks_sealed(text: str) -> bool:
+    """Whether `text` has the form of a sealed key; one in the clear, put there by mistake, has not, and is kept nowhere."""
+    return _SEALED.fullmatch(text) is not None
 
 
 def _is_uuid(text: str) -> bool:

@@ -1,0 +1,129 @@
+"""A program connects a team without the API: by commands on the real broker, from the first to the last."""
+
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from common.events import headers_of
+from common.fields import History, Plan
+from common.messages import (
+    AddIntegration,
+    ChangePlan,
+    Command,
+    RemoveIntegration,
+    RenameIntegration,
+    ReplaceCredential,
+)
+from common.sealed_commands import SealingKey, seal
+from common.topics import COMMAND_RESULTS, COMMANDS_TOPIC
+from e2e_world import Team, World, until
+
+
+class Program:
+    """A web app of the account."""
+
+    def __init__(self, world: World, team: Team) -> None:
+        self._world = world
+        self._team = team
+
+    def about(self, **fields: Any) -> dict[str, Any]:
+        in_an_hour = datetime.now(UTC) + timedelta(hours=1)
+        return {"command_id": str(uuid.uuid4()), "account_id": self._team.account_id, "expires_at": in_an_hour} | fields
+
+    async def sealed(self, command_id: str, key: str) -> str:
+        answer = (await self._world.request("GET", "/sealing-key")).json()
+        bound = {"environment": answer["environment"], "account_id": self._team.account_id, "command_id": command_id}
+        return seal(key, SealingKey.of(answer), **bound)
+
+    async def add(self, **fields: Any) -> AddIntegration:
+        about = self.about()
+        sealed_key = await self.sealed(about["command_id"], self._team.key)
+        wanted = {"team_id": self._team.team_id, "plan": Plan.FREE, "sealed_key": sealed_key}
+        return AddIntegration(**about | wanted | fields)
+
+    async def send(self, command: Command, body: bytes | None = None) -> None:
+        headers = headers_of(command, event_id=command.command_id, source="/a-web-app", at=datetime.now(UTC))
+        encoded = {name: value.encode() for name, value in headers.items()}
+        value = body or command.model_dump_json().encode()
+        await self._world.publish(COMMANDS_TOPIC.name, self._team.account_id, value, encoded)
+
+    async def results(self) -> list[dict[str, Any]]:
+        bodies = [json.loads(record.value) for record in await self._world.records(COMMAND_RESULTS.name)]
+        return [one for one in bodies if one["account_id"] == self._team.account_id]
+
+    async def result(self, command: Command) -> dict[str, Any]:
+        """The one result of the command, as soon as it is there."""
+
+        async def found() -> list[dict[str, Any]]:
+            return [one for one in await self.results() if one["command_id"] == command.command_id]
+
+        (one,) = await until(found, bool)
+        return one
+
+    async def done(self, command: Command) -> dict[str, Any]:
+        """Send the command twice; answers the one result."""
+        await self.send(command)
+        await self.send(command)
+        return await self.result(command)
+
+
+async def test_an_integration_lives_from_the_first_to_the_last_by_commands(world: World) -> None:
+    former, new = (f"fake-key-{uuid.uuid4().hex}" for _ in range(2))
+    team = await world.team(keys=[{"key": former, "name": "former"}, {"key": new, "name": "new"}])
+    program = Program(world, Team(team.team_id, former, team.account_id))
+
+    added = await program.done(await program.add(label="Research"))
+    integration_id = added["integration_id"]
+    await world.backfilled(team, integration_id)
+    assert any(day["models"] for day in await world.costs(team, *_last_days(30)))
+
+    renamed = RenameIntegration(**program.about(integration_id=integration_id, label="Production"))
+    grown = ChangePlan(**program.about(plan=Plan.PRO))
+    about = program.about(integration_id=integration_id)
+    replaced = ReplaceCredential(**about, sealed_key=await program.sealed(about["command_id"], new))
+    results = [await program.done(command) for command in (renamed, grown, replaced)]
+    card = await until(lambda: world.card(team, integration_id), lambda shown: shown["status"] == "active")
+
+    assert [one["integration_id"] for one in results] == [integration_id, None, integration_id]
+    assert all("code" not in one for one in (added, *results))
+    assert (card["label"], card["plan"], card["backfill"]["days_expected"]) == ("Production", "pro", 90)
+    assert (await world.calls(team))[-1]["key"] == "new"
+
+    removed = await program.done(
+        RemoveIntegration(**program.about(integration_id=integration_id, history=History.ERASE))
+    )
+    assert removed["integration_id"] == integration_id
+    await until(
+        lambda: world.rows("SELECT 1 FROM ledger.days WHERE account_id = %s", team.account_id), lambda rows: not rows
+    )
+    assert len(await program.results()) == 5, "one for each command, though each was sent twice"
+
+
+async def test_what_cannot_be_read_is_rejected_goes_to_dead_letters_and_holds_up_nobody(world: World) -> None:
+    team = await world.team()
+    program = Program(world, team)
+    poison, clear, good = await program.add(), await program.add(), await program.add()
+    in_clear = {"team_id": "team/../else", "management_key": team.key, "sealed_key": team.key}
+
+    await program.send(poison, json.dumps(json.loads(poison.model_dump_json()) | in_clear).encode())
+    await program.send(clear, json.dumps(json.loads(clear.model_dump_json()) | {"sealed_key": team.key}).encode())
+    await program.send(good)
+
+    assert (await program.result(poison))["code"] == "team_malformed"
+    assert (await program.result(clear))["code"] == "unsealable"
+    assert "code" not in await program.result(good)
+    letters = [one for one in await world.records("xai.dead-letters.v1") if _topic_of(one) == COMMANDS_TOPIC.name]
+    assert letters
+    assert all(not one.value for one in letters)
+    assert team.key not in str(letters)
+    assert await world.rows("SELECT 1 FROM connector.commands WHERE commands::text LIKE %s", f"%{team.key}%") == []
+
+
+def _topic_of(letter: Any) -> str:
+    return str(dict(letter.headers)["dead_letter_topic"].decode())
+
+
+def _last_days(days: int) -> tuple[Any, Any]:
+    today = datetime.now(UTC).date()
+    return today - timedelta(days=days - 1), today
