@@ -9,7 +9,7 @@ from aiokafka import ConsumerRecord
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from bench_world import Bench, bench_on
-from common.consuming import MAX_TRIES, Consumers, Unread
+from common.consuming import MAX_TRIES, STOPPED_PAUSES, Consumers, Unread
 from common.events import Event
 from common.failures import MalformedError, TransientError
 from common.messages import SyncRequested
@@ -272,3 +272,16 @@ async def test_a_named_instance_that_died_takes_up_its_partitions_at_once(bench:
         await bench.until(lambda: "two" in bench.handled)
 
     await dead.__aexit__(None, None, None)
+
+
+async def test_a_version_that_fails_on_everything_is_stopped_before_the_topic_is_empty(bench: Bench) -> None:
+    for number in range(20):
+        await bench.send(f"{number}")
+
+    async with bench.consuming(lambda _: ValueError("an unknown bug")):
+        await bench.until(lambda: STOPPED_PAUSES[0] in bench.pauses)
+        assert len(bench.dead.put_away) == 10
+
+    async with bench.consuming():
+        await bench.until(lambda: len(bench.handled) == 10)
+    assert bench.handled == [str(number) for number in range(10, 20)]

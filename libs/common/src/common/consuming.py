@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -13,6 +14,7 @@ from faststream.exceptions import NackMessage
 from faststream.kafka import KafkaBroker, KafkaMessage
 
 from common.access import group_of
+from common.breaker import Breaker
 from common.deadletters import DeadLetters
 from common.events import Event, Record, decode, traceparent
 from common.failures import MalformedError, is_own_cancellation, is_transient
@@ -30,12 +32,15 @@ HANDLER_DEADLINE = 20.0
 """Seconds; well below the broker's patience with a silent consumer (`max_poll_interval_ms`, 5 minutes)."""
 MAX_TRIES = 5
 """Tries of a message that fails for an unknown reason, before it is given up."""
+STOPPED_PAUSES = (10.0,)
 BUG_PAUSES = (0.1, 0.3, 0.9, 2.0)
 TRANSIENT_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 BATCH_TIMEOUT_MS = 10
 """FastStream's batch subscriber sleeps this long once more after an empty poll: every event would wait for it."""
 
 WAITS, FAILED = "waits", "failed"
+UNKNOWN = "handler_failed"
+"""Reason of a dead letter that was given up for an unknown bug."""
 Place = tuple[str, int, int]
 """Topic, partition and offset of the first record in hand."""
 Handler = Callable[[Event[Any]], Awaitable[None]]
@@ -119,46 +124,29 @@ class Consumers:
 
     def middleware(self, topics: Mapping[str, Topic]) -> Callable[..., BaseMiddleware[Any, Any]]:
         """What to add to the broker, once: sorts every failure of every subscriber."""
-        tries: dict[Place, Counter[str]] = {}
+        sorting = Sorting(topics, self._dead_letters, self._progress, self._pause, self._unread)
+        return partial(SortFailures, sorting=sorting)
 
-        def make(message: Any, /, *, context: Any) -> BaseMiddleware[Any, Any]:
-            return SortFailures(
-                message,
-                context=context,
-                topics=topics,
-                tries=tries,
-                unread=self._unread,
-                dead_letters=self._dead_letters,
-                progress=self._progress,
-                pause=self._pause,
-            )
 
-        return make
+@dataclass(frozen=True, slots=True)
+class Sorting:
+    """What a service's subscribers share to sort their failures."""
+
+    topics: Mapping[str, Topic]
+    dead_letters: DeadLetters
+    progress: Progress
+    pause: Callable[[float], Awaitable[None]]
+    unread: Mapping[str, Unread]
+    tries: dict[Place, Counter[str]] = field(default_factory=dict)
+    breaker: Breaker = field(default_factory=Breaker)
 
 
 class SortFailures(BaseMiddleware[Any, Any]):
     """Malformed: to dead letters, and on. Transient: wait, and again. Unknown: again with growing pauses, then given up."""
 
-    def __init__(
-        self,
-        msg: Any,
-        /,
-        *,
-        context: Any,
-        topics: Mapping[str, Topic],
-        tries: dict[Place, Counter[str]],
-        unread: Mapping[str, Unread],
-        dead_letters: DeadLetters,
-        progress: Progress,
-        pause: Callable[[float], Awaitable[None]],
-    ) -> None:
+    def __init__(self, msg: Any, /, *, context: Any, sorting: Sorting) -> None:
         super().__init__(msg, context=context)
-        self._topics = topics
-        self._tries = tries
-        self._unread = unread
-        self._dead_letters = dead_letters
-        self._progress = progress
-        self._pause = pause
+        self._with = sorting
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> None:
         """Handle, bounded in time; what is raised from here is only the wish to get the record again."""
@@ -182,6 +170,7 @@ class SortFailures(BaseMiddleware[Any, Any]):
         if failure is None:
             self._forget(records)
             self._ended(place[0], "handled")
+            self._with.breaker.handled(place[0], len(records))
         elif isinstance(failure, MalformedError):
             await self._give_up(records, failure, place)
         else:
@@ -197,19 +186,22 @@ class SortFailures(BaseMiddleware[Any, Any]):
         log.error("message.failed", **where, tries=tries, exc_info=error)
         if tries < MAX_TRIES or len(records) > 1:
             await self._again(place, FAILED, BUG_PAUSES)
-        await self._give_up(records, MalformedError("handler_failed", name_of(error)), place)
+        await self._give_up(records, MalformedError(UNKNOWN, name_of(error)), place)
 
     async def _again(self, place: Place, outcome: str, pauses: tuple[float, ...]) -> None:
         self._ended(place[0], outcome)
-        await self._pause(pauses[min(self._tried(place, outcome), len(pauses)) - 1])
+        await self._with.pause(pauses[min(self._tried(place, outcome), len(pauses)) - 1])
         raise NackMessage
 
     async def _give_up(self, records: tuple[Record, ...], error: MalformedError, place: Place) -> None:
         attempts = self._tried(place, FAILED) or 1
+        if error.reason == UNKNOWN and not self._with.breaker.may_give_up(place[0]):
+            self._count(place, WAITS)
+            await self._again(place, WAITS, STOPPED_PAUSES)
         try:
             for record in records:
                 await self._tell_unread(record, error)
-                await self._dead_letters.put(record, self._topics[record.topic], error, attempts=attempts)
+                await self._with.dead_letters.put(record, self._with.topics[record.topic], error, attempts=attempts)
         except Exception as failure:  # noqa: BLE001 - until the dead letter stands, the record is not done
             tries = self._count(place, WAITS)
             log.warning("dead_letter.waits", topic=place[0], tries=tries, error=name_of(failure))
@@ -220,7 +212,7 @@ class SortFailures(BaseMiddleware[Any, Any]):
     async def _tell_unread(self, record: Record, error: MalformedError) -> None:
         """An answer that is not given for an unknown reason does not stop the flow."""
         try:
-            if unread := self._unread.get(record.topic):
+            if unread := self._with.unread.get(record.topic):
                 await unread(record, error)
         except Exception as failure:
             if is_transient(failure):
@@ -229,20 +221,20 @@ class SortFailures(BaseMiddleware[Any, Any]):
 
     def _count(self, place: Place, outcome: str) -> int:
         """Waits and failures are counted apart: a long outage does not use up a message's tries."""
-        tries = self._tries.setdefault(place, Counter())
+        tries = self._with.tries.setdefault(place, Counter())
         tries[outcome] += 1
         return tries[outcome]
 
     def _tried(self, place: Place, outcome: str) -> int:
-        return self._tries[place][outcome] if place in self._tries else 0
+        return self._with.tries[place][outcome] if place in self._with.tries else 0
 
     def _forget(self, records: tuple[Record, ...]) -> None:
-        if self._tries:  # a batch need not begin with the same record when it comes again
+        if self._with.tries:  # a batch need not begin with the same record when it comes again
             for record in records:
-                self._tries.pop(_place((record,)), None)
+                self._with.tries.pop(_place((record,)), None)
 
     def _ended(self, topic: str, outcome: str) -> None:
-        self._progress.ended(topic)
+        self._with.progress.ended(topic)
         HANDLED.labels(topic, outcome).inc()
 
 
@@ -272,7 +264,7 @@ def _final(failure: BaseException) -> BaseException:
     if isinstance(failure, MalformedError) or is_transient(failure):
         return failure
     log.error("message.failed", exc_info=failure)
-    return MalformedError("handler_failed", name_of(failure))
+    return MalformedError(UNKNOWN, name_of(failure))
 
 
 def _only(message: Any, record: Record) -> Any:
