@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
+from common.access import ACCESS, Access
 from common.kafka import TopicsError
 from common.service import Parts, assemble, started
 from common.settings import ServiceSettings
@@ -26,6 +27,12 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     sent: list[int] = []
     monkeypatch.setattr(os, "kill", lambda _, sign: sent.append(sign))
     return sent
+
+
+@pytest.fixture(autouse=True)
+def access(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The service of the test may read everything."""
+    monkeypatch.setitem(ACCESS, "testservice", Access("testservice", reads=TOPICS))
 
 
 @asynccontextmanager
@@ -56,7 +63,8 @@ async def test_a_started_service_is_ready_and_alive(settings: ServiceSettings, k
 async def test_a_service_does_not_start_on_topics_that_are_not_as_declared(
     settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], sentence: str
 ) -> None:
-    monkeypatch.setattr("common.service.TOPICS", (*TOPICS[1:], replace(TOPICS[0], **change)))  # type: ignore[arg-type]  # fields of it
+    other = (*TOPICS[1:], replace(TOPICS[0], **change))  # type: ignore[arg-type]  # fields of it
+    monkeypatch.setitem(ACCESS, "testservice", Access("testservice", reads=other))
     with pytest.raises(TopicsError, match=sentence):
         async with running(settings):
             pass

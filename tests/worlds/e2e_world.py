@@ -16,6 +16,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from common.events import headers_of
 from common.fields import Trigger
+from common.kafka import client_options
 from common.messages import SyncRequested
 from common.topics import SYNC_REQUESTS, TOPICS
 from grafient.local.system import System
@@ -38,13 +39,14 @@ class World:
     def __init__(self, system: System) -> None:
         self.system = system
         self.address = system.address()
+        self._kafka = client_options(system.kafka.settings())
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         headers = {"Authorization": f"Bearer {self.address.token}"}
         clients = (httpx.AsyncClient(headers=headers, timeout=30, trust_env=False), httpx.AsyncClient(trust_env=False))
         self._http, self._control = [await self._stack.enter_async_context(client) for client in clients]
-        self._producer = AIOKafkaProducer(bootstrap_servers=self.address.kafka)
+        self._producer = AIOKafkaProducer(**self._kafka)
         await self._producer.start()
         self._stack.push_async_callback(self._producer.stop)
         url = self.address.database_url.replace("+psycopg", "")
@@ -56,6 +58,13 @@ class World:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self._stack.aclose()
+
+    async def reconnect(self) -> None:
+        """The database is another process now."""
+        await self._database.close()
+        url = self.address.database_url.replace("+psycopg", "")
+        self._database = await psycopg.AsyncConnection.connect(url, autocommit=True)
+        self._stack.push_async_callback(self._database.close)
 
     # xAI's other side
 
@@ -193,7 +202,7 @@ class World:
     async def records(self, topic: str) -> list[Any]:
         """Every record of a topic that stands now, oldest first in each partition."""
         async with AsyncExitStack() as stack:
-            consumer = AIOKafkaConsumer(bootstrap_servers=self.address.kafka, auto_offset_reset="earliest")
+            consumer = AIOKafkaConsumer(**self._kafka, auto_offset_reset="earliest")
             await consumer.start()
             stack.push_async_callback(consumer.stop)
             partitions = [TopicPartition(topic, number) for number in range(PARTITIONS[topic])]
@@ -208,9 +217,9 @@ class World:
 
     async def consumed(self, group: str, topic: str) -> None:
         """Wait until a service has handled everything that stands in a topic."""
-        admin = AIOKafkaAdminClient(bootstrap_servers=self.address.kafka)
+        admin = AIOKafkaAdminClient(**self._kafka)
         await admin.start()
-        consumer = AIOKafkaConsumer(bootstrap_servers=self.address.kafka)
+        consumer = AIOKafkaConsumer(**self._kafka)
         await consumer.start()
         try:
             partitions = [TopicPartition(topic, number) for number in range(PARTITIONS[topic])]

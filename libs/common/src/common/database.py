@@ -9,18 +9,18 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-STATEMENT_TIMEOUT_MS = 15_000
-LOCK_TIMEOUT_MS = 10_000
-IDLE_IN_TRANSACTION_TIMEOUT_MS = 30_000
+LIMITS_MS = {
+    "statement_timeout": 15_000,
+    "lock_timeout": 10_000,
+    "idle_in_transaction_session_timeout": 30_000,
+}
+"""Of every session of a service; migrations set them on its role too, for whoever else signs in as it."""
 
 
 def make_engine(url: SecretStr, *, schema: str, pool_size: int = 5) -> AsyncEngine:
     """An engine whose connections see `schema` only. Errors never print statements' parameters."""
-    options = (
-        f"-c search_path={schema} -c timezone=UTC -c statement_timeout={STATEMENT_TIMEOUT_MS}"
-        f" -c lock_timeout={LOCK_TIMEOUT_MS}"
-        f" -c idle_in_transaction_session_timeout={IDLE_IN_TRANSACTION_TIMEOUT_MS}"
-    )
+    settings = {"search_path": schema, "timezone": "UTC"} | LIMITS_MS
+    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     return create_async_engine(
         url.get_secret_value(),
         hide_parameters=True,

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import ssl
-from collections.abc import Coroutine, Iterable
+from collections.abc import AsyncIterator, Coroutine, Iterable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, TopicAuthorizationFailedError
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLScram512
 
@@ -17,8 +18,9 @@ from common.failures import TransientError
 from common.messages import Message
 from common.metrics import PUBLISHED
 from common.progress import Progress
+from common.reaching import GRANTING, NotLetInError, closed, refusal
 from common.records import PatientBroker
-from common.settings import KafkaSettings
+from common.settings import KafkaSettings, StartRefusedError
 from common.topics import MAX_DEAD_LETTER_BYTES, Topic
 
 PUBLISH_DEADLINE = 15.0
@@ -70,29 +72,51 @@ def client_options(settings: KafkaSettings) -> dict[str, object]:
 
 
 async def check_topics(settings: KafkaSettings, topics: tuple[Topic, ...]) -> None:
-    """Raises TopicsError where a topic is missing or has another number of partitions than declared."""
-    admin = AIOKafkaAdminClient(**client_options(settings), client_id="topics-check", request_timeout_ms=10_000)
-    await admin.start()
-    try:
+    """Raises TopicsError where a topic is missing, closed to us, or has another number of partitions than declared.
+
+    Raises NotLetInError where the broker refuses us, or is not one that is trusted.
+    """
+    async with operating(settings, "topics-check") as admin:
         described = await admin.describe_topics([topic.name for topic in topics])
-    finally:
-        await admin.close()
-    found = {one["topic"]: len(one["partitions"]) for one in described if not one["error_code"]}
-    wrong = [
-        _complaint(topic, found.get(topic.name, 0)) for topic in topics if found.get(topic.name) != topic.partitions
-    ]
+    found = {one["topic"]: one for one in described}
+    wrong = [sentence for topic in topics if (sentence := _complaint(topic, found[topic.name], settings))]
     if wrong:
         raise TopicsError("; ".join(wrong))
 
 
-def _complaint(topic: Topic, partitions: int) -> str:
+@asynccontextmanager
+async def operating(settings: KafkaSettings, client_id: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """What asks the broker about itself; raises NotLetInError with the reason where it does not let us in."""
+    options = client_options(settings)
+    admin = AIOKafkaAdminClient(**options, client_id=client_id, request_timeout_ms=10_000)
+    try:
+        try:
+            await admin.start()
+        except KafkaConnectionError:
+            if reason := await refusal(options):
+                raise NotLetInError(reason) from None
+            raise
+        yield admin
+    finally:
+        await admin.close()
+
+
+def _complaint(topic: Topic, found: dict[str, Any], settings: KafkaSettings) -> str | None:
+    partitions = 0 if found["error_code"] else len(found["partitions"])
+    if partitions == topic.partitions:
+        return None
+    if found["error_code"] == TopicAuthorizationFailedError.errno:
+        return f"{settings.kafka_username or 'everybody'} may not use topic {topic.name}: {GRANTING}"
     if not partitions:
         return f"topic {topic.name} is missing: run `grafient topics apply`"
     return f"topic {topic.name} has {partitions} partitions instead of {topic.partitions}: its keys would change their order"
 
 
 def _tls(settings: KafkaSettings) -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=settings.kafka_ca_file)
+    try:
+        return ssl.create_default_context(cafile=settings.kafka_ca_file)
+    except (OSError, ssl.SSLError):
+        raise StartRefusedError(f"KAFKA_CA_FILE: {settings.kafka_ca_file} holds no certificate in PEM") from None
 
 
 def _security(settings: KafkaSettings) -> BaseSecurity | None:
@@ -151,7 +175,7 @@ class Publisher:
             raise TransientError(f"the broker did not acknowledge a record of {topic.name}") from None
         except KafkaError as error:
             if not error.retriable:
-                self._progress.fail(f"producer of {topic.name}: {type(error).__name__}")
+                self._progress.fail(f"producer of {topic.name}: {closed(error) or type(error).__name__}")
             raise TransientError(f"{topic.name}: {type(error).__name__}") from None
 
 

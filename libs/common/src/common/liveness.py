@@ -19,6 +19,8 @@ def complaint(subscriber: LogicSubscriber[Any], topic: Topic, progress: Progress
         return f"the consumer of {topic.name} has ended"
     if _left_its_group(consumer):
         return f"the consumer of {topic.name} is no member of its group any more"
+    if refused := getattr(consumer, "refused", None):
+        return f"the consumer of {topic.name} is refused: {refused}"
     if not any(_behind(consumer, partition) for partition in consumer.assignment()):
         progress.ended(topic.name)
         return None

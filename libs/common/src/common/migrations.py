@@ -2,6 +2,7 @@
 
 import re
 from importlib import resources
+from typing import Any, LiteralString
 
 import psycopg
 from alembic import command, context
@@ -10,7 +11,22 @@ from psycopg import sql
 from pydantic import SecretStr
 from sqlalchemy import Connection, create_engine, text
 
+from common.database import LIMITS_MS
+
 SERVICES = ("connector", "syncer", "ledger")
+CONNECTIONS = 80
+"""Of one role at once: one service that runs wild leaves room for the others (a server has 100 by default)."""
+_HAS_SETTING = """
+SELECT 1 FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase JOIN pg_roles r ON r.oid = s.setrole
+WHERE d.datname = current_database() AND r.rolname = :role AND :setting = ANY (s.setconfig)
+"""
+_HAS_LIMIT = "SELECT 1 FROM pg_roles WHERE rolname = :role AND rolconnlimit = :count"
+_DATABASE_IS_OPEN = """
+SELECT 1 FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba)))
+WHERE datname = current_database() AND grantee = 0 LIMIT 1
+"""
+_PUBLIC_IS_OPEN = "SELECT 1 FROM pg_namespace, aclexplode(nspacl) WHERE nspname = 'public' AND grantee = 0 LIMIT 1"
+"""What stands already is left alone: who may not change it can still migrate."""
 _LOCK = 7_205_759_403
 """Advisory lock: two migrations at once wait for each other."""
 
@@ -27,6 +43,7 @@ def migrate(url: SecretStr, service: str, *, schema: str | None = None, password
     try:
         with engine.begin() as connection:
             version = _upgrade(connection, service, schema)
+            _limit(connection, service)
             if password is not None:
                 _set_password(connection, service, password)
             return version
@@ -61,6 +78,35 @@ def _ensure_role(connection: Connection, role: str) -> None:
     known = connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :role"), {"role": role}).scalar()
     if not known:
         connection.execute(text(f"CREATE ROLE {role} LOGIN"))
+
+
+def _limit(connection: Connection, role: str) -> None:
+    """What a role may do beyond its tables, also from a client without our options.
+
+    A session may raise its own timeouts: they hold back a mistake, not an enemy. The rights are the wall.
+    """
+    own, database = sql.Identifier(role), sql.Identifier(_asked(connection, "SELECT current_database()"))
+    for name, value in LIMITS_MS.items():
+        if not _asked(connection, _HAS_SETTING, role=role, setting=f"{name}={value}"):
+            setting = sql.Identifier(name), sql.Literal(value)
+            _run(connection, "ALTER ROLE {} IN DATABASE {} SET {} = {}", own, database, *setting)
+    if not _asked(connection, _HAS_LIMIT, role=role, count=CONNECTIONS):
+        _run(connection, "ALTER ROLE {} CONNECTION LIMIT {}", own, sql.Literal(CONNECTIONS))
+    _run(connection, "GRANT CONNECT ON DATABASE {} TO {}", database, own)
+    if _asked(connection, _DATABASE_IS_OPEN):
+        _run(connection, "REVOKE ALL ON DATABASE {} FROM PUBLIC", database)
+    if _asked(connection, _PUBLIC_IS_OPEN):
+        _run(connection, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
+
+
+def _asked(connection: Connection, question: str, **values: object) -> Any:  # noqa: ANN401 - whatever is asked for
+    return connection.execute(text(question), values).scalar()
+
+
+def _run(connection: Connection, statement: LiteralString, *values: sql.Composable) -> None:
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, psycopg.Connection)  # noqa: S101 - the URL's scheme was checked
+    driver.execute(sql.SQL(statement).format(*values))
 
 
 def _set_password(connection: Connection, role: str, password: SecretStr) -> None:

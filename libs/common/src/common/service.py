@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
+from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
+from common.access import ACCESS, Access
 from common.consuming import Consumers
 from common.database import Database, make_engine
 from common.deadletters import DeadLetters
 from common.failures import is_own_cancellation
 from common.kafka import Publisher, TopicsError, check_topics, make_broker
 from common.progress import Progress
+from common.reaching import NotLetInError, closed
 from common.settings import ServiceSettings
 from common.topics import TOPICS
 
@@ -36,6 +39,7 @@ class Parts:
     publisher: Publisher
     dead_letters: DeadLetters
     consumers: Consumers
+    access: Access
 
     async def ready(self) -> None:
         """Raises when database or broker do not answer."""
@@ -53,20 +57,19 @@ def assemble(settings: ServiceSettings, service: str, *, pool_size: int = 5) -> 
     consumers = Consumers(broker, service, dead_letters, progress, instance_name=settings.instance_name)
     broker.add_middleware(consumers.middleware({topic.name: topic for topic in TOPICS}))
     database = Database(make_engine(settings.database_url, schema=service, pool_size=pool_size))
-    return Parts(progress, database, broker, publisher, dead_letters, consumers)
+    return Parts(progress, database, broker, publisher, dead_letters, consumers, ACCESS[service])
 
 
 @asynccontextmanager
 async def started(parts: Parts, settings: ServiceSettings, *loops: Loop) -> AsyncIterator[None]:
     """Connects, checks the topics, consumes and runs `loops`; ends all of it in reverse, with a deadline.
 
-    Raises TopicsError, and whatever database or broker raise when they are away.
+    Raises TopicsError, NotLetInError, and whatever database or broker raise when they are away.
     """
     tasks: list[asyncio.Task[None]] = []
     try:
-        await _check_topics(settings)
         await parts.database.ping()
-        await parts.broker.start()
+        await _join(parts, settings)
         tasks += [asyncio.create_task(_watched(loop, parts.progress)) for loop in loops]
         log.info("service.started")
         yield
@@ -75,10 +78,15 @@ async def started(parts: Parts, settings: ServiceSettings, *loops: Loop) -> Asyn
         log.info("service.stopped")
 
 
-async def _check_topics(settings: ServiceSettings) -> None:
+async def _join(parts: Parts, settings: ServiceSettings) -> None:
     try:
-        await check_topics(settings, TOPICS)
-    except TopicsError as error:
+        await check_topics(settings, parts.access.topics)
+        await parts.broker.start()
+    except KafkaError as error:
+        if sentence := closed(error):
+            log.error("service.refused", reason=sentence)  # noqa: TRY400 - the sentence says it all
+        raise
+    except (TopicsError, NotLetInError) as error:
         log.error("service.refused", reason=str(error))  # noqa: TRY400 - the sentence says it all
         raise
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 EXIT_BAD_SETTINGS = 78
@@ -50,11 +50,26 @@ class KafkaSettings(Settings):
     kafka_bootstrap_servers: Annotated[str, Field(min_length=3)]
     """Comma-separated `host:port`."""
     kafka_security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
-    kafka_username: str = ""
+    kafka_username: Annotated[str, Field(validate_default=True)] = ""
     """For SASL_*: SCRAM-SHA-512."""
-    kafka_password: SecretStr = SecretStr("")
+    kafka_password: Annotated[SecretStr, Field(validate_default=True)] = SecretStr("")
     kafka_ca_file: Path | None = None
     """PEM of the authority that signed the broker's certificate; None: the system's."""
+
+    @field_validator("kafka_username", "kafka_password")
+    @classmethod
+    def _given_where_asked_for(cls, value: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
+        protocol = info.data.get("kafka_security_protocol", "")
+        if protocol.startswith("SASL") and not value:
+            raise ValueError(f"is not set, and {protocol} needs it")
+        return value
+
+    @field_validator("kafka_ca_file")
+    @classmethod
+    def _is_there(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_file():
+            raise ValueError("there is no such file")
+        return value
 
 
 class ServiceSettings(KafkaSettings):

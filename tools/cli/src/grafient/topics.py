@@ -5,16 +5,20 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError
-from common.kafka import client_options
+from common.kafka import operating
 from common.settings import KafkaSettings, load
 from common.topics import TOPICS, Topic
+from rich.console import Group
 
+from grafient.acls import GrantDifference, PasswordSettings, bring_about_grants, grant_differences, set_passwords
 from grafient.output import Json, show, table
+from grafient.refusing import Refusing
 
-app = typer.Typer(no_args_is_help=True, help="Create the topics, or check them.")
+app = typer.Typer(cls=Refusing, no_args_is_help=True, help="Create the topics and who may use them, or check them.")
+Acls = Annotated[bool, typer.Option("--acls", help="Also who may read and write what: the broker has an authorizer.")]
 
 DURABLE_REPLICAS = 3
 APPEAR_DEADLINE = 30.0
@@ -39,22 +43,40 @@ class Difference:
 def apply(
     *,
     replication: Annotated[int, typer.Option(min=1, max=9, help="Replicas of each topic; 1 on a single broker.")] = 3,
+    acls: Acls = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Create what is missing and set what differs; refuse to change a partition count."""
+    """Create what is missing and set what differs; refuse to change a partition count.
+
+    With --acls each principal is granted what it needs; what else stands for these principals is taken away.
+    """
     settings = load(KafkaSettings)
     found = asyncio.run(differences(settings) if dry_run else bring_about(settings, replication))
-    _tell(found, as_json=as_json)
+    grants = (grant_differences if dry_run else bring_about_grants)(settings) if acls else None
+    _tell(found, grants, as_json=as_json)
     raise typer.Exit(any(one.refused for one in found))
 
 
 @app.command(epilog="Example: KAFKA_BOOTSTRAP_SERVERS=kafka:9092 grafient topics check --json")
-def check(*, as_json: Json = False) -> None:
+def check(*, acls: Acls = False, as_json: Json = False) -> None:
     """Say where the broker's topics differ; status 1 where one does."""
-    found = asyncio.run(differences(load(KafkaSettings)))
-    _tell(found, as_json=as_json)
-    raise typer.Exit(any(one.state != "right" for one in found))
+    settings = load(KafkaSettings)
+    found = asyncio.run(differences(settings))
+    grants = grant_differences(settings) if acls else None
+    _tell(found, grants, as_json=as_json)
+    raise typer.Exit(any(one.state != "right" for one in (*found, *(grants or ()))))
+
+
+@app.command(epilog="Example: SECRETS_DIR=./secrets grafient topics passwords")
+def passwords(*, as_json: Json = False) -> None:
+    """Set what principals sign in with (SCRAM-SHA-512): CONNECTOR_, SYNCER_, LEDGER_, CRON_, WEBAPP_KAFKA_PASSWORD.
+
+    One that is not given keeps what it has. Take files in SECRETS_DIR, so that no environment holds them.
+    """
+    given = load(PasswordSettings).given()
+    set_passwords(load(KafkaSettings), given)
+    show({"set": list(given)}, f"set: {', '.join(given) or 'none was given'}", as_json=as_json)
 
 
 async def bring_about(settings: KafkaSettings, replication: int) -> list[Difference]:
@@ -63,7 +85,7 @@ async def bring_about(settings: KafkaSettings, replication: int) -> list[Differe
     by_name = {topic.name: topic for topic in TOPICS}
     missing = [by_name[one.topic] for one in found if one.state == "missing"]
     differing = [by_name[one.topic] for one in found if one.state == "other_config"]
-    async with _Admin(settings) as admin:
+    async with operating(settings, "grafient-topics") as admin:
         if missing:
             answer = await admin.create_topics([_new(topic, replication) for topic in missing])
             _raise_for(answer.topic_errors)
@@ -75,7 +97,7 @@ async def bring_about(settings: KafkaSettings, replication: int) -> list[Differe
 
 async def differences(settings: KafkaSettings) -> list[Difference]:
     """One line a declared topic."""
-    async with _Admin(settings) as admin:
+    async with operating(settings, "grafient-topics") as admin:
         described = await admin.describe_topics([topic.name for topic in TOPICS])
         partitions = {one["topic"]: len(one["partitions"]) for one in described if not one["error_code"]}
         known = [topic for topic in TOPICS if topic.name in partitions]
@@ -133,18 +155,11 @@ def _raise_for(errors: list[tuple[Any, ...]]) -> None:
         raise typer.Exit(1)
 
 
-class _Admin:
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._admin = AIOKafkaAdminClient(**client_options(settings), client_id="grafient-topics")
-
-    async def __aenter__(self) -> AIOKafkaAdminClient:
-        await self._admin.start()
-        return self._admin
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._admin.close()
-
-
-def _tell(found: list[Difference], *, as_json: bool) -> None:
+def _tell(found: list[Difference], grants: list[GrantDifference] | None, *, as_json: bool) -> None:
     rows = [{"topic": one.topic, "state": one.state, "detail": one.detail} for one in found]
-    show(rows, table("Topics as they were found", rows), as_json=as_json)
+    topics = table("Topics as they were found", rows)
+    if grants is None:
+        show(rows, topics, as_json=as_json)
+        return
+    acls = [one.row() for one in grants]
+    show({"topics": rows, "acls": acls}, Group(topics, table("Grants as they were found", acls)), as_json=as_json)

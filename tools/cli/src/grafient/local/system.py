@@ -10,13 +10,14 @@ from pathlib import Path
 
 from common.keyfiles import create_keys
 from common.migrations import SERVICES, migrate
-from common.settings import KafkaSettings
 from common.tokens import SCOPES, digest_of, new_secret
 from pydantic import SecretStr
 
+from grafient.acls import bring_about_grants, set_passwords
 from grafient.local.kafka import Kafka
 from grafient.local.postgres import Postgres
 from grafient.local.processes import free_ports
+from grafient.local.securing import Security
 from grafient.local.supervisor import Service, Supervisor
 from grafient.topics import bring_about
 
@@ -50,8 +51,12 @@ class System:
         delay_ms: int = 50,
         durable: bool = True,
         settings: dict[str, str] | None = None,
+        secured: bool = False,
     ) -> None:
-        """`say` hears each step; `settings` are further environment variables of the services."""
+        """`say` hears each step; `settings` are further environment variables of the services.
+
+        `secured`: the broker speaks TLS only, each service signs in as itself, and may do what it is granted.
+        """
         self._folder = folder
         self._say = say
         self._delay_ms = delay_ms
@@ -61,7 +66,8 @@ class System:
         self._simulated = xai_url is None
         self._xai_url = xai_url or self.url_of("simulator")
         self.postgres = Postgres(folder / "postgres", durable=durable)
-        self.kafka = Kafka(folder / "kafka")
+        self.security = Security.make(folder / "kafka-security") if secured else None
+        self.kafka = Kafka(folder / "kafka", security=self.security)
         self.supervisor = Supervisor(folder / "logs", say)
 
     def url_of(self, name: str) -> str:
@@ -104,7 +110,10 @@ class System:
 
     async def _broker(self) -> None:
         await self.kafka.start()
-        await bring_about(KafkaSettings(kafka_bootstrap_servers=self.kafka.bootstrap_servers), replication=1)
+        await bring_about(self.kafka.settings(), replication=1)
+        if self.security is not None:
+            await asyncio.to_thread(set_passwords, self.kafka.settings(), self.security.of_principals())
+            await asyncio.to_thread(bring_about_grants, self.kafka.settings())
         self._say("Kafka is ready, topics are there")
 
     async def _simulator(self) -> None:
@@ -114,7 +123,7 @@ class System:
             await self.supervisor.start([Service("simulator", argv, _inherited(), self._xai_url)])
 
     def _service(self, name: str) -> Service:
-        env = self._environment() | {
+        env = self._environment(name) | {
             "DATABASE_URL": self.postgres.url_of(name),
             "INSTANCE_NAME": f"{name}-1",
             "PORT": str(self._ports[name]),
@@ -122,11 +131,13 @@ class System:
         return Service(name, (sys.executable, "-m", name), env, self.url_of(name))
 
     def _cron(self) -> Service:
-        return Service("cron", (sys.executable, "-m", "grafient", "cron"), self._environment())
+        return Service("cron", (sys.executable, "-m", "grafient", "cron"), self._environment("cron"))
 
-    def _environment(self) -> dict[str, str]:
+    def _environment(self, principal: str) -> dict[str, str]:
+        secured = self.security.environment(principal) if self.security else {}
         return _inherited() | {
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
+            **secured,
             "API_TOKENS_FILE": str(self._folder / "tokens.json"),
             "KEYRING_FILE": str(self._folder / "keyring.json"),
             "SEALING_KEY_FILE": str(self._folder / "sealing_key.json"),

@@ -1,0 +1,77 @@
+"""Why a broker cannot be reached, in a sentence: aiokafka only says that it cannot."""
+
+import ssl
+from collections.abc import Mapping
+from typing import Any
+
+from aiokafka.conn import create_conn
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    KafkaConnectionError,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+)
+
+from common.settings import StartRefusedError
+
+DEADLINE_MS = 5_000
+GRANTING = "run `grafient topics apply --acls`"
+EXPIRED = 10
+"""X509_V_ERR_CERT_HAS_EXPIRED."""
+
+
+class NotLetInError(StartRefusedError):
+    """The broker does not let this process in, or is not the one that it trusts."""
+
+
+async def refusal(options: Mapping[str, Any]) -> str | None:
+    """Why the first server that answers does not let us in; None where none answers, or one does let us in.
+
+    `options` are those of aiokafka's clients.
+    """
+    ways = {name: value for name, value in options.items() if name.startswith(("sasl_", "ssl_", "security_"))}
+    for server in options["bootstrap_servers"]:
+        host, _, port = server.rpartition(":")
+        try:
+            connection = await create_conn(host, int(port), request_timeout_ms=DEADLINE_MS, **ways)
+        except (OSError, KafkaError, TimeoutError, ValueError) as error:
+            if sentence := _sentence(server, error):
+                return sentence
+        else:
+            connection.close()
+            return None
+    return None
+
+
+def _sentence(server: str, error: Exception) -> str | None:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"the certificate of the broker {server} is not trusted ({error.verify_message}): {_mend(error)}"
+        case ssl.SSLError():
+            return f"the broker {server} speaks no TLS there: see KAFKA_SECURITY_PROTOCOL and the port"
+        case AuthenticationFailedError() | SaslAuthenticationFailed():
+            return f"the broker {server} does not know KAFKA_USERNAME with this KAFKA_PASSWORD"
+        case UnsupportedSaslMechanismError():
+            return f"the broker {server} takes no SCRAM-SHA-512 there: see KAFKA_SECURITY_PROTOCOL and the port"
+        case KafkaConnectionError():
+            return f"the broker {server} hangs up at the first word: see KAFKA_SECURITY_PROTOCOL and the port"
+        case _:
+            return None
+
+
+def _mend(error: ssl.SSLCertVerificationError) -> str:
+    return "renew it" if error.verify_code == EXPIRED else "KAFKA_CA_FILE names the authority that signs it"
+
+
+def closed(error: KafkaError) -> str | None:
+    """What we may not do and the next step, where that is why `error` came."""
+    if isinstance(
+        error, TopicAuthorizationFailedError | GroupAuthorizationFailedError | ClusterAuthorizationFailedError
+    ):
+        what = "topic" if isinstance(error, TopicAuthorizationFailedError) else "group"
+        return f"KAFKA_USERNAME lacks a right to the {what} {error.args[0] if error.args else ''}: {GRANTING}"
+    return None

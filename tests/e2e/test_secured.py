@@ -1,0 +1,274 @@
+"""The whole system over TLS, each service signed in as itself: it can do its work, and nobody can do anything else."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, nullcontext
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    TopicAuthorizationFailedError,
+)
+from aiokafka.protocol.admin import DescribeAclsRequest
+from common.access import ACCESS, LEDGER, Access, group_of
+from common.kafka import TopicsError, check_topics
+from common.topics import COSTS, CREDENTIALS, INTEGRATIONS, SYNC_REQUESTS, TOPICS, Topic
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AdminClient,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+from confluent_kafka.admin import AclOperation as Operation
+from confluent_kafka.admin import AclPermissionType as Permission
+from confluent_kafka.admin import AlterConfigOpType as Change
+from confluent_kafka.admin import ResourcePatternType as Pattern
+from confluent_kafka.admin import ResourceType as Resource
+from e2e_world import World, until
+from grafient.acls import bring_about_grants, grant_differences, librdkafka_options
+from grafient.local.securing import OPERATOR, write_certificates, write_private
+from grafient.local.system import System
+from secured_world import Clients
+
+EVERY_TOPIC = [(access, topic) for access in ACCESS.values() for topic in TOPICS]
+by_principal = pytest.mark.parametrize("who", ACCESS)
+
+
+@pytest.fixture(scope="module")
+async def secured(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
+    """Every process, for real; the broker takes nobody whom it does not know."""
+    folder = tmp_path_factory.mktemp("secured")
+    system = System(folder, lambda _text: None, delay_ms=0, durable=False, secured=True)
+    try:
+        await system.start()
+        yield system
+    finally:
+        await system.stop()
+
+
+@pytest.fixture
+async def world(secured: System) -> AsyncIterator[World]:
+    async with World(secured) as world:
+        yield world
+
+
+@pytest.fixture(scope="module")
+async def clients(secured: System) -> AsyncIterator[Clients]:
+    """There is something to read in every topic."""
+    made = Clients(secured)
+    for topic in TOPICS:
+        await made.write(OPERATOR, topic.name)
+    yield made
+    await made.close()
+
+
+async def test_a_team_lives_its_whole_life(world: World) -> None:
+    team = await world.team()
+    integration_id = await world.connect(team)
+    today = date.fromisoformat((await world.syncs(team, integration_id))[0]["last_day"])
+    first = today - timedelta(days=29)
+    forced = await world.force(team, integration_id)
+
+    assert forced["reconciled"]
+    assert await world.shown(team, first, today) == await world.served(team, first, today)
+
+    path = f"/accounts/{team.account_id}/integrations/{integration_id}"
+    assert (await world.request("DELETE", f"{path}?history=erase")).status_code == 204
+    await world.consumed(group_of("syncer", CREDENTIALS), CREDENTIALS.name)
+    await world.consumed(group_of("ledger", INTEGRATIONS), INTEGRATIONS.name)
+    assert await world.rows("SELECT 1 FROM syncer.credentials WHERE integration_id = %s", integration_id) == []
+    assert await world.rows("SELECT 1 FROM ledger.days WHERE integration_id = %s", integration_id) == []
+
+
+@pytest.mark.parametrize(("access", "topic"), EVERY_TOPIC, ids=lambda one: getattr(one, "name", None) or one.principal)
+async def test_a_principal_reads_and_writes_what_is_declared_and_nothing_else(
+    clients: Clients, access: Access, topic: Topic
+) -> None:
+    for do, allowed in ((clients.read, access.reads), (clients.write, access.writes)):
+        with nullcontext() if topic in allowed else pytest.raises(TopicAuthorizationFailedError):
+            await do(access.principal, topic.name)
+
+
+@pytest.mark.parametrize("access", ACCESS.values(), ids=lambda access: access.principal)
+async def test_a_principal_takes_part_in_its_own_groups_only(clients: Clients, access: Access) -> None:
+    for whose, topic in EVERY_TOPIC:
+        own = whose is access and (access.free_groups or topic in access.reads)
+        with nullcontext() if own else pytest.raises(GroupAuthorizationFailedError):
+            await clients.find(access.principal, group_of(whose.principal, topic))
+
+
+FORBIDDEN: dict[str, Callable[[AdminClient], Any]] = {
+    "create a topic": lambda admin: admin.create_topics([NewTopic("of-the-test", 1, 1)]),
+    "delete a topic": lambda admin: admin.delete_topics([COSTS.name]),
+    "delete records": lambda admin: admin.delete_records([TopicPartition(COSTS.name, 0, 1)]),
+    "add partitions": lambda admin: admin.create_partitions([NewPartitions(COSTS.name, 12)]),
+    "change a topic": lambda admin: admin.incremental_alter_configs([_shorter(COSTS)]),
+    "read a configuration": lambda admin: admin.describe_configs([ConfigResource(Resource.TOPIC, COSTS.name)]),
+    "change the broker": lambda admin: admin.incremental_alter_configs([_of_the_broker()]),
+    "grant itself something": lambda admin: admin.create_acls([AclBinding(*_ANYTHING)]),
+    "take grants away": lambda admin: admin.delete_acls([AclBindingFilter(*_ANYTHING)]),
+    "set a password": lambda admin: admin.alter_user_scram_credentials([_password("ledger")]),
+    "delete a group": lambda admin: admin.delete_consumer_groups([group_of("ledger", COSTS)]),
+}
+_ANYTHING: tuple[Any, ...] = (Resource.TOPIC, "*", Pattern.LITERAL, "User:*", "*", Operation.ALL, Permission.ALLOW)
+
+
+def _shorter(topic: Topic) -> ConfigResource:
+    entry = ConfigEntry("retention.ms", "1000", incremental_operation=Change.SET)
+    return ConfigResource(Resource.TOPIC, topic.name, incremental_configs=[entry])
+
+
+def _of_the_broker() -> ConfigResource:
+    entry = ConfigEntry("log.retention.ms", "1000", incremental_operation=Change.SET)
+    return ConfigResource(Resource.BROKER, "1", incremental_configs=[entry])
+
+
+def _password(who: str) -> UserScramCredentialUpsertion:
+    info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
+    return UserScramCredentialUpsertion(who, info, b"obviously-fake")
+
+
+@by_principal
+@pytest.mark.parametrize("what", FORBIDDEN)
+async def test_no_principal_changes_the_broker(clients: Clients, who: str, what: str) -> None:
+    (future,) = FORBIDDEN[what](clients.admin(who)).values()
+
+    with pytest.raises(KafkaException) as refused:
+        await asyncio.wrap_future(future)
+    name = refused.value.args[0].name()
+    assert name.endswith("_AUTHORIZATION_FAILED") or (what, name) == (
+        "delete records",
+        "_NOENT",
+    )  # it does not even see it
+
+
+@by_principal
+async def test_no_principal_reads_the_grants(clients: Clients, who: str) -> None:
+    client = (await clients.producer(who)).client
+    anything = (1, None, 1, None, None, 1, 1)
+
+    answer = await client.send(client.get_random_node(), DescribeAclsRequest(*anything))
+
+    assert answer.error_code == ClusterAuthorizationFailedError.errno
+
+
+@asynccontextmanager
+async def lacking(system: System, access: Access, topic: Topic) -> AsyncIterator[None]:
+    """A principal that may not read one of its topics, for a while."""
+    grant = (Resource.TOPIC, topic.name, Pattern.LITERAL, f"User:{access.principal}", "*", Operation.READ)
+    operator = AdminClient(librdkafka_options(system.kafka.settings()))
+    for future in operator.delete_acls([AclBindingFilter(*grant, Permission.ALLOW)]).values():
+        await asyncio.wrap_future(future)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(bring_about_grants, system.kafka.settings())
+
+
+async def test_a_service_that_lacks_a_right_says_so_and_goes_on_when_it_has_it(secured: System, world: World) -> None:
+    team = await world.team()
+    integration_id = await world.connect(team)
+
+    async def stalled() -> str:
+        async with httpx.AsyncClient(trust_env=False) as http:
+            return str((await http.get(f"{secured.url_of('ledger')}/livez")).json()["stalled"])
+
+    async with lacking(secured, LEDGER, COSTS):
+        said = await until(stalled, lambda got: "refused" in got)
+        assert "lacks a right to the topic xai.costs.v1: run `grafient topics apply --acls`" in said
+
+    assert (await world.force(team, integration_id))["reconciled"]
+    assert await until(stalled, lambda got: got == "[]")
+
+
+async def test_a_topic_that_is_closed_stops_the_start_with_its_name(secured: System) -> None:
+    with pytest.raises(TopicsError) as refused:
+        await check_topics(secured.kafka.settings("cron"), (SYNC_REQUESTS, COSTS))
+    assert str(refused.value) == "cron may not use topic xai.costs.v1: run `grafient topics apply --acls`"
+
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def command(secured: System) -> Command:
+    """Runs a command as a principal, with some of its settings changed."""
+    assert secured.security is not None
+    security = secured.security
+
+    def run(*arguments: str, who: str = OPERATOR, **changes: str) -> subprocess.CompletedProcess[str]:
+        env = security.environment(who) | {"KAFKA_BOOTSTRAP_SERVERS": secured.kafka.bootstrap_servers} | changes
+        argv = [sys.executable, "-m", "grafient", *arguments]
+        return subprocess.run(argv, env=env, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+
+    return run
+
+
+WRONG = {
+    "a wrong password": ("SECRETS_DIR", "does not know KAFKA_USERNAME with this KAFKA_PASSWORD"),
+    "no TLS": ("KAFKA_SECURITY_PROTOCOL", "hangs up at the first word: see KAFKA_SECURITY_PROTOCOL and the port"),
+    "another authority": ("KAFKA_CA_FILE", "is not trusted"),
+}
+
+
+@pytest.mark.parametrize(("setting", "sentence"), WRONG.values(), ids=WRONG)
+async def test_who_is_not_let_in_is_told_why(command: Command, tmp_path: Path, setting: str, sentence: str) -> None:
+    write_certificates(tmp_path)
+    write_private(tmp_path / "KAFKA_PASSWORD", b"obviously-fake")
+    wrong = {
+        "SECRETS_DIR": str(tmp_path),
+        "KAFKA_SECURITY_PROTOCOL": "PLAINTEXT",
+        "KAFKA_CA_FILE": str(tmp_path / "ca.pem"),
+    }
+
+    told = await asyncio.to_thread(command, "topics", "check", **{setting: wrong[setting]})
+
+    assert (told.returncode, told.stdout) == (78, ""), told.stderr
+    assert sentence in told.stderr.splitlines()[-1]
+    assert "Traceback" not in told.stderr
+    assert "obviously-fake" not in told.stderr
+
+
+async def test_the_operators_command_finds_all_right_and_a_services_user_may_not_ask(command: Command) -> None:
+    right = await asyncio.to_thread(command, "topics", "check", "--acls", "--json")
+    refused = await asyncio.to_thread(command, "topics", "apply", "--acls", "--dry-run", who="connector")
+
+    assert right.returncode == 0, right.stderr
+    assert {one["state"] for one in json.loads(right.stdout)["acls"]} == {"right"}
+    assert refused.returncode == 78
+    assert "KAFKA_USERNAME may not look after access: it takes an operator" in refused.stderr
+
+
+async def test_apply_takes_away_what_is_not_declared_and_touches_nobody_else(secured: System) -> None:
+    operator = AdminClient(librdkafka_options(secured.kafka.settings()))
+    credentials = (Resource.TOPIC, CREDENTIALS.name, Pattern.LITERAL)
+    ours = AclBinding(*credentials, "User:webapp", "*", Operation.READ, Permission.ALLOW)
+    another = AclBinding(*credentials, "User:an-auditor", "*", Operation.DESCRIBE, Permission.ALLOW)
+    for future in operator.create_acls([ours, another]).values():
+        await asyncio.wrap_future(future)
+    every = (Resource.ANY, None, Pattern.ANY)
+    found = await asyncio.to_thread(bring_about_grants, secured.kafka.settings())
+
+    assert {one.grant.principal for one in found if one.state == "undeclared"} == {"User:webapp"}
+    kept = {one.principal for one in operator.describe_acls(_of(*every, "User:an-auditor")).result()}
+    assert kept == {"User:an-auditor"}
+    assert {one.state for one in await asyncio.to_thread(grant_differences, secured.kafka.settings())} == {"right"}
+
+
+def _of(resource: Resource, name: str | None, pattern: Pattern, principal: str) -> AclBindingFilter:
+    return AclBindingFilter(resource, name, pattern, principal, None, Operation.ANY, Permission.ANY)
