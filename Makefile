@@ -9,7 +9,7 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header \
   $(addprefix --no-emit-package grafient-,common xai-usage connector syncer ledger simulator)
 ARGS ?=
 
-.PHONY: help install node demo test check lint format docs lock clean
+.PHONY: help install node demo test bench check lint format docs lock clean faults
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -42,6 +42,12 @@ demo: install  ## the whole system on this machine, with a sample team; ARGS=--e
 
 test: install node  ## every test
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run" $(ARGS)
+
+bench: install  ## how fast keys are rotated under load, as ratios to a plain UPDATE; ARGS="--rows 20000"
+	@$(BIN)/python benchmarks/rotation.py $(ARGS)
+
+faults: install  ## every fault, one after another, under load; ends with a table
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run" -m "" tests/faults $(ARGS)
 
 check: lint  ## everything that can be said without running the system
 	@$(BIN)/mypy

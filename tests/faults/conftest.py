@@ -1,0 +1,45 @@
+"""A system of its own, under load; each test breaks one thing in it, and a table tells what became of all of them."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+from e2e_world import World
+from fault_world import Load, Result
+from grafient.local.system import System
+
+RESULTS = pytest.StashKey[list[Result]]()
+
+
+@pytest.fixture(scope="session")
+async def load(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load]:
+    """Six connected teams on a system of its own."""
+    system = System(
+        tmp_path_factory.mktemp("faults"),
+        lambda _text: None,
+        delay_ms=5,
+        settings={"SYNCER_HEAL_EVERY_SECONDS": "1", "SYNCER_TEAM_CALLS_PER_MINUTE": "6000"},
+    )
+    try:
+        await system.start()
+        async with World(system) as world:
+            load = Load(world)
+            await load.connect(6)
+            yield load
+    finally:
+        await system.stop()
+
+
+@pytest.fixture(scope="session")
+def results(request: pytest.FixtureRequest) -> list[Result]:
+    """What the table at the end tells."""
+    return request.config.stash.setdefault(RESULTS, [])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    found = config.stash.get(RESULTS, [])
+    if not found:
+        return
+    terminalreporter.section("faults")
+    terminalreporter.write_line(f"{'fault':<64} {'syncs':>6} {'healed after':>13} {'lost':>5} {'doubled':>8}")
+    for one in found:
+        terminalreporter.write_line(f"{one.fault:<64} {one.asked:>6} {one.healed_after:>11.1f} s {0:>5} {0:>8}")

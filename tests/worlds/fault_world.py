@@ -1,0 +1,121 @@
+"""Load on the whole system, one fault in the middle of it, and what must be true when it is over, whatever the fault was."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+from e2e_world import Team, World, until
+
+HEALED_WITHIN = 60.0
+"""Seconds from a fault's end until everything that was asked for is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One line of the table that a run ends with."""
+
+    fault: str
+    asked: int
+    """Force Syncs that were accepted while it lasted."""
+    healed_after: float
+    """Seconds from its end until the figures of everybody were right."""
+
+
+@dataclass
+class Load:
+    """Teams whose costs are restated, and whose customers press Force Sync, as fast as the connector accepts it."""
+
+    world: World
+    teams: list[tuple[Team, str]] = field(default_factory=list)
+    accepted: dict[str, str] = field(default_factory=dict)
+    """Request ID to integration."""
+    told: int = 0
+    """How many of them are in the table already."""
+    chance: random.Random = field(default_factory=lambda: random.Random(7))
+
+    async def connect(self, count: int) -> None:
+        for _ in range(count):
+            team = await self.world.team()
+            self.teams.append((team, await self.world.connect(team)))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        pressing = asyncio.create_task(self._press())
+        try:
+            yield
+        finally:
+            pressing.cancel()
+            await asyncio.gather(pressing, return_exceptions=True)
+
+    async def _press(self) -> None:
+        while True:
+            team, integration_id = self.chance.choice(self.teams)
+            day = datetime.now(UTC).date() - timedelta(days=self.chance.randrange(7))
+            await self.world.restate(
+                team, day, {"grok-4-fast": f"{self.chance.randrange(1, 10**6)}.{self.chance.randrange(10**9)}"}
+            )
+            await self.force(team, integration_id)
+            await asyncio.sleep(0.05)  # of the load, not of a test
+
+    async def force(self, team: Team, integration_id: str) -> str | None:
+        """Answers the request's ID where it was accepted."""
+        path = f"/accounts/{team.account_id}/integrations/{integration_id}/sync"
+        try:
+            answer = await self.world.request("POST", path, {})
+        except httpx.TransportError:
+            return None
+        if answer.status_code != httpx.codes.ACCEPTED:
+            assert answer.status_code == httpx.codes.SERVICE_UNAVAILABLE, answer.text
+            return None
+        request_id = str(answer.json()["request_id"])
+        self.accepted[request_id] = integration_id
+        return request_id
+
+    async def heals(self, fault: str) -> Result:
+        """From now on all is well: wait until it shows; then nothing may be missing, and nothing twice."""
+        began, asked = time.monotonic(), len(self.accepted) - self.told
+        async with asyncio.timeout(HEALED_WITHIN):
+            for team, integration_id in self.teams:
+                while not (last := await self.force(team, integration_id)):
+                    await asyncio.sleep(0.1)
+                await self.world.ended(team, integration_id, last)
+            await self._quiet()
+            await self._figures_are_xais()
+        healed_after = time.monotonic() - began
+        await self._every_request_ended_once()
+        self.told = len(self.accepted)
+        return Result(fault, asked, healed_after)
+
+    async def _quiet(self) -> None:
+        """Nothing waits any more."""
+        open_windows = "SELECT count(*) FROM syncer.windows WHERE closed_at IS NULL"
+        await until(lambda: self.world.rows(open_windows), lambda rows: rows == [(0,)])
+        await self.world.consumed("ledger.xai.costs.v1", "xai.costs.v1")
+        await self.world.consumed("connector.xai.sync-outcomes.v1", "xai.sync-outcomes.v1")
+
+    async def _figures_are_xais(self) -> None:
+        today = datetime.now(UTC).date()
+        for team, _ in self.teams:
+            first = today - timedelta(days=29)
+            assert await self.world.shown(team, first, today) == await self.world.served(team, first, today)
+            assert all(day["covered"] for day in await self.world.costs(team, first, today))
+
+    async def _every_request_ended_once(self) -> None:
+        """Copies of one event are one ending; so are the judgements of one reading."""
+        endings: dict[str, set[str]] = {request_id: set() for request_id in self.accepted}
+        for record in await self.world.records("xai.sync-outcomes.v1"):
+            headers = dict(record.headers)
+            if headers["ce_type"] not in {b"SyncCompleted", b"SyncFailed"}:
+                continue  # a test's own poison
+            said: dict[str, Any] = json.loads(record.value)
+            if said.get("final", True):
+                for request_id in endings.keys() & set(said["request_ids"]):
+                    endings[request_id].add(str(said.get("reading_id") or headers["ce_id"]))
+        assert {request_id: found for request_id, found in endings.items() if len(found) != 1} == {}
