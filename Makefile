@@ -9,7 +9,7 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header \
   $(addprefix --no-emit-package grafient-,common xai-usage connector syncer ledger simulator)
 ARGS ?=
 
-.PHONY: help install node demo test bench check lint format docs lock clean faults
+.PHONY: help install node demo test faults bench check lint format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list

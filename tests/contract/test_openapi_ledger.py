@@ -1,0 +1,44 @@
+"""The ledger's HTTP API answers as its OpenAPI document says, whatever is asked of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from common.gate import guard
+from common.progress import Progress
+from common.tokens import Tokens, digest_of
+from common.web import make_app
+from contract_world import fire, let_wrong_tokens_come, nothing, served
+from fastapi import FastAPI
+from grafient.documents.openapi import documents
+from ledger.api import make_router
+from ledger_world import FIRST, NOON, World, reading
+
+TOKEN = "obviously-fake-token"  # noqa: S105 - of a test
+EXAMPLE = "acme"
+"""The account of the document's examples, so that there is something to answer."""
+
+
+@pytest.fixture
+async def app(tables_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> FastAPI:
+    let_wrong_tokens_come(monkeypatch)
+    owned = tables_of("ledger")
+    world = World(owned.service, owned.owner)
+    await world.clear()
+    await world.add(team := uuid4(), account_id=EXAMPLE)
+    days = reading(team, {FIRST: {"grok-4": "1.10", "grok-5": "0.0000001"}}).days
+    await world.receive(*(day.model_copy(update={"account_id": EXAMPLE}) for day in days))
+    app = make_app("ledger", Progress(), nothing, world.database.ping)
+    token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
+    guard(app, Tokens.model_validate({"tokens": [token]}), requests_per_second=1_000_000)
+    app.include_router(make_router(world.database, lambda: NOON))
+    return app
+
+
+async def test_the_ledger_answers_as_documented_whatever_is_asked(app: FastAPI, tmp_path: Path) -> None:
+    async with served(app) as url:
+        found, report = await fire(url, documents()["ledger"], TOKEN, folder=tmp_path)
+
+    assert found == 0, report

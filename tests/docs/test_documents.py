@@ -1,0 +1,158 @@
+"""The contract with other programs: the committed documents are what the code says, and what the code says is true."""
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from common.access import ACCESS
+from common.deadletters import DeadLetters
+from common.events import headers_of
+from common.failures import MalformedError
+from common.messages import Message, SyncRequested
+from common.topics import COMMANDS_TOPIC, CREDENTIALS, DEAD_LETTERS, SYNC_REQUESTS, TOPICS, Topic
+from grafient.documents import asyncapi, openapi
+from grafient.documents.__main__ import files
+from grafient.documents.examples import EXAMPLES
+from grafient.documents.parties import parties
+from jsonschema import Draft202012Validator
+from ledger_world import record_of
+from node_world import NODE
+from openapi_spec_validator import validate
+
+ROOT = Path(__file__).parents[2]
+CHECK = ROOT / "tests" / "node" / "asyncapi.mjs"
+ANY_ROUTE = {"401", "403", "404", "408", "413", "422", "429", "500", "503"}
+MESSAGES = [message for topic in TOPICS for message in topic.messages]
+
+
+@pytest.fixture(scope="session")
+def messages() -> dict[str, Any]:
+    return asyncapi.document()
+
+
+@pytest.fixture(scope="session")
+def apis() -> dict[str, dict[str, Any]]:
+    return openapi.documents()
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            yield f"{method} {path}", operation
+
+
+def valid(instance: object, schema: dict[str, Any], document: dict[str, Any]) -> None:
+    Draft202012Validator(schema | {"components": document["components"]}).validate(instance)
+
+
+@pytest.mark.parametrize("name", ["asyncapi.yaml", "openapi-connector.json", "openapi-ledger.json"])
+def test_the_committed_document_is_what_the_code_says(name: str) -> None:
+    committed = ROOT / "docs" / name
+
+    assert committed.read_text(encoding="utf-8") == files()[name], (
+        f"docs/{name} is not what the code says: run `make docs`"
+    )
+
+
+@pytest.mark.parametrize("service", ["connector", "ledger"])
+def test_an_api_is_described_in_valid_openapi(apis: dict[str, dict[str, Any]], service: str) -> None:
+    validate(apis[service])
+
+
+async def test_the_messages_are_described_in_valid_asyncapi(messages: dict[str, Any], tmp_path: Path) -> None:
+    described = tmp_path / "asyncapi.yaml"
+    described.write_text(yaml.safe_dump(messages))
+    checking = await asyncio.create_subprocess_exec(
+        str(NODE), str(CHECK), str(described), stdout=asyncio.subprocess.PIPE
+    )
+    wrong, _ = await checking.communicate()
+
+    assert checking.returncode == 0, wrong.decode()
+
+
+@pytest.mark.parametrize("service", ["connector", "ledger"])
+def test_every_operation_needs_a_token_and_names_its_failures(apis: dict[str, dict[str, Any]], service: str) -> None:
+    for name, operation in operations(apis[service]):
+        assert operation["security"], name
+        assert set(operation["responses"]) >= ANY_ROUTE, name
+
+
+def test_no_answer_of_an_api_has_a_place_for_a_key(apis: dict[str, dict[str, Any]]) -> None:
+    for document in apis.values():
+        asked = {name for _, operation in operations(document) for name in _named(operation.get("requestBody"))}
+        shown = {name: schema for name, schema in document["components"]["schemas"].items() if name not in asked}
+        assert "management_key" not in json.dumps(shown)
+
+
+def _named(part: object) -> set[str]:
+    """The schemas that `part` of a document refers to."""
+    return {one.split('"')[0] for one in json.dumps(part).split("#/components/schemas/")[1:]}
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.__name__)
+def test_the_example_of_a_message_can_be_read_and_fits_its_schema(
+    message: type[Message], messages: dict[str, Any]
+) -> None:
+    described = messages["components"]["messages"][message.__name__]
+    (example,) = described["examples"]
+
+    assert message.model_validate_json(json.dumps(example["payload"])) == message.model_validate(EXAMPLES[message])
+    valid(example["payload"], described["payload"], messages)
+    valid(example["headers"], described["headers"], messages)
+
+
+def test_headers_as_they_are_sent_are_described(messages: dict[str, Any]) -> None:
+    at = datetime(2026, 11, 20, tzinfo=UTC)
+    sent = headers_of(SyncRequested.model_validate(EXAMPLES[SyncRequested]), event_id="1", source="/test", at=at)
+    described = messages["components"]["schemas"]["CloudEvent"]
+
+    valid(sent, described, messages)
+    assert set(sent) <= set(described["properties"])
+
+
+class Kept:
+    def __init__(self) -> None:
+        self.headers: dict[str, str] = {}
+
+    async def send(self, _topic: Topic, _body: bytes | None, *, key: bytes, headers: dict[str, str]) -> None:
+        assert key
+        self.headers = headers
+
+
+@pytest.mark.parametrize("topic", [SYNC_REQUESTS, CREDENTIALS], ids=lambda topic: topic.name)
+async def test_the_headers_of_a_dead_letter_are_described(topic: Topic, messages: dict[str, Any]) -> None:
+    kept = Kept()
+    record = record_of(SyncRequested.model_validate(EXAMPLES[SyncRequested]))
+    await DeadLetters(kept, "test").put(record, topic, MalformedError("reason", "detail"))  # type: ignore[arg-type]  # it speaks the same
+    described = messages["components"]["schemas"]["DeadLetterHeaders"]
+
+    valid(kept.headers, described, messages)
+    assert set(kept.headers) <= set(described["properties"])
+
+
+def test_every_message_has_who_sends_and_who_receives_it() -> None:
+    sent = {message for party in parties() for carried in party.sends.values() for message in carried}
+    received = {message for party in parties() for carried in party.receives.values() for message in carried}
+
+    assert sent >= set(MESSAGES)
+    assert received >= set(MESSAGES)
+
+
+def test_what_is_sent_and_received_is_what_the_broker_lets_everybody_do() -> None:
+    told = {party.name: (set(party.receives), set(party.sends)) for party in parties() if party.name in ACCESS}
+
+    assert told == {name: (set(access.reads), set(access.writes)) for name, access in ACCESS.items()}
+
+
+def test_web_apps_write_wishes_only_and_never_see_a_credential() -> None:
+    (web_app,) = [party for party in parties() if party.name == "webapp"]
+
+    assert set(web_app.sends) == {COMMANDS_TOPIC, SYNC_REQUESTS}
+    assert not {COMMANDS_TOPIC, CREDENTIALS, DEAD_LETTERS} & set(web_app.receives)
+    assert [party.name for party in parties() if CREDENTIALS in party.receives] == ["syncer"]
+    assert [party.name for party in parties() if CREDENTIALS in party.sends] == ["connector"]

@@ -1,0 +1,62 @@
+"""The OpenAPI documents: the services are built as in production, and never started."""
+
+import base64
+import json
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import connector.app
+import ledger.app
+from common.openapi import document_of
+from common.settings import ServiceSettings
+from connector.settings import ConnectorSettings
+from fastapi import FastAPI
+from ledger.settings import LedgerSettings
+
+CONNECTOR = "Connects xAI teams: tests their keys, seals them, and tells how each integration fares."
+LEDGER = "Tells what teams spent on each model each day, exact to the digit."
+EVERYWHERE = (
+    "Failures are application/problem+json (RFC 9457) with a stable code. Unknown members of answers are to be ignored. "
+    "Money is a decimal string: never parse it as a float. Without a token there are also /livez, /readyz and /metrics."
+)
+
+
+def documents() -> dict[str, dict[str, Any]]:
+    """By service: what its HTTP API is."""
+    with TemporaryDirectory() as name:
+        common = _common(Path(name))
+        connecting = ConnectorSettings.model_validate(common)
+        counting = LedgerSettings.model_validate(common)
+        return {
+            "connector": _document(connector.app.create_app(connecting), CONNECTOR, connecting),
+            "ledger": _document(ledger.app.create_app(counting), LEDGER, counting),
+        }
+
+
+def _document(app: FastAPI, what: str, settings: ServiceSettings) -> dict[str, Any]:
+    document = document_of(app)
+    document["info"]["description"] = f"{what} {EVERYWHERE}"
+    document["servers"] = [
+        {"url": f"http://{settings.host}:{settings.port}", "description": "Where it listens by default."}
+    ]
+    return document
+
+
+def _common(folder: Path) -> dict[str, str]:
+    """Settings that lead nowhere: nothing is connected before a service starts."""
+    keys = {"current": "none", "keys": {"none": base64.b64encode(os.urandom(32)).decode()}}
+    return {
+        "kafka_bootstrap_servers": "127.0.0.1:9",
+        "database_url": "postgresql+psycopg://nobody@127.0.0.1:9/nothing",
+        "api_tokens_file": _file(folder / "tokens", {"tokens": []}),
+        "keyring_file": _file(folder / "keyring", keys),
+        "sealing_key_file": _file(folder / "sealing-key", keys),
+    }
+
+
+def _file(path: Path, content: object) -> str:
+    path.touch(mode=0o600)
+    path.write_text(json.dumps(content))
+    return str(path)

@@ -1,0 +1,74 @@
+"""Who sends and who receives what: topics as `common.access` grants them, received messages as the tables of handlers say."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self, cast
+
+import connector.handlers
+import ledger.handlers
+import syncer.handlers
+from common.access import CONNECTOR, CRON, LEDGER, SYNCER, WEBAPP, Access
+from common.events import Marker, Tombstone
+from common.messages import CredentialSealed, Message, SyncCompleted, SyncFailed
+from common.topics import CREDENTIALS, DEAD_LETTERS, SYNC_OUTCOMES, Topic
+
+Flows = Mapping[Topic, Sequence[type[Message]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """A program that sends or receives messages."""
+
+    name: str
+    """Its principal at the broker."""
+    what: str
+    sends: Flows
+    receives: Flows
+    is_service: bool
+    """One of ours, which consumes a topic in the group `common.access.group_of`."""
+
+
+WHAT: dict[Access, str] = {
+    WEBAPP: "Any program of the product, in any language. Its consumer groups are named `webapp.…`.",
+    CRON: "The emitter of the daily run.",
+    CONNECTOR: "Tests keys, seals them, and keeps integrations.",
+    SYNCER: "Asks xAI.",
+    LEDGER: "Keeps the costs, and proves that they add up.",
+}
+PARTS: dict[tuple[Access, Topic], Sequence[type[Message]]] = {
+    (CONNECTOR, CREDENTIALS): (CredentialSealed, Tombstone, Marker),
+    (SYNCER, SYNC_OUTCOMES): (SyncFailed,),
+    (LEDGER, SYNC_OUTCOMES): (SyncCompleted,),
+}
+"""What is sent where it is not just the messages of the topic."""
+
+
+class _Anyone:
+    """Stands for handlers: which messages they are for is asked, and nothing is handled."""
+
+    def __getattr__(self, _name: str) -> Self:
+        return self
+
+
+def parties() -> tuple[Party, ...]:
+    """All of them: web apps first, for they are whom the document is for."""
+    anyone = cast("Any", _Anyone())
+    received: dict[Access, Flows] = {
+        CONNECTOR: _flows(connector.handlers.table(anyone, anyone)),
+        SYNCER: _flows(syncer.handlers.table(anyone)),
+        LEDGER: _flows(ledger.handlers.table(anyone))
+        | {topic: topic.messages for topic in ledger.handlers.batches(anyone)},
+    }
+    known = [_party(access, what, received.get(access)) for access, what in WHAT.items()]
+    operator = Party("operator", "The command line `grafient`.", {}, {DEAD_LETTERS: ()}, is_service=False)
+    return (*known, operator)
+
+
+def _party(access: Access, what: str, received: Flows | None) -> Party:
+    sends = {topic: PARTS.get((access, topic), topic.messages) for topic in access.writes}
+    receives = {topic: topic.messages for topic in access.reads} if received is None else received
+    return Party(access.principal, what, sends, receives, is_service=received is not None)
+
+
+def _flows(table: Mapping[Topic, Mapping[type[Message], object]]) -> dict[Topic, Sequence[type[Message]]]:
+    return {topic: tuple(messages) for topic, messages in table.items()}
