@@ -1,12 +1,13 @@
 """What each message does to the syncer. The table at the end names every message and its handler."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import groupby
 from uuid import UUID
 
-from common.consuming import Handler
+from common.consuming import BatchHandler, Handler
 from common.database import Database
-from common.events import Event, Tombstone
+from common.events import Event, Record, Tombstone, decode
 from common.failures import MalformedError
 from common.fields import History, Status, Trigger
 from common.messages import (
@@ -27,6 +28,7 @@ from syncer.domain import Days, backfill, default_days
 from syncer.queue import Request
 from syncer.windows import end_open
 
+BATCH = 500
 TOO_OLD = timedelta(days=7)
 """Replaying requests never calls xAI again."""
 TOO_EARLY = timedelta(hours=1)
@@ -57,14 +59,20 @@ class Handlers:
         self._wake()
 
     async def credential(self, event: Event[CredentialSealed]) -> None:
-        async with self._database.transaction() as connection:
-            await store.save_credential(connection, event.message)
-        self._wake()
+        await self._take_credentials([event.message])
 
     async def credential_gone(self, event: Event[Tombstone]) -> None:
-        integration_id, version = _tombstone(event.message)
+        await self._take_credentials([event.message])
+
+    async def credentials(self, records: tuple[Record, ...]) -> None:
+        """A batch of both: a rotation wraps all of them anew. Where one cannot be read, they come again one by one."""
+        await self._take_credentials([decode(record, CREDENTIALS).message for record in records])
+
+    async def _take_credentials(self, messages: Sequence[Message]) -> None:
         async with self._database.transaction() as connection:
-            await store.drop_credential(connection, integration_id, version)
+            for _, run in groupby(messages, key=type):
+                await _take_run(connection, list(run))
+        self._wake()
 
     async def sync_requested(self, event: Event[SyncRequested]) -> None:
         """Take the request once: it joins a window, or opens one, for every integration that it means."""
@@ -87,6 +95,15 @@ class Handlers:
         """Coverage is what the ledger confirmed."""
         async with self._database.transaction() as connection:
             await coverage.confirm(connection, event.message)
+
+
+async def _take_run(connection: AsyncConnection, run: Sequence[Message]) -> None:
+    """Messages of one type, in their order."""
+    if sealed := [one for one in run if isinstance(one, CredentialSealed)]:
+        await store.save_credentials(connection, sealed)
+    for one in run:
+        if isinstance(one, Tombstone):
+            await store.drop_credential(connection, *_tombstone(one))
 
 
 async def _remove(connection: AsyncConnection, state: IntegrationState, at: datetime) -> None:
@@ -122,6 +139,11 @@ def _tombstone(tombstone: Tombstone) -> tuple[UUID, int]:
         return UUID(tombstone.key), int(tombstone.headers["credential_version"])
     except (ValueError, KeyError):
         raise MalformedError("tombstone_malformed", "the key is no UUID, or credential_version is no number") from None
+
+
+def batches(handlers: Handlers) -> Mapping[Topic, BatchHandler]:
+    """Every topic that the running syncer consumes in batches."""
+    return {CREDENTIALS: handlers.credentials}
 
 
 def table(handlers: Handlers) -> Mapping[Topic, Mapping[type[Message], Handler]]:

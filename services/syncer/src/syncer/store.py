@@ -1,6 +1,7 @@
 """Integrations and their sealed keys, as announced by the connector. Callers own the transaction."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -49,9 +50,15 @@ _SAVE = text(f"""
     WHERE integrations.version < excluded.version
 """)  # noqa: S608 - only constants are put in
 
-_SAVE_CREDENTIAL = text("""
+# The order keeps two batches from waiting for each other.
+_SAVE_CREDENTIALS = text("""
     INSERT INTO credentials (integration_id, account_id, credential_version, wrap_version, envelope)
-    VALUES (:integration_id, :account_id, :credential_version, :wrap_version, CAST(:envelope AS jsonb))
+    SELECT integration_id, account_id, credential_version, wrap_version, envelope
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new(integration_id uuid, account_id text, credential_version integer,
+        wrap_version integer, envelope jsonb)
+    WHERE NOT EXISTS (SELECT 1 FROM integrations gone WHERE gone.integration_id = new.integration_id AND gone.removed
+        AND gone.credential_version >= new.credential_version)
+    ORDER BY integration_id
     ON CONFLICT (integration_id) DO UPDATE SET
         account_id = excluded.account_id, credential_version = excluded.credential_version,
         wrap_version = excluded.wrap_version, envelope = excluded.envelope
@@ -113,15 +120,12 @@ async def clear_refusal(connection: AsyncConnection, integration_id: UUID) -> No
     )
 
 
-async def save_credential(connection: AsyncConnection, sealed: CredentialSealed) -> None:
-    """Keep the credential unless a newer one, or the same in a newer wrap, is here already, or its integration went."""
-    gone = await connection.execute(
-        text("SELECT 1 FROM integrations WHERE integration_id = :id AND removed AND credential_version >= :version"),
-        {"id": sealed.integration_id, "version": sealed.credential_version},
-    )
-    if gone.one_or_none() is None:
-        values = sealed.model_dump(exclude={"envelope"}) | {"envelope": json.dumps(sealed.envelope)}
-        await connection.execute(_SAVE_CREDENTIAL, values)
+async def save_credentials(connection: AsyncConnection, sealed: Sequence[CredentialSealed]) -> None:
+    """Keep each credential unless a newer one, or the same in a newer wrap, is here already, or its integration went."""
+    oldest_first = sorted(sealed, key=lambda one: (one.credential_version, one.wrap_version))
+    newest = {one.integration_id: one for one in oldest_first}.values()
+    rows = [one.model_dump(mode="json") for one in newest]
+    await connection.execute(_SAVE_CREDENTIALS, {"rows": json.dumps(rows)})
 
 
 async def drop_credential(connection: AsyncConnection, integration_id: UUID, up_to: int) -> None:

@@ -5,9 +5,14 @@ from importlib.util import find_spec
 
 import typer
 
-from grafient import deadletters, topics
+from grafient import deadletters, keys, tokens, topics, windows
 from grafient.cron import cron
+from grafient.lag import lag
 from grafient.migrate import migrate
+from grafient.reconcile import reconcile
+from grafient.refusing import Refusing
+from grafient.replay import replay
+from grafient.status import status
 
 Command = Callable[..., None]
 
@@ -30,6 +35,7 @@ def _absent() -> None:
 
 app = typer.Typer(
     name="grafient",
+    cls=Refusing,
     help="xAI costs in a product's own database: run it here, and look after it.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
@@ -39,5 +45,12 @@ app.command("demo", epilog="Example: grafient demo --exit")(demo)
 app.command("up", epilog="Example: grafient up --json --data ./grafient-data")(up)
 app.command(epilog="Example: grafient cron --once")(cron)
 app.command(epilog="Example: DATABASE_URL=postgresql+psycopg://owner@db/grafient grafient migrate")(migrate)
+app.command(epilog="Example: grafient lag --json")(lag)
+app.command(epilog="Example: grafient status --json")(status)
+app.command(epilog="Example: grafient reconcile --since 7d")(reconcile)
+app.command(epilog="Example: grafient replay xai.costs.v1 --from 2026-11-01 --dry-run")(replay)
 app.add_typer(topics.app, name="topics")
+app.add_typer(keys.app, name="keys")
+app.add_typer(tokens.app, name="tokens")
 app.add_typer(deadletters.app, name="dead-letters")
+app.add_typer(windows.app, name="windows")

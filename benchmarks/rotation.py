@@ -1,0 +1,227 @@
+"""How fast the key-encryption key is rotated under load, on a real broker and database, and whether anybody notices.
+
+Everything runs as in `grafient up`. Beside it, a process opens random credentials as the syncer does, and teams are
+connected by HTTP. Figures are told per second, and as a ratio to a plain UPDATE of as many rows, which they can be compared
+by from machine to machine.
+"""
+
+import asyncio
+import json
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Awaitable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import httpx
+import psycopg
+import typer
+from common.database import Database, make_engine
+from common.envelopes import Place, UnsealableError
+from common.keyring import LiveKeyring, load_keyring
+from common.sealing import Opener, Sealer
+from grafient.local.system import System
+from pydantic import SecretStr
+from syncer.store import load_credential
+
+ACCOUNT = "rotated"
+ENVIRONMENT = "local"
+READERS = 4
+
+PLAIN = "UPDATE connector.integrations SET wrap_version = wrap_version + 1, announced_wrap_version = announced_wrap_version + 1"
+CONNECTOR = """
+    INSERT INTO connector.integrations (integration_id, account_id, team_id, label, status, status_since, version,
+        credential_version, wrap_version, envelope, history_from, backfill_first, backfill_last, added_at, changed_at,
+        announced_version, announced_credential_version, announced_wrap_version, announced_at)
+    SELECT new.id, %s, new.id::text, 'label', 'active', now(), 1, 1, 1, new.envelope::jsonb, now(), now(), now(), now(), now(),
+        1, 1, 1, now()
+    FROM unnest(%s::uuid[], %s::text[]) new (id, envelope)
+"""
+SYNCER = """
+    INSERT INTO syncer.credentials
+    SELECT integration_id, account_id, credential_version, wrap_version, envelope FROM connector.integrations
+"""
+
+
+@dataclass(slots=True)
+class Load:
+    """What the load saw."""
+
+    opened: int = 0
+    failed: int = 0
+    slowest_ms: float = 0.0
+    connected: int = 0
+    refused: int = 0
+
+
+def main(
+    *,
+    rows: Annotated[int, typer.Option(min=1000, help="Credentials.")] = 100_000,
+    load: Annotated[
+        bool, typer.Option("--load", hidden=True, help="Be the load, on what stands in the input.")
+    ] = False,
+) -> None:
+    """Rotate, and print what was measured as one line of JSON."""
+    if load:
+        typer.echo(json.dumps(asdict(asyncio.run(_load(json.loads(sys.stdin.readline()))))))
+    else:
+        typer.echo(json.dumps(asyncio.run(_measure(rows)), indent=2))
+
+
+async def _measure(rows: int) -> dict[str, Any]:
+    folder = Path(tempfile.mkdtemp(prefix="rotation-"))
+    system = System(folder, _say, delay_ms=0, settings={"LOG_LEVEL": "WARNING"})
+    try:
+        await system.start()
+        return await _rotate(system, folder / "keyring.json", rows)
+    finally:
+        await system.stop()
+        shutil.rmtree(folder)
+
+
+async def _rotate(system: System, keyring: Path, rows: int) -> dict[str, Any]:
+    address = system.address()
+    _say(f"sealing {rows} credentials")
+    async with await psycopg.AsyncConnection.connect(
+        address.database_url.replace("+psycopg", ""), autocommit=True
+    ) as database:
+        await _fill(database, Sealer(load_keyring(keyring), ENVIRONMENT), rows)
+        plain = await _timed(database.execute(PLAIN))
+        await database.execute("VACUUM ANALYZE")
+    told = asdict(address) | {"keyring": str(keyring)}
+    load = await _load_started(told)
+    environment = os.environ | {
+        "DATABASE_URL": address.database_url,
+        "KAFKA_BOOTSTRAP_SERVERS": address.kafka,
+        "KEYRING_FILE": str(keyring),
+        "ENVIRONMENT": ENVIRONMENT,
+    }
+    await _keys(environment, "add", "next")
+    await _keys(environment, "use", "next")
+    _say("wrapping anew")
+    moving = await _timed(_keys(environment, "rewrap", "--no-wait"))
+    following = await _timed(_keys(environment, "rewrap"))
+    await _keys(environment, "check")
+    load.send_signal(signal.SIGTERM)
+    seen: dict[str, Any] = json.loads((await load.communicate())[0].splitlines()[-1])  # after what its keyring logged
+    whole = moving + following
+    return seen | {
+        "credentials": rows,
+        "plain_update_s": round(plain, 2),
+        "wrapped_anew_s": round(moving, 2),
+        "wrapped_anew_per_s": round(rows / moving),
+        "ratio_to_plain_update": round(moving / plain, 2),
+        "until_all_follow_s": round(whole, 2),
+        "rotated_per_s": round(rows / whole),
+        "rotation_ratio_to_plain_update": round(whole / plain, 2),
+    }
+
+
+async def _fill(database: psycopg.AsyncConnection[Any], sealer: Sealer, rows: int) -> None:
+    await database.execute("INSERT INTO connector.accounts (account_id, plan) VALUES (%s, 'free')", [ACCOUNT])
+    for ids in _batches(rows):
+        envelopes = [json.dumps(sealer.seal(f"obviously-fake-{one}", Place(ACCOUNT, one, 1))) for one in ids]
+        await database.execute(CONNECTOR, [ACCOUNT, ids, envelopes])
+    await database.execute(SYNCER)
+
+
+def _batches(rows: int, at_once: int = 10_000) -> Iterator[list[uuid.UUID]]:
+    for first in range(0, rows, at_once):
+        yield [uuid.uuid4() for _ in range(min(at_once, rows - first))]
+
+
+async def _timed(work: Awaitable[object]) -> float:
+    began = time.perf_counter()
+    await work
+    return time.perf_counter() - began
+
+
+async def _keys(environment: dict[str, str], *arguments: str) -> None:
+    command = (sys.executable, "-m", "grafient", "keys", *arguments, "--json")
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
+    printed, _ = await process.communicate()
+    _say(f"keys {' '.join(arguments)}: {printed.decode().strip()}")
+    if process.returncode:
+        raise SystemExit(f"keys {arguments[0]} ended with status {process.returncode}")
+
+
+async def _load_started(told: dict[str, Any]) -> asyncio.subprocess.Process:
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(sys.executable, __file__, "--load", stdin=pipe, stdout=pipe)
+    assert process.stdin is not None  # noqa: S101 - it was asked for
+    process.stdin.write(json.dumps(told).encode() + b"\n")
+    await process.stdin.drain()
+    return process
+
+
+async def _load(told: dict[str, Any]) -> Load:
+    """Open credentials and connect teams until SIGTERM."""
+    seen = Load()
+    database = Database(make_engine(SecretStr(told["database_url"]), schema="syncer", pool_size=READERS))
+    opener = Opener(LiveKeyring(Path(told["keyring"])), ENVIRONMENT)
+    ids = await _ids(told["database_url"])
+    work = [asyncio.create_task(_open(database, opener, ids, seen)) for _ in range(READERS)]
+    work.append(asyncio.create_task(_connect(told, seen)))
+    stopped = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+    await stopped.wait()
+    for one in work:
+        one.cancel()
+        with suppress(asyncio.CancelledError):
+            await one
+    await database.close()
+    return seen
+
+
+async def _ids(url: str) -> list[uuid.UUID]:
+    async with await psycopg.AsyncConnection.connect(url.replace("+psycopg", "")) as connection:
+        cursor = await connection.execute("SELECT integration_id FROM syncer.credentials")
+        return [row[0] for row in await cursor.fetchall()]
+
+
+async def _open(database: Database, opener: Opener, ids: list[uuid.UUID], seen: Load) -> None:
+    while True:
+        integration_id = random.choice(ids)  # noqa: S311 - any will do
+        began = time.perf_counter()
+        async with database.transaction() as connection:
+            credential = await load_credential(connection, integration_id)
+        try:
+            assert credential is not None  # noqa: S101 - nobody removes one
+            place = Place(credential.account_id, integration_id, credential.credential_version)
+            opened = opener.open(credential.envelope, place)
+        except UnsealableError:
+            opened = ""
+        seen.opened += opened == f"obviously-fake-{integration_id}"
+        seen.failed += opened != f"obviously-fake-{integration_id}"
+        seen.slowest_ms = max(seen.slowest_ms, round(1000 * (time.perf_counter() - began), 1))
+        await asyncio.sleep(0.001)
+
+
+async def _connect(told: dict[str, Any], seen: Load) -> None:
+    headers = {"Authorization": f"Bearer {told['token']}"}
+    async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        while True:
+            team, key, account = str(uuid.uuid4()), f"fake-key-{uuid.uuid4().hex}", uuid.uuid4().hex
+            await http.put(f"{told['xai_url']}/control/teams/{team}", json={"keys": [{"key": key}]})
+            body = {"team_id": team, "management_key": key, "plan": "free"}
+            url = f"{told['connector_url']}/v1/accounts/{account}/integrations"
+            answer = await http.post(url, json=body, headers=headers)
+            seen.connected += answer.is_success
+            seen.refused += not answer.is_success
+            await asyncio.sleep(1)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+if __name__ == "__main__":
+    typer.run(main)
