@@ -17,7 +17,9 @@ from urllib.parse import quote
 
 SERVICES = ("connector", "syncer", "ledger")
 SCOPES = ("integrations:read", "integrations:write", "costs:read")
-LATER = ("sealing_key",)
+LIVE = {name: f"live/{name}/{name}" for name in ("keyring", "sealing_key", "tokens")}
+"""Files that change while services run: their folders are mounted, for a file that is mounted alone never changes."""
+LATER = (LIVE["sealing_key"],)
 """Files that an earlier version of this did not make, and that nothing else depends on."""
 WITHOUT_ROOT = 10001
 HERE = Path(__file__).resolve().parent
@@ -30,9 +32,9 @@ def contents(token: str) -> dict[str, str]:
     return {
         **{f"{role}_password": password for role, password in passwords.items()},
         **{f"{role}_database_url": _url(role, password) for role, password in passwords.items()},
-        "keyring": _keys(),
-        "sealing_key": _keys(),
-        "tokens": json.dumps({"tokens": [kept]}),
+        LIVE["keyring"]: _keys(),
+        LIVE["sealing_key"]: _keys(),
+        LIVE["tokens"]: json.dumps({"tokens": [kept]}),
     }
 
 
@@ -57,12 +59,16 @@ def complete(folder: Path, files: dict[str, str]) -> list[str]:
     owner = (folder.stat().st_uid, folder.stat().st_gid)
     missing = [name for name in LATER if not (folder / name).exists()]
     for name in missing:
-        _put(folder / f".{name}", files[name], owner)
-        (folder / f".{name}").rename(folder / name)
+        new = (folder / name).with_suffix(".new")
+        _put(new, files[name], owner)
+        new.rename(folder / name)
     return missing
 
 
 def _put(file: Path, content: str, owner: tuple[int, int]) -> None:
+    for parent in [one for one in reversed(file.parents) if not one.exists()]:
+        parent.mkdir(mode=0o700)
+        os.chown(parent, *owner)
     file.unlink(missing_ok=True)  # of a run that was killed
     file.touch(mode=0o600)
     file.write_text(content, encoding="ascii")

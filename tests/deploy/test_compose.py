@@ -83,23 +83,24 @@ def test_a_service_is_given_all_settings_that_it_needs_and_none_that_it_does_not
     known = {str(field.validation_alias or one).upper() for one, field in fields.items()}
     needed = {one.upper() for one, field in fields.items() if field.is_required()}
     plain = services[name].get("environment") or {}
-    given = {secret["target"].rpartition("/")[2] for secret in services[name]["secrets"]}
-    files = {path.rpartition("/")[2] for setting, path in plain.items() if setting.endswith("_FILE")}
-    as_settings = {one.upper() for one in given - files}
+    as_settings = {secret["target"].rpartition("/")[2].upper() for secret in services[name]["secrets"]}
+    folders = {path.rpartition("/")[0] for setting, path in plain.items() if setting.endswith("_FILE")}
 
-    assert files <= given
+    assert folders == {volume["target"] for volume in services[name].get("volumes", ())}
     assert plain.keys() | as_settings <= known
     assert needed <= plain.keys() | as_settings
 
 
 def test_a_service_is_given_no_key_that_is_anothers(services: dict[str, Any]) -> None:
     given = {
-        name: {secret["source"] for secret in service.get("secrets", ())} & {"keyring", "sealing_key"}
+        name: {volume["target"].rpartition("/")[2] for volume in service.get("volumes", ()) if volume["type"] == "bind"}
         for name, service in services.items()
     }
+    assert all(volume["read_only"] for name in OURS for volume in services[name].get("volumes", ()))
     assert given == {name: set() for name in services} | {
-        "connector": {"keyring", "sealing_key"},
+        "connector": {"keyring", "sealing_key", "tokens"},
         "syncer": {"keyring"},
+        "ledger": {"tokens"},
     }
 
 

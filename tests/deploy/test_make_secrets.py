@@ -12,6 +12,7 @@ from common.tokens import load_tokens
 from grafient.migrate import MigrateSettings
 from sqlalchemy import make_url
 
+LIVE = make_secrets.LIVE
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 FAKE_TOKEN = "fake-token-for-tests"  # noqa: S105 - obviously fake
 
@@ -23,28 +24,33 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "secrets"
 
 
+def _files(folder: Path) -> list[Path]:
+    return [one for one in folder.rglob("*") if one.is_file()]
+
+
 def test_others_cannot_read_a_secret(folder: Path) -> None:
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert {stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()} == {0o400}
+    assert {stat.S_IMODE(file.stat().st_mode) for file in _files(folder)} == {0o400}
+    assert {stat.S_IMODE(one.stat().st_mode) for one in folder.rglob("*") if one.is_dir()} == {0o700}
 
 
 def test_the_keyring_opens_and_no_two_are_alike(folder: Path) -> None:
-    assert load_keyring(folder / "keyring").current == "first"
-    assert (folder / "keyring").read_text() != make_secrets.contents(FAKE_TOKEN)["keyring"]
+    assert load_keyring(folder / LIVE["keyring"]).current == "first"
+    assert (folder / LIVE["keyring"]).read_text() != make_secrets.contents(FAKE_TOKEN)[LIVE["keyring"]]
 
 
 def test_commands_are_sealed_to_a_key_of_its_own(folder: Path) -> None:
-    assert SealedCommandOpener(folder / "sealing_key", "production").recipient().key_id == "first"
-    assert (folder / "sealing_key").read_text() != (folder / "keyring").read_text()
-    assert (folder / "sealing_key").read_text() != make_secrets.contents(FAKE_TOKEN)["sealing_key"]
+    assert SealedCommandOpener(folder / LIVE["sealing_key"], "production").recipient().key_id == "first"
+    assert (folder / LIVE["sealing_key"]).read_text() != (folder / LIVE["keyring"]).read_text()
+    assert (folder / LIVE["sealing_key"]).read_text() != make_secrets.contents(FAKE_TOKEN)[LIVE["sealing_key"]]
 
 
 def test_the_token_is_known_with_all_scopes_and_kept_nowhere(folder: Path) -> None:
-    token = load_tokens(folder / "tokens").find(FAKE_TOKEN, NOW)
+    token = load_tokens(folder / LIVE["tokens"]).find(FAKE_TOKEN, NOW)
 
     assert token is not None
     assert token.scopes == make_secrets.SCOPES
-    assert FAKE_TOKEN not in "".join(file.read_text() for file in folder.iterdir())
+    assert FAKE_TOKEN not in "".join(file.read_text() for file in _files(folder))
 
 
 @pytest.mark.parametrize("service", make_secrets.SERVICES)
@@ -69,21 +75,21 @@ def test_a_service_logs_in_with_the_password_that_migrate_sets(folder: Path, ser
 
 
 def test_secrets_that_are_there_are_never_replaced(folder: Path) -> None:
-    before = (folder / "keyring").read_text()
+    before = (folder / LIVE["keyring"]).read_text()
 
     with pytest.raises(FileExistsError):
-        make_secrets.write(folder, {"keyring": json.dumps({})}, (0, 0))
+        make_secrets.write(folder, {LIVE["keyring"]: json.dumps({})}, (0, 0))
 
-    assert (folder / "keyring").read_text() == before
+    assert (folder / LIVE["keyring"]).read_text() == before
 
 
 def test_secrets_of_an_earlier_version_are_completed_and_otherwise_left_alone(folder: Path) -> None:
-    (folder / "sealing_key").unlink()
-    before = {file.name: file.read_text() for file in folder.iterdir()}
+    (folder / LIVE["sealing_key"]).unlink()
+    before = {str(file): file.read_text() for file in _files(folder)}
 
-    assert make_secrets.complete(folder, make_secrets.contents(FAKE_TOKEN)) == ["sealing_key"]
+    assert make_secrets.complete(folder, make_secrets.contents(FAKE_TOKEN)) == [LIVE["sealing_key"]]
     assert make_secrets.complete(folder, make_secrets.contents(FAKE_TOKEN)) == []
 
-    assert {file.name: file.read_text() for file in folder.iterdir() if file.name != "sealing_key"} == before
-    assert stat.S_IMODE((folder / "sealing_key").stat().st_mode) == 0o400
-    assert SealedCommandOpener(folder / "sealing_key", "production").recipient().key_id == "first"
+    assert {str(file): file.read_text() for file in _files(folder) if file.name != "sealing_key"} == before
+    assert stat.S_IMODE((folder / LIVE["sealing_key"]).stat().st_mode) == 0o400
+    assert SealedCommandOpener(folder / LIVE["sealing_key"], "production").recipient().key_id == "first"

@@ -47,7 +47,7 @@ async def _reasons(world: World, topic: str, key: str, count: int) -> list[str]:
         return sorted(
             letter["dead_letter_reason"]
             for letter in letters
-            if letter["dead_letter_topic"] == topic
+            if letter.get("dead_letter_topic") == topic
             and letter["dead_letter_service"] == GROUPS[topic]
             and (int(letter["dead_letter_partition"]), int(letter["dead_letter_offset"])) in origins
         )

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,10 @@ log = structlog.get_logger()
 
 Loop = Callable[[], Coroutine[Any, Any, None]]
 
-STOP_DEADLINE = 20.0
+STOP_DEADLINE = 15.0
 """Seconds: stopping can hang while the broker is away."""
+CLOSE_DEADLINE = 3.0
+"""The same for the database; with the 10 s for open requests a process ends within 30 s, whatever is away."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,4 +122,6 @@ async def _stop(parts: Parts, tasks: list[asyncio.Task[None]]) -> None:
         log.warning("broker.stop_timed_out")
     except Exception as error:  # noqa: BLE001 - the process ends, with the broker or without
         log.warning("broker.stop_failed", error=type(error).__name__)
-    await parts.database.close()
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CLOSE_DEADLINE):
+            await parts.database.close()
