@@ -4,7 +4,7 @@ import logging
 import sys
 import traceback
 from types import TracebackType
-from typing import cast
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
@@ -26,16 +26,16 @@ CHATTY = (
 """Libraries heard from WARNING on only: below it they print URLs, payloads and every poll."""
 
 
-def configure(service: str, level: str = "INFO") -> None:
-    """Send every log to stdout from `level` (a name of LEVELS, in any case) on; raises ValueError for another level.
+def configure(service: str, level: str = "INFO", stream: TextIO | None = None) -> None:
+    """Send logs to `stream` (None: stdout) from `level` (a name of LEVELS, in any case) on; raises ValueError for another level.
 
     For people where stdout is a terminal, JSON elsewhere. Run uvicorn with `log_config=None`.
     """
     if level.upper() not in LEVELS:
         raise ValueError(f"the log level is one of {', '.join(LEVELS)}")
     number = logging.getLevelNamesMapping()[level.upper()]
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(_formatter(service, for_people=sys.stdout.isatty()))
+    handler = logging.StreamHandler(stream or sys.stdout)
+    handler.setFormatter(_formatter(service, for_people=handler.stream.isatty()))
     logging.basicConfig(handlers=[handler], level=number, force=True)
     logging.captureWarnings(capture=True)
     logging.raiseExceptions = False  # its report of a failed line would print the line's raw values
