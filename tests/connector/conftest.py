@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from common import logs
 from command_world import Office
 from connector_world import World
 from live_world import Process
@@ -12,6 +13,7 @@ from live_world import Process
 
 @pytest.fixture(scope="session")
 def owned(tables_of: Callable[[str], Any]) -> Any:
+    logs.configure("connector", "INFO")  # as in production: its tracebacks never have locals, and cost little
     return tables_of("connector")
 
 

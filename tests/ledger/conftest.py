@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from common import logs
 from ledger_world import World
 
 
 @pytest.fixture(scope="session")
 def owned(tables_of: Callable[[str], Any]) -> Any:
+    logs.configure("ledger", "INFO")  # as in production: its tracebacks never have locals, and cost little
     return tables_of("ledger")
 
 

@@ -135,10 +135,10 @@ async def test_a_version_that_fails_on_everything_does_not_empty_the_topic_into_
     async def fails(*_: object) -> int:
         raise ZeroDivisionError
 
-    said = reading(team, {FIRST + timedelta(days=number): {"a": "1"} for number in range(30)})
+    said = reading(team, {FIRST + timedelta(days=number): {"a": "1"} for number in range(12)})
     with monkeypatch.context() as broken:
         broken.setattr("ledger.store.record", fails)
-        for _ in range(3):
+        for _ in range(2):
             with pytest.raises(TransientError):
                 await world.receive(*said.days, said.window)
         assert {reason for _, reason in reasons(world)} == {"handler_failed"}
@@ -146,5 +146,5 @@ async def test_a_version_that_fails_on_everything_does_not_empty_the_topic_into_
 
     await world.receive(*said.days, said.window)
 
-    assert len(await world.figures()) == 30
+    assert len(await world.figures()) == 12
     assert len(reasons(world)) == 10
