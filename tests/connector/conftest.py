@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from common import logs
 from command_world import Office
+from common import logs
 from connector_world import World
 from live_world import Process
 
