@@ -19,6 +19,7 @@ from starlette.routing import Match
 from starlette.types import Lifespan
 from uvicorn.config import STARTUP_FAILURE
 
+from common.dumping import forbid_dumps
 from common.failures import TRANSIENT_ERRORS, is_transient
 from common.problems import CAUSES, Code, ProblemError, members
 from common.progress import Progress
@@ -79,6 +80,7 @@ def serve(create: Callable[[], FastAPI], *, host: str, port: int) -> None:
 
     Ends with status 78 and a sentence where `create` raises StartRefusedError, with another one where the start failed.
     """
+    forbid_dumps()
     try:
         app = create()
     except StartRefusedError as error:
@@ -162,10 +164,15 @@ def _allowed(request: Request) -> list[str]:
 def _unavailable(request: Request, error: Exception) -> Response:
     if not is_transient(error):
         return _unknown(request, error)
-    log.warning("request.unavailable", path=request.url.path, error=type(error).__name__)
+    log.warning("request.unavailable", route=_route(request), error=type(error).__name__)
     return problem(Code.UNAVAILABLE, headers={"Retry-After": "5"})
 
 
 def _unknown(request: Request, error: Exception) -> Response:
-    log.error("request.failed", path=request.url.path, exc_info=error)
+    log.error("request.failed", route=_route(request), exc_info=error)
     return problem(Code.INTERNAL)
+
+
+def _route(request: Request) -> str:
+    """The route as it is declared: the address itself may hold a key that somebody put into the wrong place."""
+    return str(getattr(request.scope.get("route"), "path", "none"))

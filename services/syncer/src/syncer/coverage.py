@@ -22,6 +22,7 @@ _NOTE_PUBLISHED = text("""
 _CONFIRM = text("""
     INSERT INTO coverage (integration_id, day, confirmed_at)
     SELECT :id, unnest(CAST(:days AS date[])), :observed_at
+    WHERE NOT EXISTS (SELECT 1 FROM integrations WHERE integration_id = :id AND removed)
     ON CONFLICT (integration_id, day) DO UPDATE SET
         confirmed_at = greatest(coverage.confirmed_at, excluded.confirmed_at), heals = 0, heal_after = NULL
     WHERE coverage.confirmed_at IS NULL OR coverage.confirmed_at < excluded.confirmed_at
@@ -30,6 +31,7 @@ _CONFIRM = text("""
 _DOUBT = text("""
     INSERT INTO coverage (integration_id, day, unreconciled_at)
     SELECT :id, unnest(CAST(:days AS date[])), :observed_at
+    WHERE NOT EXISTS (SELECT 1 FROM integrations WHERE integration_id = :id AND removed)
     ON CONFLICT (integration_id, day) DO UPDATE SET
         unreconciled_at = greatest(coverage.unreconciled_at, excluded.unreconciled_at)
 """)

@@ -94,6 +94,7 @@ class Handlers:
     async def sync_completed(self, event: Event[SyncCompleted]) -> None:
         """Coverage is what the ledger confirmed."""
         async with self._database.transaction() as connection:
+            await store.serialize(connection, event.message.integration_id)  # or it could outlive an erase
             await coverage.confirm(connection, event.message)
 
 

@@ -1,0 +1,16 @@
+"""Keep the memory of a process, where keys are open for an instant, out of files and of other processes' sight."""
+
+import ctypes
+import resource
+import sys
+
+_PR_SET_DUMPABLE = 4
+
+
+def forbid_dumps() -> None:
+    """No core dump, whatever the surroundings allow; on Linux no other process of the user can look in. Raises OSError."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if sys.platform == "linux":
+        library = ctypes.CDLL(None, use_errno=True)
+        if library.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0):
+            raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE)")
