@@ -8,9 +8,9 @@ import zlib
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes
 
 import psycopg
@@ -20,6 +20,9 @@ from psycopg import sql
 LARGEST = 64 * 1024 * 1024
 """Bytes that a compressed piece may have when it is opened."""
 _ESCAPED = re.compile(rb"\\+u00([0-9a-fA-F]{2})|\\+x([0-9a-fA-F]{2})")
+_ESCAPES = re.compile(rb"(?:\\+(?:u00|x)[0-9a-fA-F]{2}){8,}")
+_QUOTED = re.compile(rb"(?:%[0-9a-fA-F]{2}){8,}")
+"""Whole runs only: a key of which some characters stand as they are is found as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class Hit:
 
     place: str
     form: str
+    mark: str = "key"
 
 
 @dataclass
@@ -35,19 +39,38 @@ class Canary:
     """A mark of 128 random bits that stands in every key of a run; either half is enough to be a hit."""
 
     mark: str = field(default_factory=lambda: secrets.token_hex(16))
-
-    def __post_init__(self) -> None:
-        halves = (self.mark[:16].encode(), self.mark[16:].encode())
-        self._needles = {needle: name for half in halves for name, needle in forms(half)}
+    name: str = "key"
 
     def key(self, name: str = "key") -> str:
         return f"fake-canary-{self.mark}-{name}"
 
+    def needles(self) -> dict[bytes, Hit]:
+        """What is looked for, and what it would be a hit of."""
+        halves = (self.mark[:16].encode(), self.mark[16:].encode())
+        return {needle: Hit("", form, self.name) for half in halves for form, needle in forms(half)}
+
     def search(self, place: str, data: bytes) -> list[Hit]:
         """Every form that `data` holds, as it is, unquoted, unescaped, and decompressed."""
+        return Canaries([self]).search(place, data)
+
+
+class Canaries:
+    """Several marks, looked for at once."""
+
+    def __init__(self, canaries: Iterable[Canary]) -> None:
+        self._needles = {needle: hit for canary in canaries for needle, hit in canary.needles().items()}
+
+    def search(self, place: str, data: bytes) -> list[Hit]:
+        readings = list(_readings(data))
         return [
-            Hit(place, name) for needle, name in self._needles.items() if any(needle in one for one in _readings(data))
+            replace(hit, place=place) for needle, hit in self._needles.items() if any(needle in one for one in readings)
         ]
+
+
+class Searches(Protocol):
+    """A mark, or several."""
+
+    def search(self, place: str, data: bytes) -> list[Hit]: ...
 
 
 def forms(secret: bytes) -> Iterator[tuple[str, bytes]]:
@@ -74,13 +97,15 @@ def _inner(encoded: bytes, shift: int) -> bytes:
 
 def _readings(data: bytes) -> Iterator[bytes]:
     yield data
-    if b"%" in data:
-        yield unquote_to_bytes(data)
-    if b"\\" in data:
-        yield _ESCAPED.sub(lambda found: bytes.fromhex((found[1] or found[2]).decode()), data)
+    yield b" ".join(unquote_to_bytes(run) for run in _QUOTED.findall(data))
+    yield b" ".join(_ESCAPED.sub(_unescaped, run[0]) for run in _ESCAPES.finditer(data))
     for opened in (_opened(data, zlib.MAX_WBITS), _opened(data, 16 + zlib.MAX_WBITS)):
         if opened:
             yield opened
+
+
+def _unescaped(found: re.Match[bytes]) -> bytes:
+    return bytes.fromhex((found[1] or found[2]).decode())
 
 
 def _opened(data: bytes, wbits: int) -> bytes:
@@ -89,21 +114,19 @@ def _opened(data: bytes, wbits: int) -> bytes:
     return b""
 
 
-def in_files(canary: Canary, folder: Path, *, but: Iterable[str] = ()) -> list[Hit]:
-    """Names and contents of all files below `folder`; `but` are starts of paths in it that are left out."""
+def in_files(canary: Searches, folder: Path) -> list[Hit]:
+    """Names and contents of all files below `folder`."""
     hits: list[Hit] = []
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
-        if name.startswith(tuple(but)):
-            continue
         hits += canary.search(f"the name of {name}", name.encode())
         with suppress(FileNotFoundError):  # servers go on writing and tidying
             if path.is_file():
-                hits += canary.search(name, path.read_bytes())
+                hits += canary.search(name, path.read_bytes().rstrip(b"\0"))  # servers reserve room
     return hits
 
 
-def in_processes(canary: Canary, pids: dict[str, int]) -> list[Hit]:
+def in_processes(canary: Searches, pids: dict[str, int]) -> list[Hit]:
     """Command lines and environments."""
     pieces = (
         (f"{what} of {name}", Path(f"/proc/{pid}/{what}"))
@@ -113,7 +136,7 @@ def in_processes(canary: Canary, pids: dict[str, int]) -> list[Hit]:
     return [hit for place, path in pieces for hit in canary.search(place, path.read_bytes())]
 
 
-def in_records(canary: Canary, topic: str, records: Iterable[Any]) -> list[Hit]:
+def in_records(canary: Searches, topic: str, records: Iterable[Any]) -> list[Hit]:
     """Keys, values and headers."""
     hits: list[Hit] = []
     for record in records:
@@ -124,13 +147,12 @@ def in_records(canary: Canary, topic: str, records: Iterable[Any]) -> list[Hit]:
     return hits
 
 
-async def in_topics(canary: Canary, world: World, *, but: Iterable[str] = ()) -> list[Hit]:
+async def in_topics(canary: Searches, world: World) -> list[Hit]:
     """Every partition from its start."""
-    read = [name for name in PARTITIONS if name not in but]
-    return [hit for name in read for hit in in_records(canary, name, await world.records(name))]
+    return [hit for name in PARTITIONS for hit in in_records(canary, name, await world.records(name))]
 
 
-async def in_tables(canary: Canary, database_url: str) -> list[Hit]:
+async def in_tables(canary: Searches, database_url: str) -> list[Hit]:
     """Every column of every row of every table that is not Postgres's own."""
     hits: list[Hit] = []
     async with await psycopg.AsyncConnection.connect(database_url.replace("+psycopg", "")) as connection:
