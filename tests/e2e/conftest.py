@@ -19,6 +19,8 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Syst
     )
     try:
         await system.start()
+        async with World(system) as world:
+            await world.daily_run_is_taken()
         yield system
     finally:
         await system.stop()

@@ -234,6 +234,11 @@ class World:
             await consumer.stop()
             await admin.close()
 
+    async def daily_run_is_taken(self) -> None:
+        """The cron emitter has asked for the day: who connects from now on is not meant by it."""
+        await until(lambda: self.records(SYNC_REQUESTS.name), bool)
+        await self.consumed(f"syncer.{SYNC_REQUESTS.name}", SYNC_REQUESTS.name)
+
     async def dead_letter(self, marker: bytes) -> dict[str, str]:
         """Wait for the dead letter whose value or original headers hold `marker`; answers its headers."""
 

@@ -9,6 +9,7 @@ from grafient import deadletters, keys, tokens, topics, windows
 from grafient.cron import cron
 from grafient.lag import lag
 from grafient.migrate import migrate
+from grafient.rebuild import rebuild
 from grafient.reconcile import reconcile
 from grafient.refusing import Refusing
 from grafient.replay import replay
@@ -49,6 +50,7 @@ app.command(epilog="Example: grafient lag --json")(lag)
 app.command(epilog="Example: grafient status --json")(status)
 app.command(epilog="Example: grafient reconcile --since 7d")(reconcile)
 app.command(epilog="Example: grafient replay xai.costs.v1 --from 2026-11-01 --dry-run")(replay)
+app.command(epilog="Example: grafient rebuild --swap")(rebuild)
 app.add_typer(topics.app, name="topics")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tokens.app, name="tokens")

@@ -81,21 +81,25 @@ def _each(option: str, values: Sequence[str]) -> list[str]:
 
 
 def _run(service: str, arguments: Sequence[str]) -> dict[str, Any]:
+    return {"service": service, **entry_point(f"{service}.replay", f"{service} replays", arguments)}
+
+
+def entry_point(module: str, title: str, arguments: Sequence[str]) -> dict[str, Any]:
+    """What a service's own entry point reports, with a bar meanwhile; raises Exit with its status where it fails."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=progress_console, transient=True) as bar:
-        task = bar.add_task(f"{service} replays", total=None)
+        task = bar.add_task(title, total=None)
 
         def told(read: int, total: int) -> None:
             bar.update(task, completed=read, total=total)
 
-        report = asyncio.run(_entry_point(service, arguments, told))
-    return {"service": service, **report}
+        return asyncio.run(_entry_point(module, arguments, told))
 
 
-async def _entry_point(service: str, arguments: Sequence[str], told: Callable[[int, int], None]) -> dict[str, Any]:
-    """Run the service's own replay; raises Exit with its status where it fails, which it has said itself."""
+async def _entry_point(module: str, arguments: Sequence[str], told: Callable[[int, int], None]) -> dict[str, Any]:
+    """Run `module`; raises Exit with its status where it fails, which it has said itself."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", f"{service}.replay", *arguments, stdout=asyncio.subprocess.PIPE, env=dict(os.environ)
+        sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE, env=dict(os.environ)
     )
     assert process.stdout is not None  # noqa: S101 - asked for
     report: dict[str, Any] = {}

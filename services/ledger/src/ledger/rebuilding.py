@@ -1,0 +1,166 @@
+"""The ledger's tables a second time, beside those that live: made, and completed.
+
+Statements run with the rebuilt schema as search path: bare names are the rebuilt tables, `ledger.` the living ones.
+Callers own the transactions.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+from common.migrations import migrate
+from pydantic import SecretStr
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+SCHEMA = "ledger_rebuilt"
+REBUILDING_LOCK = 7_205_759_407
+"""Advisory lock: one rebuild at a time."""
+_REMOVABLE = re.compile(rf"{SCHEMA}|ledger_before_\d{{8}}_\d{{6}}")
+
+_SAME_VERSION = "SELECT (SELECT version_num FROM ledger.alembic_version) = (SELECT version_num FROM alembic_version)"
+
+_FIRST_RECORDS = """
+    CREATE TEMPORARY TABLE first_records ON COMMIT DROP AS
+    SELECT integration_id, coalesce(at, 'infinity') AS at
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:instants AS timestamptz[])) AS f(integration_id, at)
+    WHERE integration_id NOT IN (SELECT integration_id FROM erased)
+"""
+
+_ERASED = """
+    SELECT erase_integration(integration_id) FROM ledger.erased
+    WHERE integration_id NOT IN (SELECT integration_id FROM erased)
+"""
+_ERASED_AT = (
+    "UPDATE erased e SET erased_at = l.erased_at FROM ledger.erased l WHERE l.integration_id = e.integration_id"
+)
+
+_OUTDATED_INTEGRATIONS = """
+    DELETE FROM integrations r USING ledger.integrations l
+    WHERE l.integration_id = r.integration_id AND l.version > r.version
+"""
+_INTEGRATIONS = "INSERT INTO integrations SELECT * FROM ledger.integrations ON CONFLICT DO NOTHING"
+
+_DAYS = """
+    INSERT INTO days SELECT l.* FROM ledger.days l JOIN first_records f USING (integration_id)
+    WHERE l.observed_at < f.at ON CONFLICT DO NOTHING
+"""
+
+# Where the first reading on the topic said what was known before it, the run of equal readings began before.
+_RUNS_OF_DAYS = """
+    UPDATE days r SET said_since = l.said_since FROM ledger.days l JOIN first_records f USING (integration_id)
+    WHERE r.integration_id = l.integration_id AND r.day = l.day AND r.account_id = l.account_id
+        AND l.said_since < least(f.at, r.said_since) AND l.usd = r.usd AND l.costs = r.costs
+        AND NOT EXISTS (SELECT 1 FROM day_revisions v WHERE v.integration_id = r.integration_id AND v.day = r.day
+            AND v.account_id = r.account_id)
+"""
+_RUNS_OF_REVISIONS = """
+    UPDATE day_revisions r SET said_since = l.said_since
+    FROM ledger.day_revisions l JOIN first_records f USING (integration_id)
+    WHERE r.integration_id = l.integration_id AND r.day = l.day AND r.account_id = l.account_id
+        AND r.said_until = l.said_until AND l.said_since < least(f.at, r.said_since) AND l.usd = r.usd AND l.costs = r.costs
+"""
+_REVISIONS = """
+    INSERT INTO day_revisions SELECT l.* FROM ledger.day_revisions l JOIN first_records f USING (integration_id)
+    WHERE l.said_since < f.at AND l.said_until <= (
+        SELECT least(d.said_since, (SELECT min(v.said_since) FROM day_revisions v
+            WHERE v.integration_id = d.integration_id AND v.day = d.day AND v.account_id = d.account_id))
+        FROM days d WHERE d.integration_id = l.integration_id AND d.day = l.day AND d.account_id = l.account_id)
+    ON CONFLICT DO NOTHING
+"""
+
+_EARLY_OUTCOMES = """
+    DELETE FROM outcomes r USING ledger.outcomes l JOIN first_records f USING (integration_id)
+    WHERE r.integration_id = l.integration_id AND r.reading_id = l.reading_id AND r.account_id = l.account_id
+        AND l.observed_at < f.at AND (r.event_id, r.reconciled, r.outcome) IS DISTINCT FROM (l.event_id, l.reconciled, l.outcome)
+"""
+_OUTCOMES = """
+    INSERT INTO outcomes SELECT l.* FROM ledger.outcomes l JOIN first_records f USING (integration_id)
+    WHERE l.observed_at < f.at ON CONFLICT DO NOTHING
+"""
+
+# What was announced stays as it was announced; another judgement has a number of its own, should it ever be announced.
+_ANNOUNCED = """
+    UPDATE outcomes r SET event_id = l.event_id, judgements = l.judgements, outcome = l.outcome FROM ledger.outcomes l
+    WHERE r.integration_id = l.integration_id AND r.reading_id = l.reading_id AND r.account_id = l.account_id
+        AND (r.reconciled, r.unreconciled_days) = (l.reconciled, l.unreconciled_days)
+        AND (r.event_id, r.judgements, r.outcome) IS DISTINCT FROM (l.event_id, l.judgements, l.outcome)
+"""
+_JUDGED_ANEW = """
+    UPDATE outcomes r SET judgements = l.judgements + 1, event_id = concat(r.reading_id, ':completed:', l.judgements + 1)
+    FROM ledger.outcomes l
+    WHERE r.integration_id = l.integration_id AND r.reading_id = l.reading_id AND r.account_id = l.account_id
+        AND (r.reconciled, r.unreconciled_days) IS DISTINCT FROM (l.reconciled, l.unreconciled_days)
+"""
+
+
+class RebuildError(Exception):
+    """The rebuild cannot go on; the sentence says why, and what to do. The living tables are as they were."""
+
+
+FirstRecords = Mapping[UUID, datetime | None]
+"""By integration: when the first record that stands on its partition was published; None: none stands there."""
+
+
+def make(url: SecretStr) -> str:
+    """Empty tables, made by the ledger's own migrations; answers their version."""
+    return migrate(url, "ledger", schema=SCHEMA)
+
+
+async def drop(connection: AsyncConnection, schema: str = SCHEMA) -> None:
+    """Remove rebuilt tables, or those that a swap left; raises RebuildError for any other schema."""
+    if not _REMOVABLE.fullmatch(schema):
+        raise RebuildError(f"only {SCHEMA} and ledger_before_<date>_<time> can be dropped")
+    await connection.execute(text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
+
+
+async def be_the_only_one(connection: AsyncConnection) -> None:
+    """Hold off other rebuilds as long as the connection lives; raises RebuildError where one is at work."""
+    if not (await connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": REBUILDING_LOCK})).scalar():
+        raise RebuildError("another rebuild is at work: wait for its end")
+
+
+async def check_versions(connection: AsyncConnection) -> None:
+    """Raises RebuildError where the living tables are of another version."""
+    if not (await connection.execute(text(_SAME_VERSION))).scalar():
+        raise RebuildError("the ledger's tables are of another version: run `grafient migrate` first")
+
+
+async def live_integrations(connection: AsyncConnection) -> list[UUID]:
+    """Those of which the living tables hold costs or outcomes."""
+    rows = await connection.execute(
+        text("SELECT integration_id FROM ledger.days UNION SELECT integration_id FROM ledger.outcomes")
+    )
+    return list(rows.scalars())
+
+
+async def take_over_erased(connection: AsyncConnection) -> int:
+    """Remember whom the living ledger erased, and forget their costs; answers how many the topic did not name."""
+    added = (await connection.execute(text(_ERASED))).all()
+    await connection.execute(text(_ERASED_AT))
+    return len(added)
+
+
+async def take_over(connection: AsyncConnection, first_records: FirstRecords) -> dict[str, int]:
+    """Copy what is from before the topics' first records; answers how many rows of which table. May be repeated."""
+    counts = {"erased": await take_over_erased(connection)}
+    values = {"ids": list(first_records), "instants": list(first_records.values())}
+    await connection.execute(text(_FIRST_RECORDS), values)
+    await connection.execute(text(_OUTDATED_INTEGRATIONS))
+    counts["integrations"] = await _rows(connection, _INTEGRATIONS)
+    counts["days"] = await _rows(connection, _DAYS)
+    await connection.execute(text("ALTER TABLE days DISABLE TRIGGER keep_revision"))
+    for statement in (_RUNS_OF_DAYS, _RUNS_OF_REVISIONS):
+        await connection.execute(text(statement))
+    await connection.execute(text("ALTER TABLE days ENABLE TRIGGER keep_revision"))
+    counts["day_revisions"] = await _rows(connection, _REVISIONS)
+    await connection.execute(text(_EARLY_OUTCOMES))
+    counts["outcomes"] = await _rows(connection, _OUTCOMES)
+    for statement in (_ANNOUNCED, _JUDGED_ANEW, "DROP TABLE first_records"):
+        await connection.execute(text(statement))
+    return counts
+
+
+async def _rows(connection: AsyncConnection, statement: str) -> int:
+    return (await connection.execute(text(statement))).rowcount

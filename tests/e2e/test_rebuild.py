@@ -1,0 +1,144 @@
+"""Operators rebuild the ledger from its topics while it works, and after its loss."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import psycopg
+from common.topics import COSTS, INTEGRATIONS
+from e2e_world import Team, World
+
+HELD = """SELECT day, usd, costs, reading_id, observed_at, said_since FROM ledger.days
+          WHERE integration_id = %s::uuid ORDER BY day"""
+READ = """SELECT reading_id, reconciled, first_day, last_day, observed_at FROM ledger.outcomes
+          WHERE integration_id = %s::uuid ORDER BY observed_at, reading_id"""
+
+
+def _environment(world: World) -> dict[str, str]:
+    return os.environ | {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka, "DATABASE_URL": world.address.database_url}
+
+
+async def _command(world: World, *arguments: str) -> tuple[int | None, str, str]:
+    """As an operator runs it: status, output, errors."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "grafient", *arguments),
+        env=_environment(world),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await process.communicate()
+    return process.returncode, output.decode(), errors.decode()
+
+
+async def _swapped(world: World) -> dict[str, Any]:
+    status, output, errors = await _command(world, "rebuild", "--swap", "--json")
+    assert status == 0, output + errors
+    report: dict[str, Any] = json.loads(output)
+    assert (await _command(world, "rebuild", "--drop", report["kept_as"]))[0] == 0
+    return report
+
+
+async def _connected(world: World) -> tuple[Team, str]:
+    team = await world.team()
+    integration_id = await world.connect(team)
+    await world.consumed(f"ledger.{COSTS.name}", COSTS.name)
+    return team, integration_id
+
+
+def _days() -> tuple[date, date]:
+    today = datetime.now(UTC).date()
+    return today - timedelta(days=6), today
+
+
+async def test_a_swap_under_live_traffic_loses_nothing_and_publishes_nothing(world: World) -> None:
+    team, integration_id = await _connected(world)
+    first, last = _days()
+    swapped = asyncio.Event()
+
+    async def restate_and_read() -> int:
+        for number in range(1, 1_000):
+            await world.restate(team, last, {"SKU A": f"{number}.01"})
+            assert (await world.force(team, integration_id))["reconciled"]
+            if swapped.is_set():
+                return number
+        raise AssertionError("the swap never came")
+
+    reading = asyncio.create_task(restate_and_read())
+    report = await _swapped(world)
+    swapped.set()
+    times = await asyncio.wait_for(reading, 60)
+
+    assert times > 1
+    assert report["read"][COSTS.name] >= 30
+    assert await world.shown(team, first, last) == await world.served(team, first, last)
+    revisions = "SELECT 1 FROM ledger.day_revisions WHERE integration_id = %s::uuid AND day = %s"
+    assert len(await world.rows(revisions, integration_id, last)) == times
+    outcomes = [one for one in await world.records("xai.sync-outcomes.v1") if one.key == integration_id.encode()]
+    said = [dict(record.headers)["ce_id"] for record in outcomes]
+    assert len(said) == len(set(said))
+
+
+async def test_after_the_loss_of_the_whole_ledger_it_is_rebuilt_as_it_was(world: World) -> None:
+    team, integration_id = await _connected(world)
+    gone_team, gone = await _connected(world)
+    await world.restate(team, _days()[1], {"SKU A": "7.000000001"})
+    await world.force(team, integration_id)
+    await world.request("DELETE", f"/accounts/{gone_team.account_id}/integrations/{gone}?history=erase")
+    for topic in (INTEGRATIONS.name, COSTS.name):
+        await world.consumed(f"ledger.{topic}", topic)
+    before = [await world.rows(query, integration_id) for query in (HELD, READ)]
+    calls = len(await world.calls(team))
+
+    async with await psycopg.AsyncConnection.connect(world.address.database_url.replace("+psycopg", "")) as owner:
+        await owner.execute("DROP SCHEMA ledger CASCADE")
+    assert (await _command(world, "migrate"))[0] == 0
+    report = await _swapped(world)
+
+    after = [await world.rows(query, integration_id) for query in (HELD, READ)]
+    for was, now in zip(before, after, strict=True):
+        assert set(map(str, was)) ^ set(map(str, now)) == set()
+    assert report["taken_over"]["days"] == 0
+    assert await world.rows(HELD, gone) == []
+    assert len(await world.calls(team)) == calls
+    assert (await world.force(team, integration_id))["reconciled"]
+
+
+async def test_a_rebuild_that_was_killed_is_begun_anew_and_shows_what_differs(world: World) -> None:
+    _, integration_id = await _connected(world)
+    ((day,),) = await world.rows(
+        "UPDATE ledger.days SET usd = usd + 1 WHERE integration_id = %s::uuid AND day = current_date - 3 RETURNING day",
+        integration_id,
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "ledger.rebuild", env=_environment(world), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    await process.stdout.readline()
+    other = asyncio.create_task(_command(world, "rebuild"))
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    await other
+
+    status, output, _ = await _command(world, "rebuild", "--json")
+
+    assert status == 1
+    mine = [one for one in json.loads(output)["samples"] if one["integration_id"] == integration_id]
+    found = [(one["kind"], one["place"]) for one in mine if one["of_table"] == "days"]
+    assert found == [("different", str(day))]
+    await _swapped(world)
+    uneven = (
+        "SELECT 1 FROM ledger.days WHERE usd <> (SELECT sum((c ->> 'usd')::numeric) FROM jsonb_array_elements(costs) c)"
+    )
+    assert await world.rows(uneven) == []
+
+
+async def test_only_what_a_rebuild_left_is_dropped(world: World) -> None:
+    status, _, errors = await _command(world, "rebuild", "--drop", "ledger")
+
+    assert status == 1
+    assert "only ledger_rebuilt and ledger_before_" in errors
