@@ -46,6 +46,15 @@ async def test_a_command_that_cannot_be_read_is_rejected_once(
     assert PLAIN_KEY not in await office.kept() + str(office.told())
 
 
+async def test_half_a_character_in_a_label_is_answered_as_well(office: Office) -> None:
+    body = body_of(office.add("one"), label="LABEL").replace(b"LABEL", b"a\\ud800b")
+
+    await office.arrives_raw("AddIntegration", body)
+    await office.settled()
+
+    assert office.code("one") == "request_malformed"
+
+
 async def test_a_command_that_nobody_knows_is_rejected(office: Office) -> None:
     await office.arrives_raw("DoubleIntegration", body_of(change_plan("one", Plan.PRO)))
     await office.settled()

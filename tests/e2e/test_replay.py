@@ -129,6 +129,18 @@ async def test_a_topic_that_nobody_handles_is_named(world: World) -> None:
     assert "no service handles it" in await _command(world, "xai.dead-letters.v1", status=2)
 
 
+async def test_a_broker_that_is_away_is_said_in_a_sentence(world: World) -> None:
+    env = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "DATABASE_URL": world.address.database_url}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *("-m", "grafient", "replay", COSTS.name), env=env, stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await process.communicate()
+
+    assert process.returncode == 1
+    assert b"does not answer" in errors
+    assert b"Traceback" not in errors
+
+
 @pytest.mark.parametrize("texts", [["24"], ["3:"], ["yesterday"], ["2026-13-01"]])
 def test_a_bound_that_cannot_be_read_is_refused(texts: list[str]) -> None:
     with pytest.raises(ValueError, match=r"isoformat|month"):

@@ -1,13 +1,14 @@
 """Once a minute: missed days are queued, lost requests end, what is old goes."""
 
-from datetime import timedelta
+import asyncio
+from datetime import date, timedelta
 from uuid import UUID, uuid4
 
 from common.metrics import WAITING_FOR_KEY
 from common.problems import Code
 from syncer.domain import Days
 from syncer_world import World
-from xai_usage import CallTransient
+from xai_usage import CallRefused, CallTransient
 
 
 async def test_a_missed_day_is_read_without_anyone_asking(world: World) -> None:
@@ -167,3 +168,26 @@ async def _wait_eleven_minutes(world: World) -> None:
 async def _placed(world: World) -> set[str]:
     rows = await world.sql("SELECT request_id FROM requests JOIN windows USING (window_id)")
     return {row.request_id for row in rows}
+
+
+async def test_a_new_key_has_what_was_missed_under_the_former_one_read_at_once(world: World) -> None:
+    today = await world.today()
+    integration_id = uuid4()
+    await world.announce(await world.state(integration_id))
+    await world.seal(integration_id)
+    world.xai.answers.append(CallRefused(Code.KEY_REFUSED))
+    await world.settle()
+    healing = asyncio.create_task(world.healer.run())
+    try:
+        await world.announce(await world.state(integration_id, version=2, credential_version=2))
+        await world.seal(integration_id, version=2)
+
+        async with world.working():
+            await world.until(lambda: _read_since(world, today - timedelta(days=89)))
+    finally:
+        healing.cancel()
+        await asyncio.gather(healing, return_exceptions=True)
+
+
+async def _read_since(world: World, first: date) -> bool:
+    return any(first in window.totals for window in world.publisher.windows())

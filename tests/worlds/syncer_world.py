@@ -42,8 +42,8 @@ class World:
         self.pace = Pace(clock=lambda: self.clock)
         self.clock = 0
         self._workers: list[Worker] = []
-        self.handlers = Handlers(database, self.wake)
         self.healer = Healer(database, self.publisher, Progress(), every=60, wake=self.wake)
+        self.handlers = Handlers(database, self.wake, self.healer.hurry)
 
     def wake(self) -> None:
         for worker in self._workers:

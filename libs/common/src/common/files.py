@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 
 import structlog
 
+from common.metrics import FILE_UNUSABLE
 from common.settings import StartRefusedError
 
 log = structlog.get_logger()
@@ -56,8 +57,10 @@ class LiveFile(Generic[T]):
         try:
             self._content = self._load(self._path)
         except StartRefusedError as error:
+            FILE_UNUSABLE.labels(self._path.name).set(1)
             log.error("file.unusable", reason=str(error))  # noqa: TRY400 - the sentence says it all
         else:
+            FILE_UNUSABLE.labels(self._path.name).set(0)
             log.info("file.reloaded", file=str(self._path))
 
 

@@ -10,6 +10,7 @@ DEAD_LETTERED = Counter("messages_dead_lettered_total", "Messages given up, by t
 PUBLISHED = Counter(
     "messages_published_total", "Messages that the broker acknowledged, by topic and type", ["topic", "type"]
 )
+FILE_UNUSABLE = Gauge("file_unusable", "1 while a changed file cannot be used and what was read before holds", ["file"])
 PROGRESS_AGE = Gauge("progress_age_seconds", "Time since the loop last ended an attempt, also by failing", ["loop"])
 XAI_CALLS = Counter("xai_calls_total", "Calls of xAI, by how they ended: ok or the code", ["outcome"])
 XAI_SECONDS = Histogram(

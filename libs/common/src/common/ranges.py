@@ -43,11 +43,11 @@ async def reader(settings: KafkaSettings) -> AsyncIterator[PatientConsumer]:
     consumer = PatientConsumer(
         **client_options(settings), client_id="grafient", enable_auto_commit=False, auto_offset_reset="earliest"
     )
-    await consumer.start()
     try:
+        await consumer.start()
         yield consumer
     finally:
-        await consumer.stop()
+        await consumer.stop()  # also of one that could not start
 
 
 async def range_of(consumer: PatientConsumer, topic: Topic, since: Bound = None, until: Bound = None) -> Range:

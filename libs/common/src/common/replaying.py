@@ -12,8 +12,11 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any
 
+from aiokafka.errors import KafkaError
+from sqlalchemy.exc import OperationalError
+
 from common import logs
-from common.consuming import Handler
+from common.consuming import Handler, name_of
 from common.database import Database, make_engine
 from common.deadletters import DeadLetters
 from common.events import Record, decode
@@ -96,8 +99,9 @@ def run(service: str, make: Make) -> None:
     try:
         report = asyncio.run(_run(service, make, settings, asked_of(options), publish=options.publish_outcomes))
     except (TransientError, ValueError) as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(1)
+        sys.exit(str(error))
+    except (OperationalError, KafkaError) as error:
+        sys.exit(f"{name_of(error)}: the database or the broker does not answer; check the settings, and replay again")
     _tell("report", asdict(report))
 
 

@@ -1,5 +1,6 @@
 """What happens to a command when it arrives: it is taken once, and waits its turn; what cannot be done is rejected at once."""
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 
@@ -11,7 +12,6 @@ from common.fields import AccountId, RequestId
 from common.messages import AddIntegration, Command, Message, ReplaceCredential
 from common.metrics import COMMANDS_ENDED
 from common.problems import CAUSES, Code
-from pydantic import ValidationError
 
 from connector import inbox, store
 from connector.domain import looks_sealed, waits_too_long
@@ -54,8 +54,8 @@ class Intake:
     async def refuse(self, record: Record, error: MalformedError) -> None:
         """Answer what is given up, where the answer's address can be read; nothing else of it is kept."""
         try:
-            asked = Addressed.model_validate_json(record.value or b"")
-        except ValidationError:
+            asked = Addressed.model_validate(json.loads(record.value or b""))  # more patient than the model's own
+        except (ValueError, RecursionError):
             return
         await self._reject(asked, None, _not_understood(asked, error))
 

@@ -36,7 +36,7 @@ def create_app(settings: SyncerSettings) -> FastAPI:
         instance_name=settings.instance_name,
     )
     healer = Healer(parts.database, parts.publisher, parts.progress, every=settings.heal_every, wake=worker.wake)
-    handlers = Handlers(parts.database, worker.wake)
+    handlers = Handlers(parts.database, worker.wake, healer.hurry)
     for topic, batch in batches(handlers).items():
         parts.consumers.on_batch(topic, batch, max_records=BATCH)
     for topic in table(handlers).keys() - batches(handlers).keys():

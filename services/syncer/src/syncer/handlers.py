@@ -35,11 +35,15 @@ TOO_EARLY = timedelta(hours=1)
 
 
 class Handlers:
-    """Each handler is one transaction; `wake` tells the worker that there may be something to do."""
+    """Each handler is one transaction.
 
-    def __init__(self, database: Database, wake: Callable[[], None]) -> None:
+    `wake` tells the worker that there may be something to do, `heal` the healer that days may be missing which can be read now.
+    """
+
+    def __init__(self, database: Database, wake: Callable[[], None], heal: Callable[[], None] = lambda: None) -> None:
         self._database = database
         self._wake = wake
+        self._heal = heal
 
     async def integration(self, event: Event[IntegrationState]) -> None:
         """Keep the newest state; queue what it makes due, in the same transaction."""
@@ -57,6 +61,8 @@ class Handlers:
                 await _queue_what_is_due(connection, before, state, at)
             await queue.place_parked(connection, state.integration_id, at)
         self._wake()
+        if before is not None and state.credential_version > before.credential_version:
+            self._heal()
 
     async def credential(self, event: Event[CredentialSealed]) -> None:
         await self._take_credentials([event.message])

@@ -1,6 +1,5 @@
 """Once a minute: days that were missed are queued, and what nobody will ask for again is put away."""
 
-import asyncio
 from collections.abc import Callable
 from datetime import date, datetime
 from uuid import UUID
@@ -15,6 +14,7 @@ from common.metrics import WAITING_FOR_KEY
 from common.problems import Code
 from common.progress import Progress
 from common.topics import SYNC_OUTCOMES
+from common.waking import Waker
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -69,13 +69,19 @@ class Healer:
         self._progress = progress
         self._every = every
         self._wake = wake
+        self._waker = Waker()
+
+    def hurry(self) -> None:
+        """Days may be missing that can be read now: look now."""
+        self._waker.wake()
 
     async def run(self) -> None:
         self._progress.expect("healer", within=self._every + 40)
         while True:
+            self._waker.clear()
             await self.round()
             self._progress.ended("healer")
-            await asyncio.sleep(self._every)
+            await self._waker.wait(self._every)
 
     async def round(self) -> None:
         """Heal, end what was parked for too long, put away what is old; what fails is tried again in the next round."""
