@@ -67,12 +67,12 @@ async def test_what_the_ledger_has_is_replayed_twice_without_a_change(world: Wor
     )
     before = await world.rows(*rows)
 
-    first, second = [(await _command(world, COSTS.name))[0] for _ in range(2)]
+    first, second = [(await _command(world, COSTS.name, "--integration", integration_id))[0] for _ in range(2)]
 
     assert await world.rows(*rows) == before
     for report in (first, second):
         assert report["counts"] == {"applied": 0, "older": report["by_type"]["CostRecorded"]}
-        assert report["read"] == report["chosen"] > 0
+        assert report["read"] >= report["chosen"] > 0
         assert {"days", "usd", "checksum"} <= report["after"].keys()
     said = [dict(record.headers)["ce_id"] for record in await world.records("xai.sync-outcomes.v1")]
     assert len(said) == len(set(said))
