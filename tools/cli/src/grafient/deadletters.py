@@ -20,7 +20,9 @@ app = typer.Typer(no_args_is_help=True, help="Look at what was given up, send it
 MAX_REDRIVES = 3
 """Times that a message is sent again before only --force does it: one that cannot be handled must not go round for ever."""
 
-Ids = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="As `list` shows them; none: all that fit.")]
+Ids = Annotated[
+    list[str] | None, typer.Argument(metavar="[ID]...", help="As listed; none: all that the options choose.")
+]
 OfTopic = Annotated[str | None, typer.Option("--topic", help="Only those from this topic.")]
 OfReason = Annotated[str | None, typer.Option("--reason", help="Only those given up for this reason.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]

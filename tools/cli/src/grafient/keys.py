@@ -89,7 +89,8 @@ def add(
         return keys.with_new(added)
 
     change_keys(_file(sealing=sealing), with_new)
-    show({"added": added}, f"added {added}: `grafient keys use {added}` makes it current", as_json=as_json)
+    use = f"grafient keys use {added}{' --sealing' if sealing else ''}"
+    show({"added": added}, f"added {added}: `{use}` makes it current", as_json=as_json)
 
 
 @app.command(epilog="Example: grafient keys use 2027-01")

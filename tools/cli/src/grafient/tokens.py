@@ -109,7 +109,7 @@ def create(
         show(_row(token) | {"token": secret}, secret, as_json=True) if as_json else typer.echo(secret)
 
 
-@app.command("list", epilog="Example: grafient tokens list --file deploy/secrets/tokens --json")
+@app.command("list", epilog="Example: grafient tokens list --file deploy/secrets/live/tokens/tokens --json")
 def list_(*, file: File, as_json: Json = False) -> None:
     """List the tokens: what each may do, for whom, until when, and how its SHA-256 begins."""
     with _said():
