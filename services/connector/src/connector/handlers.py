@@ -36,7 +36,7 @@ class Handlers:
             if integration is not None:
                 await store.note_observed(connection, completed.integration_id, completed.observed_at)
                 changed = await _completed(connection, integration, completed)
-                if changed or (sync is not None and integration.status is Status.BACKFILLING):
+                if changed or (sync is not None and integration.status is not Status.ACTIVE):  # its progress is shown
                     await feed.note_change(connection, completed.integration_id)
         self._wake()
 
