@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 from grafient.local.postgres import StartError
-from grafient.local.processes import free_ports
-from grafient.local.supervisor import Service, Supervisor
+from grafient.local.processes import free_ports, spawn, stop
+from grafient.local.supervisor import Service, Supervisor, keep_running
 from local_world import runs, until
 
 SERVED = """
@@ -27,7 +27,7 @@ http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Handler).serve_forever()
 """
 SUPERVISES = """
 import asyncio, pathlib, sys
-from grafient.local.supervisor import Service, Supervisor
+from grafient.local.supervisor import Service, Supervisor, keep_running
 
 STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
 
@@ -124,3 +124,38 @@ async def test_services_end_with_a_killed_supervisor_even_if_they_hear_no_signal
     await supervisor.communicate()
 
     await until(lambda: not runs(child))
+
+
+class Stumbling:
+    """A part of the stack whose second start fails, as Postgres's does while what a kill left behind is still ending."""
+
+    def __init__(self, folder: Path) -> None:
+        self.process: asyncio.subprocess.Process | None = None
+        self.starts = 0
+        self._log = folder / "part.log"
+
+    async def start(self) -> None:
+        self.starts += 1
+        stays = () if self.starts == 2 else ("-c", "import time; time.sleep(600)")
+        self.process = await spawn((sys.executable, *stays), self._log)
+        if not stays:
+            raise StartError("not yet")
+
+
+async def test_a_killed_database_is_started_again_also_where_the_first_try_fails(
+    tmp_path: Path, said: list[str]
+) -> None:
+    part = Stumbling(tmp_path)
+    await part.start()
+    assert part.process is not None
+    first = part.process
+    keeping = asyncio.create_task(keep_running("Postgres", part, said.append))
+
+    first.kill()
+    await until(lambda: part.starts == 3)
+    keeping.cancel()
+    await asyncio.gather(keeping, return_exceptions=True)
+
+    assert part.process.returncode is None
+    assert said == ["Postgres ended and is started again"] * 2
+    await stop(part.process)

@@ -12,7 +12,6 @@ import psycopg
 import pytest
 from e2e_world import until
 from fault_world import Load, Result
-from grafient.local.postgres import StartError
 
 LASTS = 3.0
 """Seconds of a fault that is an interval."""
@@ -21,29 +20,15 @@ Breaks = Callable[[Load], AbstractAsyncContextManager[None]]
 
 @asynccontextmanager
 async def the_broker_is_killed_and_started_again(load: Load) -> AsyncIterator[None]:
-    kafka = load.world.system.kafka
-    assert kafka.process is not None
-    kafka.process.kill()
-    await kafka.process.wait()
+    os.kill(load.world.system.address().pids["kafka"], signal.SIGKILL)
     yield
-    await kafka.start()
+    await load.world.broker_answers()
 
 
 @asynccontextmanager
 async def postgres_is_killed_in_mid_commit_and_started_again(load: Load) -> AsyncIterator[None]:
-    postgres = load.world.system.postgres
-    assert postgres.process is not None
-    postgres.process.kill()
-    await postgres.process.wait()
+    os.kill(load.world.system.address().pids["postgres"], signal.SIGKILL)
     yield
-    async with asyncio.timeout(30):
-        while True:
-            try:
-                await postgres.start()
-            except StartError:  # its orphans still hold the shared memory
-                await asyncio.sleep(0.2)
-            else:
-                break
     await load.world.reconnect()
 
 

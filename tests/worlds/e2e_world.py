@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -14,6 +14,7 @@ import httpx
 import psycopg
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 from common.events import headers_of
 from common.fields import Trigger
 from common.kafka import client_options
@@ -60,11 +61,33 @@ class World:
         await self._stack.aclose()
 
     async def reconnect(self) -> None:
-        """The database is another process now."""
+        """The database is another process now, or will soon be."""
         await self._database.close()
         url = self.address.database_url.replace("+psycopg", "")
-        self._database = await psycopg.AsyncConnection.connect(url, autocommit=True)
+
+        async def connect() -> psycopg.AsyncConnection[Any] | None:
+            with suppress(psycopg.OperationalError):
+                return await psycopg.AsyncConnection.connect(url, autocommit=True)
+            return None
+
+        found = await until(connect, lambda got: got is not None)
+        assert found is not None
+        self._database = found
         self._stack.push_async_callback(self._database.close)
+
+    async def broker_answers(self) -> None:
+        """Wait until the broker can be asked again."""
+
+        async def ask() -> bool:
+            with suppress(KafkaError, OSError):
+                async with AsyncExitStack() as stack:
+                    admin = AIOKafkaAdminClient(**self._kafka, request_timeout_ms=2000)
+                    await admin.start()
+                    stack.push_async_callback(admin.close)
+                    return bool((await admin.describe_cluster())["brokers"])
+            return False
+
+        await until(ask, bool)
 
     # xAI's other side
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import httpx
 
@@ -31,6 +32,29 @@ class Service:
     env: Mapping[str, str]
     url: str | None = None
     """Where `/readyz` and `/livez` are asked; None: it only has to run."""
+
+
+class Part(Protocol):
+    """Kafka or Postgres: started again it has the same port and data."""
+
+    process: asyncio.subprocess.Process | None
+
+    async def start(self) -> None:
+        """Start it and wait until it answers; raises StartError."""
+
+
+async def keep_running(name: str, part: Part, say: Callable[[str], None]) -> None:
+    """Start `part` again whenever its process ends, with growing pauses, until cancelled."""
+    deaths, loop = 0, asyncio.get_running_loop()
+    while True:
+        born = loop.time()
+        assert part.process is not None  # noqa: S101 - it has been started once
+        await part.process.wait()
+        deaths = 1 if loop.time() - born > STEADY_AFTER else deaths + 1
+        say(f"{name} ended and is started again")
+        await asyncio.sleep(PAUSES[min(deaths, len(PAUSES)) - 1])
+        with suppress(OSError, StartError):  # what it left behind may still be ending: this counts as one more death
+            await part.start()
 
 
 class Supervisor:

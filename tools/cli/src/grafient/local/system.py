@@ -18,7 +18,7 @@ from grafient.local.kafka import Kafka
 from grafient.local.postgres import Postgres
 from grafient.local.processes import free_ports
 from grafient.local.securing import Security
-from grafient.local.supervisor import Service, Supervisor
+from grafient.local.supervisor import Part, Service, Supervisor, keep_running
 from grafient.topics import bring_about
 
 KEY_ID = "local-1"
@@ -69,6 +69,7 @@ class System:
         self.security = Security.make(folder / "kafka-security") if secured else None
         self.kafka = Kafka(folder / "kafka", security=self.security)
         self.supervisor = Supervisor(folder / "logs", say)
+        self._keepers: list[asyncio.Task[None]] = []
 
     def url_of(self, name: str) -> str:
         return f"http://127.0.0.1:{self._ports[name]}"
@@ -78,12 +79,17 @@ class System:
         self._folder.mkdir(parents=True, exist_ok=True)
         self._write_secrets()
         await asyncio.gather(self._database(), self._broker(), self._simulator())
+        parts: dict[str, Part] = {"Postgres": self.postgres, "Kafka": self.kafka}
+        self._keepers = [asyncio.create_task(keep_running(name, part, self._say)) for name, part in parts.items()]
         await self.supervisor.start([self._service(name) for name in SERVICES])
         await self.supervisor.start([self._cron()])
         return self.address()
 
     async def stop(self) -> None:
         """End everything, users before what they use."""
+        for keeper in self._keepers:
+            keeper.cancel()
+        await asyncio.gather(*self._keepers, return_exceptions=True)
         await self.supervisor.stop()
         await asyncio.gather(self.kafka.stop(), self.postgres.stop())
 
