@@ -17,7 +17,7 @@ async def load(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load]:
         tmp_path_factory.mktemp("faults"),
         lambda _text: None,
         delay_ms=5,
-        settings={"SYNCER_HEAL_EVERY_SECONDS": "1", "SYNCER_TEAM_CALLS_PER_MINUTE": "6000"},
+        settings={"LOG_LEVEL": "DEBUG", "SYNCER_HEAL_EVERY_SECONDS": "1", "SYNCER_TEAM_CALLS_PER_MINUTE": "6000"},
     )
     try:
         await system.start()
@@ -40,6 +40,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     if not found:
         return
     terminalreporter.section("faults")
-    terminalreporter.write_line(f"{'fault':<64} {'syncs':>6} {'healed after':>13} {'lost':>5} {'doubled':>8}")
+    heads = f"{'syncs':>6} {'healed after':>13} {'delivered twice':>16} {'lost':>5} {'doubled':>8}"
+    terminalreporter.write_line(f"{'fault':<64} {heads}")
     for one in found:
-        terminalreporter.write_line(f"{one.fault:<64} {one.asked:>6} {one.healed_after:>11.1f} s {0:>5} {0:>8}")
+        figures = f"{one.asked:>6} {one.healed_after:>11.1f} s {one.twice:>16} {one.lost:>5} {one.doubled:>8}"
+        terminalreporter.write_line(f"{one.fault:<64} {figures}")

@@ -222,8 +222,12 @@ class World:
         encoded = {name: value.encode() for name, value in headers.items()}
         await self.publish(SYNC_REQUESTS.name, integration_id, wish.model_dump_json().encode(), encoded)
 
-    async def records(self, topic: str) -> list[Any]:
-        """Every record of a topic that stands now, oldest first in each partition."""
+    async def records(self, topic: str, since: dict[TopicPartition, int] | None = None) -> list[Any]:
+        """Every record of a topic that stands now, oldest first in each partition.
+
+        With `since` only what is new to it; it is brought up to date.
+        """
+        known = {} if since is None else since
         async with AsyncExitStack() as stack:
             consumer = AIOKafkaConsumer(**self._kafka, auto_offset_reset="earliest")
             await consumer.start()
@@ -231,7 +235,11 @@ class World:
             partitions = [TopicPartition(topic, number) for number in range(PARTITIONS[topic])]
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
-            await consumer.seek_to_beginning(*partitions)
+            await consumer.seek_to_beginning(*(one for one in partitions if one not in known))
+            for one in partitions:
+                if one in known:
+                    consumer.seek(one, known[one])
+            known.update(ends)
             found: list[Any] = []
             while any([await consumer.position(one) < ends[one] for one in partitions]):
                 for batch in (await consumer.getmany(timeout_ms=200)).values():

@@ -7,11 +7,13 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
+from canary_world import Canaries, Canary
 from e2e_world import Team, World, until
+from trace_world import Traces
 
 HEALED_WITHIN = 60.0
 """Seconds from a fault's end until everything that was asked for is there."""
@@ -26,6 +28,12 @@ class Result:
     """Force Syncs that were accepted while it lasted."""
     healed_after: float
     """Seconds from its end until the figures of everybody were right."""
+    twice: int
+    """Records that the broker gave to a service more than once."""
+    lost: int
+    """Days that are not what xAI said, and accepted requests without an outcome."""
+    doubled: int
+    """Accepted requests with more than one outcome."""
 
 
 @dataclass
@@ -38,6 +46,7 @@ class Load:
     """Request ID to integration."""
     told: int = 0
     """How many of them are in the table already."""
+    traces: Traces = field(default_factory=Traces)
     chance: random.Random = field(default_factory=lambda: random.Random(7))
 
     async def connect(self, count: int) -> None:
@@ -87,11 +96,18 @@ class Load:
                     await asyncio.sleep(0.1)
                 await self.world.ended(team, integration_id, last)
             await self._quiet()
-            await self._figures_are_xais()
+            wrong = await self._wrong_days()
         healed_after = time.monotonic() - began
-        await self._every_request_ended_once()
+        endings = await self._endings()
+        silent = [request_id for request_id, found in endings.items() if not found]
+        doubled = [request_id for request_id, found in endings.items() if len(found) > 1]
+        assert (wrong, silent, doubled) == ([], [], [])
+        assert await self._unreconciled() == []
+        keys = Canaries(Canary(team.key.removeprefix("fake-key-")) for team, _ in self.teams)
+        assert await self.traces.hits(self.world, keys) == []
         self.told = len(self.accepted)
-        return Result(fault, asked, healed_after)
+        twice = self.traces.delivered_twice()
+        return Result(fault, asked, healed_after, twice, len(wrong) + len(silent), len(doubled))
 
     async def _quiet(self) -> None:
         """Nothing waits any more."""
@@ -100,15 +116,29 @@ class Load:
         await self.world.consumed("ledger.xai.costs.v1", "xai.costs.v1")
         await self.world.consumed("connector.xai.sync-outcomes.v1", "xai.sync-outcomes.v1")
 
-    async def _figures_are_xais(self) -> None:
+    async def _wrong_days(self) -> list[tuple[str, date]]:
+        """Days that the screen does not show as xAI says them now, or does not call covered."""
         today = datetime.now(UTC).date()
+        first, wrong = today - timedelta(days=29), []
         for team, _ in self.teams:
-            first = today - timedelta(days=29)
-            assert await self.world.shown(team, first, today) == await self.world.served(team, first, today)
-            assert all(day["covered"] for day in await self.world.costs(team, first, today))
+            served, shown = await self.world.served(team, first, today), await self.world.shown(team, first, today)
+            covered = {day["day"]: day["covered"] for day in await self.world.costs(team, first, today)}
+            wrong += [
+                (team.team_id, day) for day in served if served[day] != shown.get(day) or not covered.get(str(day))
+            ]
+        return wrong
 
-    async def _every_request_ended_once(self) -> None:
-        """Copies of one event are one ending; so are the judgements of one reading."""
+    async def _unreconciled(self) -> list[Any]:
+        """Integrations whose newest reading the ledger could not prove."""
+        newest = """
+            SELECT integration_id FROM (SELECT DISTINCT ON (integration_id) integration_id, reconciled FROM ledger.outcomes
+                WHERE integration_id = ANY(%s::uuid[]) ORDER BY integration_id, observed_at DESC) newest
+            WHERE NOT reconciled
+        """
+        return await self.world.rows(newest, [integration_id for _, integration_id in self.teams])
+
+    async def _endings(self) -> dict[str, set[str]]:
+        """How each accepted request ended. Copies of one event are one ending; so are the judgements of one reading."""
         endings: dict[str, set[str]] = {request_id: set() for request_id in self.accepted}
         for record in await self.world.records("xai.sync-outcomes.v1"):
             headers = dict(record.headers)
@@ -118,4 +148,4 @@ class Load:
             if said.get("final", True):
                 for request_id in endings.keys() & set(said["request_ids"]):
                     endings[request_id].add(str(said.get("reading_id") or headers["ce_id"]))
-        assert {request_id: found for request_id, found in endings.items() if len(found) != 1} == {}
+        return endings

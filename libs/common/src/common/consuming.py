@@ -1,11 +1,13 @@
 """How every service consumes: one subscriber a topic, one record or batch in hand, and one place that sorts failures."""
 
 import asyncio
+import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import groupby
 from typing import Any
 
 import structlog
@@ -151,6 +153,7 @@ class SortFailures(BaseMiddleware[Any, Any]):
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> None:
         """Handle, bounded in time; what is raised from here is only the wish to get the record again."""
         records = _many(msg.raw_message)
+        self._note_delivery(records)
         failure = await _failure(call_next, msg)
         if failure is None or len(records) == 1 or not self._is_to_be_split(failure, records):
             await self._judge(failure, records)
@@ -158,6 +161,14 @@ class SortFailures(BaseMiddleware[Any, Any]):
         for record in records:
             failure = await _failure(call_next, _only(msg, record))
             await self._judge(failure and _final(failure), (record,))
+
+    def _note_delivery(self, records: tuple[Record, ...]) -> None:
+        """Whoever wants to know whether the broker gave a record twice compares these; own retries are none of them."""
+        if not log.is_enabled_for(logging.DEBUG) or _place(records) in self._with.tries:
+            return
+        for partition, some in groupby(records, key=lambda record: record.partition):
+            offsets = [record.offset for record in some]
+            log.debug("message.delivered", topic=records[0].topic, partition=partition, offsets=offsets)
 
     def _is_to_be_split(self, failure: BaseException, records: tuple[Record, ...]) -> bool:
         """Which record of a batch is to blame shows when each comes alone."""

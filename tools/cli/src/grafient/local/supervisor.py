@@ -67,7 +67,7 @@ class Supervisor:
         self._say = say
         self._looks_every = looks_every
         self._processes: dict[str, asyncio.subprocess.Process] = {}
-        self._keepers: list[asyncio.Task[None]] = []
+        self._keepers: dict[str, asyncio.Task[None]] = {}
         self._http = httpx.AsyncClient(timeout=3.0, trust_env=False)
 
     @property
@@ -80,15 +80,20 @@ class Supervisor:
         for service in services:
             await self._spawn(service)
         await asyncio.gather(*(self._ready(service) for service in services))
-        self._keepers += [asyncio.create_task(self._keep(service)) for service in services]
+        self._keepers |= {service.name: asyncio.create_task(self._keep(service)) for service in services}
 
     async def stop(self) -> None:
         """End everything, the last started first told, and wait for it."""
-        for keeper in self._keepers:
-            keeper.cancel()
-        await asyncio.gather(*self._keepers, return_exceptions=True)
-        await asyncio.gather(*(stop(process) for process in reversed(self._processes.values())))
+        await self.end(list(reversed(self._processes)))
         await self._http.aclose()
+
+    async def end(self, names: list[str]) -> None:
+        """End these, told in this order, and wait for it; they are not started again."""
+        keepers = [self._keepers.pop(name) for name in names if name in self._keepers]
+        for keeper in keepers:
+            keeper.cancel()
+        await asyncio.gather(*keepers, return_exceptions=True)
+        await asyncio.gather(*(stop(self._processes[name]) for name in names))
 
     async def _spawn(self, service: Service) -> None:
         self._logs.mkdir(parents=True, exist_ok=True)

@@ -68,7 +68,8 @@ class System:
         self.postgres = Postgres(folder / "postgres", durable=durable)
         self.security = Security.make(folder / "kafka-security") if secured else None
         self.kafka = Kafka(folder / "kafka", security=self.security)
-        self.supervisor = Supervisor(folder / "logs", say)
+        self.logs = folder / "logs"
+        self.supervisor = Supervisor(self.logs, say)
         self._keepers: list[asyncio.Task[None]] = []
 
     def url_of(self, name: str) -> str:
@@ -128,13 +129,16 @@ class System:
             argv = (sys.executable, "-m", "simulator", "--host", "127.0.0.1", "--port", port, "--delay-ms", delay)
             await self.supervisor.start([Service("simulator", argv, _inherited(), self._xai_url)])
 
-    def _service(self, name: str) -> Service:
-        env = self._environment(name) | {
-            "DATABASE_URL": self.postgres.url_of(name),
-            "INSTANCE_NAME": f"{name}-1",
-            "PORT": str(self._ports[name]),
+    def environment_of(self, service: str) -> dict[str, str]:
+        """What a process of `service` is started with."""
+        return self._environment(service) | {
+            "DATABASE_URL": self.postgres.url_of(service),
+            "INSTANCE_NAME": f"{service}-1",
+            "PORT": str(self._ports[service]),
         }
-        return Service(name, (sys.executable, "-m", name), env, self.url_of(name))
+
+    def _service(self, name: str) -> Service:
+        return Service(name, (sys.executable, "-m", name), self.environment_of(name), self.url_of(name))
 
     def _cron(self) -> Service:
         return Service("cron", (sys.executable, "-m", "grafient", "cron"), self._environment("cron"))
