@@ -38,7 +38,7 @@ class Survived:
 
 @pytest.fixture(scope="module")
 async def survived(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Survived]:
-    system = System(tmp_path_factory.mktemp("volume"), lambda _text: None, delay_ms=5)
+    system = System(tmp_path_factory.mktemp("volume"), lambda _text: None, delay_ms=5, settings={"LOG_LEVEL": "DEBUG"})
     try:
         await system.start()
         async with World(system) as world:

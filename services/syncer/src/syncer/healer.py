@@ -19,8 +19,9 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer import coverage, queue, store
-from syncer.domain import heals
+from syncer.domain import LONGEST_PAUSE, heals
 from syncer.queue import Request
+from syncer.windows import LEASE_SECONDS
 
 log = structlog.get_logger()
 
@@ -47,6 +48,18 @@ _WAITING = text("""
         AND NOT EXISTS (SELECT 1 FROM credentials c WHERE c.integration_id = i.integration_id
             AND c.credential_version >= i.credential_version)
 """)
+
+# What was due or leased "until" an instant that the clock has stepped back from would wait for it once more. No lease and no
+# pause of ours is as long; what xAI asked for stands beside it, on the integration, and is kept.
+_STEPPED_BACK = (
+    text("""UPDATE integrations SET lease_until = clock_timestamp() + make_interval(secs => :lease) WHERE integration_id IN (
+            SELECT integration_id FROM integrations WHERE lease_until > clock_timestamp() + make_interval(secs => :lease)
+            ORDER BY integration_id FOR UPDATE SKIP LOCKED)"""),
+    text("""UPDATE windows SET due_at = clock_timestamp(), created_at = least(created_at, clock_timestamp())
+            WHERE closed_at IS NULL AND decision IS NULL AND due_at > clock_timestamp() AND (created_at > clock_timestamp()
+            OR due_at > greatest(clock_timestamp() + make_interval(secs => :pause), (SELECT i.retry_after
+                FROM integrations i WHERE i.integration_id = windows.integration_id)))"""),
+)
 
 _PUT_AWAY = (
     text("DELETE FROM windows WHERE closed_at < clock_timestamp() - interval '30 days'"),
@@ -85,13 +98,27 @@ class Healer:
 
     async def round(self) -> None:
         """Heal, end what was parked for too long, put away what is old; what fails is tried again in the next round."""
-        for step in (self._heal, self._place_strays, self._end_parked, self._count_waiting, self._put_away):
+        for step in (
+            self._step_back,
+            self._heal,
+            self._place_strays,
+            self._end_parked,
+            self._count_waiting,
+            self._put_away,
+        ):
             try:
                 await step()
             except Exception as error:  # noqa: BLE001 - the next round may find database and broker again
                 log.warning("healer.failed", step=step.__name__, error=name_of(error))
             self._progress.ended("healer")
         self._wake()
+
+    async def _step_back(self) -> None:
+        """Where the database's clock stepped back, what waits does not wait for the time to pass twice."""
+        limits = {"lease": LEASE_SECONDS, "pause": LONGEST_PAUSE.total_seconds()}
+        async with self._database.transaction() as connection:
+            for statement in _STEPPED_BACK:
+                await connection.execute(statement, limits)
 
     async def _heal(self) -> None:
         async with self._database.transaction() as connection:

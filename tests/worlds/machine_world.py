@@ -1,0 +1,128 @@
+"""What state machines stand on: steps that are no coroutines, a database that breaks where they say, and its clock."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, TypeVar
+
+from common.database import Database, make_engine
+from hypothesis import HealthCheck, Phase, settings
+from pydantic import SecretStr
+from sqlalchemy import make_url, text
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+T = TypeVar("T")
+CLOCK = "clock"
+_SHADOWED = (
+    f"CREATE SCHEMA IF NOT EXISTS {CLOCK}",
+    f"CREATE TABLE IF NOT EXISTS {CLOCK}.stands AS SELECT clock_timestamp() AS at",
+    f"""CREATE OR REPLACE FUNCTION {CLOCK}.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
+        AS 'SELECT at FROM {CLOCK}.stands'""",  # noqa: S608 - only constants are put in
+)
+QUICK = settings(
+    max_examples=20,
+    stateful_step_count=30,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
+"""What every run of the tests takes: always the same examples."""
+THOROUGH = settings(QUICK, max_examples=200, stateful_step_count=50, derandomize=False, print_blob=True)
+
+
+class Ends(StrEnum):
+    """How a transaction ends."""
+
+    WELL = "well"
+    ABORTED = "aborted"
+    """The connection breaks before its commit."""
+    UNHEARD = "unheard"
+    """It is committed, and the connection breaks before anybody hears of it."""
+
+
+class BreakingDatabase(Database):
+    """Its next transactions end as `plan` says, and those after them well."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        super().__init__(engine)
+        self.plan = deque[Ends]()
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        how = self.plan.popleft() if self.plan else Ends.WELL
+        async with super().transaction() as connection:
+            yield connection
+            if how is Ends.ABORTED:
+                raise _broken()
+        if how is Ends.UNHEARD:
+            raise _broken()
+
+    def breaks(self, *plan: Ends) -> None:
+        self.plan = deque(plan)
+
+
+def _broken() -> OperationalError:
+    return OperationalError("COMMIT", {}, Exception("the connection broke"))
+
+
+class Tables:
+    """A service's tables, under a clock that only the test moves where `clock` says so."""
+
+    def __init__(self, postgres: str, service: str, *, clock: bool = False) -> None:
+        """`postgres`: the owner's URL; the service's tables are there."""
+        self._service = service
+        # Statements find `clock_timestamp` on their search path before Postgres' own.
+        schema = f"{CLOCK},{service},pg_catalog" if clock else service
+        url = make_url(postgres).set(username=service, password="obviously-fake")  # noqa: S106 - of a database that is thrown away
+        self.database = BreakingDatabase(
+            make_engine(SecretStr(url.render_as_string(hide_password=False)), schema=schema)
+        )
+        self.owner = Database(make_engine(SecretStr(postgres), schema=schema))
+
+    async def take_the_clock(self) -> None:
+        """From now on it stands still, unless it is moved."""
+        async with self.owner.transaction() as connection:
+            for statement in _SHADOWED:
+                await connection.execute(text(statement))
+            for right in (f"USAGE ON SCHEMA {CLOCK}", f"SELECT ON {CLOCK}.stands"):
+                await connection.execute(text(f"GRANT {right} TO {self._service}"))
+
+    async def set_clock(self, at: datetime) -> None:
+        async with self.owner.transaction() as connection:
+            await connection.execute(text(f"UPDATE {CLOCK}.stands SET at = :at"), {"at": at})  # noqa: S608 - a constant
+
+    async def now(self) -> datetime:
+        async with self.owner.transaction() as connection:
+            at: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+            return at
+
+    async def pass_time(self, span: timedelta) -> None:
+        """Or step back."""
+        await self.set_clock(await self.now() + span)
+
+    async def close_all(self) -> None:
+        for database in (self.database, self.owner):
+            await database.close()
+
+
+class Stage(Tables):
+    """With a loop of its own, on which a machine's steps run."""
+
+    def __init__(self, postgres: str, service: str, *, clock: bool = False) -> None:
+        super().__init__(postgres, service, clock=clock)
+        self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        if clock:
+            self.run(self.take_the_clock())
+
+    def run(self, step: Coroutine[Any, Any, T]) -> T:
+        return self._runner.run(step)
+
+    def close(self) -> None:
+        self.run(self.close_all())
+        self._runner.close()
