@@ -60,7 +60,7 @@ def test_a_record_that_waits_and_is_not_handled_is_seen() -> None:
     assert complaints(Stuck(position=7, end=8), STALLED_AFTER, 1.0) == [
         None,
         None,
-        f"{COSTS.name} has records and none was handled for 41 s",
+        f"{COSTS.name} has records and none was handled for 31 s",
     ]
 
 

@@ -34,7 +34,7 @@ HANDLER_DEADLINE = 20.0
 """Seconds; well below the broker's patience with a silent consumer (`max_poll_interval_ms`, 5 minutes)."""
 MAX_TRIES = 5
 """Tries of a message that fails for an unknown reason, before it is given up."""
-STOPPED_PAUSES = (10.0,)
+STOPPED_PAUSES = (6.0,)
 BUG_PAUSES = (0.1, 0.3, 0.9, 2.0)
 TRANSIENT_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 BATCH_TIMEOUT_MS = 10

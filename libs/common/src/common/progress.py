@@ -11,8 +11,8 @@ from common.metrics import PROGRESS_AGE
 
 log = structlog.get_logger()
 
-STALLED_AFTER = 40.0
-"""Seconds: a statement may take 15, a handler 20."""
+STALLED_AFTER = 30.0
+"""Seconds: a statement may take 15, a handler 20 after a pause of 6. Whoever looks must act within 15 s more."""
 
 
 class Progress:

@@ -17,10 +17,11 @@ class Waker:
         """The loop is about to look: from here on a wake is news."""
         self._woken.clear()
 
-    async def wait(self, seconds: float) -> None:
-        """Return when woken, at the latest after `seconds`."""
+    async def wait(self, seconds: float) -> bool:
+        """Return when woken, at the latest after `seconds`; answers whether it was woken."""
         try:
             async with asyncio.timeout(seconds):
                 await self._woken.wait()
         except TimeoutError:
-            pass
+            return False
+        return True

@@ -68,6 +68,8 @@ _PUT_AWAY = (
     text("DELETE FROM raw_answers WHERE observed_at < clock_timestamp() - interval '90 days'"),
     text("DELETE FROM coverage WHERE day < current_date - 200"),
 )
+SAYS_EVERY = 10.0
+"""Seconds between two signs of life while it waits."""
 
 
 class Healer:
@@ -89,12 +91,19 @@ class Healer:
         self._waker.wake()
 
     async def run(self) -> None:
-        self._progress.expect("healer", within=self._every + 40)
+        self._progress.expect("healer")
         while True:
             self._waker.clear()
             await self.round()
             self._progress.ended("healer")
-            await self._waker.wait(self._every)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Until the next round; who waits is not stuck."""
+        left = self._every
+        while left > 0 and not await self._waker.wait(min(left, SAYS_EVERY)):
+            left -= SAYS_EVERY
+            self._progress.ended("healer")
 
     async def round(self) -> None:
         """Heal, end what was parked for too long, put away what is old; what fails is tried again in the next round."""

@@ -14,7 +14,7 @@ from grafient.local.postgres import StartError
 from grafient.local.processes import spawn, stop, tail
 
 READY_DEADLINE = 60.0
-LOOKS_EVERY = 5.0
+LOOKS_EVERY = 4.0
 """Seconds between two looks at `/livez`."""
 STRIKES = 3
 """Failed looks at `/livez` in a row before a process is killed."""
