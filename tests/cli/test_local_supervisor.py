@@ -135,9 +135,9 @@ class Stumbling:
         self._log = folder / "part.log"
 
     async def start(self) -> None:
-        self.starts += 1
-        stays = () if self.starts == 2 else ("-c", "import time; time.sleep(600)")
+        stays = () if self.starts == 1 else ("-c", "import time; time.sleep(600)")
         self.process = await spawn((sys.executable, *stays), self._log)
+        self.starts += 1
         if not stays:
             raise StartError("not yet")
 
