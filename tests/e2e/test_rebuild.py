@@ -17,6 +17,9 @@ HELD = """SELECT day, usd, costs, reading_id, observed_at, said_since FROM ledge
 READ = """SELECT reading_id, reconciled, first_day, last_day, observed_at FROM ledger.outcomes
           WHERE integration_id = %s::uuid ORDER BY observed_at, reading_id"""
 
+REVISED = """SELECT day, usd, reading_id, said_since, said_until, replaced_by FROM ledger.day_revisions
+             WHERE integration_id = %s::uuid ORDER BY day, said_since"""
+
 
 def _environment(world: World) -> dict[str, str]:
     return os.environ | {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka, "DATABASE_URL": world.address.database_url}
@@ -106,6 +109,49 @@ async def test_after_the_loss_of_the_whole_ledger_it_is_rebuilt_as_it_was(world:
     assert await world.rows(HELD, gone) == []
     assert len(await world.calls(team)) == calls
     assert (await world.force(team, integration_id))["reconciled"]
+
+
+async def test_after_an_old_backup_a_replay_brings_what_came_since(world: World) -> None:
+    (team, integration_id), (gone_team, gone) = await _connected(world), await _connected(world)
+    await world.restate(team, _days()[1], {"SKU A": "7.000000001"})
+    await world.force(team, integration_id)
+    await _backed_up(world)
+    await world.restate(team, _days()[1], {"SKU A": "8.000000002", "SKU B": "0.3"})
+    await world.force(team, integration_id)
+    _, new = await _connected(world)
+    await world.request("DELETE", f"/accounts/{gone_team.account_id}/integrations/{gone}?history=erase")
+    for topic in (INTEGRATIONS.name, COSTS.name):
+        await world.consumed(f"ledger.{topic}", topic)
+    before = [await world.rows(query, one) for query in (HELD, READ, REVISED) for one in (integration_id, new)]
+
+    await _restored(world)
+    assert await world.rows(HELD, new) == []
+    assert len(await world.rows(HELD, gone)) > 0
+    for topic in (INTEGRATIONS.name, COSTS.name):
+        assert (await _command(world, "replay", topic))[0] == 0
+
+    assert [await world.rows(query, one) for query in (HELD, READ, REVISED) for one in (integration_id, new)] == before
+    assert await world.rows(HELD, gone) == []
+
+
+async def _backed_up(world: World) -> None:
+    """Every table of the ledger as it stands, beside it."""
+    await _as_owner(world, "CREATE SCHEMA backup", "CREATE TABLE backup.{0} AS TABLE ledger.{0}")
+
+
+async def _restored(world: World) -> None:
+    """The ledger as it was backed up; the backup is used up."""
+    again = "DELETE FROM ledger.{0}; INSERT INTO ledger.{0} OVERRIDING SYSTEM VALUE SELECT * FROM backup.{0}"
+    await _as_owner(world, "SET LOCAL session_replication_role = replica", again, "DROP SCHEMA backup CASCADE")
+
+
+async def _as_owner(world: World, *statements: str) -> None:
+    """In one transaction; a statement with a place for a table is for each of the ledger's tables."""
+    tables = await world.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'ledger'")
+    async with await psycopg.AsyncConnection.connect(world.address.database_url.replace("+psycopg", "")) as owner:
+        for statement in statements:
+            for (table,) in tables if "{0}" in statement else [("",)]:
+                await owner.execute(statement.format(table).encode())
 
 
 async def test_a_rebuild_that_was_killed_is_begun_anew_and_shows_what_differs(world: World) -> None:
