@@ -19,7 +19,8 @@ async def test_a_missed_day_is_read_without_anyone_asking(world: World) -> None:
 
     (window,) = world.publisher.windows()
     assert (window.first_day, window.last_day) == (day.first, day.last)
-    assert window.request_ids == (f"heal:{integration_id}:{day.first}:{day.last}:1",)
+    (request_id,) = window.request_ids
+    assert request_id.startswith(f"heal:{integration_id}:{day.first}:{day.last}:1:")
 
 
 async def test_a_round_that_comes_too_early_queues_nothing_more(world: World) -> None:
@@ -38,9 +39,27 @@ async def test_a_day_that_was_not_confirmed_is_tried_again_under_the_next_number
         await world.settle()
         await world.sql("UPDATE coverage SET heal_after = NULL, published_at = published_at - interval '7 hours'")
 
-    assert [window.request_ids[0] for window in world.publisher.windows()] == [
-        f"heal:{integration_id}:{day.first}:{day.last}:{attempt}" for attempt in (1, 2)
-    ]
+    for attempt, window in enumerate(world.publisher.windows(), start=1):
+        assert window.request_ids[0].startswith(f"heal:{integration_id}:{day.first}:{day.last}:{attempt}:")
+    assert len(world.publisher.windows()) == 2
+
+
+async def test_a_day_that_is_missed_once_more_is_read_as_soon_as_the_first_time(world: World) -> None:
+    await _missing_day(world)
+    for _ in range(2):
+        await world.healer.round()
+        await world.settle()
+        await world.sql("UPDATE coverage SET heals = 0, heal_after = NULL, published_at = NULL")
+
+    assert len(world.publisher.windows()) == 2
+
+
+async def test_two_healers_at_once_read_a_day_once(world: World) -> None:
+    await _missing_day(world)
+    await asyncio.gather(*(world.healer.round() for _ in range(5)))
+    await world.settle()
+
+    assert len(await world.requests()) == len(world.publisher.windows()) == 1
 
 
 async def test_a_window_that_waits_for_its_next_attempt_is_not_healed_beside_it(world: World) -> None:

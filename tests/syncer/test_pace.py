@@ -10,7 +10,8 @@ from common.problems import Code
 from hypothesis import given
 from hypothesis import strategies as st
 from syncer.circuit import FIRST_PAUSE, LONGEST_PAUSE, Circuit
-from syncer.pace import OUTAGE_AFTER, REFUSALS_AFTER, Pace
+from syncer.domain import REFUSALS_AFTER
+from syncer.pace import OUTAGE_AFTER, Pace
 from syncer_world import World
 from xai_usage import CallFailed, CallMalformed, CallRefused, CallTransient
 
@@ -67,6 +68,15 @@ def test_an_open_circuit_lets_one_call_through_at_growing_intervals() -> None:
         circuit.failed(uuid4(), AT)
 
     assert pauses == [FIRST_PAUSE * factor for factor in (1, 2, 4, 8)] + [LONGEST_PAUSE] * 2
+
+
+def test_calls_that_were_on_their_way_when_it_opened_delay_no_probe() -> None:
+    circuit = Circuit(3, Clock())
+    _open(circuit, 3)
+    for _ in range(5):
+        circuit.failed(uuid4(), AT)
+
+    assert circuit.wait() == FIRST_PAUSE
 
 
 def test_a_success_closes_and_says_since_when_it_lasted() -> None:
@@ -173,6 +183,57 @@ async def test_an_outage_of_xais_authentication_leaves_nobody_refused(world: Wor
         await world.until(lambda: _holds(len({one.integration_id for one in world.publisher.windows()}) == len(ids)))
 
     assert await world.sql("SELECT 1 FROM integrations WHERE refused_code IS NOT NULL") == []
+
+
+async def test_an_outage_of_xais_authentication_that_hit_everybody_ends_without_anyone_asking(world: World) -> None:
+    ids = [await world.integration() for _ in range(REFUSALS_AFTER)]
+    for one in ids:
+        await world.ask(one)
+    world.xai.answers.extend([REFUSED] * REFUSALS_AFTER)
+    async with world.working(in_flight=1):
+        await world.until(lambda: _holds(len(world.publisher.failures()) == REFUSALS_AFTER))
+        await world.healer.round()
+        world.clock += 6 * SECOND
+
+        await world.until(lambda: _holds(len({one.integration_id for one in world.publisher.windows()}) == len(ids)))
+
+    assert await world.sql("SELECT 1 FROM integrations WHERE refused_code IS NOT NULL") == []
+
+
+@pytest.mark.parametrize(
+    "but",
+    [
+        "DELETE FROM integrations WHERE integration_id = (SELECT integration_id FROM integrations LIMIT 1)",
+        "UPDATE integrations SET refused_since = now() - interval '2 days'",
+        "UPDATE integrations SET read_at = now() + interval '1 second'",
+        "UPDATE integrations SET removed = true",
+    ],
+    ids=["nine", "long ago", "another was accepted since", "removed"],
+)
+async def test_keys_that_were_refused_for_a_reason_are_not_tried_again(world: World, but: str) -> None:
+    for _ in range(REFUSALS_AFTER):
+        await world.integration()
+    await world.sql(
+        "UPDATE integrations SET refused_code = 'key_refused', refused_since = now(), history_from = current_date"
+    )
+    await world.sql(but)
+
+    await world.healer.round()
+
+    assert await world.requests() == []
+
+
+async def test_what_was_tried_for_everybody_waits_before_it_is_tried_again(world: World) -> None:
+    for _ in range(REFUSALS_AFTER):
+        await world.integration()
+    await world.sql(
+        "UPDATE integrations SET refused_code = 'key_refused', refused_since = now(), history_from = current_date"
+    )
+
+    for _ in range(3):
+        await world.healer.round()
+
+    assert len(await world.requests()) == REFUSALS_AFTER
 
 
 async def test_a_team_over_its_limit_waits_without_an_attempt(world: World) -> None:

@@ -74,15 +74,15 @@ class SyncerMachine(QueueMachine):
     @rule()
     def the_healer_looks(self) -> None:
         """It queues exactly the finished days that are unread, in so far as nobody is at them."""
-        expected, taken = self.run(self._unread()), {row.request_id for row in self.run(self.world.requests())}
+        expected, before = self.run(self._unread()), {row.request_id for row in self.run(self.world.requests())}
         self.run(self.world.healer.round())
-        fresh = {row.request_id for row in self.run(self.world.requests())} - taken
+        fresh = {row.request_id for row in self.run(self.world.requests())} - before
         ids = {
             f"heal:{team}:{one.days.first}:{one.days.last}:{one.attempt}"
             for team, days in expected.items()
             for one in heals(days)
         }
-        assert {one for one in fresh if one.startswith("heal:")} == ids - taken
+        assert {":".join(one.split(":")[:5]) for one in fresh if one.startswith("heal:")} == ids
 
     async def _unread(self) -> dict[UUID, list[tuple[date, int]]]:
         """The healer's rule in plain Python, by what was confirmed according to the model."""

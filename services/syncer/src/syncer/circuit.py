@@ -21,6 +21,7 @@ class Circuit:
         self._failed: dict[UUID, datetime] = {}
         self._pause = FIRST_PAUSE
         self._probe_at: float | None = None
+        self._probing = False
         self._since: datetime | None = None
 
     @property
@@ -34,13 +35,17 @@ class Circuit:
     def calls(self) -> None:
         """A call is being made: where the circuit is open, no other until the pause is over."""
         if self._probe_at is not None:
-            self._probe_at = self._clock() + self._pause
+            self._probe_at, self._probing = self._clock() + self._pause, True
 
     def failed(self, integration_id: UUID, at: datetime) -> bool:
-        """A call of this integration failed; answers whether that opened the circuit."""
+        """A call of this integration failed; answers whether that opened the circuit.
+
+        What was on its way when it opened tells nothing new.
+        """
         if self._probe_at is not None:
-            self._pause = min(self._pause * 2, LONGEST_PAUSE)
-            self._probe_at = self._clock() + self._pause
+            if self._probing:
+                self._pause = min(self._pause * 2, LONGEST_PAUSE)
+                self._probe_at, self._probing = self._clock() + self._pause, False
             return False
         self._failed = {one: when for one, when in self._failed.items() if at - when < REMEMBERED} | {
             integration_id: at
@@ -54,5 +59,5 @@ class Circuit:
     def well(self) -> datetime | None:
         """A call went well; where that closes the circuit, answers when the first failure was."""
         since = self._since
-        self._failed, self._since, self._probe_at, self._pause = {}, None, None, FIRST_PAUSE
+        self._failed, self._since, self._probe_at, self._pause, self._probing = {}, None, None, FIRST_PAUSE, False
         return since

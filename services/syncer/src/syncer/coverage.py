@@ -42,7 +42,7 @@ _MISSING = text("""
             (d.day + interval '1 day') AT TIME ZONE 'UTC' AS ends_at
         FROM integrations i,
             generate_series(greatest(i.history_from, :today - 89)::timestamp, (:today - 1)::timestamp, '1 day') AS d(day)
-        WHERE NOT i.removed AND i.refused_code IS NULL
+        WHERE NOT i.removed AND i.refused_code IS NULL AND i.integration_id = coalesce(CAST(:id AS uuid), i.integration_id)
     )
     SELECT w.integration_id, w.day, coalesce(c.heals, 0) AS heals
     FROM wanted w LEFT JOIN coverage c USING (integration_id, day)
@@ -90,9 +90,11 @@ async def confirm(connection: AsyncConnection, completed: SyncCompleted) -> None
     await connection.execute(_DOUBT, _days(args[0], doubtful, args[1]))
 
 
-async def missing(connection: AsyncConnection, at: datetime) -> dict[UUID, list[tuple[date, int]]]:
-    """Finished days that should be read again, with their healings so far, by integration."""
-    rows = await connection.execute(_MISSING, {"now": at, "today": at.date()})
+async def missing(
+    connection: AsyncConnection, at: datetime, integration_id: UUID | None = None
+) -> dict[UUID, list[tuple[date, int]]]:
+    """Finished days that should be read again, with their healings so far, by integration: of one, or (None) of all."""
+    rows = await connection.execute(_MISSING, {"now": at, "today": at.date(), "id": integration_id})
     found: dict[UUID, list[tuple[date, int]]] = {}
     for row in rows:
         found.setdefault(row.integration_id, []).append((row.day, row.heals))

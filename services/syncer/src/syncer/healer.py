@@ -1,13 +1,13 @@
 """Once a minute: days that were missed are queued, and what nobody will ask for again is put away."""
 
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import datetime
 from uuid import UUID
 
 import structlog
 from common.consuming import name_of
 from common.database import Database
-from common.fields import Trigger
+from common.fields import Trigger, rfc3339
 from common.kafka import Publisher
 from common.messages import SyncFailed
 from common.metrics import WAITING_FOR_KEY
@@ -21,6 +21,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from syncer import coverage, queue, store
 from syncer.domain import LONGEST_PAUSE, heals
 from syncer.queue import Request
+from syncer.refusals import probe
 from syncer.windows import LEASE_SECONDS
 
 log = structlog.get_logger()
@@ -73,7 +74,7 @@ SAYS_EVERY = 10.0
 
 
 class Healer:
-    """Several processes may heal at once: the second one finds the same request IDs taken."""
+    """Several processes may heal at once: the second one finds the days in an open window."""
 
     def __init__(
         self, database: Database, publisher: Publisher, progress: Progress, *, every: float, wake: Callable[[], None]
@@ -110,6 +111,7 @@ class Healer:
         for step in (
             self._step_back,
             self._heal,
+            self._probe,
             self._place_strays,
             self._end_parked,
             self._count_waiting,
@@ -133,10 +135,14 @@ class Healer:
         async with self._database.transaction() as connection:
             at = await store.now(connection)
             missing = await coverage.missing(connection, at)
-        for integration_id, days in missing.items():
+        for integration_id in missing:
             async with self._database.transaction() as connection:
-                await heal(connection, integration_id, days, at)
+                await heal(connection, integration_id)
             self._progress.ended("healer")
+
+    async def _probe(self) -> None:
+        async with self._database.transaction() as connection:
+            await probe(connection, await store.now(connection))
 
     async def _place_strays(self) -> None:
         async with self._database.transaction() as connection:
@@ -171,10 +177,13 @@ class Healer:
                 await connection.execute(statement)
 
 
-async def heal(connection: AsyncConnection, integration_id: UUID, days: list[tuple[date, int]], at: datetime) -> None:
-    """Queue the readings of `days` (day, attempts so far), and note the attempts."""
-    for found in heals(days):
-        request_id = f"heal:{integration_id}:{found.days.first}:{found.days.last}:{found.attempt}"
+async def heal(connection: AsyncConnection, integration_id: UUID) -> None:
+    """Queue the readings of the days that are missing still, and note the attempts. A day may be missed more than once."""
+    await store.serialize(connection, integration_id)
+    at = await store.now(connection)
+    missing = await coverage.missing(connection, at, integration_id)
+    for found in heals(missing.get(integration_id, [])):
+        request_id = f"heal:{integration_id}:{found.days.first}:{found.days.last}:{found.attempt}:{rfc3339(at)}"
         await queue.take(connection, Request(request_id, Trigger.HEAL, found.days), integration_id, at)
         await coverage.note_heal(connection, integration_id, found, at)
         log.info("days.healing", request_id=request_id)

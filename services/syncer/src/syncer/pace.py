@@ -12,13 +12,12 @@ from common.problems import Code
 from xai_usage import CallFailed, CallRefused, CallTransient
 
 from syncer.circuit import Circuit
+from syncer.domain import REFUSALS_AFTER
 
 log = structlog.get_logger()
 
 OUTAGE_AFTER = 5
 """Integrations that got no answer, one after another, with no answer between them: xAI is away."""
-REFUSALS_AFTER = 10
-"""Integrations whose keys were refused, one after another, with none accepted between them: xAI's authentication is."""
 OVERALL = "all"
 UNLIMITED = Rate(1_000_000, 1)
 

@@ -1,6 +1,7 @@
 """A refused key stops the calls of its integration until a person acts."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from common.fields import Trigger, rfc3339
@@ -8,9 +9,27 @@ from common.problems import Code
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncer.domain import default_days
+from syncer.domain import REFUSALS_AFTER, default_days
 from syncer.queue import Request, take
 from syncer.windows import end_open
+
+ONE_DAY = timedelta(days=1)
+"""The daily runs ask about those who were refused before."""
+
+_REFUSED = text(
+    "SELECT integration_id FROM integrations WHERE refused_since >= :since AND NOT removed ORDER BY integration_id"
+)
+
+_REFUSED_AT_ONCE = text("""
+    WITH refused AS (
+        SELECT integration_id, refused_since FROM integrations WHERE refused_since >= :since AND NOT removed
+    )
+    SELECT integration_id FROM refused
+    WHERE (SELECT refused_since FROM refused ORDER BY refused_since DESC OFFSET :others LIMIT 1)
+            > (SELECT coalesce(max(read_at), '-infinity') FROM integrations)
+        AND NOT EXISTS (SELECT 1 FROM windows JOIN refused USING (integration_id) WHERE closed_at IS NULL)
+    ORDER BY integration_id
+""")
 
 
 async def mark_refused(connection: AsyncConnection, integration_id: UUID, code: Code, at: datetime) -> None:
@@ -24,13 +43,21 @@ async def mark_refused(connection: AsyncConnection, integration_id: UUID, code: 
 
 
 async def recheck(connection: AsyncConnection, since: datetime, at: datetime) -> None:
-    """Ask once more for every integration that was refused from `since` on: it may have been xAI's fault."""
-    rows = await connection.execute(
-        text(
-            "SELECT integration_id FROM integrations WHERE refused_since >= :since AND NOT removed ORDER BY integration_id"
-        ),
-        {"since": since},
-    )
-    request = Request(f"recheck:{rfc3339(since)}", Trigger.DAILY, default_days(at.date()))
-    for integration_id in rows.scalars().all():
+    """Keys are accepted again: ask once more for every integration that was refused on the day before `since`, or later."""
+    rows = await connection.execute(_REFUSED, {"since": since - ONE_DAY})
+    await _ask(connection, rows.scalars().all(), f"recheck:{rfc3339(since)}", at)
+
+
+async def probe(connection: AsyncConnection, at: datetime) -> None:
+    """Where everybody's key was refused, ask for them once more: it may be xAI's fault, and nobody else may ask for hours.
+
+    The circuit sees to it that xAI is asked about one of them at a time.
+    """
+    rows = await connection.execute(_REFUSED_AT_ONCE, {"since": at - ONE_DAY, "others": REFUSALS_AFTER - 1})
+    await _ask(connection, rows.scalars().all(), f"probe:{rfc3339(at)}", at)
+
+
+async def _ask(connection: AsyncConnection, integration_ids: Sequence[UUID], request_id: str, at: datetime) -> None:
+    request = Request(request_id, Trigger.DAILY, default_days(at.date()))
+    for integration_id in integration_ids:
         await take(connection, request, integration_id, at)
