@@ -1,6 +1,8 @@
 """A system of its own, under load; each test breaks one thing in it, and a table tells what became of all of them."""
 
-from collections.abc import AsyncIterator
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 from e2e_world import World
@@ -36,6 +38,7 @@ def results(request: pytest.FixtureRequest) -> list[Result]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The table; as Markdown too where `FAULTS_TABLE` names a file."""
     found = config.stash.get(RESULTS, [])
     if not found:
         return
@@ -45,3 +48,11 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for one in found:
         figures = f"{one.asked:>6} {one.healed_after:>11.1f} s {one.twice:>16} {one.lost:>5} {one.doubled:>8}"
         terminalreporter.write_line(f"{one.fault:<64} {figures}")
+    if table := os.environ.get("FAULTS_TABLE"):
+        Path(table).write_text("".join(_markdown(found)))
+
+
+def _markdown(found: list[Result]) -> Iterator[str]:
+    yield "| fault | syncs meanwhile | healed after | delivered twice | lost | doubled |\n|---|--:|--:|--:|--:|--:|\n"
+    for one in found:
+        yield f"| {one.fault} | {one.asked} | {one.healed_after:.1f} s | {one.twice} | {one.lost} | {one.doubled} |\n"
