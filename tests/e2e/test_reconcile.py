@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -20,6 +21,18 @@ async def _reconcile(world: World, integration_id: str) -> tuple[dict[str, int],
     told: dict[str, Any] = json.loads(result.stdout)
     assert result.exit_code == bool(told["differences"]), result.output
     return told["messages"], [one for one in told["differences"] if one["integration_id"] == integration_id]
+
+
+async def _ask(world: World, integration_id: str, *arguments: str) -> dict[str, Any]:
+    """What is said of one integration where xAI is asked too."""
+    env = world.system.environment_of("syncer") | {"DATABASE_URL": world.address.database_url}
+    command = ["reconcile", "--ask-xai", "--integration", integration_id, *arguments, "--json"]
+    result = await asyncio.to_thread(CliRunner().invoke, app, command, env=env)
+    assert result.stdout, result.output
+    told: dict[str, Any] = json.loads(result.stdout)
+    assert result.exit_code == bool(told["differences"]), result.output
+    mine = [one for one in told["differences"] if one["integration_id"] == integration_id]
+    return told | {"differences": mine}
 
 
 async def _connected(world: World) -> tuple[Team, str]:
@@ -69,3 +82,65 @@ async def test_what_was_erased_or_given_up_is_no_difference(world: World) -> Non
 
     assert differences == []
     assert messages["erased"] >= 31
+
+
+async def test_what_xai_says_now_is_what_the_ledger_holds(world: World) -> None:
+    team, integration_id = await _connected(world)
+    calls, requests = len(await world.calls(team)), len(await world.records("xai.sync-requests.v1"))
+
+    told = await _ask(world, integration_id)
+
+    assert (told["asked"], told["differences"], told["moved"]) == (1, [], [])
+    asked = (await world.calls(team))[calls:]
+    assert [one["grouped"] for one in asked] == [True, False]
+    assert len(await world.records("xai.sync-requests.v1")) == requests
+
+
+async def test_a_day_that_a_hand_changed_in_tables_and_topic_differs_from_xai(world: World) -> None:
+    team, integration_id = await _connected(world)
+    ((day,),) = await world.rows(
+        """UPDATE ledger.days SET usd = 1.5, costs = '[{"label": "SKU X", "model": "SKU X", "usd": "1.5"}]',
+               observed_at = now() WHERE integration_id = %s AND day = current_date - 20 RETURNING day""",
+        integration_id,
+    )
+
+    told = await _ask(world, integration_id)
+
+    (found,) = [one for one in told["differences"] if one["kind"] == "xai_differs"]
+    assert (found["days"], found["account_id"]) == (str(day), team.account_id)
+    assert "SKU X: 1.5 here, none at xAI" in found["detail"]
+
+
+async def test_what_xai_changed_since_is_read_again_by_itself_and_no_difference(world: World) -> None:
+    team, integration_id = await _connected(world)
+    yesterday = datetime.now(UTC).date() - timedelta(days=1)
+    await world.restate(team, yesterday, {"SKU A": "7.25"})
+
+    told = await _ask(world, integration_id, "--since", "2d")
+
+    assert told["differences"] == []
+    (moved,) = told["moved"]
+    assert (moved["days"], "SKU A: none here, 7.25 at xAI" in moved["detail"]) == (str(yesterday), True)
+
+
+async def test_an_integration_that_cannot_be_asked_about_is_named_with_the_reason(world: World) -> None:
+    team, integration_id = await _connected(world)
+    await world.control("POST", "/keys/revoke", {"key": team.key})
+
+    told = await _ask(world, integration_id)
+
+    (found,) = told["differences"]
+    assert (found["kind"], found["detail"]) == ("not_asked", "key_refused: xAI does not accept this key")
+    assert team.key not in json.dumps(told)
+
+
+async def test_without_the_keyring_it_is_said_what_is_missing(world: World) -> None:
+    env = {
+        "KAFKA_BOOTSTRAP_SERVERS": world.address.kafka,
+        "DATABASE_URL": world.address.database_url,
+        "KEYRING_FILE": "/none",
+    }
+
+    result = await asyncio.to_thread(CliRunner().invoke, app, ["reconcile", "--ask-xai"], env=env)
+
+    assert (result.exit_code, result.stdout) == (1, "")

@@ -9,6 +9,7 @@ from datetime import timedelta
 import pytest
 from common.fields import Trigger
 from common.messages import CostRecorded
+from syncer import windows, worker
 from syncer.domain import Days
 from syncer_fakes import RAW, says
 from syncer_world import World
@@ -144,6 +145,26 @@ async def test_a_stopped_worker_leaves_its_window_to_the_next_at_once(world: Wor
     await world.settle()
 
     assert len(world.publisher.windows()) == 1
+
+
+async def test_a_window_whose_attempt_hangs_is_let_go_and_read(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker, "ATTEMPT_DEADLINE", 0.5)
+    monkeypatch.setattr(windows, "LEASE_SECONDS", 0.1)
+    await world.ask(await world.integration())
+
+    async def hang() -> None:
+        world.xai.meanwhile = None
+        await asyncio.Event().wait()
+
+    world.xai.meanwhile = hang
+    async with world.working():
+        await world.until(lambda: _published(world))
+
+    assert len(world.xai.asked) > 1
+
+
+async def _published(world: World) -> bool:
+    return len(world.publisher.windows()) == 1
 
 
 async def test_of_an_integration_one_window_is_in_hand_whoever_asks(world: World) -> None:

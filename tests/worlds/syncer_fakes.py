@@ -101,7 +101,7 @@ class FakeXai(Xai):
     overlaps: int = 0
     most_at_once: int = 0
 
-    async def read(self, team_id: str, credential: Credential, days: Days) -> Reading:
+    async def read(self, team_id: str, credential: Credential, days: Days, *, grouped: bool = True) -> Reading:  # noqa: ARG002 - its real part
         assert team_id
         self.asked.append((credential.integration_id, credential.credential_version, days))
         self.overlaps += credential.integration_id in self.in_hand

@@ -1,6 +1,6 @@
 """Whether the ledger holds what was said on the topic of costs, and what it was to hold. Callers own the transaction."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -35,6 +35,17 @@ class Gap:
     last_day: date
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the ledger holds of a day."""
+
+    day: date
+    usd: Decimal
+    costs: Mapping[str, Decimal]
+    """US dollars per label."""
+    observed_at: datetime
+
+
 _STATES = text("""
     SELECT n.number, CASE
         WHEN e.integration_id IS NOT NULL THEN 'erased'
@@ -60,6 +71,11 @@ _GAPS = text("""
             WHERE d.integration_id = i.integration_id AND d.account_id = i.account_id AND d.day = w.day::date
             AND d.observed_at >= (w.day + interval '1 day') AT TIME ZONE 'UTC')
     ) missing GROUP BY integration_id, account_id, run ORDER BY 1, 3
+""")
+
+_HELD = text("""
+    SELECT day, usd, costs, observed_at FROM days
+    WHERE integration_id = :id AND account_id = :account_id AND day = ANY(:days)
 """)
 
 _UNEVEN = text("""
@@ -88,6 +104,19 @@ async def states(connection: AsyncConnection, claims: Sequence[Said]) -> list[st
         "observed": [one.observed_at for one in claims],
     }
     return [row.state for row in await connection.execute(_STATES, values)]
+
+
+async def held(
+    connection: AsyncConnection, integration_id: UUID, account_id: str, days: Sequence[date]
+) -> dict[date, Held]:
+    """Those of `days` that are there."""
+    rows = await connection.execute(_HELD, {"id": integration_id, "account_id": account_id, "days": days})
+    found = (Held(row.day, row.usd, _by_label(row.costs), row.observed_at) for row in rows)
+    return {one.day: one for one in found}
+
+
+def _by_label(costs: Sequence[Mapping[str, str]]) -> dict[str, Decimal]:
+    return {one["label"]: Decimal(one["usd"]) for one in costs}
 
 
 async def gaps(connection: AsyncConnection, today: date) -> list[Gap]:

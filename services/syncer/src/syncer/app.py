@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 
 from common import logs
 from common.keyring import LiveKeyring
-from common.limits import Rate
 from common.sealing import Opener
 from common.service import assemble, started
 from common.settings import load
@@ -15,7 +14,6 @@ from xai_usage import client
 
 from syncer.handlers import BATCH, Handlers, batches, table
 from syncer.healer import Healer
-from syncer.pace import Pace
 from syncer.settings import SyncerSettings
 from syncer.worker import Worker
 from syncer.xai import Xai
@@ -31,7 +29,7 @@ def create_app(settings: SyncerSettings) -> FastAPI:
         parts.publisher,
         xai,
         parts.progress,
-        Pace(Rate(2 * settings.calls_per_second, 2), Rate(settings.team_calls_per_minute, 60)),
+        settings.pace(),
         in_flight=settings.calls_in_flight,
         instance_name=settings.instance_name,
     )

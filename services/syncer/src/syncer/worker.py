@@ -24,7 +24,7 @@ from syncer.domain import is_fresh, may_call, readable
 from syncer.pace import Pace
 from syncer.refusals import recheck
 from syncer.windows import Claim
-from syncer.xai import Xai
+from syncer.xai import READING_DEADLINE, Xai
 
 log = structlog.get_logger()
 
@@ -33,6 +33,8 @@ LOOKS_EVERY = 1.0
 """Seconds between two looks for due windows where nothing wakes the worker."""
 RENEWS_EVERY = 5.0
 AFTER_FAILURE = 2.0
+ATTEMPT_DEADLINE = READING_DEADLINE + 40.0
+"""Seconds for one window from claim to close: what hangs is let go, and its integration is not held for ever."""
 
 
 class Worker:
@@ -107,17 +109,22 @@ class Worker:
         """Take one window from claim to close; what fails here is taken up again when the lease runs out."""
         about = {"integration_id": str(claim.integration_id), "window_id": str(claim.window_id)}
         try:
-            decision = parse_decision(claim.decision) if claim.decision else await self._decide(claim)
-            if decision is None:
-                return
-            await publish(decision, self._publisher)
-            async with self._database.transaction() as connection:
-                await windows.release(connection, claim, closed=_closes(decision))
-            if _closes(decision):
-                WINDOWS.labels(claim.trigger.value, _outcome(decision)).inc()
-            log.info("window.published", trigger=claim.trigger.value, outcome=_outcome(decision), **about)
+            async with asyncio.timeout(ATTEMPT_DEADLINE):
+                decision = parse_decision(claim.decision) if claim.decision else await self._decide(claim)
+                if decision is not None:
+                    await self._end(claim, decision)
         except Exception as error:  # nothing is lost: the window is still there
             log.warning("window.interrupted", error=name_of(error), exc_info=not is_transient(error), **about)
+        else:
+            if decision is not None:
+                log.info("window.published", trigger=claim.trigger.value, outcome=_outcome(decision), **about)
+
+    async def _end(self, claim: Claim, decision: Decision) -> None:
+        await publish(decision, self._publisher)
+        async with self._database.transaction() as connection:
+            await windows.release(connection, claim, closed=_closes(decision))
+        if _closes(decision):
+            WINDOWS.labels(claim.trigger.value, _outcome(decision)).inc()
 
     async def _decide(self, claim: Claim) -> Decision | None:
         code = _reason_not_to_call(claim)

@@ -21,14 +21,17 @@ class Xai:
         self._client = client
         self._opener = opener
 
-    async def read(self, team_id: str, credential: Credential, days: Days) -> Reading:
-        """What xAI says of `days`; raises CallFailed, also (transient, `unsealable`) where the key does not open."""
+    async def read(self, team_id: str, credential: Credential, days: Days, *, grouped: bool = True) -> Reading:
+        """What xAI says of `days`, by label or (not grouped) as one sum a day.
+
+        Raises CallFailed, also (transient, `unsealable`) where the key does not open.
+        """
         outcome = "ok"
         try:
             access = Access(team_id, self._opener.open(credential.envelope, _place(credential)))
             with XAI_SECONDS.time():
                 async with asyncio.timeout(READING_DEADLINE):
-                    return await self._client.read(access, days.first, days.last)
+                    return await self._client.read(access, days.first, days.last, grouped=grouped)
         except UnsealableError:
             outcome = Code.UNSEALABLE.value
             raise CallTransient(Code.UNSEALABLE) from None

@@ -2,10 +2,10 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 from aiokafka import TopicPartition
@@ -24,39 +24,64 @@ from ledger import reconciling
 from ledger.reconciling import Gap, Said
 from rich.progress import Progress
 
+from grafient.asking import MOVED, Difference, ask, compare
 from grafient.moments import Since
-from grafient.output import Json, progress_console, show, table
+from grafient.output import Json, console, progress_console, show, table
 
 PATIENCE = 10.0
 """Seconds in which what was only just published may still arrive."""
+EARLIEST = datetime.min.replace(tzinfo=UTC)
 GOOD = frozenset({"held", "stale", "erased", "dead_lettered"})
 
 
-@dataclass(frozen=True, slots=True)
-class Difference:
-    """What is not as it was to be."""
+def reconcile(
+    *,
+    since: Since = None,
+    ask_xai: Annotated[
+        bool,
+        typer.Option(
+            "--ask-xai", help="Ask xAI too, twice for each window of 30 days, and compare. Needs KEYRING_FILE."
+        ),
+    ] = False,
+    integration: Annotated[UUID | None, typer.Option(help="Ask xAI about this integration only.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Compare the ledger with every message of its topic, and with the days that it was to cover; status 1 where they differ.
 
-    kind: str
-    integration_id: str
-    account_id: str
-    days: str
-    detail: str
+    With --ask-xai also with what xAI says now. What it changed since a reading that is not the last one has `moved`:
+    that is read again by itself, and is no difference.
+    """
+    settings = load(ReplaySettings)
+    heard = ask((since or EARLIEST).date(), integration) if ask_xai else None
+    claims, found = asyncio.run(_reconcile(settings, since, heard or ()))
+    told: dict[str, Any] = {
+        "messages": dict(sorted(claims.items())),
+        "differences": [_row(one) for one in found if one.kind != MOVED],
+    }
+    if heard is not None:
+        told["asked"] = len({one["integration_id"] for one in heard})
+        told["moved"] = [_row(one) for one in found if one.kind == MOVED]
+    if as_json:
+        show(told, "", as_json=True)
+    else:
+        _print(told)
+    raise typer.Exit(bool(told["differences"]))
 
 
-def reconcile(*, since: Since = None, as_json: Json = False) -> None:
-    """Compare the ledger with every message of its topic, and with the days that it was to cover; status 1 where they differ."""
-    claims, found = asyncio.run(_reconcile(load(ReplaySettings), since))
-    rows = [_row(one) for one in found]
-    differences = table("Differences" if rows else "No differences", rows)
-    told = {"messages": dict(sorted(claims.items())), "differences": rows}
-    if not as_json:
-        counted = [{"days said on the topic": state, "count": str(count)} for state, count in sorted(claims.items())]
-        show(told, table("Messages", counted), as_json=False)
-    show(told, differences, as_json=as_json)
-    raise typer.Exit(bool(found))
+def _print(told: dict[str, Any]) -> None:
+    counted = [{"days said on the topic": state, "count": str(count)} for state, count in told["messages"].items()]
+    show(counted, table("Messages", counted, frozenset({"count"})), as_json=False)
+    if "asked" in told:
+        console.print(f"xAI was asked about {told['asked']} integrations.")
+    if moved := told.get("moved"):
+        show(moved, table("Moved since the last reading, and read again by themselves", moved), as_json=False)
+    rows = told["differences"]
+    show(told, table("Differences", rows) if rows else "No differences.", as_json=False)
 
 
-async def _reconcile(settings: ReplaySettings, since: datetime | None) -> tuple[Counter[str], list[Difference]]:
+async def _reconcile(
+    settings: ReplaySettings, since: datetime | None, heard: Sequence[Mapping[str, Any]]
+) -> tuple[Counter[str], list[Difference]]:
     database = Database(make_engine(settings.database_url, schema="ledger"))
     try:
         claims, early = await _messages(settings, database, since)
@@ -69,9 +94,8 @@ async def _reconcile(settings: ReplaySettings, since: datetime | None) -> tuple[
             missing = await reconciling.gaps(connection, datetime.now(UTC).date())
             uneven = await reconciling.uneven(connection)
         found = [_claim(one, state) for one, state in lost]
-        return +claims, found + [_gap("not_covered", one) for one in missing] + [
-            _gap("sum_differs", one) for one in uneven
-        ]
+        found += [_gap("not_covered", one) for one in missing] + [_gap("sum_differs", one) for one in uneven]
+        return +claims, found + await compare(database, heard)
     finally:
         await database.close()
 
