@@ -4,6 +4,7 @@ import asyncio
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from aiokafka import TopicPartition
 from bench_world import Bench
 from common.liveness import complaint
@@ -81,10 +82,23 @@ def test_a_loop_that_ended_is_seen_and_one_that_was_replaced_is_not() -> None:
     assert complaints(subscriber) == [None]
 
 
-def test_a_membership_that_ended_is_seen() -> None:
+@pytest.mark.parametrize("task", ["_coordination_task", "_heartbeat_task"])
+def test_a_membership_that_ended_is_seen(task: str) -> None:
     subscriber = Stuck(position=7, end=7)
-    subscriber.consumer._coordinator._coordination_task = _task(done=True)  # noqa: SLF001 - that is what is looked at
+    setattr(subscriber.consumer._coordinator, task, _task(done=True))  # noqa: SLF001 - that is what is looked at
     assert complaints(subscriber) == [f"the consumer of {COSTS.name} is no member of its group any more"]
+
+
+async def test_a_real_consumer_whose_heartbeats_ended_is_seen(bench: Bench) -> None:
+    await bench.send("one")
+    async with bench.consuming() as progress:
+        await bench.until(lambda: bench.handled == ["one"])
+        (subscriber,) = bench.subscribers
+        subscriber.consumer._coordinator._heartbeat_task.cancel()  # noqa: SLF001 - to end it
+
+        await bench.until(lambda: bool(progress.stalled()))
+
+        assert "no member of its group" in progress.stalled()[0]
 
 
 async def test_a_real_consumer_is_alive_while_idle_and_seen_when_its_loop_or_membership_ends(bench: Bench) -> None:

@@ -29,9 +29,12 @@ def complaint(subscriber: LogicSubscriber[Any], topic: Topic, progress: Progress
 
 
 def _left_its_group(consumer: AIOKafkaConsumer) -> bool:
-    """An unexpected error ends the task that keeps the membership; nothing starts it again."""
-    task = getattr(consumer._coordinator, "_coordination_task", None)  # noqa: SLF001 - no public way
-    return task is not None and task.done()
+    """An unexpected error ends the tasks that keep the membership, or its heartbeats; nothing starts them again."""
+    tasks = [
+        getattr(consumer._coordinator, name, None)  # noqa: SLF001 - no public way
+        for name in ("_coordination_task", "_heartbeat_task")
+    ]
+    return any(task is not None and task.done() for task in tasks)
 
 
 def _behind(consumer: AIOKafkaConsumer, partition: TopicPartition) -> bool:
