@@ -18,6 +18,7 @@ from common.keyfiles import create_keys, load_keys
 from common.keyring import LiveKeyring
 from common.sealing import Sealer
 from common.topics import CREDENTIALS
+from grafient.keys import ELSEWHERE
 from grafient.main import app
 from sqlalchemy import text
 from typer.testing import CliRunner, Result
@@ -44,7 +45,7 @@ class Keys:
         self.path = folder / "keyring.json"
         self.first, self.second = (f"{name}-{uuid4().hex[:8]}" for name in ("first", "second"))
         create_keys(self.path, self.first)
-        self._env = {
+        self.env = {
             "KEYRING_FILE": str(self.path),
             "DATABASE_URL": url,
             "KAFKA_BOOTSTRAP_SERVERS": kafka,
@@ -55,7 +56,7 @@ class Keys:
 
     async def run(self, arguments: str, status: int = 0) -> Any:
         """What a command prints as JSON."""
-        result = await asyncio.to_thread(run, f"{arguments} --json", **self._env)
+        result = await asyncio.to_thread(run, f"{arguments} --json", **self.env)
         assert result.exit_code == status, result.output
         secrets = [b64encode(key).decode() for key in load_keys(self.path).by_id.values()]
         assert not any(secret in result.output for secret in secrets)
@@ -198,6 +199,7 @@ async def test_what_does_not_unwrap_is_named_by_check_and_left_by_rewrap(keys: K
 
     (row,) = await keys.run("check", status=1)
     assert (row["in"], row["integration_id"], row["key_id"]) == ("connector", str(moved), keys.first)
+    assert row["reason"].startswith("damaged")
     done = await keys.run("rewrap", status=1)
     assert (done["moved"], done["unsealable"]) == (1, [str(moved)])
     assert sound != moved
@@ -211,13 +213,22 @@ def test_a_new_key_is_called_by_its_day_where_nobody_names_it(tmp_path: Path) ->
     assert load_keys(path).current == "first"
 
 
-def test_the_keys_of_commands_are_looked_after_apart_and_retired(tmp_path: Path) -> None:
-    path = tmp_path / "sealing.json"
-    create_keys(path, "first")
-    for arguments in ("add second --sealing", "use second --sealing", "drop first --sealing"):
-        assert run(arguments, SEALING_KEY_FILE=str(path)).exit_code == 0
-    listed = run("list --sealing --json", SEALING_KEY_FILE=str(path))
-    assert json.loads(listed.stdout) == [{"id": "second", "state": "current"}]
+async def test_where_nothing_unwraps_the_settings_are_named_and_not_the_envelopes(keys: Keys) -> None:
+    for _ in range(2):
+        await keys.add_row()
+    elsewhere = {**keys.env, "ENVIRONMENT": "staging"}
+
+    said = await asyncio.to_thread(run, "check", **elsewhere)
+
+    assert said.exit_code == 1
+    told = " ".join(said.stdout.split())
+    assert "None of 2 sealed credentials unwraps" in told
+    assert "ENVIRONMENT is staging" in told
+    assert keys.path.name in said.stdout.replace("\n", "")
+    assert "damaged" not in told
+    rows = json.loads((await asyncio.to_thread(run, "check --json", **elsewhere)).stdout)
+    assert {row["reason"] for row in rows} == {ELSEWHERE}
+    assert await keys.run("check") == []
 
 
 FAULTS: dict[str, Any] = {

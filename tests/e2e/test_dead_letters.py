@@ -69,9 +69,11 @@ async def test_a_message_that_can_be_handled_by_now_is_sent_again_and_reported(w
     letter_id = await _give_up(world, SYNC_REQUESTS, wish.model_dump_json().encode(), headers, integration_id)
 
     assert await _run(world, "redrive", letter_id, "--dry-run") == [
-        {"id": letter_id, "state": "would_be_sent", "detail": SYNC_REQUESTS.name}
+        {"id": letter_id, "state": "would_be_sent", "letter": "open", "detail": SYNC_REQUESTS.name}
     ]
-    assert await _run(world, "redrive", letter_id) == [{"id": letter_id, "state": "handled", "detail": ""}]
+    assert await _run(world, "redrive", letter_id) == [
+        {"id": letter_id, "state": "handled", "letter": "redriven", "detail": ""}
+    ]
 
     assert (await world.ended(team, integration_id, "given-up"))["reconciled"]
     assert letter_id not in [letter["id"] for letter in await _run(world, "list")]
@@ -82,15 +84,16 @@ async def test_what_cannot_be_handled_comes_back_counted_and_does_not_go_round_f
     letter = await _poison(world)
     for count in range(1, 4):
         (fate,) = await _run(world, "redrive", letter["id"], status=1)
-        assert fate["state"] == "dead_lettered_again"
+        assert (fate["state"], fate["letter"]) == ("dead_lettered_again", "redriven")
         (letter,) = [
             one for one in await _run(world, "list", "--reason", "header_missing") if one["redrives"] == str(count)
         ]
 
     (fate,) = await _run(world, "redrive", letter["id"], status=1)
 
-    assert fate["state"] == "too_often"
-    await _run(world, "drop", letter["id"])
+    assert (fate["state"], fate["letter"]) == ("too_often", "open")
+    assert [one["state"] for one in await _run(world, "drop", letter["id"], "--dry-run")] == ["open"]
+    assert [one["state"] for one in await _run(world, "drop", letter["id"])] == ["dropped"]
     assert letter["id"] not in [one["id"] for one in await _run(world, "list")]
 
 

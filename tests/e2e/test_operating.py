@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import uuid
 from typing import Any
 
 from e2e_world import World, until
@@ -60,18 +61,26 @@ async def test_a_window_is_hurried_and_cancelled_by_its_id(world: World) -> None
         return [one for one in found if one["state"] == "waiting"]
 
     (window,) = await until(waits, bool)
-    assert await _run(world, "windows", "cancel", window["window_id"], "--dry-run")
-    assert await _run(world, "windows", "retry", window["window_id"])
+    named, unknown = window["window_id"], str(uuid.uuid4())
+    told = await _run(world, "windows", "retry", unknown, named, status=1)
+    assert [one["window_id"] for one in told["done"]] == [named]
+    assert [(one["window_id"], one["state"], one["code"]) for one in told["refused"]] == [
+        (unknown, "unknown", "not_found")
+    ]
     await until(waits, bool)
 
-    async def cancelled() -> bool:
-        result = await asyncio.to_thread(
-            CliRunner().invoke,
-            app,
-            ["windows", "cancel", window["window_id"], "--json"],
-            env={"DATABASE_URL": world.address.database_url},
-        )
-        return result.exit_code == 0
+    async def cancelled(*options: str) -> bool:
+        arguments = ["windows", "cancel", named, "--json", *options]
+        env = {"DATABASE_URL": world.address.database_url}
+        return (await asyncio.to_thread(CliRunner().invoke, app, arguments, env=env)).exit_code == 0
 
+    await until(lambda: cancelled("--dry-run"), bool)
+    await until(waits, bool)
     await until(cancelled, bool)
     assert (await world.ended(team, integration_id, "stuck"))["code"] == "cancelled"
+
+    arguments, env = ["windows", "retry", named], {"DATABASE_URL": world.address.database_url}
+    said = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=env)
+    assert (said.exit_code, "nothing was done" in said.stdout) == (1, True)
+    assert f"{named}: ended. It ended at 20" in said.stderr
+    assert "(window_ended)" in said.stderr

@@ -4,20 +4,25 @@ import asyncio
 import json
 import os
 import sys
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
 from typing import Any
 
 import pytest
 from common.database import Database, make_engine
 from common.deadletters import DeadLetters
+from common.events import Record
+from common.failures import TransientError
 from common.kafka import Publisher, make_broker
 from common.progress import Progress
 from common.replaying import Asked, Quiet, Report, bound, replay
 from common.settings import KafkaSettings
-from common.topics import COSTS, TOPICS, Topic
+from common.topics import COSTS, INTEGRATIONS, TOPICS, Topic
 from e2e_world import Team, World
 from grafient.replay import HANDLED_BY
+from ledger.handlers import Handlers
+from ledger.tally import Tally
 from pydantic import SecretStr
 
 
@@ -71,7 +76,15 @@ async def test_what_the_ledger_has_is_replayed_twice_without_a_change(world: Wor
 
     assert await world.rows(*rows) == before
     for report in (first, second):
-        assert report["counts"] == {"applied": 0, "older": report["by_type"]["CostRecorded"]}
+        assert report["counts"] | {"not_asked_for": 0} == {
+            "not_asked_for": 0,
+            "applied": 0,
+            "older": report["by_type"]["CostRecorded"],
+            "judged": report["by_type"]["WindowRead"],
+            "erased": 0,
+            "dead_lettered": 0,
+        }
+        assert sum(report["counts"].values()) == report["read"]
         assert report["read"] >= report["chosen"] > 0
         assert {"days", "usd", "checksum"} <= report["after"].keys()
     outcomes = [one for one in await world.records("xai.sync-outcomes.v1") if one.key == integration_id.encode()]
@@ -91,6 +104,45 @@ async def test_what_the_ledger_lost_comes_back_for_one_integration_only(world: W
     assert await world.rows("SELECT 1 FROM ledger.days WHERE integration_id = %s", other) == []
 
     assert (await _replay(world, COSTS)).after == before
+
+
+async def test_the_report_says_of_every_record_what_became_of_it(world: World) -> None:
+    team, gone = await _connected(world)
+    await world.request("DELETE", f"/accounts/{team.account_id}/integrations/{gone}?history=erase")
+    await world.consumed(f"ledger.{INTEGRATIONS.name}", INTEGRATIONS.name)
+    await world.publish(COSTS.name, gone, b"{not json", {"ce_type": b"CostRecorded"})
+
+    whole, alone = await _replay(world, COSTS), await _replay(world, COSTS, integration_id=gone)
+
+    for report in (whole, alone):
+        assert sum(report.counts.values()) == report.read
+        (row,) = [one for one in report.erased if one["integration_id"] == gone]
+        assert (row["cost_recorded"], row["window_read"]) == (
+            alone.by_type["CostRecorded"],
+            alone.by_type["WindowRead"],
+        )
+        assert date.fromisoformat(row["last_day"]) - date.fromisoformat(row["first_day"]) == timedelta(days=29)
+    assert alone.counts["erased"] == row["cost_recorded"] + row["window_read"]
+    assert alone.counts["dead_lettered"] == alone.malformed == 1
+    assert alone.erased == [row]
+
+
+async def test_what_had_to_be_handled_again_is_counted_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, integration_id = await _connected(world)
+    tallied, failed = Handlers.tallied, asyncio.Event()
+
+    async def fail_once(handlers: Handlers, records: Sequence[Record]) -> Tally:
+        done = await tallied(handlers, records)
+        if not failed.is_set():
+            failed.set()
+            raise TransientError("the broker went away when all was written")
+        return done
+
+    monkeypatch.setattr(Handlers, "tallied", fail_once)
+    report = await _replay(world, COSTS, integration_id=integration_id)
+
+    assert failed.is_set()
+    assert sum(report.counts.values()) == report.read
 
 
 async def test_a_dry_run_counts_and_changes_nothing(world: World) -> None:
@@ -119,7 +171,8 @@ async def test_every_topic_can_be_replayed_and_asks_xai_nothing(world: World) ->
 
     for topic in TOPICS:
         for service in HANDLED_BY.get(topic.name, ()):
-            assert (await _replay(world, topic, service, integration_id=integration_id)).malformed == 0
+            report = await _replay(world, topic, service, integration_id=integration_id)
+            assert (report.malformed, sum(report.counts.values())) == (0, report.read)
 
     assert await world.card(team, integration_id) == card
     assert (await world.force(team, integration_id))["reconciled"]

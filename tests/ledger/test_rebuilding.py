@@ -20,6 +20,7 @@ from ledger.rebuilding import FirstRecords, RebuildError
 from ledger_world import FIRST, RecordingPublisher, Said, World, later, reading, record_of
 from pydantic import SecretStr
 from sqlalchemy import text
+from sqlalchemy.exc import ProgrammingError
 
 TEAM = UUID(int=1)
 ERASED = {"status": Status.REMOVED, "history": History.ERASE, "version": 2}
@@ -237,6 +238,7 @@ async def test_after_a_swap_everything_that_the_ledger_may_do_still_works(rebuil
 
         await rebuilt.live.receive(*messages_of(of_hours({0: {0: "1"}, 1: {0: "2"}})))
         assert len(await rebuilt.live.revisions()) == 1
+        await _may_not_make_up_a_revision(rebuilt)
         assert (await rebuilt.live.sql("SELECT usd FROM daily_costs")) == [(2,)]
         granted = "SELECT has_table_privilege('reader', 'ledger.daily_costs', 'SELECT') AS may"
         assert (await rebuilt.live.sql(granted))[0].may
@@ -249,6 +251,12 @@ async def test_after_a_swap_everything_that_the_ledger_may_do_still_works(rebuil
             await rebuilt.live.sql(f"REVOKE ALL ON ALL TABLES IN SCHEMA {schema.nspname} FROM reader")
             await rebuilt.live.sql(f"REVOKE ALL ON SCHEMA {schema.nspname} FROM reader")
         await rebuilt.live.sql("DROP ROLE reader")
+
+
+async def _may_not_make_up_a_revision(rebuilt: Rebuilt) -> None:
+    with pytest.raises(ProgrammingError, match="permission denied for table day_revisions"):
+        async with rebuilt.live.database.transaction() as connection:
+            await connection.execute(text("INSERT INTO day_revisions TABLE day_revisions"))
 
 
 async def test_an_announced_outcome_stays_word_for_word_and_another_judgement_gets_its_own_number(

@@ -105,6 +105,10 @@ async def test_a_replayed_day_is_not_even_locked(world: World, team: UUID) -> No
         "TRUNCATE days",
         "DELETE FROM outcomes",
         "DELETE FROM integrations",
+        "INSERT INTO day_revisions TABLE day_revisions",
+        "UPDATE day_revisions SET usd = 0",
+        "DELETE FROM day_revisions",
+        "SELECT keep_revision()",
         "ALTER TABLE days DISABLE TRIGGER ALL",
         "CREATE TABLE mine (id int)",
     ],
@@ -113,6 +117,26 @@ async def test_the_ledgers_role_owns_nothing(world: World, statement: str) -> No
     with pytest.raises(ProgrammingError, match=r"permission denied|must be owner"):
         async with world.database.transaction() as connection:
             await connection.execute(text(statement))
+
+
+async def test_what_a_day_said_before_is_kept_by_the_trigger_alone(world: World, team: UUID) -> None:
+    for hour, usd in enumerate(("1", "2")):
+        await world.receive(*reading(team, {FIRST: {"a": usd}}, observed_at=later(hour)).days)
+
+    assert [row.usd for row in await world.revisions()] == [1]
+
+
+async def test_a_temporary_table_does_not_lead_the_revisions_astray(world: World, team: UUID, owned: Any) -> None:
+    first, second = (reading(team, {FIRST: {"a": usd}}, observed_at=later(int(usd))).days for usd in ("1", "2"))
+    await world.receive(*first)
+
+    async with owned.owner.transaction() as connection:  # the ledger's own role may make none
+        await connection.execute(
+            text("CREATE TEMPORARY TABLE day_revisions (LIKE ledger.day_revisions) ON COMMIT DROP")
+        )
+        await store.record(connection, second)
+
+    assert [row.usd for row in await world.revisions()] == [1]
 
 
 async def test_a_temporary_table_does_not_lead_the_erasing_astray(world: World, team: UUID, owned: Any) -> None:

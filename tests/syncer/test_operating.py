@@ -83,6 +83,33 @@ async def test_a_window_in_hand_is_not_cancelled(world: World) -> None:
         assert await operating.retry(connection, [held.window_id]) == [held.window_id]
 
 
+async def test_a_window_that_nothing_can_be_done_to_is_told_with_its_state_and_the_next_step(world: World) -> None:
+    await world.ask(await world.integration())
+    (ended,) = await _waiting(world)
+    async with world.database.transaction() as connection:
+        await operating.cancel(connection, [ended.window_id])
+        (decided,) = await operating.why_not(connection, [ended.window_id])
+    await world.settle()
+    await world.ask(await world.integration())
+    async with world.database.transaction() as connection:
+        held = await claim(connection, "somebody")
+    assert held is not None
+    asked = [uuid4(), held.window_id, ended.window_id]
+
+    async with world.database.transaction() as connection:
+        assert await operating.cancel(connection, asked) == []
+        refused = await operating.why_not(connection, asked)
+
+    assert (decided.state, decided.code) == ("to_be_published", Code.WINDOW_DECIDED)
+    assert [(one.window_id, one.state, one.code) for one in refused] == [
+        (asked[0], "unknown", Code.NOT_FOUND),
+        (held.window_id, "in_hand", Code.WINDOW_IN_HAND),
+        (ended.window_id, "ended", Code.WINDOW_ENDED),
+    ]
+    assert "windows list" in refused[0].detail
+    assert refused[2].detail.startswith("It ended at 20")
+
+
 async def test_days_that_were_not_read_are_counted(world: World) -> None:
     today = await world.today()
     integration_id = uuid4()

@@ -26,6 +26,10 @@ class Code(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     UNSEALABLE = "unsealable"
+    # what operators' commands say
+    WINDOW_ENDED = "window_ended"
+    WINDOW_DECIDED = "window_decided"
+    WINDOW_IN_HAND = "window_in_hand"
     # HTTP only
     REQUEST_MALFORMED = "request_malformed"
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - a code's name, not a secret
@@ -132,6 +136,22 @@ CAUSES: dict[Code, Cause] = {
         "The sealed key does not open",
         "It was sealed for another account or command, or to an unknown sealing key. Fetch the sealing key and seal again.",
         422,
+    ),
+    Code.WINDOW_ENDED: Cause(
+        "The window has ended",
+        "Its outcome is told, and nothing can be done to it any more. Days that are missing are read by themselves; Force Sync "
+        "asks at once.",
+        409,
+    ),
+    Code.WINDOW_DECIDED: Cause(
+        "What became of the window is decided",
+        "Its outcome is being published, without another call of xAI. Nothing is to be done.",
+        409,
+    ),
+    Code.WINDOW_IN_HAND: Cause(
+        "Somebody is reading the window just now",
+        "xAI is being asked for it. Try again in half a minute: by then it has ended, or waits again.",
+        409,
     ),
     Code.REQUEST_MALFORMED: Cause(
         "The request is not understood", "A field is missing or has the wrong form; errors names it.", 422

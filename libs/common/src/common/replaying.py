@@ -31,8 +31,10 @@ from common.topics import TOPICS, Topic
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 10.0, 10.0)
 """Seconds before a batch is tried again while the database is away."""
 TOLD_EVERY = 0.2
+NOT_ASKED_FOR = "not_asked_for"
 
-Handle = Callable[[tuple[Record, ...]], Awaitable[None]]
+Handle = Callable[[tuple[Record, ...]], Awaitable[Mapping[str, int]]]
+"""Answers what became of the records, each counted once."""
 
 
 class ReplaySettings(KafkaSettings):
@@ -49,8 +51,8 @@ class Course:
     """Puts what cannot be handled into dead letters by itself; raises only what waiting helps with."""
     state: Callable[[], Awaitable[dict[str, str]]]
     """What the service holds, in figures that can be compared."""
-    counts: Callable[[], dict[str, int]]
-    """What became of what was handled so far."""
+    erased: Callable[[], list[dict[str, Any]]] = list
+    """What was passed over so far because it was erased, by integration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,9 @@ class Report:
     by_type: dict[str, int] = field(default_factory=dict)
     malformed: int = 0
     counts: dict[str, int] = field(default_factory=dict)
+    """What became of them, by name: the sum is `read`, unless it is a dry run."""
+    erased: list[dict[str, Any]] = field(default_factory=list)
+    """What was passed over because it was erased, by integration."""
     before: dict[str, str] = field(default_factory=dict)
     after: dict[str, str] = field(default_factory=dict)
 
@@ -126,19 +131,20 @@ async def replay(
     if asked.topic not in course.topics:
         raise ValueError(f"{asked.topic.name} is not handled by this service")
     report = Report(asked.topic.name, asked.dry_run, before=await course.state())
-    told, counts = 0.0, course.counts()
+    told = 0.0
     async with reader(settings) as consumer:
         spans = await range_of(consumer, asked.topic, asked.since, asked.until)
         total = sum(span.count for span in spans.values())
         async for records in records_of(consumer, spans):
-            report.read += len(records)
             chosen = tuple(record for record in records if _is_asked_for(record, asked))
+            report.read += len(records)
+            _count(report, {NOT_ASKED_FOR: len(records) - len(chosen)})
             await _handle(course, chosen, asked, report)
             if time.monotonic() - told > TOLD_EVERY:
                 told = time.monotonic()
                 tell(report.read, total)
         tell(report.read, total)
-    report.counts = {name: count - counts[name] for name, count in course.counts().items()}
+    report.erased = course.erased()
     report.after = await course.state()
     return report
 
@@ -152,11 +158,19 @@ async def _handle(course: Course, records: tuple[Record, ...], asked: Asked, rep
         except MalformedError:
             report.malformed += 1
     if records and not asked.dry_run:
-        await _patiently(course.topics[asked.topic], records)
+        _count(report, await _patiently(course.topics[asked.topic], records))
 
 
-async def _patiently(handle: Handle, records: tuple[Record, ...]) -> None:
-    """Handle `records`; while the database or the broker is away, wait. Raises TransientError that names where to go on."""
+def _count(report: Report, counts: Mapping[str, int]) -> None:
+    for name, count in counts.items():
+        report.counts[name] = report.counts.get(name, 0) + count
+
+
+async def _patiently(handle: Handle, records: tuple[Record, ...]) -> Mapping[str, int]:
+    """Handle `records`; while the database or the broker is away, wait. Raises TransientError that names where to go on.
+
+    What counts is the attempt that succeeded: what a failed one had written already is found there.
+    """
     for pause in (*PAUSES, None):
         try:
             return await handle(records)
@@ -166,20 +180,25 @@ async def _patiently(handle: Handle, records: tuple[Record, ...]) -> None:
                 place = f"{first.topic} partition {first.partition} offset {first.offset}"
                 raise TransientError(f"stopped at {place}: {type(error).__name__}; replay from there") from error
         await asyncio.sleep(pause)
-    return None
+    return {}
 
 
 def one_by_one(topic: Topic, handlers: Mapping[type[Message], Handler], dead_letters: DeadLetters) -> Handle:
     """Handle each record alone, by its type; what is malformed goes to dead letters."""
 
-    async def handle(records: tuple[Record, ...]) -> None:
+    async def handle(records: tuple[Record, ...]) -> Mapping[str, int]:
+        counts = dict.fromkeys(("handled", "not_ours", "dead_lettered"), 0)
         for record in records:
             try:
                 event = decode(record, topic)
-                if handler := handlers.get(type(event.message)):
+                handler = handlers.get(type(event.message))
+                if handler is not None:
                     await handler(event)
+                counts["not_ours" if handler is None else "handled"] += 1
             except MalformedError as error:
                 await dead_letters.put(record, topic, error)
+                counts["dead_lettered"] += 1
+        return counts
 
     return handle
 

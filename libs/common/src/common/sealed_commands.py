@@ -46,6 +46,13 @@ def seal(key: str, recipient: SealingKey, *, environment: str, account_id: str, 
     return ".".join((VERSION, recipient.key_id, *map(encoded, parts)))
 
 
+def key_id_of(sealed: str) -> str | None:
+    """The ID of the key that `sealed` is sealed to; None where it is not spelt as `seal` does."""
+    version, _, rest = sealed.partition(".")
+    parts = rest.rsplit(".", 2)
+    return parts[0] if version == VERSION and len(parts) == len(("key ID", "encapsulated key", "ciphertext")) else None
+
+
 def binding(environment: str, account_id: str, command_id: str) -> bytes:
     """Join what a sealed key is bound to, each with its length, so that no two commands read the same."""
     return b"".join(map(_prefixed, (FORMAT, environment, account_id, command_id)))

@@ -19,6 +19,7 @@ from starlette.routing import Match
 from starlette.types import Lifespan
 from uvicorn.config import STARTUP_FAILURE
 
+from common.arriving import InTime
 from common.dumping import forbid_dumps
 from common.failures import TRANSIENT_ERRORS, is_transient
 from common.problems import CAUSES, Code, ProblemError, members
@@ -86,14 +87,19 @@ def serve(create: Callable[[], FastAPI], *, host: str, port: int) -> None:
     except StartRefusedError as error:
         sys.stderr.write(f"{error}\n")
         sys.exit(EXIT_BAD_SETTINGS)
-    server = _Server(
-        uvicorn.Config(app, host=host, port=port, log_config=None, access_log=False, timeout_graceful_shutdown=10),
-        app.state.leave,
-    )
+    server = server_of(app, host=host, port=port)
     with suppress(KeyboardInterrupt):  # what uvicorn makes of Ctrl-C after its end
         server.run()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
+
+
+def server_of(app: FastAPI, *, host: str, port: int) -> uvicorn.Server:
+    """What `serve` runs."""
+    config = uvicorn.Config(
+        app, host=host, port=port, http=InTime, log_config=None, access_log=False, timeout_graceful_shutdown=10
+    )
+    return _Server(config, app.state.leave)
 
 
 class _Server(uvicorn.Server):

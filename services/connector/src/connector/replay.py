@@ -12,7 +12,7 @@ from connector.intake import Intake
 def course(database: Database, _publisher: Publisher, dead_letters: DeadLetters) -> Course:
     """What the connector can handle again; whatever that makes due, the running connector does."""
     handlers = table(Handlers(database, wake=_nobody), Intake(database, wake=_nobody, tell=_nobody))
-    return Course({topic: one_by_one(topic, each, dead_letters) for topic, each in handlers.items()}, _state, dict)
+    return Course({topic: one_by_one(topic, each, dead_letters) for topic, each in handlers.items()}, _state)
 
 
 def _nobody() -> None:

@@ -31,6 +31,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger import store
 from ledger.domain import Window, unreconciled
 from ledger.store import Judged
+from ledger.tally import Tally
 
 log = structlog.get_logger()
 
@@ -49,6 +50,10 @@ class Handlers:
 
     async def costs(self, records: Sequence[Record]) -> None:
         """Write every day and judge every window of a batch; what cannot be read goes to dead letters alone."""
+        await self.tallied(records)
+
+    async def tallied(self, records: Sequence[Record]) -> Tally:
+        """Handle a batch as `costs` does, and answer what became of each of its messages."""
         entries: list[Entry] = []
         unreadable: list[tuple[Record, MalformedError]] = []
         for record in records:
@@ -56,18 +61,21 @@ class Handlers:
                 entries.append((record, _read(record)))
             except MalformedError as error:
                 unreadable.append((record, error))
-        await self._apply(entries)
+        tally = Tally(dead_lettered=len(unreadable))
+        await self._apply(entries, tally)
         for record, reason in unreadable:  # last, so that a batch that comes again leaves no second copy
             await self._dead_letters.put(record, COSTS, reason)
+        return tally
 
-    async def _apply(self, entries: Sequence[Entry]) -> None:
+    async def _apply(self, entries: Sequence[Entry], tally: Tally) -> None:
         """Write and announce `entries`; where that cannot be done, find the one that is to blame by halves."""
         if not entries:
             return
         try:
-            outcomes = await self._write([message for _, message in entries])
+            outcomes, written = await self._write([message for _, message in entries])
             self._breaker.handled(COSTS.name, len(entries))
             await all_of(map(self._announce, outcomes))
+            tally.add(written)
         except ProgrammingError as error:
             # Statements are fixed text: it is the tables or the grants that are not as they should be, and no message.
             log.error("tables.unfit", error=name_of(error))  # noqa: TRY400 - the driver's text can hold values
@@ -75,21 +83,23 @@ class Handlers:
         except Exception as error:
             if is_transient(error):
                 raise
-            await self._blame(entries, error)
+            await self._blame(entries, error, tally)
 
-    async def _blame(self, entries: Sequence[Entry], error: Exception) -> None:
+    async def _blame(self, entries: Sequence[Entry], error: Exception, tally: Tally) -> None:
         if len(entries) > 1:
             middle = len(entries) // 2
-            await self._apply(entries[:middle])
-            await self._apply(entries[middle:])
+            await self._apply(entries[:middle], tally)
+            await self._apply(entries[middle:], tally)
             return
-        log.error("message.failed", topic=COSTS.name, exc_info=error)
+        (record, _), reason = entries[0], name_of(error)
+        log.error("message.failed", topic=COSTS.name, partition=record.partition, offset=record.offset, exc_info=error)
         if not self._breaker.may_give_up(COSTS.name):
-            raise TransientError(name_of(error))
-        await self._dead_letters.put(entries[0][0], COSTS, MalformedError("handler_failed", name_of(error)))
+            raise TransientError(reason)
+        await self._dead_letters.put(record, COSTS, MalformedError("handler_failed", reason))
+        tally.dead_lettered += 1
 
-    async def _write(self, messages: Sequence[CostRecorded | WindowRead]) -> list[Judged]:
-        """All of it in one transaction; answers what is to be announced once it is committed."""
+    async def _write(self, messages: Sequence[CostRecorded | WindowRead]) -> tuple[list[Judged], Tally]:
+        """All of it in one transaction; answers what is to be announced once it is committed, and what became of it."""
         written = 0
         async with self._database.transaction() as connection:
             await store.lock_out_erasing(connection)
@@ -101,7 +111,9 @@ class Handlers:
             outcomes = [await judge(connection, message) for message in kept if isinstance(message, WindowRead)]
         LEDGER_DAYS.labels("applied").inc(written)
         LEDGER_DAYS.labels("older").inc(len(days) - written)
-        return outcomes
+        tally = Tally(written, len(days) - written, len(outcomes))
+        tally.pass_over(message for message in messages if message.integration_id in gone)
+        return outcomes, tally
 
     async def _announce(self, judged: Judged) -> None:
         outcome = judged.outcome

@@ -46,6 +46,8 @@ PATIENCE = 10.0
 """Seconds in which the living ledger may come to what the rebuilt one has read."""
 NEAR = 2_000
 """Records that may be left to read when writes are stopped."""
+GONE_AFTER_MS = 1_000
+"""After which the server notices that this process is gone."""
 Tell = Callable[[int, int], None]
 
 
@@ -213,6 +215,8 @@ class Rebuild:
         async with self._database.transaction() as connection:
             await connection.execute(text("SET LOCAL statement_timeout = '10min'"))
             await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            # A server that waits or works does not look whether anybody is there, and would go on holding its locks.
+            await connection.execute(text(f"SET LOCAL client_connection_check_interval = {GONE_AFTER_MS}"))
             yield connection
 
 

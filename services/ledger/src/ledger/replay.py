@@ -1,22 +1,34 @@
 """`python -m ledger.replay`: a range of a topic, handled again with the ledger's own code."""
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 from common.database import Database
 from common.deadletters import DeadLetters
+from common.events import Record
 from common.kafka import Publisher
 from common.replaying import Course, one_by_one, run
-from prometheus_client import REGISTRY
+from common.topics import COSTS
 
 from ledger import store
-from ledger.handlers import Handlers, batches, table
+from ledger.handlers import Handlers, table
+from ledger.tally import Tally
 
 
 def course(database: Database, publisher: Publisher, dead_letters: DeadLetters) -> Course:
     """What the ledger can handle again; its state is the checksum of figures and coverage."""
     handlers = Handlers(database, publisher, dead_letters)
     single = {topic: one_by_one(topic, each, dead_letters) for topic, each in table(handlers).items()}
-    return Course(single | dict(batches(handlers)), partial(_state, database), _counts)
+    whole = Tally()
+
+    async def costs(records: tuple[Record, ...]) -> Mapping[str, int]:
+        tally = await handlers.tallied(records)
+        whole.add(tally)
+        return tally.counts
+
+    return Course(single | {COSTS: costs}, partial(_state, database), partial(_erased, whole))
 
 
 async def _state(database: Database) -> dict[str, str]:
@@ -24,12 +36,17 @@ async def _state(database: Database) -> dict[str, str]:
         return await store.checksum(connection)
 
 
-def _counts() -> dict[str, int]:
-    told = {
-        outcome: REGISTRY.get_sample_value("ledger_days_total", {"outcome": outcome})
-        for outcome in ("applied", "older")
-    }
-    return {outcome: int(count or 0) for outcome, count in told.items()}
+def _erased(whole: Tally) -> list[dict[str, Any]]:
+    passed_over = sorted(whole.erased.items())
+    return [
+        {
+            "integration_id": str(one),
+            **asdict(erased),
+            "first_day": str(erased.first_day),
+            "last_day": str(erased.last_day),
+        }
+        for one, erased in passed_over
+    ]
 
 
 def main() -> None:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from common.problems import Code
-from sqlalchemy import text
+from common.problems import CAUSES, Code
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer.store import now
@@ -46,6 +46,35 @@ _OPEN = text("""
     WHERE w.closed_at IS NULL AND (CAST(:id AS uuid) IS NULL OR w.integration_id = :id)
     ORDER BY w.created_at, w.window_id
 """)
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A window that was named, and that nothing was done to."""
+
+    window_id: UUID
+    state: str
+    """`unknown`, `ended`, `to_be_published`, or `in_hand`."""
+    code: Code
+    detail: str
+    """Why, and the next step."""
+
+
+_STATES = text("""
+    SELECT asked.window_id, w.closed_at, CASE
+            WHEN w.window_id IS NULL THEN 'unknown' WHEN w.closed_at IS NOT NULL THEN 'ended'
+            WHEN w.decision IS NOT NULL THEN 'to_be_published' ELSE 'in_hand'
+        END AS state
+    FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS asked(window_id, number) LEFT JOIN windows w USING (window_id)
+    ORDER BY asked.number
+""")
+_WHY = {
+    "unknown": Code.NOT_FOUND,
+    "ended": Code.WINDOW_ENDED,
+    "to_be_published": Code.WINDOW_DECIDED,
+    "in_hand": Code.WINDOW_IN_HAND,
+}
+UNKNOWN = "No window has this ID, or it ended over 30 days ago. See `grafient windows list`."
 
 
 _UNREAD = text("""
@@ -89,6 +118,18 @@ async def retry(connection: AsyncConnection, window_ids: Sequence[UUID]) -> list
         {"ids": list(window_ids)},
     )
     return list(rows.scalars())
+
+
+async def why_not(connection: AsyncConnection, window_ids: Sequence[UUID]) -> list[Refused]:
+    """Why nothing could be done to these windows, in their order."""
+    rows = await connection.execute(_STATES, {"ids": list(window_ids)})
+    return [_refused(row) for row in rows]
+
+
+def _refused(row: Row[tuple[object, ...]]) -> Refused:
+    code = _WHY[row.state]
+    at = f"It ended at {row.closed_at:%Y-%m-%d %H:%M:%S}Z. " if row.closed_at else ""
+    return Refused(row.window_id, row.state, code, UNKNOWN if code is Code.NOT_FOUND else at + CAUSES[code].detail)
 
 
 async def cancel(connection: AsyncConnection, window_ids: Sequence[UUID]) -> list[UUID]:

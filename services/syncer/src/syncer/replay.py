@@ -11,9 +11,7 @@ from syncer.handlers import Handlers, table
 def course(database: Database, _publisher: Publisher, dead_letters: DeadLetters) -> Course:
     """What the syncer can handle again; whatever that makes due, the running syncer does."""
     handlers = Handlers(database, wake=_nobody)
-    return Course(
-        {topic: one_by_one(topic, each, dead_letters) for topic, each in table(handlers).items()}, _state, dict
-    )
+    return Course({topic: one_by_one(topic, each, dead_letters) for topic, each in table(handlers).items()}, _state)
 
 
 def _nobody() -> None:

@@ -68,7 +68,7 @@ def redrive(
     refused = {letter.letter_id: fate for letter in found if (fate := _refusal(letter, force=force))}
     sendable = [letter for letter in found if letter.letter_id not in refused]
     fates = [*refused.values(), *(_would_be_sent(sendable) if dry_run else _redrive(sendable))]
-    rows = [{"id": fate.letter_id, "state": fate.state, "detail": fate.detail} for fate in fates]
+    rows = [{"id": fate.letter_id, "state": fate.state, "letter": fate.letter, "detail": fate.detail} for fate in fates]
     show(rows, table("What became of them", rows), as_json=as_json)
     raise typer.Exit(any(fate.state not in {"handled", "would_be_sent"} for fate in fates))
 
@@ -88,7 +88,7 @@ def drop(
         raise typer.BadParameter("name the letters, or choose by --topic, --reason or --since")
     found = _chosen(_all(since), ids, topic, reason)
     if not dry_run:
-        asyncio.run(close_all(load(KafkaSettings), found))
+        found = asyncio.run(close_all(load(KafkaSettings), found))
     rows = [_row(letter) for letter in found]
     show(rows, table("Would be put away" if dry_run else "Put away", rows), as_json=as_json)
 

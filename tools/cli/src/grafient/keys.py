@@ -16,10 +16,12 @@ from common.settings import Settings, load
 from grafient.key_usage import TABLES, Sealed, UsageSettings, database_of, usage
 from grafient.output import Json, show, table
 from grafient.refusing import Refusing
-from grafient.rotating import Rotation, rotate, unsealable
+from grafient.rotating import Checked, Rotation, check_all, rotate
+from grafient.sealed_waiting import waiting_for
 
 SETTLED = 30.0
 """Seconds since the last change of the key file: by then nobody seals under the key that was current before."""
+ELSEWHERE = "as everything else: probably of another ENVIRONMENT or keyring"
 
 app = typer.Typer(
     cls=Refusing,
@@ -121,13 +123,15 @@ def rewrap(
 
 @app.command(epilog="Example: grafient keys drop 2026-01")
 def drop(key_id: KeyId, *, sealing: OfSealing = False, dry_run: DryRun = False, as_json: Json = False) -> None:
-    """Drop a key that nothing names any more; with --sealing retire it: what is sealed to it is rejected from then on.
+    """Drop a key that nothing names any more; with --sealing one that no waiting command is sealed to.
+
+    What is sealed to it afterwards is rejected, and has to be sealed anew.
 
     Backups of the database that were made before need a dropped key: keep it elsewhere for as long as you keep those.
     """
     path = _file(sealing=sealing)
     load_keys(path).without(key_id)
-    if not sealing and (reason := _in_use(key_id, path)):
+    if reason := _too_early(path, sealing=sealing) or (_awaited(key_id) if sealing else _in_use(key_id)):
         show({"dropped": None, "reason": reason}, reason, as_json=as_json)
         raise typer.Exit(1)
     if not dry_run:
@@ -140,8 +144,14 @@ def check(*, as_json: Json = False) -> None:
     """Unwrap the data key of every sealed credential of connector and syncer; status 1 where one does not unwrap."""
     settings = load(RotationSettings)
     keys = load_keys(settings.keyring_file)
-    rows = [_row_of_sealed(keys, one) for one in asyncio.run(_unsealable(settings))]
-    show(rows, table("These do not unwrap", rows) if rows else "every sealed credential unwraps", as_json=as_json)
+    checked = asyncio.run(_checked(settings))
+    rows = [_row_of_sealed(keys, one) for one in checked.unsealable]
+    if checked.is_of_elsewhere:
+        show([row | {"reason": ELSEWHERE} for row in rows], _elsewhere(settings, checked.count), as_json=as_json)
+    elif rows or as_json:
+        show(rows, table("These do not unwrap", rows), as_json=as_json)
+    else:
+        typer.echo("every sealed credential unwraps")
     raise typer.Exit(bool(rows))
 
 
@@ -170,19 +180,45 @@ def _row_of_sealed(keys: Keys, sealed: Sealed) -> dict[str, str]:
     }
 
 
+def _elsewhere(settings: RotationSettings, count: int) -> str:
+    return (
+        f"None of {count} sealed credentials unwraps, so these settings are probably not those that they were sealed with: "
+        f"ENVIRONMENT is {settings.environment}, KEYRING_FILE is {settings.keyring_file}. Run this again with the ENVIRONMENT "
+        "and the keyring of connector and syncer; if these are theirs, bring back the keyring from its copy."
+    )
+
+
 def _of_today(keys: Keys) -> str:
     today = f"{datetime.now(UTC):%Y-%m-%d}"
     others = (f"{today}-{number}" for number in range(2, len(keys.by_id) + 3))
     return next(key_id for key_id in (today, *others) if key_id not in keys.by_id)
 
 
-def _in_use(key_id: str, path: Path) -> str:
+def _too_early(path: Path, *, sealing: bool) -> str:
+    """Why no key can be dropped yet, and what to do; empty where one can."""
+    if (age := time.time() - path.stat().st_mtime) >= SETTLED:
+        return ""
+    doing = "hand out" if sealing else "seal under"
+    return (
+        f"{path} was changed {max(age, 0):.0f} s ago, and somebody may still {doing} the key that was current before: "
+        f"run this again in {SETTLED:.0f} s"
+    )
+
+
+def _awaited(key_id: str) -> str:
+    """Which commands would be rejected without the key, and until when; empty where there are none."""
+    found = asyncio.run(waiting_for(load(UsageSettings), key_id))
+    if not found:
+        return ""
+    last = max(one.expires_at for one in found)
+    return (
+        f"{len(found)} commands that wait are sealed to {key_id}, and would be rejected as unsealable: run this again when the "
+        f"connector has done them (`grafient lag`), at the latest after {last:%Y-%m-%d %H:%M:%S}Z, when the last has expired"
+    )
+
+
+def _in_use(key_id: str) -> str:
     """Why the key cannot be dropped yet, and what to do; empty where it can."""
-    if (age := time.time() - path.stat().st_mtime) < SETTLED:
-        return (
-            f"{path} was changed {max(age, 0):.0f} s ago, and somebody may still seal under the key that was current before: "
-            f"run this again in {SETTLED:.0f} s"
-        )
     named = {where: counts[key_id] for where, counts in asyncio.run(_named(load(RotationSettings))).items()}
     if not any(named.values()):
         return ""
@@ -205,7 +241,7 @@ async def _rewrap(settings: RotationSettings, *, wait: bool, dry_run: bool) -> R
         return await rotate(settings, database, rewrapper, keyring.current, wait=wait, dry_run=dry_run)
 
 
-async def _unsealable(settings: RotationSettings) -> list[Sealed]:
+async def _checked(settings: RotationSettings) -> Checked:
     rewrapper = Rewrapper(load_keyring(settings.keyring_file), settings.environment)
     async with database_of(settings.database_url) as database:
-        return await unsealable(database, rewrapper)
+        return await check_all(database, rewrapper)

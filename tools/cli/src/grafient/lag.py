@@ -66,12 +66,12 @@ async def lags(settings: KafkaSettings) -> list[Lag]:
 
 async def _lag(admin: AIOKafkaAdminClient, consumer: PatientConsumer, service: str, topic: Topic) -> Lag:
     committed = await admin.list_consumer_group_offsets(f"{service}.{topic.name}")
-    left = _left(await range_of(consumer, topic), committed)
+    left = not_committed(await range_of(consumer, topic), committed)
     return Lag(service, topic.name, sum(span.count for span in left.values()), await _oldest(consumer, left))
 
 
-def _left(whole: Range, committed: Mapping[TopicPartition, object]) -> dict[TopicPartition, Span]:
-    """What is not committed; a group that has committed nothing begins at the start."""
+def not_committed(whole: Range, committed: Mapping[TopicPartition, object]) -> dict[TopicPartition, Span]:
+    """What is left of `whole`; a group that has committed nothing begins at the start."""
     offsets = {one: int(getattr(committed.get(one), "offset", -1)) for one in whole}
     return {
         one: Span(max(span.first, offsets[one]), span.end) for one, span in whole.items() if span.end > offsets[one]

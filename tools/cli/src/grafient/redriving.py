@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from aiokafka import AIOKafkaProducer, TopicPartition
@@ -17,6 +17,8 @@ from common.topics import DEAD_LETTERS, MAX_DEAD_LETTER_BYTES
 TOLD_WITHIN = 60.0
 """Seconds to wait for what becomes of a message that was sent again."""
 LOOKS_EVERY = 0.2
+NOT_SENT = frozenset({"not_kept", "too_often", "would_be_sent"})
+REDRIVEN, DROPPED = "redriven", "dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +27,13 @@ class Fate:
 
     letter_id: str
     state: str
-    """`handled`, `dead_lettered_again`, `waiting`; or why it was not sent: `not_kept`, `too_often`."""
+    """`handled`, `dead_lettered_again`, `waiting`; or why it was not sent: `not_kept`, `too_often`, `would_be_sent`."""
     detail: str
+
+    @property
+    def letter(self) -> str:
+        """How the letter itself stands now: `redriven`, or still `open`; what is given up again is a letter of its own."""
+        return "open" if self.state in NOT_SENT else REDRIVEN
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +51,17 @@ async def redrive_all(settings: KafkaSettings, letters: Sequence[Letter], told: 
     async with _producer(settings) as producer:
         for letter in letters:
             sent.append(Sent(letter, await _send(producer, letter)))
-            await _close(producer, letter, "redriven")  # after the send: a crash between them sends it once more
+            await _close(producer, letter, REDRIVEN)  # after the send: a crash between them sends it once more
             told()
     waiting = await _handled(settings, sent)
     back = await _back(settings, began - timedelta(minutes=1))
     return [_fate(one, waiting, back) for one in sent]
 
 
-async def close_all(settings: KafkaSettings, letters: Sequence[Letter]) -> None:
-    """Put `letters` away."""
+async def close_all(settings: KafkaSettings, letters: Sequence[Letter]) -> list[Letter]:
+    """Put `letters` away; answers how they stand then."""
     async with _producer(settings) as producer:
-        for letter in letters:
-            await _close(producer, letter, "dropped")
+        return [await _close(producer, letter, DROPPED) for letter in letters]
 
 
 @asynccontextmanager
@@ -85,11 +91,12 @@ async def _send(producer: AIOKafkaProducer, letter: Letter) -> int:
     return offset
 
 
-async def _close(producer: AIOKafkaProducer, letter: Letter, how: str) -> None:
+async def _close(producer: AIOKafkaProducer, letter: Letter, how: str) -> Letter:
     """Beside the letter, in its partition: the newest record of an ID is what holds."""
     headers = [("dead_letter_id", letter.letter_id.encode()), (CLOSED, how.encode())]
     key = letter.letter_id.encode()
     await producer.send_and_wait(DEAD_LETTERS.name, b"", key=key, headers=headers, partition=letter.kept_in)
+    return replace(letter, closed=how)
 
 
 async def _handled(settings: KafkaSettings, sent: Sequence[Sent]) -> list[Sent]:

@@ -12,8 +12,12 @@ from common.topics import COMMANDS_TOPIC, COSTS, CREDENTIALS, INTEGRATIONS, SYNC
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from grafient.moments import instant
-from grafient.output import Json, progress_console, show, table
+from grafient.output import Json, console, progress_console, show, table
 
+LONGEST_LINE = 64 * 1024 * 1024
+"""Bytes of what an entry point says at once."""
+ROWS = 20
+"""Of integrations, on a screen."""
 HANDLED_BY: dict[str, tuple[str, ...]] = {
     COSTS.name: ("ledger",),
     INTEGRATIONS.name: ("syncer", "ledger"),
@@ -64,6 +68,8 @@ def replay(  # noqa: PLR0913 - a command's options
     ]
     reports = [_run(name, arguments) for name in HANDLED_BY[topic] if not service or name in service]
     show(reports, table("Replayed", [_row(report) for report in reports]), as_json=as_json)
+    if not as_json:
+        _print_erased([row for report in reports for row in report["erased"]])
 
 
 def _bounds(texts: Sequence[str] | None) -> list[str]:
@@ -84,22 +90,33 @@ def _run(service: str, arguments: Sequence[str]) -> dict[str, Any]:
     return {"service": service, **entry_point(f"{service}.replay", f"{service} replays", arguments)}
 
 
-def entry_point(module: str, title: str, arguments: Sequence[str]) -> dict[str, Any]:
-    """What a service's own entry point reports, with a bar meanwhile; raises Exit with its status where it fails."""
+def entry_point(
+    module: str, title: str, arguments: Sequence[str], said: Callable[[dict[str, Any]], None] = lambda _line: None
+) -> dict[str, Any]:
+    """What a service's own entry point reports, with a bar meanwhile; raises Exit with its status where it fails.
+
+    `said` is given every line that is neither progress nor the report.
+    """
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with Progress(*columns, console=progress_console, transient=True) as bar:
         task = bar.add_task(title, total=None)
 
-        def told(read: int, total: int) -> None:
-            bar.update(task, completed=read, total=total)
+        def told(line: dict[str, Any]) -> None:
+            if progress := line.get("progress"):
+                bar.update(task, completed=progress["read"], total=progress["total"])
+            elif "report" not in line:
+                said(line)
 
         return asyncio.run(_entry_point(module, arguments, told))
 
 
-async def _entry_point(module: str, arguments: Sequence[str], told: Callable[[int, int], None]) -> dict[str, Any]:
+async def _entry_point(module: str, arguments: Sequence[str], told: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Run `module`; raises Exit with its status where it fails, which it has said itself."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", module, *arguments, stdout=asyncio.subprocess.PIPE, env=dict(os.environ)
+        *(sys.executable, "-m", module, *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        limit=LONGEST_LINE,
+        env=dict(os.environ),
     )
     assert process.stdout is not None  # noqa: S101 - asked for
     report: dict[str, Any] = {}
@@ -107,8 +124,7 @@ async def _entry_point(module: str, arguments: Sequence[str], told: Callable[[in
         async for line in process.stdout:
             said = json.loads(line)
             report = said.get("report", report)
-            if "progress" in said:
-                told(said["progress"]["read"], said["progress"]["total"])
+            told(said)
         status = await process.wait()
     finally:
         if process.returncode is None:
@@ -119,6 +135,22 @@ async def _entry_point(module: str, arguments: Sequence[str], told: Callable[[in
     return report
 
 
+def _print_erased(erased: list[dict[str, Any]]) -> None:
+    """Whose messages were passed over because an account wanted its history gone."""
+    if not erased:
+        return
+    rows = [{name: str(one[name]) for name in one} for one in erased[:ROWS]]
+    console.print(
+        table("Passed over, for these integrations are erased", rows, frozenset({"cost_recorded", "window_read"}))
+    )
+    if len(erased) > ROWS:
+        console.print(f"and {len(erased) - ROWS} more: --json names all")
+
+
+def _words(name: str, count: int) -> str:
+    return f"{count} {name.replace('_', ' ')}"
+
+
 def _row(report: dict[str, Any]) -> dict[str, str]:
     before, after = report["before"], report["after"]
     unchanged = "unchanged" if before == after else "changed"
@@ -127,6 +159,6 @@ def _row(report: dict[str, Any]) -> dict[str, str]:
         "read": str(report["read"]),
         "handled": "0 (dry run)" if report["dry_run"] else str(report["chosen"]),
         "malformed": str(report["malformed"]),
-        "what became of it": ", ".join(f"{count} {name}" for name, count in report["counts"].items()) or "-",
+        "what became of it": ", ".join(_words(name, count) for name, count in report["counts"].items() if count) or "-",
         "state": f"{unchanged}: {after['days']} days, {after['usd']} USD" if after else "-",
     }

@@ -123,16 +123,30 @@ class _Following:
         self._bar.update(self._tasks["reading"], total=total, completed=read)
 
 
-async def unsealable(database: Database, rewrapper: Rewraps) -> list[Sealed]:
-    """Every sealed key of connector and syncer whose data key does not unwrap."""
-    found = []
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What unwrapping every data key of connector and syncer showed."""
+
+    count: int
+    unsealable: list[Sealed]
+
+    @property
+    def is_of_elsewhere(self) -> bool:
+        """Whether nothing at all unwraps: hardly all of it is damaged, rather is it looked at with the wrong settings."""
+        return 0 < self.count == len(self.unsealable)
+
+
+async def check_all(database: Database, rewrapper: Rewraps) -> Checked:
+    """Unwrap the data key of every sealed key, and forget it."""
+    found, count = [], 0
     with Progress(console=progress_console, transient=True) as bar:
         for where in TABLES:
             task = bar.add_task(f"unwrapping those of {where}", total=(await named_in(database, where)).total())
             async for batch in sealed_in(database, where):
                 found += [one for one in batch if not _unwraps(rewrapper, one)]
+                count += len(batch)
                 bar.advance(task, len(batch))
-    return found
+    return Checked(count, found)
 
 
 def _unwraps(rewrapper: Rewraps, sealed: Sealed) -> bool:

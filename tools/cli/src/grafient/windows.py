@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 from syncer import operating
-from syncer.operating import Waiting
+from syncer.operating import Refused, Waiting
 
 from grafient.database import in_transaction
 from grafient.output import Json, show, table
@@ -32,13 +32,13 @@ def list_(*, integration: Integration = None, as_json: Json = False) -> None:
 
 @app.command(epilog="Example: grafient windows retry 3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f")
 def retry(ids: Ids, *, dry_run: DryRun = False, as_json: Json = False) -> None:
-    """Make windows due at once; where xAI itself asked to wait, they wait all the same. Status 1 where one is not open."""
+    """Make windows due at once; where xAI itself asked to wait, they wait all the same. Status 1 where one cannot be."""
     _do("Due now", operating.retry, ids, dry_run=dry_run, as_json=as_json)
 
 
 @app.command(epilog="Example: grafient windows cancel 3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f")
 def cancel(ids: Ids, *, dry_run: DryRun = False, as_json: Json = False) -> None:
-    """End windows as `cancelled`; missing days are healed as ever. Status 1 where one is not open, or in hand."""
+    """End windows as `cancelled`; missing days are healed as ever. Status 1 where one cannot be."""
     _do("Cancelled", operating.cancel, ids, dry_run=dry_run, as_json=as_json)
 
 
@@ -50,19 +50,30 @@ def _do(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    async def change(connection: AsyncConnection) -> list[Waiting]:
+    async def change(connection: AsyncConnection) -> tuple[list[Waiting], list[Refused]]:
         open_ = {one.window_id: one for one in await operating.waiting(connection)}
-        done = [one for one in ids if one in open_] if dry_run else await act(connection, ids)
-        return [open_[one] for one in done if one in open_]
+        async with connection.begin_nested() as attempt:
+            done = set(await act(connection, ids))
+            if dry_run:
+                await attempt.rollback()
+        refused = await operating.why_not(connection, [one for one in dict.fromkeys(ids) if one not in done])
+        return [window for window_id, window in open_.items() if window_id in done], refused
 
-    changed = in_transaction("syncer", change)
-    _tell(f"Would be: {title}" if dry_run else title, changed, as_json=as_json)
-    raise typer.Exit(len(changed) < len(set(ids)))
+    done, refused = in_transaction("syncer", change)
+    rendered = table(f"Would be: {title}" if dry_run else title, [_row(window) for window in done])
+    show({"done": _rows(done), "refused": _rows(refused)}, rendered if done else "nothing was done", as_json=as_json)
+    if not as_json:
+        for one in refused:
+            typer.echo(f"{one.window_id}: {one.state}. {one.detail} ({one.code.value})", err=True)
+    raise typer.Exit(bool(refused))
 
 
 def _tell(title: str, windows: Sequence[Waiting], *, as_json: bool) -> None:
-    rows = [{name: _text(value) for name, value in asdict(window).items()} for window in windows]
-    show(rows, table(title, [_row(window) for window in windows]), as_json=as_json)
+    show(_rows(windows), table(title, [_row(window) for window in windows]), as_json=as_json)
+
+
+def _rows(found: Sequence[Waiting | Refused]) -> list[dict[str, str]]:
+    return [{name: _text(value) for name, value in asdict(one).items()} for one in found]
 
 
 def _row(window: Waiting) -> dict[str, str]:
