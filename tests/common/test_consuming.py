@@ -13,6 +13,7 @@ from common.consuming import MAX_TRIES, STOPPED_PAUSES, Consumers, Unread
 from common.events import Event
 from common.failures import MalformedError, TransientError
 from common.messages import SyncRequested
+from structlog.testing import capture_logs
 
 BAD: dict[str, dict[str, Any]] = {
     "header_undecodable": {"headers": [("ce_id", b"\xff")]},
@@ -76,6 +77,21 @@ async def test_an_unknown_bug_is_given_up_after_a_bounded_number_of_tries(bench:
     ((_, error, attempts),) = bench.dead.put_away
     assert (error.reason, error.detail, attempts) == ("handler_failed", "ValueError", MAX_TRIES)
     assert len(bench.pauses) == MAX_TRIES - 1
+
+
+async def test_a_message_that_fails_at_every_try_is_told_in_full_once(bench: Bench) -> None:
+    """The log of one poison stays short, and it is put away within 5 s."""
+    await bench.send("poison")
+    await bench.send("good")
+
+    with capture_logs() as told:
+        async with bench.consuming(lambda request_id: ValueError("a bug") if request_id == "poison" else None):
+            await bench.until(lambda: bench.handled == ["good"])
+
+    failed = [one for one in told if one["event"] == "message.failed"]
+    assert [bool(one["exc_info"]) for one in failed] == [True] + [False] * (MAX_TRIES - 1)
+    assert {one["error"] for one in failed} == {"ValueError"}
+    assert sum(bench.pauses) <= 2.5
 
 
 async def test_a_cancellation_that_leaks_out_of_a_handler_does_not_end_the_consumer(bench: Bench) -> None:

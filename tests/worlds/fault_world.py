@@ -1,17 +1,19 @@
 """Load on the whole system, one fault in the middle of it, and what must be true when it is over, whatever the fault was."""
 
 import asyncio
-import json
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import httpx
 from canary_world import Canaries, Canary
+from common.events import Event, decode
+from common.failures import MalformedError
+from common.topics import SYNC_OUTCOMES
 from e2e_world import Team, World, until
 from trace_world import Traces
 
@@ -61,7 +63,8 @@ class Load:
             yield
         finally:
             pressing.cancel()
-            await asyncio.gather(pressing, return_exceptions=True)
+            with suppress(asyncio.CancelledError):
+                await pressing
 
     async def _press(self) -> None:
         while True:
@@ -140,12 +143,10 @@ class Load:
     async def _endings(self) -> dict[str, set[str]]:
         """How each accepted request ended. Copies of one event are one ending; so are the judgements of one reading."""
         endings: dict[str, set[str]] = {request_id: set() for request_id in self.accepted}
-        for record in await self.world.records("xai.sync-outcomes.v1"):
-            headers = dict(record.headers)
-            if headers["ce_type"] not in {b"SyncCompleted", b"SyncFailed"}:
-                continue  # a test's own poison
-            said: dict[str, Any] = json.loads(record.value)
-            if said.get("final", True):
-                for request_id in endings.keys() & set(said["request_ids"]):
-                    endings[request_id].add(str(said.get("reading_id") or headers["ce_id"]))
+        for record in await self.world.records(SYNC_OUTCOMES.name):
+            with suppress(MalformedError):  # a test's own poison
+                event: Event[Any] = decode(record, SYNC_OUTCOMES)
+                if getattr(event.message, "final", True):
+                    for request_id in endings.keys() & set(event.message.request_ids):
+                        endings[request_id].add(str(getattr(event.message, "reading_id", event.event_id)))
         return endings

@@ -33,9 +33,10 @@ log = structlog.get_logger()
 HANDLER_DEADLINE = 20.0
 """Seconds; well below the broker's patience with a silent consumer (`max_poll_interval_ms`, 5 minutes)."""
 MAX_TRIES = 5
-"""Tries of a message that fails for an unknown reason, before it is given up."""
+"""Tries of a message that fails for an unknown reason, before it is given up; the log tells the first in full."""
 STOPPED_PAUSES = (6.0,)
-BUG_PAUSES = (0.1, 0.3, 0.9, 2.0)
+BUG_PAUSES = (0.1, 0.3, 0.6, 1.2)
+"""Together below the 5 s within which poison is put away: what stands behind it waits as long."""
 TRANSIENT_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 BATCH_TIMEOUT_MS = 10
 """FastStream's batch subscriber sleeps this long once more after an empty poll: every event would wait for it."""
@@ -194,7 +195,7 @@ class SortFailures(BaseMiddleware[Any, Any]):
             log.warning("message.waits", **where, tries=tries, error=name_of(error))
             await self._again(place, WAITS, TRANSIENT_PAUSES)
         tries = self._count(place, FAILED)
-        log.error("message.failed", **where, tries=tries, exc_info=error)
+        log.error("message.failed", **where, tries=tries, error=name_of(error), exc_info=error if tries == 1 else None)
         if tries < MAX_TRIES or len(records) > 1:
             await self._again(place, FAILED, BUG_PAUSES)
         await self._give_up(records, MalformedError(UNKNOWN, name_of(error)), place)
@@ -228,7 +229,8 @@ class SortFailures(BaseMiddleware[Any, Any]):
         except Exception as failure:
             if is_transient(failure):
                 raise
-            log.exception("message.unanswered", topic=record.topic, partition=record.partition, offset=record.offset)
+            where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
+            log.error("message.unanswered", **where, error=name_of(failure))  # noqa: TRY400 - the log stays short
 
     def _count(self, place: Place, outcome: str) -> int:
         """Waits and failures are counted apart: a long outage does not use up a message's tries."""
@@ -271,10 +273,9 @@ async def _failure(call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Base
 
 
 def _final(failure: BaseException) -> BaseException:
-    """What a record that came alone failed with: it has been tried with its batch before."""
+    """What a record that came alone failed with: it has been tried, and told in full, with its batch before."""
     if isinstance(failure, MalformedError) or is_transient(failure):
         return failure
-    log.error("message.failed", exc_info=failure)
     return MalformedError(UNKNOWN, name_of(failure))
 
 
