@@ -5,9 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from e2e_world import World
-from fault_world import Load, Result
-from grafient.local.system import System
+from fault_world import Load, Result, load_on
 
 RESULTS = pytest.StashKey[list[Result]]()
 
@@ -15,20 +13,8 @@ RESULTS = pytest.StashKey[list[Result]]()
 @pytest.fixture(scope="session")
 async def load(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load]:
     """Six connected teams on a system of its own."""
-    system = System(
-        tmp_path_factory.mktemp("faults"),
-        lambda _text: None,
-        delay_ms=5,
-        settings={"LOG_LEVEL": "DEBUG", "SYNCER_HEAL_EVERY_SECONDS": "1", "SYNCER_TEAM_CALLS_PER_MINUTE": "6000"},
-    )
-    try:
-        await system.start()
-        async with World(system) as world:
-            load = Load(world)
-            await load.connect(6)
-            yield load
-    finally:
-        await system.stop()
+    async with load_on(tmp_path_factory.mktemp("faults"), teams=6) as load:
+        yield load
 
 
 @pytest.fixture(scope="session")

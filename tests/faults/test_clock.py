@@ -11,9 +11,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from e2e_world import World, until
-from fault_world import Load, Result
-from grafient.local.system import System
+from e2e_world import until
+from fault_world import Load, Result, load_on
 
 pytestmark = [
     pytest.mark.thorough,
@@ -49,19 +48,9 @@ async def stepping(folder: Path) -> AsyncIterator[tuple[Load, Steps]]:
         "FAKETIME_TIMESTAMP_FILE": str(ahead),
         "FAKETIME_NO_CACHE": "1",
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-        "LOG_LEVEL": "DEBUG",
-        "SYNCER_HEAL_EVERY_SECONDS": "1",
-        "SYNCER_TEAM_CALLS_PER_MINUTE": "6000",
     }
-    system = System(folder, lambda _text: None, delay_ms=5, settings=settings)
-    try:
-        await system.start()
-        async with World(system) as world:
-            load = Load(world)
-            await load.connect(3)
-            yield load, step
-    finally:
-        await system.stop()
+    async with load_on(folder, teams=3, **settings) as load:
+        yield load, step
 
 
 async def _ahead(load: Load) -> float:

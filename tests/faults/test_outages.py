@@ -1,14 +1,12 @@
 """All of xAI is away, for everybody: it is hardly asked meanwhile, and afterwards every day that was missed is read by itself."""
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from typing import Any
 
 import httpx
 import pytest
 from e2e_world import World, until
-from fault_world import Load, Result
-from grafient.local.system import System
+from fault_world import Load, Result, load_on
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 TEAMS = 12
@@ -25,14 +23,7 @@ THERE = "SELECT count(*) FROM ledger.days WHERE day BETWEEN current_date - 20 AN
 @pytest.fixture(scope="module")
 async def many(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load]:
     """Many teams on a system of their own."""
-    settings = {"LOG_LEVEL": "DEBUG", "SYNCER_HEAL_EVERY_SECONDS": "1", "SYNCER_TEAM_CALLS_PER_MINUTE": "6000"}
-    system = System(tmp_path_factory.mktemp("outages"), lambda _text: None, delay_ms=5, settings=settings)
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(system.stop)
-        await system.start()
-        world = await stack.enter_async_context(World(system))
-        load = Load(world)
-        await load.connect(TEAMS)
+    async with load_on(tmp_path_factory.mktemp("outages"), teams=TEAMS) as load:
         yield load
 
 

@@ -6,13 +6,11 @@ import os
 import resource
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from e2e_world import World
-from fault_world import Load, Result
-from grafient.local.system import System
+from fault_world import Load, Result, load_on
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 LASTS = 12.0
@@ -42,14 +40,7 @@ async def small_disks(folder: Path) -> AsyncIterator[None]:
 @pytest.fixture(scope="module")
 async def on_small_disks(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load]:
     folder = tmp_path_factory.mktemp("disks")
-    settings = {"LOG_LEVEL": "DEBUG", "SYNCER_HEAL_EVERY_SECONDS": "1", "SYNCER_TEAM_CALLS_PER_MINUTE": "6000"}
-    async with AsyncExitStack() as stack:
-        await stack.enter_async_context(small_disks(folder))
-        system = System(folder, lambda _text: None, delay_ms=5, settings=settings)
-        stack.push_async_callback(system.stop)
-        await system.start()
-        load = Load(await stack.enter_async_context(World(system)))
-        await load.connect(3)
+    async with small_disks(folder), load_on(folder, teams=3) as load:
         yield load
 
 

@@ -2,15 +2,14 @@
 
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
 
 import pytest
 from common.migrations import SERVICES
 from common.topics import DEAD_LETTERS
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewPartitions
-from e2e_world import World, until
-from fault_world import Load, Result
+from e2e_world import until
+from fault_world import Load, Result, load_on
 from grafient.local.postgres import StartError
 from grafient.local.supervisor import Service
 from grafient.local.system import System
@@ -23,13 +22,7 @@ Breaks = Callable[[AdminClient], None]
 @pytest.fixture(scope="module")
 async def apart(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load]:
     """Two teams on a system of their own."""
-    settings = {"LOG_LEVEL": "DEBUG", "SYNCER_HEAL_EVERY_SECONDS": "1", "SYNCER_TEAM_CALLS_PER_MINUTE": "6000"}
-    system = System(tmp_path_factory.mktemp("topics"), lambda _text: None, delay_ms=5, settings=settings)
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(system.stop)
-        await system.start()
-        load = Load(await stack.enter_async_context(World(system)))
-        await load.connect(2)
+    async with load_on(tmp_path_factory.mktemp("topics"), teams=2) as load:
         yield load
 
 

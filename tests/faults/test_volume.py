@@ -16,8 +16,7 @@ from uuid import UUID
 import pytest
 from common.topics import COSTS, SYNC_OUTCOMES
 from e2e_world import World
-from fault_world import Load
-from grafient.local.system import System
+from fault_world import Load, load_on
 from volume_world import ACCOUNT, DAYS, EVENTS_EACH, READINGS, Volume, publish
 
 EVENTS = int(os.environ.get("FAULTS_EVENTS", "1000000"))
@@ -38,18 +37,12 @@ class Survived:
 
 @pytest.fixture(scope="module")
 async def survived(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Survived]:
-    system = System(tmp_path_factory.mktemp("volume"), lambda _text: None, delay_ms=5, settings={"LOG_LEVEL": "DEBUG"})
-    try:
-        await system.start()
-        async with World(system) as world:
-            survived = Survived(world, Load(world), Volume(-(-EVENTS // EVENTS_EACH)))
-            await survived.load.connect(2)
-            async with _killing(survived):
-                await publish(survived.volume, world.address.kafka)
-                await _taken(world)
-            yield survived
-    finally:
-        await system.stop()
+    async with load_on(tmp_path_factory.mktemp("volume"), teams=2) as load:
+        survived = Survived(load.world, load, Volume(-(-EVENTS // EVENTS_EACH)))
+        async with _killing(survived):
+            await publish(survived.volume, load.world.address.kafka)
+            await _taken(load.world)
+        yield survived
 
 
 @asynccontextmanager

@@ -7,7 +7,7 @@ import signal
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +18,7 @@ from common.messages import ChangePlan, Command, RemoveIntegration, RenameIntegr
 from common.migrations import SERVICES
 from common.topics import COMMAND_RESULTS
 from e2e_world import Team, World
-from fault_world import Load
-from grafient.local.system import System
+from fault_world import Load, load_on
 from program_world import Program
 
 SITE = Path(__file__).with_name("crash_site")
@@ -165,12 +164,5 @@ class Crashing:
 async def crashing_system(folders: pytest.TempPathFactory) -> AsyncIterator[Crashing]:
     """A system of its own with two teams, whose services tell where they wait."""
     plan = CrashPlan(folders.mktemp("plan"))
-    settings = {"LOG_LEVEL": "DEBUG", "SYNCER_HEAL_EVERY_SECONDS": "1", "SYNCER_TEAM_CALLS_PER_MINUTE": "6000"}
-    system = System(folders.mktemp("crashing"), lambda _text: None, delay_ms=5, settings=settings | plan.settings())
-    async with AsyncExitStack() as stack:
-        stack.push_async_callback(system.stop)
-        await system.start()
-        world = await stack.enter_async_context(World(system))
-        load = Load(world)
-        await load.connect(2)
-        yield Crashing(load, Business(world), plan)
+    async with load_on(folders.mktemp("crashing"), teams=2, **plan.settings()) as load:
+        yield Crashing(load, Business(load.world), plan)

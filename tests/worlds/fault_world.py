@@ -4,9 +4,10 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -15,8 +16,11 @@ from common.events import Event, decode
 from common.failures import MalformedError
 from common.topics import SYNC_OUTCOMES
 from e2e_world import Team, World, until
+from grafient.local.system import System
 from trace_world import Traces
 
+SETTINGS = {"LOG_LEVEL": "DEBUG", "SYNCER_HEAL_EVERY_SECONDS": "1", "SYNCER_TEAM_CALLS_PER_MINUTE": "6000"}
+"""Of services under load: deliveries are counted from their logs, and nobody waits for a minute to be over."""
 HEALED_WITHIN = 60.0
 """Seconds from a fault's end until everything that was asked for is there."""
 
@@ -150,3 +154,15 @@ class Load:
                     for request_id in endings.keys() & set(event.message.request_ids):
                         endings[request_id].add(str(getattr(event.message, "reading_id", event.event_id)))
         return endings
+
+
+@asynccontextmanager
+async def load_on(folder: Path, *, teams: int, **settings: str) -> AsyncIterator[Load]:
+    """So many connected teams on a system of their own; `settings` are further ones of its services."""
+    system = System(folder, lambda _text: None, delay_ms=5, settings=SETTINGS | settings)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(system.stop)
+        await system.start()
+        load = Load(await stack.enter_async_context(World(system)))
+        await load.connect(teams)
+        yield load
