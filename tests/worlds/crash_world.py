@@ -6,8 +6,8 @@ import os
 import signal
 import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -59,6 +59,13 @@ class CrashPlan:
     def arm(self, points: Iterable[Point]) -> None:
         """Processes that start from now on end there."""
         (self.folder / "points.json").write_text(json.dumps(list(points)))
+
+    @contextmanager
+    def broken(self, step: str) -> Iterator[None]:
+        """The step fails each time."""
+        (self.folder / "broken").write_text(step)
+        yield
+        (self.folder / "broken").unlink()
 
     def passed(self) -> set[tuple[str, int]]:
         names = (one.name.rsplit("@", 1) for one in (self.folder / "passed").iterdir())

@@ -80,9 +80,9 @@ class World:
         )
         await self.handlers.credential(Event(sealed, "any", datetime.now(UTC)))
 
-    async def integration(self) -> UUID:
+    async def integration(self, **fields: object) -> UUID:
         """An integration that is known and has its key, and nothing queued."""
-        state = await self.state(uuid4())
+        state = await self.state(uuid4(), **fields)
         async with self.database.transaction() as connection:
             await store.save_integration(connection, state)
         await self.seal(state.integration_id)
@@ -93,7 +93,7 @@ class World:
         default = {
             "integration_id": integration_id,
             "account_id": ACCOUNT,
-            "team_id": "team-1",
+            "team_id": f"team-of-{integration_id}",
             "label": "Sample",
             "plan": Plan.PRO,
             "status": Status.ACTIVE,

@@ -1,0 +1,200 @@
+"""Errors that a healthy broker never sends: nothing counts as published that was not acknowledged, nothing goes unhandled."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from bench_world import AT, Bench
+from common.events import decode
+from common.failures import TransientError
+from common.fields import Trigger
+from common.kafka import Publisher, make_broker
+from common.messages import SyncRequested
+from common.progress import Progress
+from common.records import PatientBroker
+from common.settings import KafkaSettings
+from common.topics import Topic
+from mock_cluster import Api, MockCluster, mock_cluster
+
+pytestmark = pytest.mark.timeout(120)
+IMPATIENT = {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 1_000, "rebalance_timeout_ms": 6_000}
+MESSAGE = SyncRequested(request_id="fits", trigger=Trigger.FORCE, requested_at=AT)
+PASSING = {
+    "LEADER_NOT_AVAILABLE": 5,
+    "NOT_LEADER_OR_FOLLOWER": 6,
+    "REQUEST_TIMED_OUT": 7,
+    "NOT_ENOUGH_REPLICAS": 19,
+    "NOT_ENOUGH_REPLICAS_AFTER_APPEND": 20,
+    "KAFKA_STORAGE_ERROR": 56,
+}
+FINAL = {
+    "MESSAGE_TOO_LARGE": 10,
+    "TOPIC_AUTHORIZATION_FAILED": 29,
+    "POLICY_VIOLATION": 44,
+    "OUT_OF_ORDER_SEQUENCE_NUMBER": 45,
+    "INVALID_PRODUCER_EPOCH": 47,
+}
+ON_THE_WAY = [
+    (Api.FETCH, "OFFSET_OUT_OF_RANGE", 1),
+    (Api.FETCH, "UNKNOWN_TOPIC_OR_PARTITION", 3),
+    (Api.FETCH, "NOT_LEADER_OR_FOLLOWER", 6),
+    (Api.FETCH, "KAFKA_STORAGE_ERROR", 56),
+    (Api.FETCH, "FENCED_LEADER_EPOCH", 74),
+    (Api.OFFSET_COMMIT, "REQUEST_TIMED_OUT", 7),
+    (Api.OFFSET_COMMIT, "COORDINATOR_LOAD_IN_PROGRESS", 14),
+    (Api.OFFSET_COMMIT, "COORDINATOR_NOT_AVAILABLE", 15),
+    (Api.OFFSET_COMMIT, "NOT_COORDINATOR", 16),
+    (Api.OFFSET_COMMIT, "ILLEGAL_GENERATION", 22),
+    (Api.OFFSET_COMMIT, "UNKNOWN_MEMBER_ID", 25),
+    (Api.OFFSET_COMMIT, "REBALANCE_IN_PROGRESS", 27),
+    (Api.OFFSET_COMMIT, "FENCED_INSTANCE_ID", 82),
+    (Api.HEARTBEAT, "COORDINATOR_LOAD_IN_PROGRESS", 14),
+    (Api.HEARTBEAT, "COORDINATOR_NOT_AVAILABLE", 15),
+    (Api.HEARTBEAT, "NOT_COORDINATOR", 16),
+    (Api.HEARTBEAT, "ILLEGAL_GENERATION", 22),
+    (Api.HEARTBEAT, "UNKNOWN_MEMBER_ID", 25),
+    (Api.HEARTBEAT, "REBALANCE_IN_PROGRESS", 27),
+    (Api.HEARTBEAT, "FENCED_INSTANCE_ID", 82),
+]
+AT_THE_START = [
+    (Api.FIND_COORDINATOR, "COORDINATOR_NOT_AVAILABLE", 15),
+    (Api.JOIN_GROUP, "COORDINATOR_LOAD_IN_PROGRESS", 14),
+    (Api.JOIN_GROUP, "NOT_COORDINATOR", 16),
+    (Api.JOIN_GROUP, "UNKNOWN_MEMBER_ID", 25),
+    (Api.SYNC_GROUP, "REBALANCE_IN_PROGRESS", 27),
+    (Api.SYNC_GROUP, "NOT_COORDINATOR", 16),
+    (Api.OFFSET_FETCH, "COORDINATOR_LOAD_IN_PROGRESS", 14),
+    (Api.OFFSET_FETCH, "NOT_COORDINATOR", 16),
+]
+QUICK = {("JOIN_GROUP", 25)}
+
+
+def _named(cases: list[tuple[Api, str, int]]) -> list[object]:
+    return [
+        pytest.param(
+            api, error, id=f"{api.name} {name}", marks=() if (api.name, error) in QUICK else pytest.mark.thorough
+        )
+        for api, name, error in cases
+    ]
+
+
+class Told(Progress):
+    """Does not end the process that tests run in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reasons: list[str] = []
+
+    def fail(self, reason: str) -> None:
+        self.reasons.append(reason)
+
+
+@asynccontextmanager
+async def bench_on(cluster: MockCluster) -> AsyncIterator[Bench]:
+    topic = Topic(f"test.{uuid.uuid4().hex}", (SyncRequested,), 1, {})
+    cluster.create(topic.name, 1)
+    producer = AIOKafkaProducer(bootstrap_servers=cluster.servers)
+    await producer.start()
+    try:
+        yield Bench(topic, cluster.servers, producer)
+    finally:
+        await producer.stop()
+
+
+@pytest.fixture
+async def cluster() -> AsyncIterator[MockCluster]:
+    with mock_cluster() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+async def bench(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
+    """The mock knows no static members: who comes back under its name waits until its former self is given up."""
+    real = PatientBroker.subscriber
+
+    def hurried(broker: PatientBroker, *topics: str, **options: Any) -> Any:
+        return real(broker, *topics, **options | IMPATIENT)
+
+    monkeypatch.setattr(PatientBroker, "subscriber", hurried)
+    async with bench_on(cluster) as bench:
+        yield bench
+
+
+@asynccontextmanager
+async def publishing(servers: str, progress: Progress) -> AsyncIterator[Publisher]:
+    broker = make_broker(KafkaSettings(kafka_bootstrap_servers=servers), "test")
+    await broker.start()
+    try:
+        yield Publisher(broker, "test", progress)
+    finally:
+        await broker.stop()
+
+
+async def _ids(bench: Bench) -> list[str]:
+    return [decode(record, bench.topic).event_id for record in await bench.records()]
+
+
+@pytest.mark.parametrize("error", PASSING.values(), ids=PASSING)
+async def test_what_the_broker_refuses_for_now_is_published_when_it_takes_it(
+    cluster: MockCluster, bench: Bench, error: int
+) -> None:
+    progress = Told()
+    async with publishing(bench.servers, progress) as publisher:
+        cluster.fails(Api.PRODUCE, error, error, error)
+        await publisher.publish(bench.topic, MESSAGE, key="key", event_id="1", at=AT)
+
+    assert (await _ids(bench), progress.reasons) == (["1"], [])
+
+
+@pytest.mark.parametrize("error", FINAL.values(), ids=FINAL)
+async def test_what_the_broker_refuses_for_good_is_not_published_and_the_process_ends(
+    cluster: MockCluster, bench: Bench, error: int
+) -> None:
+    progress = Told()
+    async with publishing(bench.servers, progress) as publisher:
+        cluster.fails(Api.PRODUCE, error)
+        with pytest.raises(TransientError, match=bench.topic.name):
+            await publisher.publish(bench.topic, MESSAGE, key="key", event_id="1", at=AT)
+
+    assert await _ids(bench) == []
+    (reason,) = progress.reasons
+    assert reason.startswith(f"producer of {bench.topic.name}: ")
+
+
+@pytest.mark.parametrize(("api", "error"), _named(ON_THE_WAY))
+async def test_whatever_the_broker_answers_on_the_way_every_message_is_handled(
+    cluster: MockCluster, bench: Bench, api: Api, error: int
+) -> None:
+    """By the process itself, or, where it says that it is stuck, by the one that is started in its place."""
+    await bench.send("before")
+    async with bench.consuming(instance_name="one") as progress:
+        await bench.until(lambda: "before" in bench.handled)
+        cluster.fails(api, error, error)
+        await bench.send("after")
+        await bench.until(lambda: "after" in bench.handled or bool(progress.stalled()))
+        await _a_heartbeat(api)
+        await bench.send("at last")
+        await bench.until(lambda: "at last" in bench.handled or bool(progress.stalled()))
+
+    async with bench.consuming(instance_name="one"):
+        await bench.until(lambda: {"before", "after", "at last"} <= set(bench.handled))
+
+
+async def _a_heartbeat(api: Api) -> None:
+    """Heartbeats come every second."""
+    await asyncio.sleep(2.5 if api is Api.HEARTBEAT else 0)  # nothing else tells that two of them were answered
+
+
+@pytest.mark.parametrize(("api", "error"), _named(AT_THE_START))
+async def test_whatever_the_broker_answers_at_the_start_every_message_is_handled(
+    cluster: MockCluster, bench: Bench, api: Api, error: int
+) -> None:
+    await bench.send("one")
+    cluster.fails(api, error, error)
+
+    async with bench.consuming(instance_name="one"):
+        await bench.until(lambda: "one" in bench.handled)
