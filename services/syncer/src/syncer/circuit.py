@@ -1,24 +1,24 @@
-"""When many integrations fail one after another it is xAI that fails: one call in a while finds out when that is over."""
+"""When many teams fail one after another it is xAI that fails: one call in a while finds out when that is over."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from uuid import UUID
 
 FIRST_PAUSE = 5.0
 """Seconds from opening to the first probe; each probe that fails doubles them."""
-LONGEST_PAUSE = 60.0
+LONGEST_PAUSE = 20.0
+"""With a call that hangs until its deadline (30 s) it is still less than a minute after which xAI is found well again."""
 REMEMBERED = timedelta(minutes=5)
 """Failures that are further apart have nothing to do with each other."""
 
 
 class Circuit:
-    """Opens when `opens_after` integrations have failed without a success between them."""
+    """Opens when `opens_after` teams have failed without a success between them."""
 
     def __init__(self, opens_after: int, clock: Callable[[], float]) -> None:
         """`clock`: seconds that never go back."""
         self._opens_after = opens_after
         self._clock = clock
-        self._failed: dict[UUID, datetime] = {}
+        self._failed: dict[str, datetime] = {}
         self._pause = FIRST_PAUSE
         self._probe_at: float | None = None
         self._probing = False
@@ -37,8 +37,8 @@ class Circuit:
         if self._probe_at is not None:
             self._probe_at, self._probing = self._clock() + self._pause, True
 
-    def failed(self, integration_id: UUID, at: datetime) -> bool:
-        """A call of this integration failed; answers whether that opened the circuit.
+    def failed(self, team_id: str, at: datetime) -> bool:
+        """A call about this team failed; answers whether that opened the circuit.
 
         What was on its way when it opened tells nothing new.
         """
@@ -47,9 +47,7 @@ class Circuit:
                 self._pause = min(self._pause * 2, LONGEST_PAUSE)
                 self._probe_at, self._probing = self._clock() + self._pause, False
             return False
-        self._failed = {one: when for one, when in self._failed.items() if at - when < REMEMBERED} | {
-            integration_id: at
-        }
+        self._failed = {one: when for one, when in self._failed.items() if at - when < REMEMBERED} | {team_id: at}
         if len(self._failed) < self._opens_after:
             return False
         self._since = min(self._failed.values())

@@ -29,7 +29,7 @@ GIVES_UP_AFTER = timedelta(hours=24)
 FRESH_FOR = timedelta(minutes=15)
 REFUSED_IS_TRIED_FOR = timedelta(days=7)
 REFUSALS_AFTER = 10
-"""Integrations whose keys were refused, one after another, with none accepted between them: xAI's authentication is."""
+"""Teams whose keys were refused, one after another, with none accepted between them: xAI's authentication is away."""
 
 FIRST_HEAL_PAUSE = timedelta(minutes=1)
 DAILY_FROM_HEAL = 6

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from datetime import datetime
-from uuid import UUID
 
 import structlog
 from common.limits import SECOND, Limiter, Rate
@@ -17,7 +16,7 @@ from syncer.domain import REFUSALS_AFTER
 log = structlog.get_logger()
 
 OUTAGE_AFTER = 5
-"""Integrations that got no answer, one after another, with no answer between them: xAI is away."""
+"""Teams that got no answer, one after another, with no answer between them: xAI is away."""
 OVERALL = "all"
 UNLIMITED = Rate(1_000_000, 1)
 
@@ -52,12 +51,12 @@ class Pace:
             circuit.calls()
         return 0.0
 
-    def ended(self, integration_id: UUID, failure: CallFailed | None, at: datetime) -> datetime | None:
+    def ended(self, team_id: str, failure: CallFailed | None, at: datetime) -> datetime | None:
         """How a call observed at `at` ended; where it showed that an outage is over, answers since when it lasted."""
         over = []
         for kind, circuit in self._circuits.items():
             verdict = _verdict(kind, failure)
-            if verdict is False and circuit.failed(integration_id, at):
+            if verdict is False and circuit.failed(team_id, at):
                 self._say(kind, "circuit.opened")
             if verdict is True and (since := circuit.well()):
                 self._say(kind, "circuit.closed")

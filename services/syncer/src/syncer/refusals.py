@@ -22,10 +22,10 @@ _REFUSED = text(
 
 _REFUSED_AT_ONCE = text("""
     WITH refused AS (
-        SELECT integration_id, refused_since FROM integrations WHERE refused_since >= :since AND NOT removed
+        SELECT integration_id, team_id, refused_since FROM integrations WHERE refused_since >= :since AND NOT removed
     )
     SELECT integration_id FROM refused
-    WHERE (SELECT refused_since FROM refused ORDER BY refused_since DESC OFFSET :others LIMIT 1)
+    WHERE (SELECT max(refused_since) FROM refused GROUP BY team_id ORDER BY 1 DESC OFFSET :others LIMIT 1)
             > (SELECT coalesce(max(read_at), '-infinity') FROM integrations)
         AND NOT EXISTS (SELECT 1 FROM windows JOIN refused USING (integration_id) WHERE closed_at IS NULL)
     ORDER BY integration_id

@@ -59,6 +59,7 @@ class Held:
 
 
 _READY = """w.closed_at IS NULL AND (w.decision IS NOT NULL OR i.removed OR (w.due_at <= clock_timestamp()
+    AND i.team_id <> ALL(CAST(:busy AS text[]))
     AND (i.retry_after IS NULL OR i.retry_after <= clock_timestamp())
     AND EXISTS (SELECT 1 FROM credentials c
         WHERE c.integration_id = i.integration_id AND c.credential_version >= i.credential_version)))"""
@@ -128,17 +129,21 @@ _UNDECIDED = text("""
 """)
 
 
-async def claim(connection: AsyncConnection, owner: str, *, calls: bool = True) -> Claim | None:
+async def claim(
+    connection: AsyncConnection, owner: str, *, calls: bool = True, busy: Collection[str] = ()
+) -> Claim | None:
     """Take the most urgent due window whose integration nobody holds; None where nothing is due.
 
     `owner`: who takes it. Without `calls` only windows that need none: decided ones, and those of removed integrations.
+    `busy`: teams of which only such windows are taken.
     """
     lock_next, take = _CLAIM[calls]
-    integration_id = (await connection.execute(lock_next)).scalar_one_or_none()
+    teams = {"busy": list(busy)} if calls else {}
+    integration_id = (await connection.execute(lock_next, teams)).scalar_one_or_none()
     if integration_id is None:
         return None
     lease = uuid4()
-    values = {"lease": lease, "owner": owner, "id": integration_id, "seconds": LEASE_SECONDS}
+    values = {"lease": lease, "owner": owner, "id": integration_id, "seconds": LEASE_SECONDS} | teams
     row = (await connection.execute(take, values)).one_or_none()
     # Between finding the row and locking it another process may have closed the window.
     return _claim(row, lease, await load_credential(connection, integration_id)) if row else None

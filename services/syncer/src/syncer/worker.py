@@ -38,7 +38,7 @@ ATTEMPT_DEADLINE = READING_DEADLINE + 40.0
 
 
 class Worker:
-    """At most `in_flight` windows in hand; one of an integration at a time, whoever asks."""
+    """At most `in_flight` windows in hand; one of a team at a time, whoever asks."""
 
     def __init__(
         self,
@@ -99,7 +99,10 @@ class Worker:
     async def _claim(self) -> Claim | None:
         try:
             async with self._database.transaction() as connection:
-                return await windows.claim(connection, self._owner, calls=self._pace.may_claim())
+                busy = {
+                    claim.team_id for claim in self._held.values()
+                }  # a slow team, whoever connected it, has one place
+                return await windows.claim(connection, self._owner, calls=self._pace.may_claim(), busy=busy)
         except Exception as error:  # noqa: BLE001 - the next look may find the database again
             log.warning("worker.claim_failed", error=name_of(error))
             await asyncio.sleep(AFTER_FAILURE)
@@ -165,7 +168,7 @@ class Worker:
 
     async def _ended(self, claim: Claim, failure: CallFailed | None) -> None:
         """Where an outage is over, what waited for it is due, and who was refused meanwhile is asked about again."""
-        since = self._pace.ended(claim.integration_id, failure, claim.observed_at)
+        since = self._pace.ended(claim.team_id, failure, claim.observed_at)
         if since is None:
             return
 

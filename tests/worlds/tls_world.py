@@ -1,0 +1,101 @@
+"""xAI's address as it is in the world: TLS, with a certificate that can be any. Behind it answers whoever listens on a port."""
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import trustme
+
+AT = "127.0.0.1"
+LONG_AGO, YESTERDAY = (datetime.now(UTC) - timedelta(days=days) for days in (400, 1))
+Shows = Callable[[trustme.CA], trustme.Blob]
+"""Of the authority that is trusted: key and certificates that a server shows."""
+
+
+def right(authority: trustme.CA) -> trustme.Blob:
+    return authority.issue_cert(AT).private_key_and_cert_chain_pem
+
+
+def expired(authority: trustme.CA) -> trustme.Blob:
+    return authority.issue_cert(AT, not_before=LONG_AGO, not_after=YESTERDAY).private_key_and_cert_chain_pem
+
+
+def of_another_name(authority: trustme.CA) -> trustme.Blob:
+    return authority.issue_cert("another.example").private_key_and_cert_chain_pem
+
+
+def of_another_authority(_: trustme.CA) -> trustme.Blob:
+    return trustme.CA().issue_cert(AT).private_key_and_cert_chain_pem
+
+
+def signed_by_itself(_: trustme.CA) -> trustme.Blob:
+    own = trustme.CA()
+    return trustme.Blob(own.private_key_pem.bytes() + own.cert_pem.bytes())
+
+
+WRONG: dict[str, Shows] = {
+    "has expired": expired,
+    "is of another name": of_another_name,
+    "is of an authority that nobody trusts": of_another_authority,
+    "is signed by itself": signed_by_itself,
+}
+
+
+class Gate:
+    """Takes TLS away and hands on the rest. `greeted` counts clients that began, `heard` the bytes they said after it."""
+
+    def __init__(self, behind: int) -> None:
+        self._behind = behind
+        self._authority = trustme.CA()
+        self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._context.sni_callback = self._greet
+        self._open: set[asyncio.StreamWriter] = set()
+        self._port = 0
+        self.greeted = self.heard = 0
+
+    @property
+    def url(self) -> str:
+        return f"https://{AT}:{self._port}"
+
+    def shows(self, certificate: Shows) -> None:
+        """From now on, to everybody: who is connected has to come again."""
+        with certificate(self._authority).tempfile() as path:
+            self._context.load_cert_chain(path)
+        for writer in self._open:
+            writer.close()
+        self.greeted = self.heard = 0
+
+    def trusted_by(self, folder: Path) -> Path:
+        """Write what takes certifi's place for a process that finds `folder` first: this authority and no other one."""
+        folder.mkdir()
+        self._authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+        (folder / "certifi.py").write_text(f"def where() -> str:\n    return {str(folder / 'ca.pem')!r}\n")
+        return folder
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        self.shows(right)
+        async with await asyncio.start_server(self._serve, AT, ssl=self._context) as server:
+            self._port = server.sockets[0].getsockname()[1]
+            yield
+
+    def _greet(self, _socket: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+        self.greeted += 1
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        with suppress(OSError):
+            there, back = await asyncio.open_connection(AT, self._behind)
+            await asyncio.gather(self._hand_on(reader, back, said=True), self._hand_on(there, writer))
+        self._open.discard(writer)
+
+    async def _hand_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, said: bool = False) -> None:
+        with suppress(OSError):
+            while data := await source.read(65536):
+                self.heard += len(data) if said else 0
+                sink.write(data)
+                await sink.drain()
+        sink.close()

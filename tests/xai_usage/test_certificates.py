@@ -1,0 +1,46 @@
+"""The key travels only to who proves to be xAI."""
+
+from collections.abc import AsyncIterator
+from datetime import date
+from pathlib import Path
+
+import certifi
+import httpx
+import pytest
+from common.problems import Code
+from tls_world import WRONG, Gate, Shows, right
+from wire_world import http, saying, server
+from xai_usage import Access, CallTransient, client
+
+DAY = date(2026, 11, 1)
+ACCESS = Access("team", "obviously-a-fake-management-key")
+
+
+@pytest.fixture
+async def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gate]:
+    async with server(saying(http(b'{"timeSeries": []}'))) as url:
+        gate = Gate(httpx.URL(url).port or 0)
+        monkeypatch.setattr(certifi, "where", lambda: str(gate.trusted_by(tmp_path / "trust") / "ca.pem"))
+        async with gate.open():
+            yield gate
+
+
+@pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
+async def test_who_is_not_xai_is_told_nothing(gate: Gate, wrong: Shows) -> None:
+    gate.shows(wrong)
+
+    async with client(gate.url) as xai:
+        with pytest.raises(CallTransient) as failed:
+            await xai.ask(ACCESS, DAY, DAY)
+
+    assert failed.value.code is Code.XAI_UNAVAILABLE
+    assert (gate.greeted, gate.heard) == (1, 0)
+
+
+async def test_who_is_xai_is_asked(gate: Gate) -> None:
+    gate.shows(right)
+
+    async with client(gate.url) as xai:
+        assert (await xai.ask(ACCESS, DAY, DAY)).days == {DAY: {}}
+
+    assert gate.heard > 0
