@@ -17,6 +17,13 @@ async def load(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load]:
         yield load
 
 
+@pytest.fixture
+async def apart(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load]:
+    """The same on another system: for what takes as long as there is on the topics, which all other faults fill up."""
+    async with load_on(tmp_path_factory.mktemp("apart"), teams=6) as load:
+        yield load
+
+
 @pytest.fixture(scope="session")
 def results(request: pytest.FixtureRequest) -> list[Result]:
     """What the table at the end tells."""

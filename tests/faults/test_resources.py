@@ -97,8 +97,6 @@ FAULTS: dict[str, Breaks] = {
     },
     "Postgres has no more connections": no_more_connections,
     "rows are locked crosswise": deadlocks,
-    "the ledger's offsets are deleted": partial(no_offsets, "ledger", COSTS),
-    "the syncer's offsets are deleted": partial(no_offsets, "syncer", SYNC_REQUESTS),
 }
 
 
@@ -108,3 +106,16 @@ async def test_nothing_is_lost_and_nothing_is_doubled_when(load: Load, results: 
         await asyncio.sleep(LASTS)  # the fault is an interval
 
     results.append(await load.heals(fault))
+
+
+@pytest.mark.parametrize(("name", "topic"), [("ledger", COSTS), ("syncer", SYNC_REQUESTS)], ids=["ledger", "syncer"])
+async def test_nothing_is_lost_and_nothing_is_doubled_when_offsets_are_deleted_of(
+    apart: Load, results: list[Result], name: str, topic: Topic
+) -> None:
+    async with apart.running():
+        await asyncio.sleep(LASTS)  # of work that will be given again
+        async with no_offsets(name, topic, apart):
+            await asyncio.sleep(LASTS)  # the fault is an interval
+
+    results.append(await apart.heals(f"the {name}'s offsets are deleted"))
+    assert results[-1].twice > 0

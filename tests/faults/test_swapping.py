@@ -46,24 +46,24 @@ async def _report(world: World, *arguments: str) -> dict[str, Any]:
 
 @pytest.mark.timeout(300)
 @pytest.mark.thorough
-async def test_a_swap_that_is_killed_in_its_midst_leaves_nothing_half_done(load: Load, results: list[Result]) -> None:
-    world, (team, integration_id) = load.world, load.teams[0]
+async def test_a_swap_that_is_killed_in_its_midst_leaves_nothing_half_done(apart: Load, results: list[Result]) -> None:
+    world, (team, integration_id) = apart.world, apart.teams[0]
     before = await world.rows(STANDS)
-    async with load.running():
+    async with apart.running():
         async with _held_up(world):
             swap = await _rebuild(world, "--swap")
             await until(lambda: world.rows(RENAMED_AND_WAITING), bool)
             swap.kill()
             await swap.wait()
-            last = await load.force(team, integration_id)
+            last = await apart.force(team, integration_id)
             assert last
             await world.ended(team, integration_id, last)  # the server has given back what the dead one held
         assert await world.rows(STANDS) == before
-    results.append(await load.heals("a swap of the ledger's tables is killed in its midst"))
+    results.append(await apart.heals("a swap of the ledger's tables is killed in its midst"))
 
-    async with load.running():
+    async with apart.running():
         report = await _report(world, "--swap")
     assert report["refused"] is None
     assert await world.rows(STANDS) != before
-    results.append(await load.heals("the ledger's tables are swapped under load"))
+    results.append(await apart.heals("the ledger's tables are swapped under load"))
     await _report(world, "--drop", report["kept_as"])

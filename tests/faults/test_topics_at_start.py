@@ -1,7 +1,7 @@
 """A service whose topic is missing, or is not as declared, refuses to start, says what to do, and works once that is done."""
 
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 
 import pytest
 from common.migrations import SERVICES
@@ -9,7 +9,7 @@ from common.topics import DEAD_LETTERS
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewPartitions
 from e2e_world import until
-from fault_world import Load, Result, load_on
+from fault_world import Load, Result
 from grafient.local.postgres import StartError
 from grafient.local.supervisor import Service
 from grafient.local.system import System
@@ -17,13 +17,6 @@ from grafient.topics import bring_about
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 Breaks = Callable[[AdminClient], None]
-
-
-@pytest.fixture(scope="module")
-async def apart(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load]:
-    """Two teams on a system of their own."""
-    async with load_on(tmp_path_factory.mktemp("topics"), teams=2) as load:
-        yield load
 
 
 def is_missing(admin: AdminClient) -> None:
