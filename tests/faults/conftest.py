@@ -37,10 +37,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
         return
     terminalreporter.section("faults")
     heads = f"{'syncs':>6} {'healed after':>13} {'delivered twice':>16} {'lost':>5} {'doubled':>8}"
-    terminalreporter.write_line(f"{'fault':<64} {heads}")
+    terminalreporter.write_line(f"{'fault':<72} {heads}")
     for one in found:
         figures = f"{one.asked:>6} {one.healed_after:>11.1f} s {one.twice:>16} {one.lost:>5} {one.doubled:>8}"
-        terminalreporter.write_line(f"{one.fault:<64} {figures}")
+        terminalreporter.write_line(f"{one.fault:<72} {figures}")
     if table := os.environ.get("FAULTS_TABLE"):
         Path(table).write_text("".join(_markdown(found)))
 

@@ -50,7 +50,7 @@ async def test_copies_of_a_message_that_say_something_else_change_nothing(
             await handled(world, [behind])
 
     assert await shown(world, [first]) == before
-    results.append(await load.heals(f"{copies} copies on {topic.name} say something else"))
+    results.append(await load.heals(f"an ID of {topic.name} comes {copies} times more, with other content"))
 
 
 async def test_two_tellings_of_one_reading_are_found_out(load: Load, results: list[Result]) -> None:
