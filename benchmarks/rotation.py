@@ -24,10 +24,10 @@ from typing import Annotated, Any
 import httpx
 import psycopg
 import typer
+from common.crypto.envelopes import Place, UnsealableError
+from common.crypto.keyring import LiveKeyring, load_keyring
+from common.crypto.sealing import Opener, Sealer
 from common.database import Database, make_engine
-from common.envelopes import Place, UnsealableError
-from common.keyring import LiveKeyring, load_keyring
-from common.sealing import Opener, Sealer
 from grafient.local.system import System
 from pydantic import SecretStr
 from syncer.store import load_credential

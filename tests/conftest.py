@@ -16,7 +16,7 @@ from grafient.local.jars import KAFKA_VERSION
 from grafient.local.kafka import Kafka
 from grafient.local.postgres import Postgres
 from grafient.local.processes import free_ports
-from grafient.topics import bring_about
+from grafient.topics.commands import bring_about
 from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url, text
 from testcontainers.core.config import testcontainers_config

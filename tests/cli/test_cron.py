@@ -3,9 +3,9 @@
 from datetime import UTC, date, datetime
 
 import pytest
-from common.failures import TransientError
-from common.messages import SyncRequested
-from common.topics import ALL, Topic
+from common.errors import TransientError
+from contract.messages import SyncRequested
+from contract.topics import ALL, Topic
 from grafient import cron
 from grafient.cron import daily_date, daily_request, emit
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from common.tokens import Token, digest_of, load_tokens
+from common.http.tokens import Token, digest_of, load_tokens
 from grafient.main import app
 from grafient.tokens import create
 from typer.testing import CliRunner, Result

@@ -3,7 +3,8 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from bench_world import Bench, bench_on
+
+from tests.support.consumer_bench import Bench, bench_on
 
 
 @pytest.fixture

@@ -8,11 +8,11 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
-from common.access import ACCESS, Access
-from common.kafka import TopicsError
+from common.kafka.client import TopicsError
 from common.service import Parts, assemble, started
 from common.settings import ServiceSettings
-from common.topics import TOPICS
+from contract.access import ACCESS, Access
+from contract.topics import TOPICS
 from pydantic import SecretStr
 
 

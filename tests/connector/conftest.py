@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_world import Office
 from common import logs
-from connector_world import World
-from live_world import Process
+
+from tests.connector.support.commands import Office
+from tests.connector.support.connector import World
+from tests.connector.support.streams import Process
 
 
 @pytest.fixture(scope="session")

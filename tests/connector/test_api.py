@@ -4,8 +4,9 @@ import asyncio
 from uuid import UUID, uuid4
 
 import pytest
-from common.envelopes import Place
-from connector_world import ACCOUNT, KEY, TEAM, World, usage
+from common.crypto.envelopes import Place
+
+from tests.connector.support.connector import ACCOUNT, KEY, TEAM, World, usage
 
 
 async def _test(world: World, **changes: str) -> dict[str, object]:

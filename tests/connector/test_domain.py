@@ -3,8 +3,6 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from common.fields import Plan, Status
-from common.problems import Code
 from connector.domain import (
     Health,
     Outcome,
@@ -17,6 +15,8 @@ from connector.domain import (
     next_sync,
     readable_from,
 )
+from contract.fields import Plan, Status
+from contract.problems import Code
 
 TEAM = "3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"
 WELL = Health(Status.ACTIVE, None)

@@ -5,10 +5,11 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from common.fields import Trigger
-from common.problems import Code
-from connector import history
-from connector_world import World, later
+from connector import syncs
+from contract.fields import Trigger
+from contract.problems import Code
+
+from tests.connector.support.connector import World, later
 
 
 async def test_the_card_is_active_when_the_backfill_has_been_read(world: World) -> None:
@@ -83,7 +84,7 @@ async def test_old_syncs_are_put_away_without_the_card_forgetting_its_backfill(w
     await world.sql("UPDATE syncs SET recorded_at = recorded_at - interval '401 days'")
 
     async with world.database.transaction() as connection:
-        await history.put_away(connection)
+        await syncs.put_away(connection)
 
     assert [row.first_day for row in await world.sql("SELECT first_day FROM syncs")] != [day]
     assert len(await world.sql("SELECT 1 FROM syncs")) == 1

@@ -7,10 +7,11 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from connector_world import KEY, TEAM, TOKEN, World
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
+
+from tests.connector.support.connector import KEY, TEAM, TOKEN, World
 
 CANARY = "canary-7f3a-obviously-fake"
 """A part of every hostile value: found again anywhere, it has leaked."""

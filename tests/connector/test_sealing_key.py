@@ -8,13 +8,13 @@ from typing import Any
 
 import httpx
 import pytest
-from common.command_opening import SealedCommandOpener
-from common.gate import guard
-from common.keyfiles import change_keys, create_keys, load_keys
-from common.progress import Progress
-from common.sealed_commands import SealingKey, encoded, seal
-from common.tokens import Tokens, digest_of
-from common.web import make_app
+from common.crypto.key_files import change_keys, create_keys, load_keys
+from common.crypto.sealed_commands import SealingKey, encoded, seal
+from common.http.app import make_app
+from common.http.gate import guard
+from common.http.tokens import Tokens, digest_of
+from common.watchdog import Progress
+from connector.commands.opening import SealedCommandOpener
 from connector.domain import looks_sealed
 from connector.sealing_key import sealing_key_route
 from fastapi import FastAPI

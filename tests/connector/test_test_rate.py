@@ -4,7 +4,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from connector_world import ACCOUNT, KEY, TEAM, World
+
+from tests.connector.support.connector import ACCOUNT, KEY, TEAM, World
 
 
 @pytest.fixture

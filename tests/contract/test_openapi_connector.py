@@ -6,15 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from common.progress import Progress
-from common.sealed_commands import SealingKey
-from connector.audience import Audience
-from connector.live import Live
+from common.crypto.sealed_commands import SealingKey
+from common.watchdog import Progress
+from connector.events.stream import Live
+from connector.events.subscribers import Audience
 from connector.sealing_key import sealing_key_route
-from connector_world import TOKEN, World
-from contract_world import fire, let_wrong_tokens_come, served
 from fastapi import FastAPI
 from grafient.documents.openapi import documents
+
+from tests.connector.support.connector import TOKEN, World
+from tests.support.contract import fire, let_wrong_tokens_come, served
 
 
 @pytest.fixture

@@ -6,15 +6,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from common.gate import guard
-from common.progress import Progress
-from common.tokens import Tokens, digest_of
-from common.web import make_app
-from contract_world import fire, let_wrong_tokens_come, nothing, served
+from common.http.app import make_app
+from common.http.gate import guard
+from common.http.tokens import Tokens, digest_of
+from common.watchdog import Progress
 from fastapi import FastAPI
 from grafient.documents.openapi import documents
 from ledger.api import make_router
-from ledger_world import FIRST, NOON, World, reading
+
+from tests.ledger.support.ledger import FIRST, NOON, World, reading
+from tests.support.contract import fire, let_wrong_tokens_come, nothing, served
 
 TOKEN = "obviously-fake-token"  # noqa: S105 - of a test
 EXAMPLE = "acme"

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import make_secrets
 import pytest
-from common.command_opening import SealedCommandOpener
-from common.keyring import load_keyring
+from common.crypto.keyring import load_keyring
+from common.http.tokens import load_tokens
 from common.settings import ServiceSettings
-from common.tokens import load_tokens
+from connector.commands.opening import SealedCommandOpener
 from grafient.migrate import MigrateSettings
 from sqlalchemy import make_url
 

@@ -6,11 +6,11 @@ from base64 import b64encode
 from pathlib import Path
 
 import pytest
-from common.command_opening import SealedCommandOpener
-from common.messages import COMMANDS, Message
-from common.problems import Code
-from common.sealed_commands import SealingKey, binding
+from common.crypto.sealed_commands import SealingKey, binding
+from connector.commands.opening import SealedCommandOpener
 from connector.sealing_key import SealingKeyAnswer
+from contract.messages import COMMANDS, Message
+from contract.problems import Code
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
 ANSWER = json.loads(re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)[-1])

@@ -9,20 +9,20 @@ from typing import Any
 
 import pytest
 import yaml
-from common.access import ACCESS
-from common.deadletters import DeadLetters
-from common.events import headers_of
-from common.failures import MalformedError
-from common.messages import Message, SyncRequested
-from common.topics import COMMANDS_TOPIC, CREDENTIALS, DEAD_LETTERS, SYNC_REQUESTS, TOPICS, Topic
+from common.kafka.dead_letters import DeadLetters
+from contract.access import ACCESS
+from contract.cloudevents import MalformedError, headers_of
+from contract.messages import Message, SyncRequested
+from contract.topics import COMMANDS_TOPIC, CREDENTIALS, DEAD_LETTERS, SYNC_REQUESTS, TOPICS, Topic
 from grafient.documents import asyncapi, openapi
 from grafient.documents.__main__ import files
 from grafient.documents.examples import EXAMPLES
 from grafient.documents.parties import parties
 from jsonschema import Draft202012Validator
-from ledger_world import record_of
-from node_world import NODE
 from openapi_spec_validator import validate
+
+from tests.ledger.support.ledger import record_of
+from tests.support.node import NODE
 
 ROOT = Path(__file__).parents[2]
 CHECK = ROOT / "tests" / "node" / "asyncapi.mjs"

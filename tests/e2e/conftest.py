@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 
 import pytest
-from e2e_world import World
 from grafient.local.system import System
+
+from tests.support.system import World
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,10 @@ from typing import Any
 
 import httpx
 import pytest
-from canary_world import Canaries, Canary, Hit, in_files, in_processes, in_tables, in_topics
-from e2e_world import Team, World, until
 from grafient.local.system import System
+
+from tests.support.secret_search import Canaries, Canary, Hit, in_files, in_processes, in_tables, in_topics
+from tests.support.system import Team, World, until
 
 AT_LEAST = 30
 SLOW = "hang"

@@ -5,16 +5,12 @@ import uuid
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from common.fields import History, Plan
-from common.messages import (
-    ChangePlan,
-    RemoveIntegration,
-    RenameIntegration,
-    ReplaceCredential,
-)
-from common.topics import COMMANDS_TOPIC
-from e2e_world import Team, World, until
-from program_world import Program
+from contract.fields import History, Plan
+from contract.messages import ChangePlan, RemoveIntegration, RenameIntegration, ReplaceCredential
+from contract.topics import COMMANDS_TOPIC
+
+from tests.support.system import Team, World, until
+from tests.support.web_app import Program
 
 
 async def test_an_integration_lives_from_the_first_to_the_last_by_commands(world: World) -> None:

@@ -5,8 +5,9 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 import pytest
-from e2e_world import Team, World
 from simulator.teams import DEMO_KEY, DEMO_TEAM, INFERENCE_KEY, NO_SCOPE_KEY, REVOKED_KEY, UNKNOWN_TEAM
+
+from tests.support.system import Team, World
 
 
 @pytest.mark.parametrize(("plan", "days"), [("free", 30), ("pro", 90)])

@@ -6,7 +6,8 @@ from datetime import date
 
 import httpx
 import pytest
-from e2e_world import Team, World, until
+
+from tests.support.system import Team, World, until
 
 
 async def _figures_are_xais(world: World, team: Team, integration_id: str) -> None:

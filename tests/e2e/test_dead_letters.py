@@ -8,18 +8,19 @@ from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord
-from common.deadletters import DeadLetters
-from common.events import headers_of
-from common.failures import MalformedError
-from common.fields import Trigger
-from common.kafka import Publisher, make_broker
-from common.messages import SyncRequested
-from common.progress import Progress
+from common.kafka.client import make_broker
+from common.kafka.dead_letters import DeadLetters
+from common.kafka.publisher import Publisher
 from common.settings import KafkaSettings
-from common.topics import COMMANDS_TOPIC, SYNC_REQUESTS, Topic
-from e2e_world import World, until
+from common.watchdog import Progress
+from contract.cloudevents import MalformedError, headers_of
+from contract.fields import Trigger
+from contract.messages import SyncRequested
+from contract.topics import COMMANDS_TOPIC, SYNC_REQUESTS, Topic
 from grafient.main import app
 from typer.testing import CliRunner
+
+from tests.support.system import World, until
 
 
 async def _run(world: World, *arguments: str, status: int = 0) -> Any:

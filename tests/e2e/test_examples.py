@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from aiokafka.partitioner import murmur2
-from common.topics import COMMANDS_TOPIC
-from e2e_world import World
-from node_world import NODE, PACKAGES
+from contract.topics import COMMANDS_TOPIC
+
+from tests.support.node import NODE, PACKAGES
+from tests.support.system import World
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 DEADLINE = 60.0

@@ -5,7 +5,7 @@ import uuid
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from e2e_world import Team, World, until
+from tests.support.system import Team, World, until
 
 
 async def test_a_newer_reading_of_which_only_some_days_arrived_is_completed(world: World) -> None:

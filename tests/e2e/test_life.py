@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from e2e_world import Team, World, until
+from tests.support.system import Team, World, until
 
 SLOW = 300
 """Milliseconds of one answer of xAI: long enough for a change to fall into the middle of a backfill."""

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-from e2e_world import DEADLINE, Team, World, until
+
+from tests.support.system import DEADLINE, Team, World, until
 
 Told = tuple[int | None, str, Any]
 """An event: number, kind, data."""

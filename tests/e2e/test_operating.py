@@ -5,9 +5,10 @@ import json
 import uuid
 from typing import Any
 
-from e2e_world import World, until
 from grafient.main import app
 from typer.testing import CliRunner
+
+from tests.support.system import World, until
 
 
 async def _run(world: World, *arguments: str, status: int = 0) -> Any:

@@ -4,7 +4,8 @@ import json
 import uuid
 
 import pytest
-from e2e_world import World, until
+
+from tests.support.system import World, until
 
 GROUPS = {
     "xai.integrations.v1": "syncer",

@@ -8,14 +8,16 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from common.database import Database, make_engine
-from common.kafka import Publisher, client_options, make_broker
-from common.progress import Progress
+from common.kafka.client import client_options, make_broker
+from common.kafka.publisher import Publisher
 from common.settings import KafkaSettings
-from common.topics import CREDENTIALS
-from connector.relay import Markers
-from e2e_world import Team, World, until
-from grafient.topics import bring_about
+from common.watchdog import Progress
+from connector.outbox.relay import Markers
+from contract.topics import CREDENTIALS
+from grafient.topics.commands import bring_about
 from pydantic import SecretStr
+
+from tests.support.system import Team, World, until
 
 AT_ONCE = {"segment.ms": "100", "max.compaction.lag.ms": "100", "delete.retention.ms": "100"}
 KEPT = {

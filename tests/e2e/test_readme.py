@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from e2e_world import World
+
+from tests.support.system import World
 
 README = Path(__file__).parents[2] / "README.md"
 

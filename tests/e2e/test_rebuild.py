@@ -9,8 +9,9 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
-from common.topics import COSTS, INTEGRATIONS
-from e2e_world import Team, World
+from contract.topics import COSTS, INTEGRATIONS
+
+from tests.support.system import Team, World
 
 HELD = """SELECT day, usd, costs, reading_id, observed_at, said_since FROM ledger.days
           WHERE integration_id = %s::uuid ORDER BY day"""
@@ -161,7 +162,7 @@ async def test_a_rebuild_that_was_killed_is_begun_anew_and_shows_what_differs(wo
         integration_id,
     )
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ledger.rebuild", env=_environment(world), stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "ledger.operations.rebuild", env=_environment(world), stdout=asyncio.subprocess.PIPE
     )
     assert process.stdout is not None
     await process.stdout.readline()

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from e2e_world import Team, World
 from grafient.main import app
 from typer.testing import CliRunner
+
+from tests.support.system import Team, World
 
 COSTS = "xai.costs.v1"
 

@@ -11,19 +11,21 @@ from typing import Any
 
 import pytest
 from common.database import Database, make_engine
-from common.deadletters import DeadLetters
-from common.events import Record
-from common.failures import TransientError
-from common.kafka import Publisher, make_broker
-from common.progress import Progress
-from common.replaying import Asked, Quiet, Report, bound, replay
+from common.errors import TransientError
+from common.kafka.client import make_broker
+from common.kafka.dead_letters import DeadLetters
+from common.kafka.publisher import Publisher
+from common.replay import Asked, Quiet, Report, bound, replay
 from common.settings import KafkaSettings
-from common.topics import COSTS, INTEGRATIONS, TOPICS, Topic
-from e2e_world import Team, World
+from common.watchdog import Progress
+from contract.cloudevents import Record
+from contract.topics import COSTS, INTEGRATIONS, TOPICS, Topic
 from grafient.replay import HANDLED_BY
 from ledger.handlers import Handlers
 from ledger.tally import Tally
 from pydantic import SecretStr
+
+from tests.support.system import Team, World
 
 
 async def _command(world: World, *arguments: str, status: int = 0) -> Any:

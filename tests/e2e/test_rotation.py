@@ -15,13 +15,14 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from common.events import MARKER_KEY
 from common.settings import KafkaSettings
-from common.topics import CREDENTIALS
-from e2e_world import Team, World, until
+from contract.cloudevents import MARKER_KEY
+from contract.topics import CREDENTIALS
 from grafient.main import app
-from grafient.topics import bring_about
+from grafient.topics.commands import bring_about
 from typer.testing import CliRunner
+
+from tests.support.system import Team, World, until
 
 AT_ONCE = {
     "segment.ms": "100",

@@ -13,7 +13,8 @@ from urllib.parse import quote_from_bytes
 import psycopg
 import pytest
 from aiokafka import ConsumerRecord
-from canary_world import Canary, in_files, in_processes, in_records, in_tables, packed
+
+from tests.support.secret_search import Canary, in_files, in_processes, in_records, in_tables, packed
 
 FORMS: dict[str, Callable[[bytes], bytes]] = {
     "itself": lambda key: key,

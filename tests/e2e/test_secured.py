@@ -18,9 +18,7 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 from aiokafka.protocol.admin import DescribeAclsRequest
-from common.access import ACCESS, LEDGER, Access, group_of
-from common.kafka import TopicsError, check_topics
-from common.topics import COSTS, CREDENTIALS, INTEGRATIONS, SYNC_REQUESTS, TOPICS, Topic
+from common.kafka.client import TopicsError, check_topics
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AclBinding,
@@ -39,11 +37,14 @@ from confluent_kafka.admin import AclPermissionType as Permission
 from confluent_kafka.admin import AlterConfigOpType as Change
 from confluent_kafka.admin import ResourcePatternType as Pattern
 from confluent_kafka.admin import ResourceType as Resource
-from e2e_world import World, until
-from grafient.acls import bring_about_grants, grant_differences, librdkafka_options
+from contract.access import ACCESS, LEDGER, Access, group_of
+from contract.topics import COSTS, CREDENTIALS, INTEGRATIONS, SYNC_REQUESTS, TOPICS, Topic
 from grafient.local.securing import OPERATOR, write_certificates, write_private
 from grafient.local.system import System
-from secured_world import Clients
+from grafient.topics.acls import bring_about_grants, grant_differences, librdkafka_options
+
+from tests.support.secured_broker import Clients
+from tests.support.system import World, until
 
 EVERY_TOPIC = [(access, topic) for access in ACCESS.values() for topic in TOPICS]
 by_principal = pytest.mark.parametrize("who", ACCESS)

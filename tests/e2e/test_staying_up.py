@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from e2e_world import until
 from grafient.local.system import System
 from simulator.teams import DEMO_KEY, DEMO_TEAM
+
+from tests.support.system import until
 
 
 @asynccontextmanager

@@ -5,7 +5,7 @@ import sys
 from datetime import date
 from decimal import Decimal
 
-from e2e_world import World, until
+from tests.support.system import World, until
 
 
 async def test_force_sync_brings_what_xai_says_now(world: World) -> None:

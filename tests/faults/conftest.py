@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from fault_world import Load, Result, load_on
+
+from tests.faults.support.load import Load, Result, load_on
 
 RESULTS = pytest.StashKey[list[Result]]()
 

@@ -9,12 +9,13 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from common.breaker import ROOM
-from common.letters import Letter, letters_of
-from common.topics import COSTS, DEAD_LETTERS
-from crash_world import Crashing, crashing_system
-from e2e_world import World, until
-from fault_world import Result
+from common.kafka.dead_letter_limit import ROOM
+from contract.topics import COSTS, DEAD_LETTERS
+from grafient.dead_letters.letters import Letter, letters_of
+
+from tests.faults.support.crashes import Crashing, crashing_system
+from tests.faults.support.load import Result
+from tests.support.system import World, until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 STOPPED = f'consumer_stopped{{topic="{COSTS.name}"}} 1.0'

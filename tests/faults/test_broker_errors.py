@@ -8,17 +8,19 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from bench_world import AT, Bench
-from common.events import decode
-from common.failures import TransientError
-from common.fields import Trigger
-from common.kafka import Publisher, make_broker
-from common.messages import SyncRequested
-from common.progress import Progress
-from common.records import PatientBroker
+from common.errors import TransientError
+from common.kafka.client import make_broker
+from common.kafka.publisher import Publisher
+from common.kafka.tolerant_consumer import PatientBroker
 from common.settings import KafkaSettings
-from common.topics import Topic
-from mock_cluster import Api, MockCluster, mock_cluster
+from common.watchdog import Progress
+from contract.cloudevents import decode
+from contract.fields import Trigger
+from contract.messages import SyncRequested
+from contract.topics import Topic
+
+from tests.faults.support.mock_cluster import Api, MockCluster, mock_cluster
+from tests.support.consumer_bench import AT, Bench
 
 pytestmark = pytest.mark.timeout(120)
 IMPATIENT = {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 1_000, "rebalance_timeout_ms": 6_000}

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from common.problems import CAUSES, Code
-from e2e_world import World
-from failing_world import card_of, line_of
-from fault_world import SETTINGS, Load, Result
+from contract.problems import CAUSES, Code
 from grafient.local.processes import free_ports
 from grafient.local.system import System
-from tls_world import WRONG, Gate, right
+
+from tests.faults.support.failing_xai import card_of, line_of
+from tests.faults.support.load import SETTINGS, Load, Result
+from tests.support.system import World
+from tests.support.tls import WRONG, Gate, right
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 

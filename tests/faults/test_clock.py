@@ -11,8 +11,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from e2e_world import until
-from fault_world import Load, Result, load_on
+
+from tests.faults.support.load import Load, Result, load_on
+from tests.support.system import until
 
 pytestmark = [
     pytest.mark.thorough,

@@ -6,17 +6,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from common.fields import Trigger
-from common.messages import (
-    CostRecorded,
-    RenameIntegration,
-    SyncRequested,
-)
-from common.topics import COMMANDS_TOPIC, COSTS, CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS, Topic
-from e2e_world import World, until
-from fault_world import Load, Result
-from letter_world import answers, handled, outcomes, owner_in, sending, shown
-from poison_world import CONSUMERS, Good, good, otherwise, plain, window_of
+from contract.fields import Trigger
+from contract.messages import CostRecorded, RenameIntegration, SyncRequested
+from contract.topics import COMMANDS_TOPIC, COSTS, CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS, Topic
+
+from tests.faults.support.dead_letters import answers, handled, outcomes, owner_in, sending, shown
+from tests.faults.support.load import Load, Result
+from tests.faults.support.poison import CONSUMERS, Good, good, otherwise, plain, window_of
+from tests.support.system import World, until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 COPIES = 1000

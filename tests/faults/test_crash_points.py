@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
-from crash_world import Business, Crashing, CrashPlan, crashing_system
-from e2e_world import until
-from fault_world import Load, Result
 from grafient.local import supervisor
+
+from tests.faults.support.crashes import Business, Crashing, CrashPlan, crashing_system
+from tests.faults.support.load import Load, Result
+from tests.support.system import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1800)]
 ENOUGH = 10

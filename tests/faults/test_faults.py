@@ -10,8 +10,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from e2e_world import until
-from fault_world import Load, Result
+
+from tests.faults.support.load import Load, Result
+from tests.support.system import until
 
 LASTS = 3.0
 """Seconds of a fault that is an interval."""

@@ -6,9 +6,9 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from common.events import headers_of
-from common.fields import History, Plan, Status, Trigger
-from common.messages import (
+from contract.cloudevents import headers_of
+from contract.fields import History, Plan, Status, Trigger
+from contract.messages import (
     Cost,
     CostRecorded,
     CredentialSealed,
@@ -18,12 +18,13 @@ from common.messages import (
     SyncFailed,
     SyncRequested,
 )
-from common.problems import Code
-from common.topics import COMMANDS_TOPIC, COSTS, CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS, Topic
-from e2e_world import Team, World, until
-from fault_world import Load, Result
-from letter_world import Sender, answers, handled, outcomes, owner_in, sending
-from poison_world import good, plain, window_of
+from contract.problems import Code
+from contract.topics import COMMANDS_TOPIC, COSTS, CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS, Topic
+
+from tests.faults.support.dead_letters import Sender, answers, handled, outcomes, owner_in, sending
+from tests.faults.support.load import Load, Result
+from tests.faults.support.poison import good, plain, window_of
+from tests.support.system import Team, World, until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 LATE = timedelta(days=90)

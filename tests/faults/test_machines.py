@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
-from ledger_machine import LedgerMachine
-from machine_world import THOROUGH, Stage
-from syncer_machine import SyncerMachine
+
+from tests.ledger.support.ledger_machine import LedgerMachine
+from tests.support.state_machines import THOROUGH, Stage
+from tests.syncer.support.syncer_machine import SyncerMachine
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1200)]
 

@@ -3,9 +3,9 @@
 import time
 
 import pytest
-from common.topics import COSTS, Topic
-from fault_world import Load, Result
-from letter_world import (
+from contract.topics import COSTS, Topic
+
+from tests.faults.support.dead_letters import (
     LETTERS_WITHIN,
     LOGGED_AT_MOST,
     Letters,
@@ -18,7 +18,8 @@ from letter_world import (
     said,
     sending,
 )
-from poison_world import CONSUMERS, good, poisons
+from tests.faults.support.load import Load, Result
+from tests.faults.support.poison import CONSUMERS, good, poisons
 
 pytestmark = pytest.mark.timeout(300)
 FLOOD = 1000

@@ -7,9 +7,10 @@ from functools import partial
 
 import psycopg
 import pytest
-from e2e_world import World, until
-from fault_world import Load, Result
-from proxy_world import Network, ProxiedSystem, Side, Way
+
+from tests.faults.support.load import Load, Result
+from tests.faults.support.network import Network, ProxiedSystem, Side, Way
+from tests.support.system import World, until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 ROUNDS = 6

@@ -5,8 +5,9 @@ from typing import Any
 
 import httpx
 import pytest
-from e2e_world import World, until
-from fault_world import Load, Result, load_on
+
+from tests.faults.support.load import Load, Result, load_on
+from tests.support.system import World, until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 TEAMS = 12

@@ -5,10 +5,11 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from common.problems import Code
-from e2e_world import Team, World
-from failing_world import card_of, failing, line_of
-from fault_world import Load, Result
+from contract.problems import Code
+
+from tests.faults.support.failing_xai import card_of, failing, line_of
+from tests.faults.support.load import Load, Result
+from tests.support.system import Team, World
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 AT_ONCE = (1.0, 10.0)

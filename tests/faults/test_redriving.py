@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from common.topics import COSTS, Topic
-from e2e_world import World
-from fault_world import Load, Result
+from contract.topics import COSTS, Topic
 from grafient.main import app
-from letter_world import (
+from typer.testing import CliRunner
+
+from tests.faults.support.dead_letters import (
     LETTERS_WITHIN,
     LOGGED_AT_MOST,
     Letters,
@@ -24,8 +24,9 @@ from letter_world import (
     sending,
     shown,
 )
-from poison_world import CONSUMERS, Good, Poison, good, poisons
-from typer.testing import CliRunner
+from tests.faults.support.load import Load, Result
+from tests.faults.support.poison import CONSUMERS, Good, Poison, good, poisons
+from tests.support.system import World
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from common.access import group_of
-from common.topics import COSTS, SYNC_REQUESTS, Topic
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
-from e2e_world import until
-from fault_world import Load, Result
+from contract.access import group_of
+from contract.topics import COSTS, SYNC_REQUESTS, Topic
 from grafient.local.supervisor import Service
+
+from tests.faults.support.load import Load, Result
+from tests.support.system import until
 
 LASTS = 3.0
 Breaks = Callable[[Load], AbstractAsyncContextManager[None]]

@@ -7,11 +7,12 @@ import sys
 from collections.abc import AsyncIterator
 
 import pytest
-from e2e_world import until
-from fault_world import Load, Result
 from grafient.local.processes import free_ports
 from grafient.local.supervisor import Service
 from grafient.local.system import System
+
+from tests.faults.support.load import Load, Result
+from tests.support.system import until
 
 WORKS = 1.5
 """Seconds of work between two stops."""

@@ -10,7 +10,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
-from fault_world import Load, Result, load_on
+
+from tests.faults.support.load import Load, Result, load_on
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 LASTS = 12.0

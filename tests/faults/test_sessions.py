@@ -13,13 +13,14 @@ from pathlib import Path
 import httpx
 import psycopg
 import pytest
-from common.access import group_of
-from common.topics import COSTS, SYNC_OUTCOMES, SYNC_REQUESTS
 from confluent_kafka.admin import AdminClient
-from e2e_world import until
-from fault_world import Load, Result
+from contract.access import group_of
+from contract.topics import COSTS, SYNC_OUTCOMES, SYNC_REQUESTS
 from grafient.local.processes import free_ports, spawn, stop
 from grafient.local.system import System
+
+from tests.faults.support.load import Load, Result
+from tests.support.system import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(400)]
 

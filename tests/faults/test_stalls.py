@@ -5,9 +5,10 @@ import time
 from collections.abc import AsyncIterator
 
 import pytest
-from crash_world import Crashing, crashing_system
-from e2e_world import until
-from fault_world import Result
+
+from tests.faults.support.crashes import Crashing, crashing_system
+from tests.faults.support.load import Result
+from tests.support.system import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 SEEN_WITHIN = 45.0

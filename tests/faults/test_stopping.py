@@ -6,8 +6,9 @@ import signal
 import time
 
 import pytest
-from e2e_world import until
-from fault_world import Load
+
+from tests.faults.support.load import Load
+from tests.support.system import until
 
 STOPS_WITHIN = 30.0
 

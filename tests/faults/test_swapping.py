@@ -10,8 +10,9 @@ from typing import Any
 
 import psycopg
 import pytest
-from e2e_world import World, until
-from fault_world import Load, Result
+
+from tests.faults.support.load import Load, Result
+from tests.support.system import World, until
 
 STANDS = """SELECT n.nspname, c.relname, c.oid, c.relacl::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname ~ '^ledger($|_before_)' ORDER BY 1, 2"""
@@ -32,7 +33,7 @@ async def _held_up(world: World) -> AsyncIterator[None]:
 async def _rebuild(world: World, *arguments: str) -> asyncio.subprocess.Process:
     env = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka, "DATABASE_URL": world.address.database_url}
     return await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ledger.rebuild", *arguments, env=env, stdout=asyncio.subprocess.PIPE
+        sys.executable, "-m", "ledger.operations.rebuild", *arguments, env=env, stdout=asyncio.subprocess.PIPE
     )
 
 

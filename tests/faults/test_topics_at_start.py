@@ -5,15 +5,16 @@ from collections.abc import Callable
 
 import pytest
 from common.migrations import SERVICES
-from common.topics import DEAD_LETTERS
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewPartitions
-from e2e_world import until
-from fault_world import Load, Result
+from contract.topics import DEAD_LETTERS
 from grafient.local.postgres import StartError
 from grafient.local.supervisor import Service
 from grafient.local.system import System
-from grafient.topics import bring_about
+from grafient.topics.commands import bring_about
+
+from tests.faults.support.load import Load, Result
+from tests.support.system import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 Breaks = Callable[[AdminClient], None]

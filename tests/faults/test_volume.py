@@ -14,10 +14,11 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from common.topics import COSTS, SYNC_OUTCOMES
-from e2e_world import World
-from fault_world import Load, load_on
-from volume_world import ACCOUNT, DAYS, EVENTS_EACH, READINGS, Volume, publish
+from contract.topics import COSTS, SYNC_OUTCOMES
+
+from tests.faults.support.load import Load, load_on
+from tests.faults.support.volume import ACCOUNT, DAYS, EVENTS_EACH, READINGS, Volume, publish
+from tests.support.system import World
 
 EVENTS = int(os.environ.get("FAULTS_EVENTS", "1000000"))
 CHECKSUM = """SELECT count(*), sum(usd), sum(hashtextextended(days::text, 0)::numeric) FROM ledger.days

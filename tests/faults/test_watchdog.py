@@ -6,8 +6,9 @@ import signal
 import time
 
 import pytest
-from e2e_world import until
-from fault_world import Load, Result
+
+from tests.faults.support.load import Load, Result
+from tests.support.system import until
 
 SEEN_WITHIN = 45.0
 """Seconds of a stall."""

@@ -10,13 +10,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from common.fields import Trigger
-from common.messages import Cost, CostRecorded, SyncRequested, WindowRead
-from common.problems import CAUSES, Code
-from common.topics import COSTS, SYNC_REQUESTS
-from e2e_world import Team, World, until
-from failing_world import Connected, card_of, failing, line_of, publish
-from fault_world import Load, Result
+from contract.fields import Trigger
+from contract.messages import Cost, CostRecorded, SyncRequested, WindowRead
+from contract.problems import CAUSES, Code
+from contract.topics import COSTS, SYNC_REQUESTS
+
+from tests.faults.support.failing_xai import Connected, card_of, failing, line_of, publish
+from tests.faults.support.load import Load, Result
+from tests.support.system import Team, World, until
 
 pytestmark = pytest.mark.timeout(300)
 GIVEN_UP_AFTER = 45.0

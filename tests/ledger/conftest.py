@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from common import logs
-from ledger_world import World
+
+from tests.ledger.support.ledger import World
 
 
 @pytest.fixture(scope="session")

@@ -8,14 +8,15 @@ from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from common.fields import History, Status
-from common.gate import guard
-from common.progress import Progress
-from common.tokens import Tokens, digest_of
-from common.web import make_app
+from common.http.app import make_app
+from common.http.gate import guard
+from common.http.tokens import Tokens, digest_of
+from common.watchdog import Progress
+from contract.fields import History, Status
 from fastapi import FastAPI
 from ledger.api import make_router
-from ledger_world import ACCOUNT, FIRST, NOON, World, later, reading
+
+from tests.ledger.support.ledger import ACCOUNT, FIRST, NOON, World, later, reading
 
 TODAY = NOON.date()
 TOKEN = "obviously-fake-token"  # noqa: S105 - of a test

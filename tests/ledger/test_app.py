@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from common.tokens import TokensError
+from common.http.tokens import TokensError
 from ledger.app import create_app
 from ledger.settings import LedgerSettings
 from pydantic import SecretStr

@@ -6,11 +6,12 @@ from decimal import Decimal
 from uuid import UUID, uuid4
 
 import pytest
-from common.fields import History, Status
-from common.messages import CostRecorded, SyncCompleted
-from ledger_world import FIRST, NOON, World, later, reading, record_of
+from contract.fields import History, Status
+from contract.messages import CostRecorded, SyncCompleted
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError, ProgrammingError
+
+from tests.ledger.support.ledger import FIRST, NOON, World, later, reading, record_of
 
 DAY_2, DAY_3 = FIRST + timedelta(days=1), FIRST + timedelta(days=2)
 

@@ -5,13 +5,14 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from common.events import headers_of
-from common.failures import TransientError
-from common.kafka import check_size
-from common.messages import Message
-from common.topics import Topic
+from common.errors import TransientError
+from common.kafka.publisher import check_size
+from contract.cloudevents import headers_of
+from contract.messages import Message
+from contract.topics import Topic
 from ledger.handlers import Handlers
-from ledger_world import FIRST, RecordingPublisher, World, reading, record_of
+
+from tests.ledger.support.ledger import FIRST, RecordingPublisher, World, reading, record_of
 
 BEFORE_TIME = "0001-01-01T00:00:00+14:00"
 """An instant that has no place in UTC."""

@@ -8,17 +8,18 @@ from uuid import UUID, uuid4
 
 import pytest
 from common.database import Database
-from common.fields import History, Status
-from common.messages import CostRecorded
 from common.migrations import migrate
+from contract.fields import History, Status
+from contract.messages import CostRecorded
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger import store
 from ledger.domain import ends_at
-from ledger_world import ACCOUNT, FIRST, NOON, World, later, reading
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
+
+from tests.ledger.support.ledger import ACCOUNT, FIRST, NOON, World, later, reading
 
 OTHER = "account-2"
 NUMBERS = st.integers(0, 2)

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
-from ledger_machine import LedgerMachine
-from machine_world import QUICK, Stage
+
+from tests.ledger.support.ledger_machine import LedgerMachine
+from tests.support.state_machines import QUICK, Stage
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from common.fields import History, Status
-from common.messages import Message
+from contract.fields import History, Status
+from contract.messages import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger.handlers import Handlers
 from ledger.tally import Erased, Tally
-from ledger_world import FIRST, RecordingPublisher, World, later, reading, record_of
+
+from tests.ledger.support.ledger import FIRST, RecordingPublisher, World, later, reading, record_of
 
 LAST = FIRST + timedelta(days=2)
 

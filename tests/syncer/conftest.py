@@ -8,7 +8,8 @@ from common.database import Database, make_engine
 from common.migrations import migrate
 from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url, text
-from syncer_world import World
+
+from tests.syncer.support.syncer import World
 
 TABLES = "integrations, credentials, requests, windows, coverage, raw_answers"
 

@@ -7,17 +7,18 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from common.failures import MalformedError
-from common.fields import Plan
-from common.messages import SyncCompleted
-from common.problems import Code
+from contract.cloudevents import MalformedError
+from contract.fields import Plan
+from contract.messages import SyncCompleted
+from contract.problems import Code
 from hypothesis import given
 from hypothesis import strategies as st
-from machine_world import Tables
 from syncer import coverage, domain, store
 from syncer.domain import Days
-from syncer_world import World
 from xai_usage import CallTransient
+
+from tests.support.state_machines import Tables
+from tests.syncer.support.syncer import World
 
 DAY, HOUR, SECOND, INSTANT = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1), timedelta(microseconds=1)
 EDGES = {

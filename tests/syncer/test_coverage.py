@@ -5,12 +5,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from common.events import Event
-from common.fields import Trigger
-from common.messages import SyncCompleted, WindowRead
+from contract.cloudevents import Event
+from contract.fields import Trigger
+from contract.messages import SyncCompleted, WindowRead
 from syncer import coverage
 from syncer.domain import Days, Heal
-from syncer_world import ACCOUNT, World
+
+from tests.syncer.support.syncer import ACCOUNT, World
 
 AT = datetime(2026, 11, 20, 7, 0, tzinfo=UTC)
 YESTERDAY = date(2026, 11, 19)

@@ -6,13 +6,13 @@ from uuid import UUID
 
 import pytest
 from aiokafka import ConsumerRecord
-from common.events import MARKER_KEY, Event, Tombstone, headers_of
-from common.failures import MalformedError
-from common.messages import CredentialSealed
-from common.topics import CREDENTIALS
+from contract.cloudevents import MARKER_KEY, Event, MalformedError, Tombstone, headers_of
+from contract.messages import CredentialSealed
+from contract.topics import CREDENTIALS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from syncer_world import ACCOUNT, World
+
+from tests.syncer.support.syncer import ACCOUNT, World
 
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 IDS = [UUID(int=number) for number in (1, 2, 3)]

@@ -4,13 +4,14 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
-from common.fields import Trigger
-from common.messages import WindowRead
+from contract.fields import Trigger
+from contract.messages import WindowRead
 from hypothesis import given
 from hypothesis import strategies as st
 from syncer.decisions import decide_reading, parse_decision
 from syncer.domain import Days
-from syncer_fakes import says
+
+from tests.syncer.support.fakes import says
 
 DAY = date(2026, 11, 20)
 DAYS = Days(DAY - timedelta(days=2), DAY)

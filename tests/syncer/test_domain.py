@@ -3,8 +3,8 @@
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
-from common.fields import Plan, Trigger
-from common.problems import Code
+from contract.fields import Plan, Trigger
+from contract.problems import Code
 from hypothesis import given
 from hypothesis import strategies as st
 from syncer import domain

@@ -4,12 +4,12 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
-from common.events import Event, Tombstone
-from common.failures import MalformedError
-from common.fields import Plan, Trigger
 from common.metrics import REQUESTS_IGNORED
+from contract.cloudevents import Event, MalformedError, Tombstone
+from contract.fields import Plan, Trigger
 from syncer.domain import Days
-from syncer_world import World
+
+from tests.syncer.support.syncer import World
 
 
 async def test_a_new_integration_queues_its_backfill_newest_first(world: World) -> None:
@@ -221,7 +221,7 @@ async def test_a_request_for_more_days_opens_a_window_of_its_own(world: World) -
 async def test_no_window_answers_more_requests_than_its_outcome_can_name(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("syncer.queue.MAX_REQUESTS", 2)
+    monkeypatch.setattr("syncer.requests.MAX_REQUESTS", 2)
     integration_id, days = await world.integration(), await world.recent()
 
     for _ in range(3):

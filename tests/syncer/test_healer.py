@@ -5,10 +5,11 @@ from datetime import date, timedelta
 from uuid import UUID, uuid4
 
 from common.metrics import WAITING_FOR_KEY
-from common.problems import Code
+from contract.problems import Code
 from syncer.domain import Days
-from syncer_world import World
 from xai_usage import CallRefused, CallTransient
+
+from tests.syncer.support.syncer import World
 
 
 async def test_a_missed_day_is_read_without_anyone_asking(world: World) -> None:

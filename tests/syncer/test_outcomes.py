@@ -3,12 +3,13 @@
 from datetime import timedelta
 
 import pytest
-from common.fields import Trigger
-from common.problems import Code
+from contract.fields import Trigger
+from contract.problems import Code
 from syncer.domain import Days
-from syncer_fakes import says
-from syncer_world import World
 from xai_usage import CallMalformed, CallRefused, CallTransient
+
+from tests.syncer.support.fakes import says
+from tests.syncer.support.syncer import World
 
 
 async def test_a_transient_failure_is_told_at_first_and_when_its_code_changes(world: World) -> None:

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
-from machine_world import QUICK, Stage
-from syncer_machine import SyncerMachine
+
+from tests.support.state_machines import QUICK, Stage
+from tests.syncer.support.syncer_machine import SyncerMachine
 
 
 @pytest.fixture

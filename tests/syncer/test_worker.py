@@ -7,12 +7,13 @@ import zlib
 from datetime import timedelta
 
 import pytest
-from common.fields import Trigger
-from common.messages import CostRecorded
+from contract.fields import Trigger
+from contract.messages import CostRecorded
 from syncer import windows, worker
 from syncer.domain import Days
-from syncer_fakes import RAW, says
-from syncer_world import World
+
+from tests.syncer.support.fakes import RAW, says
+from tests.syncer.support.syncer import World
 
 
 async def test_a_reading_is_published_day_by_day_and_then_its_window(world: World) -> None:

@@ -7,10 +7,11 @@ from pathlib import Path
 import certifi
 import httpx
 import pytest
-from common.problems import Code
-from tls_world import WRONG, Gate, Shows, right
-from wire_world import http, saying, server
+from contract.problems import Code
 from xai_usage import Access, CallTransient, client
+
+from tests.support.tls import WRONG, Gate, Shows, right
+from tests.support.wire import http, saying, server
 
 DAY = date(2026, 11, 1)
 ACCESS = Access("team", "obviously-a-fake-management-key")

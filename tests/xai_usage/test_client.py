@@ -9,10 +9,11 @@ from decimal import Decimal
 
 import httpx
 import pytest
-from common.problems import Code
-from wire_world import http, saying, server
+from contract.problems import Code
 from xai_usage import Access, CallFailed, CallMalformed, CallRefused, CallTransient, UsageClient, client
 from xai_usage.body import MAX_BYTES
+
+from tests.support.wire import http, saying, server
 
 FIRST, LAST = date(2026, 11, 1), date(2026, 11, 7)
 NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)

@@ -11,13 +11,14 @@ from itertools import chain, repeat
 
 import httpx
 import pytest
-from common.problems import Code
+from contract.problems import Code
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from wire_world import http, saying, server
 from xai_usage import Access, Answer, CallFailed, UnreadableAnswerError, client, parse
 from xai_usage.answer import MAX_PARTS
 from xai_usage.body import MAX_BYTES
+
+from tests.support.wire import http, saying, server
 
 FIRST, LAST = date(2026, 11, 1), date(2026, 11, 7)
 KEY = "obviously-a-fake-management-key"

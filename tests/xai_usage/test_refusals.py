@@ -1,7 +1,7 @@
 from datetime import UTC, datetime
 
 import pytest
-from common.problems import Code
+from contract.problems import Code
 from hypothesis import given
 from hypothesis import strategies as st
 from xai_usage import CallFailed, CallMalformed, CallRefused, CallTransient

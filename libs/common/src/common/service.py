@@ -8,18 +8,19 @@ from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
+from contract.access import ACCESS, Access
+from contract.topics import TOPICS
 from faststream.kafka import KafkaBroker
 
-from common.access import ACCESS, Access
-from common.consuming import Consumers
 from common.database import Database, make_engine
-from common.deadletters import DeadLetters
-from common.failures import is_own_cancellation
-from common.kafka import Publisher, TopicsError, check_topics, make_broker
-from common.progress import Progress
-from common.reaching import NotLetInError, closed
+from common.errors import is_own_cancellation
+from common.kafka.client import TopicsError, check_topics, make_broker
+from common.kafka.consumer import Consumers
+from common.kafka.dead_letters import DeadLetters
+from common.kafka.diagnostics import NotLetInError, closed
+from common.kafka.publisher import Publisher
 from common.settings import ServiceSettings
-from common.topics import TOPICS
+from common.watchdog import Progress
 
 log = structlog.get_logger()
 

@@ -8,7 +8,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, DecimalException
 from typing import NoReturn
 
-from common.money import EXACT, ZERO, parse_usd, total
+from contract.money import EXACT, ZERO, parse_usd, total
 
 NO_LABEL = "(no label)"
 MAX_PARTS = 700_000

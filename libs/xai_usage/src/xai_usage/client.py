@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 import httpx
-from common.problems import Code
+from contract.problems import Code
 
 from xai_usage.answer import Answer, UnreadableAnswerError, parse
 from xai_usage.body import BodyError, read_body

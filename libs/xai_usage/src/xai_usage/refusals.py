@@ -4,7 +4,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
-from common.problems import Code
+from contract.problems import Code
 
 RETRY_AFTER_CAP = timedelta(hours=6).total_seconds()
 

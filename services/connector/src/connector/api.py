@@ -6,19 +6,21 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 from common.database import Database
-from common.fields import AccountId, History, Trigger
-from common.kafka import Publisher
-from common.limits import Limiter
-from common.messages import SyncRequested
-from common.openapi import answers
-from common.problems import Code
-from common.tokens import needs
-from common.topics import SYNC_REQUESTS
+from common.http.openapi import answers
+from common.http.tokens import needs
+from common.kafka.publisher import Publisher
+from common.rate_limits import Limiter
+from contract.fields import AccountId, History, Trigger
+from contract.messages import SyncRequested
+from contract.problems import Code
+from contract.topics import SYNC_REQUESTS
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connector import history, store
-from connector.cards import (
+from connector import store, syncs
+from connector.connection_check import ConnectionTest
+from connector.integrations import Life, Wish, found
+from connector.schemas import (
     Card,
     Cards,
     Credentials,
@@ -34,8 +36,6 @@ from connector.cards import (
     card_of,
     line_of,
 )
-from connector.connection import ConnectionTest
-from connector.life import Life, Wish, found
 from connector.store import Integration
 
 READ = [Depends(needs("integrations:read"))]
@@ -162,7 +162,7 @@ class Routes:
         """The history of an integration, newest first."""
         async with self._database.transaction() as connection:
             await found(connection, account_id, integration_id)
-            newest = await history.newest(connection, integration_id, limit)
+            newest = await syncs.newest(connection, integration_id, limit)
         return Syncs(syncs=[line_of(sync) for sync in newest])
 
     async def _shown(self, row: Integration) -> Card:
@@ -170,5 +170,5 @@ class Routes:
             return await self._card(connection, row)
 
     async def _card(self, connection: AsyncConnection, row: Integration) -> Card:
-        last = await history.last_completed(connection, row.integration_id)
-        return card_of(row, last, await history.days_read(connection, row), self._clock())
+        last = await syncs.last_completed(connection, row.integration_id)
+        return card_of(row, last, await syncs.days_read(connection, row), self._clock())

@@ -5,32 +5,32 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from common import logs
-from common.command_opening import SealedCommandOpener
-from common.gate import guard
-from common.keyring import LiveKeyring
-from common.limits import Limiter, Rate
-from common.sealing import Sealer
+from common.crypto.keyring import LiveKeyring
+from common.crypto.sealing import Sealer
+from common.http.app import make_app, serve
+from common.http.gate import guard
+from common.http.tokens import LiveTokens
+from common.rate_limits import Limiter, Rate
 from common.service import assemble, started
 from common.settings import load
-from common.tokens import LiveTokens
-from common.topics import COMMANDS_TOPIC
-from common.web import make_app, serve
+from contract.topics import COMMANDS_TOPIC
 from fastapi import FastAPI
 from xai_usage import client
 
-from connector import commands
 from connector.api import Routes
-from connector.audience import Audience
-from connector.connection import ConnectionTest
+from connector.commands import handlers as command_handlers
+from connector.commands.intake import Intake
+from connector.commands.opening import SealedCommandOpener
+from connector.commands.results import Results
+from connector.commands.worker import Worker
+from connector.connection_check import ConnectionTest
+from connector.events.stream import Live
+from connector.events.subscribers import Audience
 from connector.handlers import Handlers, table
-from connector.intake import Intake
-from connector.life import Life
-from connector.live import Live
-from connector.relay import Markers, Relay
-from connector.results import Results
+from connector.integrations import Life
+from connector.outbox.relay import Markers, Relay
 from connector.sealing_key import sealing_key_route
 from connector.settings import ConnectorSettings
-from connector.worker import Worker
 
 
 def create_app(settings: ConnectorSettings) -> FastAPI:
@@ -48,7 +48,7 @@ def create_app(settings: ConnectorSettings) -> FastAPI:
     results = Results(parts.database, parts.publisher, parts.progress)
     worker = Worker(
         parts.database,
-        commands.table(commands.Commands(life, command_opener)),
+        command_handlers.table(command_handlers.Commands(life, command_opener)),
         results.wake,
         parts.progress,
         in_flight=settings.connector_commands_in_flight,

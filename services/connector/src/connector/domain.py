@@ -5,8 +5,8 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 
-from common.fields import Plan, Status
-from common.problems import Code
+from contract.fields import Plan, Status
+from contract.problems import Code
 
 BACKFILL_DAYS: dict[Plan, int] = {Plan.FREE: 30, Plan.PRO: 90, Plan.ULTIMATE: 90}
 READABLE_DAYS = 90

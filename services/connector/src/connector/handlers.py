@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Mapping
 
-from common.consuming import Handler
 from common.database import Database
-from common.events import Event
-from common.fields import Status
-from common.messages import COMMANDS, Message, SyncCompleted, SyncFailed
-from common.problems import Code
-from common.topics import COMMANDS_TOPIC, SYNC_OUTCOMES, Topic
+from common.kafka.consumer import Handler
+from contract.cloudevents import Event
+from contract.fields import Status
+from contract.messages import COMMANDS, Message, SyncCompleted, SyncFailed
+from contract.problems import Code
+from contract.topics import COMMANDS_TOPIC, SYNC_OUTCOMES, Topic
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connector import feed, history, store
+from connector import store, syncs
+from connector.commands.intake import Intake
 from connector.domain import Health, Outcome, health_after, readable_from
-from connector.intake import Intake
+from connector.events import event_log
 from connector.store import Integration
 
 HEALS_BEFORE_ALARM = 5
@@ -30,14 +31,14 @@ class Handlers:
         completed = event.message
         async with self._database.transaction() as connection:
             integration = await store.load(connection, completed.account_id, completed.integration_id, lock=True)
-            sync = await history.note_completed(connection, event.event_id, completed, event.recorded_at)
+            sync = await syncs.note_completed(connection, event.event_id, completed, event.recorded_at)
             if sync is not None:
-                await feed.note_sync(connection, completed.account_id, completed.integration_id, sync)
+                await event_log.note_sync(connection, completed.account_id, completed.integration_id, sync)
             if integration is not None:
                 await store.note_observed(connection, completed.integration_id, completed.observed_at)
                 changed = await _completed(connection, integration, completed)
                 if changed or (sync is not None and integration.status is not Status.ACTIVE):  # its progress is shown
-                    await feed.note_change(connection, completed.integration_id)
+                    await event_log.note_change(connection, completed.integration_id)
         self._wake()
 
     async def sync_failed(self, event: Event[SyncFailed]) -> None:
@@ -47,15 +48,15 @@ class Handlers:
             return
         async with self._database.transaction() as connection:
             integration = await store.load(connection, failed.account_id, failed.integration_id, lock=True)
-            sync = await history.note_failed(connection, event.event_id, failed, event.recorded_at)
+            sync = await syncs.note_failed(connection, event.event_id, failed, event.recorded_at)
             if sync is not None:
-                await feed.note_sync(connection, failed.account_id, failed.integration_id, sync)
+                await event_log.note_sync(connection, failed.account_id, failed.integration_id, sync)
             if integration is None or failed.observed_at is None:
                 return
             if await store.note_observed(connection, failed.integration_id, failed.observed_at):
                 outcome = Outcome(failed.code, failed.final, failed.credential_version or 0)
                 if await _say(connection, integration, outcome, filled_in=False):
-                    await feed.note_change(connection, failed.integration_id)
+                    await event_log.note_change(connection, failed.integration_id)
         self._wake()
 
 
@@ -68,9 +69,9 @@ async def _completed(connection: AsyncConnection, integration: Integration, comp
     if completed.observed_at < newest and integration.status_code is not None:
         return False
     readable = readable_from(newest.date())
-    stuck = await history.unhealed(connection, integration.integration_id, HEALS_BEFORE_ALARM, readable)
+    stuck = await syncs.unhealed(connection, integration.integration_id, HEALS_BEFORE_ALARM, readable)
     code = Code.NOT_RECONCILED if stuck else None
-    filled_in = await history.filled_in(connection, integration, readable)
+    filled_in = await syncs.filled_in(connection, integration, readable)
     outcome = Outcome(code, final=stuck, credential_version=completed.credential_version)
     return await _say(connection, integration, outcome, filled_in=filled_in)
 

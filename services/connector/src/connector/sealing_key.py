@@ -3,9 +3,9 @@
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-from common.openapi import answers
-from common.sealed_commands import FORMAT, SealingKey, encoded
-from common.tokens import BEARER
+from common.crypto.sealed_commands import FORMAT, SealingKey, encoded
+from common.http.openapi import answers
+from common.http.tokens import BEARER
 from fastapi import APIRouter, Security
 from pydantic import BaseModel, ConfigDict, Field
 

@@ -7,8 +7,8 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from common.fields import History, Plan, Status
-from common.problems import Code
+from contract.fields import History, Plan, Status
+from contract.problems import Code
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 

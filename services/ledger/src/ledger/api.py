@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from common.database import Database
-from common.fields import AccountId, Day, Instant
-from common.messages import Cost
-from common.money import Usd, total
-from common.openapi import answers
-from common.problems import Code, ProblemError
-from common.tokens import needs
+from common.http.openapi import answers
+from common.http.tokens import needs
+from contract.fields import AccountId, Day, Instant
+from contract.messages import Cost
+from contract.money import Usd, total
+from contract.problems import Code, ProblemError
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from common import logs
-from common.gate import guard
+from common.http.app import make_app, serve
+from common.http.gate import guard
+from common.http.tokens import LiveTokens
 from common.service import assemble, started
 from common.settings import load
-from common.tokens import LiveTokens
-from common.web import make_app, serve
 from fastapi import FastAPI
 
 from ledger.api import make_router

@@ -6,25 +6,19 @@ from itertools import groupby
 from uuid import UUID
 
 import structlog
-from common.breaker import Breaker
-from common.consuming import BatchHandler, Handler, name_of
 from common.database import Database
-from common.deadletters import DeadLetters
-from common.events import Event, Record, decode
-from common.failures import MalformedError, TransientError, is_transient
-from common.fields import History, Status
-from common.kafka import Publisher, all_of
-from common.messages import (
-    INTEGRATION_STATES,
-    CostRecorded,
-    IntegrationState,
-    Message,
-    SyncCompleted,
-    WindowRead,
-)
+from common.errors import TransientError, is_transient
+from common.kafka.consumer import BatchHandler, Handler
+from common.kafka.dead_letter_limit import Breaker
+from common.kafka.dead_letters import DeadLetters
+from common.kafka.failure_policy import name_of
+from common.kafka.publisher import Publisher, all_of
 from common.metrics import LEDGER_DAYS, UNRECONCILED
-from common.money import total
-from common.topics import COSTS, INTEGRATIONS, SYNC_OUTCOMES, Topic
+from contract.cloudevents import Event, MalformedError, Record, decode
+from contract.fields import History, Status
+from contract.messages import INTEGRATION_STATES, CostRecorded, IntegrationState, Message, SyncCompleted, WindowRead
+from contract.money import total
+from contract.topics import COSTS, INTEGRATIONS, SYNC_OUTCOMES, Topic
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from common.messages import Cost, CostRecorded, IntegrationState, SyncCompleted, WindowRead
+from contract.messages import Cost, CostRecorded, IntegrationState, SyncCompleted, WindowRead
 from pydantic import TypeAdapter
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection

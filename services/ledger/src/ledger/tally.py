@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from uuid import UUID
 
-from common.messages import CostRecorded, WindowRead
+from contract.messages import CostRecorded, WindowRead
 
 
 @dataclass(slots=True)

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from common import logs
-from common.keyring import LiveKeyring
-from common.sealing import Opener
+from common.crypto.keyring import LiveKeyring
+from common.crypto.sealing import Opener
+from common.http.app import make_app, serve
 from common.service import assemble, started
 from common.settings import load
-from common.web import make_app, serve
 from fastapi import FastAPI
 from xai_usage import client
 
@@ -16,7 +16,7 @@ from syncer.handlers import BATCH, Handlers, batches, table
 from syncer.healer import Healer
 from syncer.settings import SyncerSettings
 from syncer.worker import Worker
-from syncer.xai import Xai
+from syncer.xai.calls import Xai
 
 
 def create_app(settings: SyncerSettings) -> FastAPI:

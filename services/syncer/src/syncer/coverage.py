@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from common.messages import SyncCompleted, WindowRead
+from contract.messages import SyncCompleted, WindowRead
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from xai_usage import RawAnswer

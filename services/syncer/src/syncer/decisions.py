@@ -3,10 +3,10 @@
 from datetime import date
 from typing import Annotated, Literal
 
-from common.fields import Instant
-from common.kafka import Publisher, all_of, check_size
-from common.messages import Cost, CostRecorded, SyncFailed, WindowRead, day_usd
-from common.topics import COSTS, SYNC_OUTCOMES
+from common.kafka.publisher import Publisher, all_of, check_size
+from contract.fields import Instant
+from contract.messages import Cost, CostRecorded, SyncFailed, WindowRead, day_usd
+from contract.topics import COSTS, SYNC_OUTCOMES
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from xai_usage import Reading
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
-from common.fields import Plan, Trigger
-from common.problems import Code
+from contract.fields import Plan, Trigger
+from contract.problems import Code
 
 URGENCY: dict[Trigger, int] = {
     Trigger.FORCE: 0,

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from itertools import groupby
 from uuid import UUID
 
-from common.consuming import BatchHandler, Handler
 from common.database import Database
-from common.events import Event, Record, Tombstone, decode
-from common.failures import MalformedError
-from common.fields import History, Status, Trigger
-from common.messages import (
+from common.kafka.consumer import BatchHandler, Handler
+from common.metrics import REQUESTS_IGNORED
+from contract.cloudevents import Event, MalformedError, Record, Tombstone, decode
+from contract.fields import History, Status, Trigger
+from contract.messages import (
     INTEGRATION_STATES,
     CredentialSealed,
     IntegrationState,
@@ -18,14 +18,13 @@ from common.messages import (
     SyncCompleted,
     SyncRequested,
 )
-from common.metrics import REQUESTS_IGNORED
-from common.problems import Code
-from common.topics import CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS, Topic
+from contract.problems import Code
+from contract.topics import CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS, Topic
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncer import coverage, queue, store
+from syncer import coverage, requests, store
 from syncer.domain import Days, backfill, default_days
-from syncer.queue import Request
+from syncer.requests import Request
 from syncer.windows import end_open
 
 BATCH = 500
@@ -59,7 +58,7 @@ class Handlers:
                 await _remove(connection, state, at)
             else:
                 await _queue_what_is_due(connection, before, state, at)
-            await queue.place_parked(connection, state.integration_id, at)
+            await requests.place_parked(connection, state.integration_id, at)
         self._wake()
         if before is not None and state.credential_version > before.credential_version:
             self._heal()
@@ -94,7 +93,7 @@ class Handlers:
             request = Request(wish.request_id, wish.trigger, days, event.recorded_at)
             if wish.integration_id:
                 await store.serialize(connection, wish.integration_id)  # or it is parked while the integration arrives
-            await queue.take(connection, request, wish.integration_id, at)
+            await requests.take(connection, request, wish.integration_id, at)
         self._wake()
 
     async def sync_completed(self, event: Event[SyncCompleted]) -> None:
@@ -123,18 +122,18 @@ async def _remove(connection: AsyncConnection, state: IntegrationState, at: date
 async def _queue_what_is_due(
     connection: AsyncConnection, before: store.Integration | None, state: IntegrationState, at: datetime
 ) -> None:
-    today, requests = at.date(), list[Request]()
+    today, due = at.date(), list[Request]()
     key_is_newer = before is not None and state.credential_version > before.credential_version
     if key_is_newer:
         await store.clear_refusal(connection, state.integration_id)
     if before is None or before.removed or state.history_from < before.history_from:
         prefix = f"backfill:{state.integration_id}:{state.version}"
-        requests = [Request(f"{prefix}:{days.first}", Trigger.BACKFILL, days) for days in backfill(state.plan, today)]
+        due = [Request(f"{prefix}:{days.first}", Trigger.BACKFILL, days) for days in backfill(state.plan, today)]
     elif key_is_newer:
         request_id = f"credential:{state.integration_id}:{state.credential_version}"
-        requests = [Request(request_id, Trigger.DAILY, default_days(today))]
-    for request in requests:
-        await queue.take(connection, request, state.integration_id, at)
+        due = [Request(request_id, Trigger.DAILY, default_days(today))]
+    for request in due:
+        await requests.take(connection, request, state.integration_id, at)
 
 
 def _is_too_old(event: Event[SyncRequested], now: datetime) -> bool:

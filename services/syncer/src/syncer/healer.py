@@ -5,23 +5,23 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from common.consuming import name_of
 from common.database import Database
-from common.fields import Trigger, rfc3339
-from common.kafka import Publisher
-from common.messages import SyncFailed
+from common.kafka.failure_policy import name_of
+from common.kafka.publisher import Publisher
 from common.metrics import WAITING_FOR_KEY
-from common.problems import Code
-from common.progress import Progress
-from common.topics import SYNC_OUTCOMES
-from common.waking import Waker
+from common.wakeup import Waker
+from common.watchdog import Progress
+from contract.fields import Trigger, rfc3339
+from contract.messages import SyncFailed
+from contract.problems import Code
+from contract.topics import SYNC_OUTCOMES
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncer import coverage, queue, store
+from syncer import coverage, requests, store
 from syncer.domain import LONGEST_PAUSE, heals
-from syncer.queue import Request
 from syncer.refusals import probe
+from syncer.requests import Request
 from syncer.windows import LEASE_SECONDS
 
 log = structlog.get_logger()
@@ -148,7 +148,7 @@ class Healer:
         async with self._database.transaction() as connection:
             at = await store.now(connection)
             for integration_id in (await connection.execute(_STRAYS)).scalars().all():
-                await queue.place_parked(connection, integration_id, at)
+                await requests.place_parked(connection, integration_id, at)
 
     async def _end_parked(self) -> None:
         """First it stands that a request ends, then it is told: a crash between the two tells it again."""
@@ -184,7 +184,7 @@ async def heal(connection: AsyncConnection, integration_id: UUID) -> None:
     missing = await coverage.missing(connection, at, integration_id)
     for found in heals(missing.get(integration_id, [])):
         request_id = f"heal:{integration_id}:{found.days.first}:{found.days.last}:{found.attempt}:{rfc3339(at)}"
-        await queue.take(connection, Request(request_id, Trigger.HEAL, found.days), integration_id, at)
+        await requests.take(connection, Request(request_id, Trigger.HEAL, found.days), integration_id, at)
         await coverage.note_heal(connection, integration_id, found, at)
         log.info("days.healing", request_id=request_id)
 

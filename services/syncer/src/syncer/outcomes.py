@@ -4,17 +4,17 @@ from collections.abc import Callable
 from datetime import timedelta
 from uuid import uuid4
 
-from common.fields import Trigger
-from common.messages import SyncFailed, WindowRead
-from common.problems import Code
+from contract.fields import Trigger
+from contract.messages import SyncFailed, WindowRead
+from contract.problems import Code
 from sqlalchemy.ext.asyncio import AsyncConnection
 from xai_usage import CallFailed, CallRefused, CallTransient, Reading
 
 from syncer import coverage, windows
 from syncer.decisions import Decision, FailureDecision, decide_reading
 from syncer.domain import default_days, gives_up, pause_after
-from syncer.queue import Request, take
 from syncer.refusals import mark_refused
+from syncer.requests import Request, take
 from syncer.store import Credential, clear_refusal, now
 from syncer.windows import Claim, Held
 

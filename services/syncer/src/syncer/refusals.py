@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from common.fields import Trigger, rfc3339
-from common.problems import Code
+from contract.fields import Trigger, rfc3339
+from contract.problems import Code
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer.domain import REFUSALS_AFTER, default_days
-from syncer.queue import Request, take
+from syncer.requests import Request, take
 from syncer.windows import end_open
 
 ONE_DAY = timedelta(days=1)

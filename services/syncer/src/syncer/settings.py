@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated
 
-from common.limits import Rate
+from common.rate_limits import Rate
 from common.settings import HttpUrl, ServiceSettings, Settings
 from pydantic import Field
 
-from syncer.pace import Pace
+from syncer.xai.pacing import Pace
 
 
 class XaiSettings(Settings):

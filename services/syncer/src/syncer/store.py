@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from common.fields import Plan, Status
-from common.messages import CredentialSealed, IntegrationState
+from contract.fields import Plan, Status
+from contract.messages import CredentialSealed, IntegrationState
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
-from common.fields import Trigger
-from common.messages import SyncFailed
-from common.problems import Code
+from contract.fields import Trigger
+from contract.messages import SyncFailed
+from contract.problems import Code
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 

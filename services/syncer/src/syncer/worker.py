@@ -7,24 +7,24 @@ from datetime import datetime
 from typing import TypeVar
 
 import structlog
-from common.consuming import name_of
 from common.database import Database
-from common.failures import is_transient
-from common.kafka import Publisher
+from common.errors import is_transient
+from common.kafka.failure_policy import name_of
+from common.kafka.publisher import Publisher
 from common.metrics import WINDOWS
-from common.problems import Code
-from common.progress import Progress
-from common.waking import Waker
+from common.wakeup import Waker
+from common.watchdog import Progress
+from contract.problems import Code
 from sqlalchemy.ext.asyncio import AsyncConnection
 from xai_usage import CallFailed, CallTransient
 
 from syncer import outcomes, windows
 from syncer.decisions import Decision, FailureDecision, parse_decision, publish
 from syncer.domain import is_fresh, may_call, readable
-from syncer.pace import Pace
 from syncer.refusals import recheck
 from syncer.windows import Claim
-from syncer.xai import READING_DEADLINE, Xai
+from syncer.xai.calls import READING_DEADLINE, Xai
+from syncer.xai.pacing import Pace
 
 log = structlog.get_logger()
 

@@ -8,15 +8,16 @@ from typing import Annotated
 import structlog
 import typer
 from common import logs
-from common.failures import TransientError
-from common.fields import Trigger
-from common.kafka import Publisher, make_broker
-from common.messages import SyncRequested
-from common.progress import Progress
+from common.errors import TransientError
+from common.kafka.client import make_broker
+from common.kafka.publisher import Publisher
 from common.settings import KafkaSettings, load
-from common.topics import ALL, SYNC_REQUESTS
+from common.watchdog import Progress
+from contract.fields import Trigger
+from contract.messages import SyncRequested
+from contract.topics import ALL, SYNC_REQUESTS
 
-from grafient.output import Json, show
+from grafient.cli.output import Json, show
 
 log = structlog.get_logger()
 

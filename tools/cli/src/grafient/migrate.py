@@ -8,7 +8,7 @@ from common.migrations import migrate as migrate_service
 from common.settings import DatabaseUrl, Settings, load
 from pydantic import SecretStr
 
-from grafient.output import Json, show, table
+from grafient.cli.output import Json, show, table
 
 
 class MigrateSettings(Settings):

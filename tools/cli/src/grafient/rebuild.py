@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from grafient.output import Json, console, show, table
+from grafient.cli.output import Json, console, show, table
 from grafient.replay import entry_point
 
 DECISIVE = frozenset({"days", "integrations", "erased"})
@@ -36,7 +36,7 @@ def rebuild(
     if swap and drop:
         raise typer.BadParameter("--swap and --drop exclude each other")
     arguments = [*(["--swap"] if swap else []), *(["--drop", drop] if drop else [])]
-    report = entry_point("ledger.rebuild", "ledger rebuilds", arguments)
+    report = entry_point("ledger.operations.rebuild", "ledger rebuilds", arguments)
     if drop:
         show(report, f"dropped {drop}", as_json=as_json)
         return

@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
-from common.topics import COMMANDS_TOPIC, COSTS, CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS
+from contract.topics import COMMANDS_TOPIC, COSTS, CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from grafient.moments import instant
-from grafient.output import Json, console, progress_console, show, table
+from grafient.cli.output import Json, console, progress_console, show, table
+from grafient.cli.time_options import instant
 
 LONGEST_LINE = 64 * 1024 * 1024
 """Bytes of what an entry point says at once."""

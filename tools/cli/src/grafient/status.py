@@ -6,10 +6,10 @@ from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from syncer import operating
+from syncer.operations import queue
 
-from grafient.database import in_transaction
-from grafient.output import Json, show, table
+from grafient.cli.database import in_transaction
+from grafient.cli.output import Json, show, table
 
 _INTEGRATIONS = text("""
     SELECT status, coalesce(status_code, '') AS code, count(*) AS count, min(status_since) AS since
@@ -41,8 +41,8 @@ async def _connector(connection: AsyncConnection) -> dict[str, Any]:
 
 
 async def _syncer(connection: AsyncConnection) -> dict[str, Any]:
-    open_ = await operating.waiting(connection)
-    unread = await operating.unread(connection)
+    open_ = await queue.waiting(connection)
+    unread = await queue.unread(connection)
     states = Counter(one.state for one in open_)
     since = {state: min(one.created_at for one in open_ if one.state == state) for state in states}
     return {

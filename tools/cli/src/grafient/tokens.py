@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from common.fields import AccountId, rfc3339
-from common.files import held, replace
+from common.atomic_files import held, replace
+from common.http.tokens import SCOPES, Token, TokenId, Tokens, digest_of, load_tokens, new_secret
 from common.settings import StartRefusedError
-from common.tokens import SCOPES, Token, TokenId, Tokens, digest_of, load_tokens, new_secret
+from contract.fields import AccountId, rfc3339
 from pydantic import TypeAdapter, ValidationError
 
-from grafient.moments import UNITS, instant
-from grafient.output import Json, progress_console, show, table
+from grafient.cli.output import Json, progress_console, show, table
+from grafient.cli.time_options import UNITS, instant
 
 app = typer.Typer(no_args_is_help=True, help="Make, list and revoke the tokens of the HTTP APIs.")
 

@@ -7,11 +7,11 @@ from uuid import UUID
 
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
-from syncer import operating
-from syncer.operating import Refused, Waiting
+from syncer.operations import queue
+from syncer.operations.queue import Refused, Waiting
 
-from grafient.database import in_transaction
-from grafient.output import Json, show, table
+from grafient.cli.database import in_transaction
+from grafient.cli.output import Json, show, table
 
 app = typer.Typer(no_args_is_help=True, help="Look at the windows that wait to be read from xAI, hurry or end them.")
 
@@ -25,7 +25,7 @@ def list_(*, integration: Integration = None, as_json: Json = False) -> None:
     """List the open windows, oldest first."""
     _tell(
         "Open windows",
-        in_transaction("syncer", lambda connection: operating.waiting(connection, integration)),
+        in_transaction("syncer", lambda connection: queue.waiting(connection, integration)),
         as_json=as_json,
     )
 
@@ -33,13 +33,13 @@ def list_(*, integration: Integration = None, as_json: Json = False) -> None:
 @app.command(epilog="Example: grafient windows retry 3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f")
 def retry(ids: Ids, *, dry_run: DryRun = False, as_json: Json = False) -> None:
     """Make windows due at once; where xAI itself asked to wait, they wait all the same. Status 1 where one cannot be."""
-    _do("Due now", operating.retry, ids, dry_run=dry_run, as_json=as_json)
+    _do("Due now", queue.retry, ids, dry_run=dry_run, as_json=as_json)
 
 
 @app.command(epilog="Example: grafient windows cancel 3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f")
 def cancel(ids: Ids, *, dry_run: DryRun = False, as_json: Json = False) -> None:
     """End windows as `cancelled`; missing days are healed as ever. Status 1 where one cannot be."""
-    _do("Cancelled", operating.cancel, ids, dry_run=dry_run, as_json=as_json)
+    _do("Cancelled", queue.cancel, ids, dry_run=dry_run, as_json=as_json)
 
 
 def _do(
@@ -51,12 +51,12 @@ def _do(
     as_json: bool,
 ) -> None:
     async def change(connection: AsyncConnection) -> tuple[list[Waiting], list[Refused]]:
-        open_ = {one.window_id: one for one in await operating.waiting(connection)}
+        open_ = {one.window_id: one for one in await queue.waiting(connection)}
         async with connection.begin_nested() as attempt:
             done = set(await act(connection, ids))
             if dry_run:
                 await attempt.rollback()
-        refused = await operating.why_not(connection, [one for one in dict.fromkeys(ids) if one not in done])
+        refused = await queue.why_not(connection, [one for one in dict.fromkeys(ids) if one not in done])
         return [window for window_id, window in open_.items() if window_id in done], refused
 
     done, refused = in_transaction("syncer", change)

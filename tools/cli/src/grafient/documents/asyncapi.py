@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 
-from common.access import group_of
-from common.messages import Message
-from common.topics import (
+from contract.access import group_of
+from contract.messages import Message
+from contract.topics import (
     COMMAND_RESULTS,
     COMMANDS_TOPIC,
     COSTS,
@@ -48,7 +48,7 @@ WHAT: dict[Topic, str] = {
 
 
 def document() -> Json:
-    """AsyncAPI 3.0 of the whole system, in the order of `common.topics`."""
+    """AsyncAPI 3.0 of the whole system, in the order of `contract.topics`."""
     return {
         "asyncapi": "3.0.0",
         "info": {"title": "Grafient messages", "version": "1", "description": DESCRIPTION.strip()},

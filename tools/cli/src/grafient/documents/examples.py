@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from common.messages import (
+from contract.messages import (
     INTEGRATION_STATES,
     AddIntegration,
     ChangePlan,
@@ -20,7 +20,7 @@ from common.messages import (
     SyncRequested,
     WindowRead,
 )
-from common.problems import CAUSES, Code
+from contract.problems import CAUSES, Code
 
 INTEGRATION = "3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"
 TEAM = "9d2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"

@@ -9,7 +9,7 @@ from typing import Any
 
 import connector.app
 import ledger.app
-from common.openapi import document_of
+from common.http.openapi import document_of
 from common.settings import ServiceSettings
 from connector.settings import ConnectorSettings
 from fastapi import FastAPI

@@ -1,4 +1,4 @@
-"""Who sends and who receives what: topics as `common.access` grants them, received messages as the tables of handlers say."""
+"""Who sends and who receives what: topics as `contract.access` grants them, received messages as the tables of handlers say."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,10 @@ from typing import Any, Self, cast
 import connector.handlers
 import ledger.handlers
 import syncer.handlers
-from common.access import CONNECTOR, CRON, LEDGER, SYNCER, WEBAPP, Access
-from common.events import Marker, Tombstone
-from common.messages import CredentialSealed, Message, SyncCompleted, SyncFailed
-from common.topics import CREDENTIALS, DEAD_LETTERS, SYNC_OUTCOMES, Topic
+from contract.access import CONNECTOR, CRON, LEDGER, SYNCER, WEBAPP, Access
+from contract.cloudevents import Marker, Tombstone
+from contract.messages import CredentialSealed, Message, SyncCompleted, SyncFailed
+from contract.topics import CREDENTIALS, DEAD_LETTERS, SYNC_OUTCOMES, Topic
 
 Flows = Mapping[Topic, Sequence[type[Message]]]
 
@@ -25,7 +25,7 @@ class Party:
     sends: Flows
     receives: Flows
     is_service: bool
-    """One of ours, which consumes a topic in the group `common.access.group_of`."""
+    """One of ours, which consumes a topic in the group `contract.access.group_of`."""
 
 
 WHAT: dict[Access, str] = {

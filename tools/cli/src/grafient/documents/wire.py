@@ -5,10 +5,10 @@ from datetime import datetime
 from inspect import getdoc
 from typing import Any
 
-from common.deadletters import MAX_DETAIL
-from common.events import MARKER_KEY, MAX_ID_LENGTH, TRACEPARENT, headers_of
-from common.messages import Message
-from common.topics import ALL, COMMANDS_TOPIC, CREDENTIALS, DEAD_LETTERS, SYNC_REQUESTS, TOPICS, Topic
+from common.kafka.dead_letters import MAX_DETAIL
+from contract.cloudevents import MARKER_KEY, MAX_ID_LENGTH, TRACEPARENT, headers_of
+from contract.messages import Message
+from contract.topics import ALL, COMMANDS_TOPIC, CREDENTIALS, DEAD_LETTERS, SYNC_REQUESTS, TOPICS, Topic
 from pydantic.json_schema import models_json_schema
 
 from grafient.documents.examples import AT, EXAMPLES

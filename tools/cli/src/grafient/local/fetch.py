@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from grafient.cli.output import progress_console
 from grafient.local.jars import KAFKA_VERSION, FetchError, expected, fetch, present
-from grafient.output import progress_console
 
 BYTES_PER_MB = 1e6
 

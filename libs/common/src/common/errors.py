@@ -1,0 +1,48 @@
+"""What a failure means for the message in hand: an exception's class carries the decision."""
+
+import asyncio
+
+from aiokafka.errors import KafkaError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+
+class TransientError(Exception):
+    """Wait and try again, for as long as it takes: something outside is away."""
+
+
+READ_ONLY = "25006"
+"""SQLSTATE of a write in a read-only transaction."""
+
+TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
+    TransientError,
+    DBAPIError,
+    PoolTimeoutError,
+    KafkaError,
+    TimeoutError,
+    ConnectionError,
+)
+"""Classes whose errors may be transient; `is_transient` tells."""
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether waiting helps: database, broker or a peer is away, locked, out of room, or slow."""
+    if isinstance(error, DBAPIError) and (error.connection_invalidated or _is_standby(error)):
+        return True
+    if isinstance(error, KafkaError):
+        return bool(error.retriable)
+    return isinstance(
+        error,
+        TransientError | OperationalError | InterfaceError | PoolTimeoutError | TimeoutError | ConnectionError,
+    )
+
+
+def is_own_cancellation() -> bool:
+    """Whether this task itself is being cancelled, as opposed to a cancellation that leaked out of something it awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _is_standby(error: DBAPIError) -> bool:
+    """After a failover the connection may lead to a server that only reads."""
+    return getattr(error.orig, "sqlstate", None) == READ_ONLY

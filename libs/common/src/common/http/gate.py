@@ -1,0 +1,129 @@
+"""What stands before every route under /v1: a live token, at its rate, and a body that is small and soon there."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from contract.problems import Code, ProblemError
+from fastapi import FastAPI, Request, Response
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from common.http.app import problem_of
+from common.http.tokens import KnowsTokens, Token, refused
+from common.metrics import REFUSED
+from common.rate_limits import Limiter, Rate
+
+GUARDED = "/v1/"
+MAX_BODY_BYTES = 64 * 1024
+BODY_DEADLINE = 10.0
+"""Seconds for a whole body, however it is cut: a connection that trickles is ended by a 408."""
+WRONG_TOKENS = Rate(10, 60)
+"""Of one client address; a right token is let in all the same, so that nobody can lock another out."""
+
+
+class Gate:
+    """Refuses before a byte of the body is read; what it lets in finds its token in `request.state.token`."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        requests: Limiter,
+        wrong_tokens: Limiter,
+        clock: Callable[[], datetime],
+        body_deadline: float,
+    ) -> None:
+        """`requests` are counted by token ID, `wrong_tokens` by client address; `clock` judges expiry (aware, UTC)."""
+        self._app = app
+        self._requests = requests
+        self._wrong_tokens = wrong_tokens
+        self._clock = clock
+        self._body_deadline = body_deadline
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or not scope["path"].startswith(GUARDED):
+            await self._app(scope, receive, send)
+            return
+        request = Request(scope, receive)
+        try:
+            request.state.token = self._token_of(request)
+            body = await self._body_of(request)
+        except ClientDisconnect:
+            return
+        except ProblemError as error:
+            REFUSED.labels(error.code.value).inc()
+            await _answer(request, error)(scope, receive, send)
+        else:
+            await self._app(scope, _again(body, receive), send)
+
+    def _token_of(self, request: Request) -> Token:
+        kind, _, secret = request.headers.get("authorization", "").partition(" ")
+        tokens: KnowsTokens = request.app.state.tokens
+        token = tokens.find(secret.strip(), self._clock()) if kind.lower() == "bearer" else None
+        if token is None:
+            self._wrong_tokens.take(request.client.host if request.client else "")
+            raise refused()
+        self._requests.take(token.token_id)
+        return token
+
+    async def _body_of(self, request: Request) -> bytes:
+        declared = request.headers.get("content-length", "")
+        if declared.isdecimal() and int(declared[:18]) > MAX_BODY_BYTES:
+            raise ProblemError(Code.REQUEST_TOO_LARGE)
+        try:
+            async with asyncio.timeout(self._body_deadline):
+                return await _read(request)
+        except TimeoutError:
+            raise ProblemError(Code.REQUEST_TOO_SLOW) from None
+
+
+def _answer(request: Request, error: ProblemError) -> Response:
+    answer = problem_of(error)
+    if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
+        answer.headers["Connection"] = "close"  # else whoever is refused goes on sending, for as long as it likes
+    return answer
+
+
+async def _read(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise ProblemError(Code.REQUEST_TOO_LARGE)
+    return bytes(body)
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """The body as one message, then what follows it: the client goes away."""
+    first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def told() -> Message:
+        return first.pop() if first else await receive()
+
+    return told
+
+
+def guard(
+    app: FastAPI,
+    tokens: KnowsTokens,
+    *,
+    requests_per_second: int,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ticks: Callable[[], int] = time.monotonic_ns,
+    body_deadline: float = BODY_DEADLINE,
+) -> None:
+    """Put the gate before `app`, with `tokens` as its `state.tokens`.
+
+    After a quiet time a token may make twice `requests_per_second` at once. `clock` judges expiry (aware, UTC), `ticks`
+    the rates (nanoseconds); `body_deadline` is in seconds.
+    """
+    app.state.tokens = tokens
+    told = f"The limit of this token is {requests_per_second} a second."
+    app.add_middleware(
+        Gate,
+        requests=Limiter(Rate(2 * requests_per_second, 2), told, ticks),
+        wrong_tokens=Limiter(WRONG_TOKENS, "Too many wrong tokens came from this address.", ticks),
+        clock=clock,
+        body_deadline=body_deadline,
+    )

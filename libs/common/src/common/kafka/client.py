@@ -1,0 +1,120 @@
+"""How to reach the broker: client settings that lose nothing, and the check of the topics at the start."""
+
+import logging
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
+from contract.topics import MAX_DEAD_LETTER_BYTES, Topic
+from faststream.kafka import KafkaBroker
+from faststream.security import BaseSecurity, SASLScram512
+
+from common.kafka.diagnostics import GRANTING, NotLetInError, refusal
+from common.kafka.tolerant_consumer import PatientBroker
+from common.settings import KafkaSettings, StartRefusedError
+
+
+class TopicsError(Exception):
+    """A topic is missing or has another partition count: the service refuses to start."""
+
+
+def make_broker(settings: KafkaSettings, service: str) -> KafkaBroker:
+    """A broker that is not connected yet: all replicas acknowledge, no topic is created, handlers get what was decoded."""
+    return PatientBroker(
+        bootstrap_servers(settings),
+        client_id=service,
+        security=_security(settings),
+        acks="all",
+        enable_idempotence=True,
+        allow_auto_create_topics=False,
+        max_request_size=MAX_DEAD_LETTER_BYTES + 100_000,
+        apply_types=False,
+        graceful_timeout=15.0,
+        logger=logging.getLogger("faststream"),
+        log_level=logging.DEBUG,
+    )
+
+
+def bootstrap_servers(settings: KafkaSettings) -> list[str]:
+    return [one for server in settings.kafka_bootstrap_servers.split(",") if (one := server.strip())]
+
+
+def client_options(settings: KafkaSettings) -> dict[str, object]:
+    """What aiokafka's own clients need to reach the same broker."""
+    options: dict[str, object] = {
+        "bootstrap_servers": bootstrap_servers(settings),
+        "security_protocol": settings.kafka_security_protocol,
+    }
+    if settings.kafka_security_protocol.endswith("SSL"):
+        options["ssl_context"] = _tls(settings)
+    if settings.kafka_security_protocol.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": "SCRAM-SHA-512",
+            "sasl_plain_username": settings.kafka_username,
+            "sasl_plain_password": settings.kafka_password.get_secret_value(),
+        }
+    return options
+
+
+async def check_topics(settings: KafkaSettings, topics: tuple[Topic, ...]) -> None:
+    """Raises TopicsError where a topic is missing, closed to us, or has another number of partitions than declared.
+
+    Raises NotLetInError where the broker refuses us, or is not one that is trusted.
+    """
+    async with operating(settings, "topics-check") as admin:
+        described = await admin.describe_topics([topic.name for topic in topics])
+    found = {one["topic"]: one for one in described}
+    wrong = [sentence for topic in topics if (sentence := _complaint(topic, found[topic.name], settings))]
+    if wrong:
+        raise TopicsError("; ".join(wrong))
+
+
+@asynccontextmanager
+async def operating(settings: KafkaSettings, client_id: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """What asks the broker about itself; raises NotLetInError with the reason where it does not let us in."""
+    options = client_options(settings)
+    admin = AIOKafkaAdminClient(**options, client_id=client_id, request_timeout_ms=10_000)
+    try:
+        try:
+            await admin.start()
+        except KafkaConnectionError:
+            if reason := await refusal(options):
+                raise NotLetInError(reason) from None
+            raise
+        yield admin
+    finally:
+        await admin.close()
+
+
+def _complaint(topic: Topic, found: dict[str, Any], settings: KafkaSettings) -> str | None:
+    partitions = 0 if found["error_code"] else len(found["partitions"])
+    if partitions == topic.partitions:
+        return None
+    if found["error_code"] == TopicAuthorizationFailedError.errno:
+        return f"{settings.kafka_username or 'everybody'} may not use topic {topic.name}: {GRANTING}"
+    if not partitions:
+        return f"topic {topic.name} is missing: run `grafient topics apply`"
+    return f"topic {topic.name} has {partitions} partitions instead of {topic.partitions}: its keys would change their order"
+
+
+def _tls(settings: KafkaSettings) -> ssl.SSLContext:
+    try:
+        return ssl.create_default_context(cafile=settings.kafka_ca_file)
+    except (OSError, ssl.SSLError):
+        raise StartRefusedError(f"KAFKA_CA_FILE: {settings.kafka_ca_file} holds no certificate in PEM") from None
+
+
+def _security(settings: KafkaSettings) -> BaseSecurity | None:
+    protocol = settings.kafka_security_protocol
+    context = _tls(settings) if protocol.endswith("SSL") else None
+    if protocol.startswith("SASL"):
+        return SASLScram512(
+            settings.kafka_username,
+            settings.kafka_password.get_secret_value(),
+            ssl_context=context,
+            use_ssl=context is not None,
+        )
+    return BaseSecurity(ssl_context=context, use_ssl=True) if context else None

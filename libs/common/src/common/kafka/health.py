@@ -1,0 +1,43 @@
+"""Whether a subscriber is alive: its loop runs, it is a member of its group, and what waits is handled."""
+
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from contract.topics import Topic
+from faststream.kafka.subscriber.usecase import LogicSubscriber
+
+from common.watchdog import STALLED_AFTER, Progress
+
+
+def complaint(subscriber: LogicSubscriber[Any], topic: Topic, progress: Progress) -> str | None:
+    """What is wrong with a running subscriber, or None; one that is not running, or has nothing to do, is never wrong."""
+    consumer = subscriber.consumer
+    if not subscriber.running or consumer is None:
+        progress.ended(topic.name)
+        return None
+    if all(task.done() for task in subscriber.tasks):  # FastStream keeps those that it has replaced
+        return f"the consumer of {topic.name} has ended"
+    if _left_its_group(consumer):
+        return f"the consumer of {topic.name} is no member of its group any more"
+    if refused := getattr(consumer, "refused", None):
+        return f"the consumer of {topic.name} is refused: {refused}"
+    if not any(_behind(consumer, partition) for partition in consumer.assignment()):
+        progress.ended(topic.name)
+        return None
+    age = progress.age(topic.name)
+    return f"{topic.name} has records and none was handled for {age:.0f} s" if age > STALLED_AFTER else None
+
+
+def _left_its_group(consumer: AIOKafkaConsumer) -> bool:
+    """An unexpected error ends the tasks that keep the membership, or its heartbeats; nothing starts them again."""
+    tasks = [
+        getattr(consumer._coordinator, name, None)  # noqa: SLF001 - no public way
+        for name in ("_coordination_task", "_heartbeat_task")
+    ]
+    return any(task is not None and task.done() for task in tasks)
+
+
+def _behind(consumer: AIOKafkaConsumer, partition: TopicPartition) -> bool:
+    assignment = consumer._subscription.subscription.assignment  # noqa: SLF001 - no public way
+    state = assignment.state_value(partition)
+    return bool(state and state.has_valid_position and (consumer.highwater(partition) or 0) > state.position)

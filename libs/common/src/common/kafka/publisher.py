@@ -1,0 +1,86 @@
+"""Publishing: every record is acknowledged by all replicas, and what would break the producer is refused before it is sent."""
+
+import asyncio
+from collections.abc import Coroutine, Iterable
+from datetime import datetime
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from contract.cloudevents import headers_of
+from contract.messages import Message
+from contract.topics import Topic
+from faststream.kafka import KafkaBroker
+
+from common.errors import TransientError
+from common.kafka.diagnostics import closed
+from common.metrics import PUBLISHED
+from common.watchdog import Progress
+
+PUBLISH_DEADLINE = 15.0
+"""Seconds; after that it is unknown whether the broker has the record, and it is published again with the same ID."""
+ENVELOPE_BYTES = 70
+"""What Kafka adds to a record, at most."""
+
+
+class Publisher:
+    """Publishes and waits until the broker has it.
+
+    A record without a key, or larger than its topic takes, is refused here: aiokafka numbers a record before the broker
+    judges it, so one refusal by the broker would break the idempotent producer for good.
+    """
+
+    def __init__(self, broker: KafkaBroker, service: str, progress: Progress) -> None:
+        self._broker = broker
+        self._source = f"/grafient/{service}"
+        self._progress = progress
+
+    async def publish(self, topic: Topic, message: Message, *, key: str, event_id: str, at: datetime) -> None:
+        """Publish `message`; `event_id` and `at` are the event's own, so that a second copy is the same event.
+
+        Raises ValueError for what `topic` does not take, TransientError when it is unknown whether the broker has it.
+        """
+        if type(message).__name__ not in topic.types:
+            raise ValueError(f"{topic.name} does not carry {type(message).__name__}")
+        headers = headers_of(message, event_id=event_id, source=self._source, at=at)
+        body = message.model_dump_json().encode()
+        await self.send(topic, body, key=key.encode(), headers=headers)
+        PUBLISHED.labels(topic.name, type(message).__name__).inc()
+
+    async def send(
+        self, topic: Topic, body: bytes | None, *, key: bytes, headers: dict[str, str], partition: int | None = None
+    ) -> None:
+        """Publish raw bytes (None: a tombstone), with the same care."""
+        check_size(topic, body, key=key, headers=headers)
+        try:
+            async with asyncio.timeout(PUBLISH_DEADLINE):
+                await self._broker.publish(
+                    body,
+                    topic.name,
+                    key=key,
+                    partition=partition,
+                    headers=headers,
+                    correlation_id=headers.get("ce_id", "-"),
+                )
+        except TimeoutError:
+            raise TransientError(f"the broker did not acknowledge a record of {topic.name}") from None
+        except KafkaError as error:
+            if not error.retriable:
+                self._progress.fail(f"producer of {topic.name}: {closed(error) or type(error).__name__}")
+            raise TransientError(f"{topic.name}: {type(error).__name__}") from None
+
+
+async def all_of(publishing: Iterable[Coroutine[Any, Any, None]]) -> None:
+    """Publish at the same time; when all have ended, raises what the first one that failed raised."""
+    results = await asyncio.gather(*publishing, return_exceptions=True)
+    failed = [result for result in results if isinstance(result, BaseException)]
+    if failed:
+        raise failed[0]
+
+
+def check_size(topic: Topic, body: bytes | None, *, key: bytes, headers: dict[str, str]) -> None:
+    """Raises ValueError for a record without a key or larger than `topic` takes."""
+    if not key:
+        raise ValueError(f"a record of {topic.name} needs a key")
+    size = len(body or b"") + len(key) + sum(len(name) + len(value.encode()) for name, value in headers.items())
+    if size + ENVELOPE_BYTES > topic.max_record_bytes:
+        raise ValueError(f"a record of {topic.name} has at most {topic.max_record_bytes} bytes, not {size}")

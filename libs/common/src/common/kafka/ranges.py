@@ -1,0 +1,101 @@
+"""Reading a range of a topic by time or offset, without a group: what operators look at and replay."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+
+from aiokafka import TopicPartition
+from contract.cloudevents import Record
+from contract.topics import Topic
+
+from common.errors import TransientError
+from common.kafka.client import client_options
+from common.kafka.tolerant_consumer import PatientConsumer
+from common.settings import KafkaSettings
+
+SILENCE = 30.0
+"""Seconds without a record before a range that is not at its end is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Offsets of one partition, from `first` to the one before `end`."""
+
+    first: int
+    end: int
+
+    @property
+    def count(self) -> int:
+        """At most so many records: compaction leaves gaps."""
+        return max(self.end - self.first, 0)
+
+
+Range = Mapping[TopicPartition, Span]
+Bound = datetime | Mapping[int, int] | None
+"""An aware instant, by the broker's timestamps; or offsets by partition; None: the start, or what stands now."""
+
+
+@asynccontextmanager
+async def reader(settings: KafkaSettings) -> AsyncIterator[PatientConsumer]:
+    """A consumer of no group: it commits nothing, and nobody notices it."""
+    consumer = PatientConsumer(
+        **client_options(settings), client_id="grafient", enable_auto_commit=False, auto_offset_reset="earliest"
+    )
+    try:
+        await consumer.start()
+        yield consumer
+    finally:
+        await consumer.stop()  # also of one that could not start
+
+
+async def range_of(consumer: PatientConsumer, topic: Topic, since: Bound = None, until: Bound = None) -> Range:
+    """What `topic` holds now from `since` to before `until`; where offsets are given, of the partitions that they name only."""
+    named = [set(bound) for bound in (since, until) if isinstance(bound, Mapping)]
+    numbers = set.intersection(set(range(topic.partitions)), *named)
+    partitions = [TopicPartition(topic.name, number) for number in sorted(numbers)]
+    if not partitions:
+        return {}
+    first = await consumer.beginning_offsets(partitions)
+    end = await consumer.end_offsets(partitions)
+    asked_first = await _offsets_at(consumer, partitions, since, otherwise=end)
+    asked_end = await _offsets_at(consumer, partitions, until, otherwise=end)
+    return {
+        one: Span(max(first[one], asked_first.get(one, 0)), min(end[one], asked_end.get(one, end[one])))
+        for one in partitions
+    }
+
+
+async def _offsets_at(
+    consumer: PatientConsumer,
+    partitions: list[TopicPartition],
+    bound: Bound,
+    otherwise: Mapping[TopicPartition, int],
+) -> dict[TopicPartition, int]:
+    """First offset of each partition at or after `bound`; nothing where it is None."""
+    if bound is None:
+        return {}
+    if isinstance(bound, Mapping):
+        return {one: bound[one.partition] for one in partitions}
+    found = await consumer.offsets_for_times(dict.fromkeys(partitions, int(bound.timestamp() * 1000)))
+    return {one: found[one].offset if found.get(one) else otherwise[one] for one in partitions}
+
+
+async def records_of(consumer: PatientConsumer, span_of: Range, *, at_most: int = 500) -> AsyncIterator[list[Record]]:
+    """Every record of the range, in batches, each partition in order; raises TransientError where the broker falls silent."""
+    left = {partition: span for partition, span in span_of.items() if span.count}
+    consumer.assign(list(left))
+    for partition, span in left.items():
+        consumer.seek(partition, span.first)
+    heard = asyncio.get_running_loop().time()
+    while left:
+        batches = await consumer.getmany(*left, timeout_ms=500, max_records=at_most)
+        found = [one for part, batch in batches.items() for one in batch if one.offset < left[part].end]
+        now = asyncio.get_running_loop().time()
+        heard = now if batches else heard
+        if now - heard > SILENCE:
+            raise TransientError("the broker gives no more records")
+        if found:
+            yield found
+        left = {part: span for part, span in left.items() if await consumer.position(part) < span.end}

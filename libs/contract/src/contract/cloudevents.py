@@ -1,0 +1,161 @@
+"""Messages on the wire: CloudEvents 1.0 in Kafka's binary mode, both ways."""
+
+import re
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Generic, Protocol, TypeVar
+
+from pydantic import ValidationError
+
+from contract.fields import rfc3339
+from contract.messages import Cost, Message
+from contract.topics import Topic
+
+M_co = TypeVar("M_co", bound=Message, covariant=True)
+M = TypeVar("M", bound=Message)
+
+traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
+"""W3C trace context of the message in hand; what is published meanwhile carries it on."""
+
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+MAX_ERRORS_TOLD = 5
+MAX_ID_LENGTH = 512
+MARKER_KEY = "00000000-0000-0000-0000-000000000000"
+"""Reserved key of the hourly markers on topics that are purged by compaction; no integration has it."""
+
+
+class Record(Protocol):
+    """A record as a Kafka client hands it over, without deserializers."""
+
+    @property
+    def topic(self) -> str: ...
+    @property
+    def partition(self) -> int: ...
+    @property
+    def offset(self) -> int: ...
+    @property
+    def timestamp(self) -> int:
+        """Milliseconds since 1970, UTC."""
+
+    @property
+    def key(self) -> bytes | None: ...
+    @property
+    def value(self) -> bytes | None:
+        """None: a tombstone."""
+
+    @property
+    def headers(self) -> Sequence[tuple[str, bytes | None]]: ...
+
+
+class MalformedError(Exception):
+    """Never retry: the message goes to dead letters with `reason`, and the next one is handled."""
+
+    def __init__(self, reason: str, detail: str, fields: tuple[str, ...] = ()) -> None:
+        """`reason` is a stable word, `detail` a sentence, `fields` what is wrong; none holds a value of the message."""
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail
+        self.fields = fields
+
+
+class Tombstone(Message):
+    """A record without a value on a compacted topic: what its key names is gone."""
+
+    key: str
+    headers: dict[str, str]
+
+
+class Marker(Message):
+    """A record with the reserved key: it only makes the broker roll a segment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event(Generic[M_co]):
+    """A message with the envelope in which it came."""
+
+    message: M_co
+    event_id: str
+    """`ce_id`: equal for every copy of the same event."""
+    recorded_at: datetime
+    """Kafka's own timestamp of the record, UTC."""
+
+
+def headers_of(message: Message, *, event_id: str, source: str, at: datetime) -> dict[str, str]:
+    """CloudEvents headers of `message`; `at` is when what it tells happened, so that a second copy has equal bytes."""
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": event_id,
+        "ce_type": type(message).__name__,
+        "ce_source": source,
+        "ce_time": rfc3339(at),
+        "content-type": "application/json",
+    }
+    if parent := traceparent.get():
+        headers["traceparent"] = parent
+    return headers
+
+
+def decode(record: Record, topic: Topic) -> Event[Message]:
+    """The event that `record` of `topic` carries; raises MalformedError, which names the reason and never a value."""
+    headers = _headers(record)
+    at = _recorded_at(record)
+    if topic.tombstones and record.key == MARKER_KEY.encode():
+        return Event(Marker(), "", at)
+    if topic.tombstones and record.value is None:
+        return Event(Tombstone(key=_key(record), headers=headers), "", at)
+    _check_envelope(headers)
+    model = topic.types.get(headers["ce_type"])
+    if model is None:
+        raise MalformedError("type_unknown", f"{topic.name} carries {', '.join(topic.types)}")
+    parent = headers.get("traceparent", "")
+    traceparent.set(parent if TRACEPARENT.fullmatch(parent) else None)
+    return Event(_parse(model, record.value or b""), headers["ce_id"], at)
+
+
+def _recorded_at(record: Record) -> datetime:
+    try:
+        return datetime.fromtimestamp(record.timestamp / 1000, UTC)
+    except (ValueError, OverflowError, OSError):
+        raise MalformedError("timestamp_malformed", "the record's timestamp is outside the calendar") from None
+
+
+def _headers(record: Record) -> dict[str, str]:
+    try:
+        return {name: value.decode() for name, value in record.headers}  # type: ignore[union-attr]  # caught below
+    except (UnicodeDecodeError, AttributeError):
+        raise MalformedError("header_undecodable", "a header is not UTF-8 text") from None
+
+
+def _key(record: Record) -> str:
+    try:
+        return (record.key or b"").decode()
+    except UnicodeDecodeError:
+        raise MalformedError("key_undecodable", "the key is not UTF-8 text") from None
+
+
+def _check_envelope(headers: Mapping[str, str]) -> None:
+    missing = [name for name in ("ce_specversion", "ce_id", "ce_type", "ce_source") if not headers.get(name)]
+    if missing:
+        raise MalformedError("header_missing", f"missing: {', '.join(missing)}")
+    if not headers["ce_specversion"].startswith("1."):
+        raise MalformedError("header_unknown", "ce_specversion is not 1.x")
+    if len(headers["ce_id"]) > MAX_ID_LENGTH or "\x00" in headers["ce_id"]:
+        raise MalformedError("header_malformed", f"ce_id has more than {MAX_ID_LENGTH} characters or a NUL")
+
+
+def _parse(model: type[M], body: bytes) -> M:
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        told = error.errors(include_input=False, include_url=False, include_context=False)[:MAX_ERRORS_TOLD]
+        known = {*model.model_fields, *Cost.model_fields}
+        places = tuple(_place(one["loc"], known) for one in told)
+        fields = "; ".join(f"{place}: {one['type']}" for place, one in zip(places, told, strict=True))
+        raise MalformedError("body_malformed", f"not a {model.__name__}: {fields}", places) from None
+
+
+def _place(loc: tuple[int | str, ...], known: set[str]) -> str:
+    """Where a body is wrong: names that are declared, and numbers; the keys of a mapping are values of the message."""
+    return ".".join(str(part) if isinstance(part, int) or part in known else "*" for part in loc)

@@ -1,0 +1,87 @@
+"""Every topic of the system, declared once: what it carries, for how long, and in how many partitions.
+
+Partition counts never change in place, for that would split a key's order. Keys are hashed with Kafka's murmur2
+(the default of the Java clients and aiokafka; librdkafka needs `partitioner=murmur2_random`).
+"""
+
+from dataclasses import dataclass, field
+
+from contract.messages import (
+    COMMANDS,
+    INTEGRATION_STATES,
+    CommandRejected,
+    CommandSucceeded,
+    CostRecorded,
+    CredentialSealed,
+    Message,
+    SyncCompleted,
+    SyncFailed,
+    SyncRequested,
+    WindowRead,
+)
+
+HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
+MAX_RECORD_BYTES = 900_000
+MAX_DEAD_LETTER_BYTES = 1_900_000
+ALL = "all"
+"""Key of a SyncRequested for all active integrations."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Topic:
+    """One topic and its contract."""
+
+    name: str
+    messages: tuple[type[Message], ...]
+    partitions: int
+    config: dict[str, str]
+    secret: bool = False
+    """Records may hold a key: of those that cannot be read only size, hash, reason and origin are kept."""
+    tombstones: bool = False
+    """A record without a value is a message of its own here."""
+    max_record_bytes: int = MAX_RECORD_BYTES
+    types: dict[str, type[Message]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "types", {message.__name__: message for message in self.messages})
+
+
+def _kept(days: int) -> dict[str, str]:
+    return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}
+
+
+COMPACTED = {"cleanup.policy": "compact"}
+PURGED_HOURLY = COMPACTED | {
+    "segment.ms": str(HOUR_MS),
+    "max.compaction.lag.ms": str(HOUR_MS),
+    "delete.retention.ms": str(HOUR_MS),
+    "min.cleanable.dirty.ratio": "0.01",
+}
+"""A tombstone alone does not purge: the active segment is never compacted, so it must roll."""
+
+COMMANDS_TOPIC = Topic("xai.commands.v1", COMMANDS, 6, _kept(7), secret=True)
+COMMAND_RESULTS = Topic("xai.command-results.v1", (CommandSucceeded, CommandRejected), 6, _kept(7))
+INTEGRATIONS = Topic("xai.integrations.v1", INTEGRATION_STATES, 6, COMPACTED)
+CREDENTIALS = Topic("xai.credentials.v1", (CredentialSealed,), 6, PURGED_HOURLY, secret=True, tombstones=True)
+SYNC_REQUESTS = Topic("xai.sync-requests.v1", (SyncRequested,), 6, _kept(7))
+COSTS = Topic("xai.costs.v1", (CostRecorded, WindowRead), 6, _kept(400))
+SYNC_OUTCOMES = Topic("xai.sync-outcomes.v1", (SyncCompleted, SyncFailed), 6, _kept(30))
+DEAD_LETTERS = Topic(
+    "xai.dead-letters.v1",
+    (),
+    3,
+    _kept(30) | {"max.message.bytes": str(2 * 1024 * 1024)},
+    max_record_bytes=MAX_DEAD_LETTER_BYTES,
+)
+
+TOPICS = (
+    COMMANDS_TOPIC,
+    COMMAND_RESULTS,
+    INTEGRATIONS,
+    CREDENTIALS,
+    SYNC_REQUESTS,
+    COSTS,
+    SYNC_OUTCOMES,
+    DEAD_LETTERS,
+)

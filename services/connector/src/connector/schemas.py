@@ -1,0 +1,219 @@
+"""What the API says: integrations as cards, syncs as lines, tests as answers. Never a key in any form."""
+
+from datetime import date, datetime
+from typing import Annotated, Literal
+from uuid import UUID
+
+from contract.fields import History, Instant, Label, Plan, RequestId, Status
+from contract.money import Usd, plain
+from contract.problems import CAUSES, Code
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+from connector.connection_check import Fails, Typed, Works
+from connector.domain import STATUS_TEXT, Health, next_sync
+from connector.store import Integration
+from connector.syncs import Sync
+
+TeamText = Annotated[str, Field(examples=["3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"])]
+KeyText = Annotated[SecretStr, Field(examples=["obviously-fake-management-key"])]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(hide_input_in_errors=True, use_attribute_docstrings=True)
+
+
+class _Shown(BaseModel):
+    model_config = ConfigDict(use_attribute_docstrings=True)
+
+
+class Credentials(_Body):
+    """A team and its key, as a person typed them: what is wrong with them is said by the test, not by the form."""
+
+    team_id: TeamText
+    management_key: KeyText
+
+    def typed(self) -> Typed:
+        return Typed(self.team_id.strip(), self.management_key.get_secret_value().strip())
+
+
+class NewIntegration(Credentials):
+    """A team to connect."""
+
+    plan: Plan
+    label: Label | None = None
+
+
+class NewKey(_Body):
+    """A key in the place of the former one."""
+
+    management_key: KeyText
+
+    def key(self) -> str:
+        return self.management_key.get_secret_value().strip()
+
+
+class NewLabel(_Body):
+    """Another name for an integration."""
+
+    label: Label
+
+
+class NewPlan(_Body):
+    """The account's plan."""
+
+    plan: Plan
+
+
+class SyncWish(_Body):
+    """A person asks (`force`), or looks (`visit`)."""
+
+    trigger: Literal["force", "visit"] = "force"
+    request_id: RequestId | None = None
+
+
+class TestAnswer(_Shown):
+    """Whether xAI accepts the key for the team; if not, why and what to do."""
+
+    ok: bool
+    labels: list[str] | None = None
+    """What was used yesterday and today."""
+    code: Code | None = None
+    title: str
+    detail: str
+    hints: list[str] = []
+
+
+class SyncAccepted(_Shown):
+    """The broker has the request."""
+
+    request_id: str
+
+
+class SyncLine(_Shown):
+    """How a window ended, or why it waits."""
+
+    trigger: str
+    request_ids: list[str]
+    first_day: date | None
+    last_day: date | None
+    usd: Usd | None
+    days_changed: int | None
+    reconciled: bool | None
+    code: str | None
+    detail: str | None
+    final: bool
+    attempts: int
+    next_attempt_at: Instant | None
+    observed_at: Instant | None
+    at: Instant
+
+
+class Backfill(_Shown):
+    """How far the history has been filled in."""
+
+    first_day: date
+    last_day: date
+    days_expected: int
+    days_read: int
+
+
+class LastSync(_Shown):
+    """The newest reading that the ledger has."""
+
+    at: Instant | None
+    first_day: date | None
+    last_day: date | None
+    usd: Usd | None
+    text: str
+    """What it says, in words: no use in these days is no error."""
+
+
+class Card(_Shown):
+    """An integration, as its card shows it."""
+
+    integration_id: UUID
+    account_id: str
+    team_id: str
+    label: str
+    plan: Plan
+    status: Status
+    status_code: Code | None
+    status_text: str
+    status_detail: str | None
+    """What is wrong and the next step; null where nothing is."""
+    status_since: Instant
+    version: int
+    credential_version: int
+    history: History | None
+    """Of a removed integration: whether its costs were kept."""
+    added_at: Instant
+    removed_at: Instant | None
+    history_from: date
+    changed_at: Instant
+    data_as_of: Instant | None
+    """When xAI was asked for the newest figures that the ledger has; null before the first."""
+    last_sync: LastSync | None
+    next_sync: Instant | None
+    """The next one that comes by itself; null where none does until a person acts."""
+    backfill: Backfill
+
+
+class Cards(_Shown):
+    """All integrations of an account."""
+
+    integrations: list[Card]
+
+
+class Syncs(_Shown):
+    """The history, newest first."""
+
+    syncs: list[SyncLine]
+
+
+def card_of(row: Integration, last: Sync | None, days_read: int, now: datetime) -> Card:
+    backfill = Backfill(
+        first_day=row.backfill_first,
+        last_day=row.backfill_last,
+        days_expected=(row.backfill_last - row.backfill_first).days + 1,
+        days_read=days_read,
+    )
+    shown = {name: getattr(row, name) for name in Card.model_fields if hasattr(row, name)}
+    return Card(
+        **shown,
+        status_text=_status_text(row, backfill),
+        status_detail=CAUSES[row.status_code].detail if row.status_code else None,
+        data_as_of=last.observed_at if last else None,
+        last_sync=_last_sync(last) if last else None,
+        next_sync=next_sync(Health(row.status, row.status_code), row.status_since, now),
+        backfill=backfill,
+    )
+
+
+def _status_text(row: Integration, backfill: Backfill) -> str:
+    if row.status_code:
+        return CAUSES[row.status_code].title
+    if row.status is Status.BACKFILLING:
+        return f"{STATUS_TEXT[row.status]}: {backfill.days_read} of {backfill.days_expected} days"
+    return STATUS_TEXT[row.status]
+
+
+def _last_sync(sync: Sync) -> LastSync:
+    days = f"{sync.first_day} to {sync.last_day}"
+    text = f"{plain(sync.usd)} USD from {days}" if sync.usd else f"No use from {days}"
+    return LastSync(at=sync.observed_at, first_day=sync.first_day, last_day=sync.last_day, usd=sync.usd, text=text)
+
+
+def line_of(sync: Sync) -> SyncLine:
+    shown = {name: getattr(sync, name) for name in SyncLine.model_fields if hasattr(sync, name)}
+    return SyncLine(**shown, detail=CAUSES[Code(sync.code)].detail if sync.code else None, at=sync.recorded_at)
+
+
+def answer_of(result: Works | Fails) -> TestAnswer:
+    if isinstance(result, Works):
+        used = (
+            "Used yesterday or today: " + ", ".join(result.labels) if result.labels else "No use yesterday and today."
+        )
+        return TestAnswer(ok=True, labels=list(result.labels), title="The connection works", detail=used)
+    return TestAnswer(
+        ok=False, code=result.code, title=CAUSES[result.code].title, detail=result.detail, hints=list(result.hints)
+    )

@@ -1,0 +1,204 @@
+"""The history of syncs, and how much of a backfill it has brought. Callers own the transaction."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from contract.messages import SyncCompleted, SyncFailed
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from connector.domain import covered
+from connector.store import Integration
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """How a window ended, or why it waits."""
+
+    trigger: str
+    request_ids: list[str]
+    first_day: date | None
+    last_day: date | None
+    usd: Decimal | None
+    days_changed: int | None
+    reconciled: bool | None
+    code: str | None
+    final: bool
+    attempts: int
+    next_attempt_at: datetime | None
+    observed_at: datetime | None
+    recorded_at: datetime
+
+
+_SYNC_COLUMNS = """trigger, request_ids, first_day, last_day, usd, days_changed, reconciled, code, final, attempts,
+    next_attempt_at, observed_at, recorded_at"""
+
+_NOTE = text(f"""
+    INSERT INTO syncs (integration_id, event_id, account_id, trigger, request_ids, first_day, last_day, covered, usd,
+        days_changed, reconciled, code, final, attempts, next_attempt_at, observed_at, recorded_at)
+    SELECT :integration_id, :event_id, :account_id, :trigger, :request_ids, :first_day, :last_day,
+        CAST(:covered AS datemultirange), :usd, :days_changed, :reconciled, :code, :final, :attempts, :next_attempt_at,
+        :observed_at, :recorded_at
+    WHERE EXISTS (SELECT 1 FROM integrations WHERE integration_id = :integration_id AND account_id = :account_id
+        AND history IS DISTINCT FROM 'erase')
+    ON CONFLICT (integration_id, event_id) DO NOTHING
+    RETURNING {_SYNC_COLUMNS}
+""")  # noqa: S608 - only constants are put in
+
+_DAYS_READ = text("""
+    SELECT coalesce(sum(upper(range) - lower(range)), 0) FROM (
+        SELECT unnest(range_agg(covered) * datemultirange(daterange(:first, :last, '[]'))) AS range
+        FROM syncs WHERE integration_id = :id AND observed_at >= :since
+    ) read
+""")
+
+_UNHEALED = text("""
+    WITH left_open AS (
+        SELECT observed_at, unnest(datemultirange(daterange(first_day, last_day, '[]')) - covered) AS days
+        FROM syncs WHERE integration_id = :id AND trigger = 'heal' AND NOT reconciled
+    )
+    SELECT EXISTS (
+        SELECT 1 FROM left_open, generate_series(lower(days)::timestamp, upper(days) - 1, '1 day') AS d(day)
+        WHERE d.day >= :readable_from AND NOT EXISTS (SELECT 1 FROM syncs s WHERE s.integration_id = :id
+            AND s.covered @> d.day::date AND s.observed_at >= left_open.observed_at)
+        GROUP BY d.day HAVING count(DISTINCT left_open.observed_at) >= :tries
+    )
+""")
+
+_PUT_AWAY = text("""
+    DELETE FROM syncs s WHERE recorded_at < clock_timestamp() - make_interval(days => :days)
+        AND NOT EXISTS (SELECT 1 FROM integrations i WHERE i.integration_id = s.integration_id
+            AND s.covered && daterange(i.backfill_first, i.backfill_last, '[]'))
+""")
+
+KEPT_DAYS = 400
+
+
+async def note_completed(
+    connection: AsyncConnection, event_id: str, completed: SyncCompleted, recorded_at: datetime
+) -> Sync | None:
+    """Keep the outcome, and answer it; None where it is here already, or the integration is not the account's."""
+    days = covered(completed.first_day, completed.last_day, completed.unreconciled_days)
+    ranges = ",".join(f"[{first},{last}]" for first, last in days)
+    return await _note(
+        connection,
+        event_id,
+        recorded_at,
+        completed,
+        covered=f"{{{ranges}}}",
+        usd=completed.usd,
+        days_changed=completed.days_changed,
+        reconciled=completed.reconciled,
+        code=None,
+        final=True,
+        attempts=0,
+        next_attempt_at=None,
+    )
+
+
+async def note_failed(
+    connection: AsyncConnection, event_id: str, failed: SyncFailed, recorded_at: datetime
+) -> Sync | None:
+    """Keep the outcome, and answer it; None where it is here already, or the integration is not the account's."""
+    return await _note(
+        connection,
+        event_id,
+        recorded_at,
+        failed,
+        covered="{}",
+        usd=None,
+        days_changed=None,
+        reconciled=None,
+        code=failed.code.value,
+        final=failed.final,
+        attempts=failed.attempts,
+        next_attempt_at=failed.next_attempt_at,
+    )
+
+
+async def _note(
+    connection: AsyncConnection,
+    event_id: str,
+    recorded_at: datetime,
+    outcome: SyncCompleted | SyncFailed,
+    **columns: object,
+) -> Sync | None:
+    values = {
+        "integration_id": outcome.integration_id,
+        "event_id": event_id,
+        "account_id": outcome.account_id,
+        "trigger": outcome.trigger.value,
+        "request_ids": list(outcome.request_ids),
+        "first_day": outcome.first_day,
+        "last_day": outcome.last_day,
+        "observed_at": outcome.observed_at,
+        "recorded_at": recorded_at,
+    }
+    row = (await connection.execute(_NOTE, values | columns)).one_or_none()
+    return _sync(row._mapping) if row else None  # noqa: SLF001 - a row's public mapping has this name
+
+
+async def newest(connection: AsyncConnection, integration_id: UUID, limit: int) -> list[Sync]:
+    """The history, newest first."""
+    rows = await connection.execute(
+        text(f"""SELECT {_SYNC_COLUMNS} FROM syncs WHERE integration_id = :id
+                 ORDER BY recorded_at DESC, event_id LIMIT :limit"""),  # noqa: S608 - only constants are put in
+        {"id": integration_id, "limit": limit},
+    )
+    return [_sync(row._mapping) for row in rows]  # noqa: SLF001 - a row's public mapping has this name
+
+
+async def last_completed(connection: AsyncConnection, integration_id: UUID) -> Sync | None:
+    rows = await connection.execute(
+        text(f"""SELECT {_SYNC_COLUMNS} FROM syncs WHERE integration_id = :id AND code IS NULL
+                 ORDER BY observed_at DESC LIMIT 1"""),  # noqa: S608 - only constants are put in
+        {"id": integration_id},
+    )
+    row = rows.one_or_none()
+    return _sync(row._mapping) if row else None  # noqa: SLF001 - a row's public mapping has this name
+
+
+async def days_read(connection: AsyncConnection, integration: Integration, first: date | None = None) -> int:
+    """How many days of the backfill, from `first` on, the ledger has confirmed by readings made since the add.
+
+    The readings' instants and the add's are of one clock, the database's; those of the broker's records are not.
+    """
+    values = {
+        "id": integration.integration_id,
+        "first": first or integration.backfill_first,
+        "last": integration.backfill_last,
+        "since": integration.added_at,
+    }
+    count: int = (await connection.execute(_DAYS_READ, values)).scalar_one()
+    return count
+
+
+async def filled_in(connection: AsyncConnection, integration: Integration, readable_from: date) -> bool:
+    """Whether every day of the backfill that xAI still tells has been confirmed."""
+    first = max(integration.backfill_first, readable_from)
+    expected = (integration.backfill_last - first).days + 1
+    return expected <= 0 or await days_read(connection, integration, first) >= expected
+
+
+async def unhealed(connection: AsyncConnection, integration_id: UUID, tries: int, readable_from: date) -> bool:
+    """Whether some day that xAI still tells was left open by `tries` healings, and confirmed by nothing since."""
+    values = {"id": integration_id, "tries": tries, "readable_from": readable_from}
+    found: bool = (await connection.execute(_UNHEALED, values)).scalar_one()
+    return found
+
+
+async def erase(connection: AsyncConnection, integration_id: UUID) -> None:
+    """The account wants its history gone: syncs tell sums."""
+    await connection.execute(text("DELETE FROM syncs WHERE integration_id = :id"), {"id": integration_id})
+
+
+async def put_away(connection: AsyncConnection) -> None:
+    """Forget syncs that are older than the topic of their costs, but for those that a card counts as its backfill."""
+    await connection.execute(_PUT_AWAY, {"days": KEPT_DAYS})
+
+
+def _sync(fields: Any) -> Sync:  # noqa: ANN401 - a row's mapping
+    return Sync(**{name: fields[name] for name in Sync.__slots__})

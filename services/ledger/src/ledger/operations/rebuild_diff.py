@@ -1,0 +1,117 @@
+"""Row by row: the living tables and the rebuilt ones. Callers own the transaction."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.operations.rebuild_tables import SCHEMA
+
+TABLES = ("days", "day_revisions", "outcomes", "integrations", "erased")
+SAMPLES = 100
+
+_DIFFERENCES = """
+    WITH known AS (SELECT integration_id FROM ledger.erased UNION SELECT integration_id FROM erased),
+    all_differences AS (
+        SELECT 'days' AS of_table, CASE WHEN r.day IS NULL THEN 'only live' WHEN l.day IS NULL THEN 'only rebuilt'
+                WHEN l.observed_at > r.observed_at THEN 'live newer' WHEN l.observed_at < r.observed_at THEN 'rebuilt newer'
+                ELSE 'different' END AS kind,
+            integration_id, account_id, day::text AS place,
+            l.usd || ' USD, read ' || l.observed_at AS live, r.usd || ' USD, read ' || r.observed_at AS rebuilt
+        FROM ledger.days l FULL JOIN days r USING (integration_id, day, account_id)
+        WHERE (l.usd, l.costs, l.reading_id, l.observed_at) IS DISTINCT FROM (r.usd, r.costs, r.reading_id, r.observed_at)
+      UNION ALL
+        SELECT 'day_revisions', CASE WHEN r.day IS NULL THEN 'only live' WHEN l.day IS NULL THEN 'only rebuilt'
+                ELSE 'different' END,
+            integration_id, account_id, concat(day, ' since ', said_since),
+            l.usd || ' USD until ' || l.said_until, r.usd || ' USD until ' || r.said_until
+        FROM ledger.day_revisions l FULL JOIN day_revisions r USING (integration_id, day, account_id, said_since)
+        WHERE (l.usd, l.costs, l.reading_id, l.said_until, l.replaced_by)
+            IS DISTINCT FROM (r.usd, r.costs, r.reading_id, r.said_until, r.replaced_by)
+      UNION ALL
+        SELECT 'outcomes', CASE WHEN r.event_id IS NULL THEN 'only live' WHEN l.event_id IS NULL THEN 'only rebuilt'
+                ELSE 'different' END,
+            integration_id, account_id, concat('reading ', reading_id),
+            CASE WHEN l.reconciled THEN 'reconciled' ELSE 'lacks ' || array_to_string(l.unreconciled_days, ' ') END,
+            CASE WHEN r.reconciled THEN 'reconciled' ELSE 'lacks ' || array_to_string(r.unreconciled_days, ' ') END
+        FROM ledger.outcomes l FULL JOIN outcomes r USING (integration_id, reading_id, account_id)
+        WHERE (l.reconciled, l.unreconciled_days, l.first_day, l.last_day, l.observed_at)
+            IS DISTINCT FROM (r.reconciled, r.unreconciled_days, r.first_day, r.last_day, r.observed_at)
+    )
+    SELECT * FROM all_differences WHERE integration_id NOT IN (SELECT integration_id FROM known)
+  UNION ALL
+    SELECT 'integrations', CASE WHEN r.version IS NULL THEN 'only live' WHEN l.version IS NULL THEN 'only rebuilt'
+            WHEN l.version > r.version THEN 'live newer' WHEN l.version < r.version THEN 'rebuilt newer' ELSE 'different' END,
+        integration_id, coalesce(l.account_id, r.account_id), '',
+        l.status || ', version ' || l.version, r.status || ', version ' || r.version
+    FROM ledger.integrations l FULL JOIN integrations r USING (integration_id)
+    WHERE to_jsonb(l) IS DISTINCT FROM to_jsonb(r)
+  UNION ALL
+    SELECT 'erased', CASE WHEN r.erased_at IS NULL THEN 'only live' ELSE 'only rebuilt' END,
+        integration_id, '', '', l.erased_at::text, r.erased_at::text
+    FROM ledger.erased l FULL JOIN erased r USING (integration_id)
+    WHERE l.erased_at IS NULL OR r.erased_at IS NULL
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A row that is not the same in the living and in the rebuilt tables."""
+
+    of_table: str
+    kind: str
+    integration_id: str
+    account_id: str
+    place: str
+    live: str | None
+    rebuilt: str | None
+
+
+async def compare(connection: AsyncConnection) -> int:
+    """Note every difference for the rest of the transaction; answers how many there are."""
+    await connection.execute(text(f"CREATE TEMPORARY TABLE found ON COMMIT DROP AS {_DIFFERENCES}"))
+    return int((await connection.execute(text("SELECT count(*) FROM found"))).scalar_one())
+
+
+async def compare_again(connection: AsyncConnection) -> None:
+    """Of the differences noted, keep those that are still there, unchanged: the others were on their way."""
+    await connection.execute(text(f"CREATE TEMPORARY TABLE still ON COMMIT DROP AS {_DIFFERENCES}"))
+    await connection.execute(
+        text("CREATE TEMPORARY TABLE lasting ON COMMIT DROP AS SELECT * FROM found INTERSECT ALL SELECT * FROM still")
+    )
+    await connection.execute(text("DROP TABLE found"))
+    await connection.execute(text("ALTER TABLE lasting RENAME TO found"))
+
+
+async def counted(connection: AsyncConnection) -> list[dict[str, Any]]:
+    """How many differences there are of each kind."""
+    rows = await connection.execute(
+        text("SELECT of_table, kind, count(*) AS count FROM found GROUP BY of_table, kind ORDER BY of_table, kind")
+    )
+    return [dict(row) for row in rows.mappings()]
+
+
+async def samples(connection: AsyncConnection) -> list[Difference]:
+    """The first of the differences; there may be millions."""
+    rows = await connection.execute(
+        text("""SELECT of_table, kind, integration_id::text, account_id, place, live, rebuilt
+                FROM found ORDER BY of_table, integration_id, place LIMIT :limit"""),
+        {"limit": SAMPLES},
+    )
+    return [Difference(**row) for row in rows.mappings()]
+
+
+async def sizes(connection: AsyncConnection) -> dict[str, dict[str, int]]:
+    """Rows of each table, living and rebuilt."""
+    return {
+        table: {
+            "live": await _count(connection, f"ledger.{table}"),
+            "rebuilt": await _count(connection, f"{SCHEMA}.{table}"),
+        }
+        for table in TABLES
+    }
+
+
+async def _count(connection: AsyncConnection, table: str) -> int:
+    return int((await connection.execute(text(f"SELECT count(*) FROM {table}"))).scalar_one())  # noqa: S608 - constants

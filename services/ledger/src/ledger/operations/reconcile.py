@@ -1,0 +1,129 @@
+"""Whether the ledger holds what was said on the topic of costs, and what it was to hold. Callers own the transaction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from contract.messages import CostRecorded, WindowRead
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What one message says of one day: its costs, or its total in a window."""
+
+    integration_id: UUID
+    account_id: str
+    day: date
+    usd: Decimal
+    reading_id: UUID
+    observed_at: datetime
+    partition: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Days in a row of an integration that the ledger was to hold, and does not."""
+
+    integration_id: UUID
+    account_id: str
+    first_day: date
+    last_day: date
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the ledger holds of a day."""
+
+    day: date
+    usd: Decimal
+    costs: Mapping[str, Decimal]
+    """US dollars per label."""
+    observed_at: datetime
+
+
+_STATES = text("""
+    SELECT n.number, CASE
+        WHEN e.integration_id IS NOT NULL THEN 'erased'
+        WHEN d.day IS NULL OR d.observed_at < n.observed_at THEN 'missing'
+        WHEN d.observed_at > n.observed_at THEN 'stale'
+        WHEN d.reading_id = n.reading_id AND d.usd = n.usd THEN 'held'
+        ELSE 'differs' END AS state
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:days AS date[]), CAST(:accounts AS text[]), CAST(:usd AS numeric[]),
+        CAST(:readings AS uuid[]), CAST(:observed AS timestamptz[]))
+        WITH ORDINALITY AS n(integration_id, day, account_id, usd, reading_id, observed_at, number)
+    LEFT JOIN days d USING (integration_id, day, account_id)
+    LEFT JOIN erased e ON e.integration_id = n.integration_id
+    ORDER BY n.number
+""")
+
+_GAPS = text("""
+    SELECT integration_id, account_id, min(day) AS first_day, max(day) AS last_day FROM (
+        SELECT i.integration_id, i.account_id, w.day::date AS day,
+            w.day::date - (row_number() OVER (PARTITION BY i.integration_id ORDER BY w.day))::int AS run
+        FROM integrations i,
+            generate_series(i.history_from::timestamp, (coalesce(i.removed_at::date, :today) - 1)::timestamp, '1 day') AS w(day)
+        WHERE i.history IS DISTINCT FROM 'erase' AND NOT EXISTS (SELECT 1 FROM days d
+            WHERE d.integration_id = i.integration_id AND d.account_id = i.account_id AND d.day = w.day::date
+            AND d.observed_at >= (w.day + interval '1 day') AT TIME ZONE 'UTC')
+    ) missing GROUP BY integration_id, account_id, run ORDER BY 1, 3
+""")
+
+_HELD = text("""
+    SELECT day, usd, costs, observed_at FROM days
+    WHERE integration_id = :id AND account_id = :account_id AND day = ANY(:days)
+""")
+
+_UNEVEN = text("""
+    SELECT integration_id, account_id, day AS first_day, day AS last_day FROM days
+    WHERE usd <> (SELECT coalesce(sum(CAST(c ->> 'usd' AS numeric)), 0) FROM jsonb_array_elements(costs) c)
+    ORDER BY 1, 3
+""")
+
+
+def said(message: CostRecorded | WindowRead, partition: int, offset: int) -> list[Said]:
+    """What a message says of its days."""
+    totals = {message.day: message.usd} if isinstance(message, CostRecorded) else message.totals
+    whose = message.integration_id, message.account_id
+    reading = message.reading_id, message.observed_at
+    return [Said(*whose, day, usd, *reading, partition, offset) for day, usd in totals.items()]
+
+
+async def states(connection: AsyncConnection, claims: Sequence[Said]) -> list[str]:
+    """For each claim `held`, `stale` (a newer reading stands), `erased`, `missing`, or `differs`."""
+    values = {
+        "ids": [one.integration_id for one in claims],
+        "days": [one.day for one in claims],
+        "accounts": [one.account_id for one in claims],
+        "usd": [one.usd for one in claims],
+        "readings": [one.reading_id for one in claims],
+        "observed": [one.observed_at for one in claims],
+    }
+    return [row.state for row in await connection.execute(_STATES, values)]
+
+
+async def held(
+    connection: AsyncConnection, integration_id: UUID, account_id: str, days: Sequence[date]
+) -> dict[date, Held]:
+    """Those of `days` that are there."""
+    rows = await connection.execute(_HELD, {"id": integration_id, "account_id": account_id, "days": days})
+    found = (Held(row.day, row.usd, _by_label(row.costs), row.observed_at) for row in rows)
+    return {one.day: one for one in found}
+
+
+def _by_label(costs: Sequence[Mapping[str, str]]) -> dict[str, Decimal]:
+    return {one["label"]: Decimal(one["usd"]) for one in costs}
+
+
+async def gaps(connection: AsyncConnection, today: date) -> list[Gap]:
+    """Finished days that are expected, and that no reading made after their end has brought."""
+    return [Gap(**row._mapping) for row in await connection.execute(_GAPS, {"today": today})]  # noqa: SLF001 - a row's public mapping has this name
+
+
+async def uneven(connection: AsyncConnection) -> list[Gap]:
+    """Days whose sum is not that of their costs: only a hand at the tables can do that."""
+    return [Gap(**row._mapping) for row in await connection.execute(_UNEVEN)]  # noqa: SLF001 - a row's public mapping has this name

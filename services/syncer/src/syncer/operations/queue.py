@@ -1,0 +1,137 @@
+"""What operators see of the queue, and may do to it. Callers own the transaction."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from contract.problems import CAUSES, Code
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from syncer.store import now
+from syncer.windows import end_these
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """An open window."""
+
+    window_id: UUID
+    integration_id: UUID
+    account_id: str
+    trigger: str
+    first_day: date
+    last_day: date
+    state: str
+    """`in_hand`, `to_be_published`, `waiting_for_key`, `due`, or `waiting` for its next attempt."""
+    attempts: int
+    code: str | None
+    due_at: datetime
+    created_at: datetime
+
+
+_OPEN = text("""
+    SELECT w.window_id, w.integration_id, i.account_id, w.trigger, w.first_day, w.last_day, w.attempts, w.code,
+        greatest(w.due_at, i.retry_after) AS due_at, w.created_at,
+        CASE
+            WHEN i.leased_window = w.window_id AND i.lease_until >= clock_timestamp() THEN 'in_hand'
+            WHEN w.decision IS NOT NULL THEN 'to_be_published'
+            WHEN NOT EXISTS (SELECT 1 FROM credentials c WHERE c.integration_id = i.integration_id
+                AND c.credential_version >= i.credential_version) THEN 'waiting_for_key'
+            WHEN greatest(w.due_at, i.retry_after) <= clock_timestamp() THEN 'due'
+            ELSE 'waiting'
+        END AS state
+    FROM windows w JOIN integrations i USING (integration_id)
+    WHERE w.closed_at IS NULL AND (CAST(:id AS uuid) IS NULL OR w.integration_id = :id)
+    ORDER BY w.created_at, w.window_id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A window that was named, and that nothing was done to."""
+
+    window_id: UUID
+    state: str
+    """`unknown`, `ended`, `to_be_published`, or `in_hand`."""
+    code: Code
+    detail: str
+    """Why, and the next step."""
+
+
+_STATES = text("""
+    SELECT asked.window_id, w.closed_at, CASE
+            WHEN w.window_id IS NULL THEN 'unknown' WHEN w.closed_at IS NOT NULL THEN 'ended'
+            WHEN w.decision IS NOT NULL THEN 'to_be_published' ELSE 'in_hand'
+        END AS state
+    FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY AS asked(window_id, number) LEFT JOIN windows w USING (window_id)
+    ORDER BY asked.number
+""")
+_WHY = {
+    "unknown": Code.NOT_FOUND,
+    "ended": Code.WINDOW_ENDED,
+    "to_be_published": Code.WINDOW_DECIDED,
+    "in_hand": Code.WINDOW_IN_HAND,
+}
+UNKNOWN = "No window has this ID, or it ended over 30 days ago. See `grafient windows list`."
+
+
+_UNREAD = text("""
+    SELECT count(*) AS days, count(DISTINCT w.integration_id) AS integrations, min(w.day) AS oldest
+    FROM (
+        SELECT i.integration_id, d.day::date AS day, (d.day + interval '1 day') AT TIME ZONE 'UTC' AS ends_at
+        FROM integrations i, generate_series(greatest(i.history_from, :today - 89)::timestamp, (:today - 1)::timestamp, '1 day')
+            AS d(day)
+        WHERE NOT i.removed
+    ) w LEFT JOIN coverage c USING (integration_id, day)
+    WHERE c.confirmed_at IS NULL OR c.confirmed_at < w.ends_at
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Finished days that are expected, and not confirmed by a reading made after their end."""
+
+    days: int
+    integrations: int
+    oldest: date | None
+
+
+async def unread(connection: AsyncConnection) -> Unread:
+    """What has not been read of all integrations that are connected, in so far as xAI still tells it."""
+    row = (await connection.execute(_UNREAD, {"today": (await now(connection)).date()})).one()
+    return Unread(row.days, row.integrations, row.oldest)
+
+
+async def waiting(connection: AsyncConnection, integration_id: UUID | None = None) -> list[Waiting]:
+    """The open windows, oldest first; of all integrations, or of one."""
+    rows = await connection.execute(_OPEN, {"id": integration_id})
+    return [Waiting(**row._mapping) for row in rows]  # noqa: SLF001 - a row's public mapping has this name
+
+
+async def retry(connection: AsyncConnection, window_ids: Sequence[UUID]) -> list[UUID]:
+    """Make these windows due at once, in so far as they are open and undecided; xAI's own Retry-After is obeyed all the same."""
+    rows = await connection.execute(
+        text("""UPDATE windows SET due_at = clock_timestamp()
+                WHERE window_id = ANY(:ids) AND closed_at IS NULL AND decision IS NULL RETURNING window_id"""),
+        {"ids": list(window_ids)},
+    )
+    return list(rows.scalars())
+
+
+async def why_not(connection: AsyncConnection, window_ids: Sequence[UUID]) -> list[Refused]:
+    """Why nothing could be done to these windows, in their order."""
+    rows = await connection.execute(_STATES, {"ids": list(window_ids)})
+    return [_refused(row) for row in rows]
+
+
+def _refused(row: Row[tuple[object, ...]]) -> Refused:
+    code = _WHY[row.state]
+    at = f"It ended at {row.closed_at:%Y-%m-%d %H:%M:%S}Z. " if row.closed_at else ""
+    return Refused(row.window_id, row.state, code, UNKNOWN if code is Code.NOT_FOUND else at + CAUSES[code].detail)
+
+
+async def cancel(connection: AsyncConnection, window_ids: Sequence[UUID]) -> list[UUID]:
+    """End these windows as `cancelled`, in so far as nobody holds them; what is missed is healed as any missing day."""
+    return await end_these(connection, window_ids, Code.CANCELLED, await now(connection))

@@ -1,0 +1,193 @@
+"""Requests become windows here: each is taken once, and joins a window that asks for its days already."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from contract.fields import Trigger
+from contract.messages import SyncFailed
+from contract.problems import Code
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from syncer.decisions import FailureDecision
+from syncer.domain import URGENCY, Days, Refusal, may_call
+
+MAX_REQUESTS = 1000
+"""Of one window: their IDs must fit into its outcome's record."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A wish for costs of one integration, or of all active ones."""
+
+    request_id: str
+    trigger: Trigger
+    days: Days
+    recorded_at: datetime | None = None
+    """Of a wish for all: whoever was connected later, by more than clocks differ, is not meant, also when it is replayed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An integration that a request means, its row locked."""
+
+    integration_id: UUID
+    account_id: str
+    removed: bool
+    refusal: Refusal | None
+
+
+_TARGETS = text("""
+    SELECT integration_id, account_id, removed, refused_code, refused_since FROM integrations
+    WHERE CASE WHEN CAST(:id AS uuid) IS NULL
+        THEN NOT removed AND added_at <= coalesce(CAST(:recorded_at AS timestamptz), 'infinity') + interval '5 seconds'
+        ELSE integration_id = :id END
+    ORDER BY integration_id FOR UPDATE
+""")
+
+_TAKE = text("""
+    INSERT INTO requests (integration_id, request_id, trigger, first_day, last_day, received_at)
+    SELECT unnest(CAST(:ids AS uuid[])), :request_id, :trigger, :first_day, :last_day, clock_timestamp()
+    ON CONFLICT (integration_id, request_id) DO NOTHING
+    RETURNING integration_id
+""")
+
+_JOIN = text("""
+    WITH joined AS (
+        SELECT DISTINCT ON (w.integration_id) w.window_id
+        FROM windows w JOIN integrations i USING (integration_id)
+        WHERE w.integration_id = ANY(:ids) AND w.closed_at IS NULL AND w.decision IS NULL
+            AND w.first_day <= :first_day AND w.last_day >= :last_day
+            AND (i.leased_window IS DISTINCT FROM w.window_id OR i.lease_until < clock_timestamp())
+            AND (SELECT count(*) FROM requests r WHERE r.window_id = w.window_id) < :max_requests
+        ORDER BY w.integration_id, w.urgency, w.created_at
+    )
+    UPDATE windows w SET
+        trigger = CASE WHEN :urgency < urgency THEN :trigger ELSE trigger END,
+        urgency = least(urgency, :urgency),
+        due_at = CASE WHEN :now_due THEN clock_timestamp() ELSE due_at END
+    FROM joined WHERE w.window_id = joined.window_id
+    RETURNING w.integration_id, w.window_id
+""")
+
+_OPEN = text("""
+    INSERT INTO windows (window_id, integration_id, trigger, urgency, first_day, last_day, created_at, due_at, decision)
+    VALUES (:window_id, :integration_id, :trigger, :urgency, :first_day, :last_day,
+        clock_timestamp(), clock_timestamp(), :decision)
+""")
+
+_LINK = text("""
+    UPDATE requests SET window_id = :window_id WHERE integration_id = :integration_id AND request_id = :request_id
+""")
+
+
+async def take(connection: AsyncConnection, request: Request, integration_id: UUID | None, now: datetime) -> int:
+    """Queue `request` for one integration, or (None) for all active ones; answers for how many it was new.
+
+    A request for an integration that is not known yet is kept until it is.
+    """
+    targets = await _targets(connection, integration_id, request.recorded_at)
+    ids = [target.integration_id for target in targets] or ([integration_id] if integration_id else [])
+    fresh = await _take(connection, request, ids)
+    await place(connection, request, [target for target in targets if target.integration_id in fresh], now)
+    return len(fresh)
+
+
+async def place(connection: AsyncConnection, request: Request, targets: list[Target], now: datetime) -> None:
+    """Let `request`, already taken, join an open window of each target, or open one."""
+    callable_ = [target for target in targets if _refused(target, request.trigger, now) is None]
+    joined = await _join(connection, request, [target.integration_id for target in callable_])
+    windows = [(target, joined.get(target.integration_id) or uuid4()) for target in targets]
+    fresh = [(target, window) for target, window in windows if target.integration_id not in joined]
+    if fresh:
+        await connection.execute(_OPEN, [_window(request, target, window, now) for target, window in fresh])
+    if windows:
+        await connection.execute(
+            _LINK,
+            [
+                {"window_id": window, "integration_id": target.integration_id, "request_id": request.request_id}
+                for target, window in windows
+            ],
+        )
+
+
+async def place_parked(connection: AsyncConnection, integration_id: UUID, now: datetime) -> None:
+    """The integration became known: queue the requests that came before it."""
+    rows = await connection.execute(
+        text("SELECT * FROM requests WHERE integration_id = :id AND window_id IS NULL ORDER BY received_at FOR UPDATE"),
+        {"id": integration_id},
+    )
+    targets = await _targets(connection, integration_id)
+    for row in rows:
+        request = Request(row.request_id, Trigger(row.trigger), Days(row.first_day, row.last_day))
+        await place(connection, request, targets, now)
+
+
+async def _targets(
+    connection: AsyncConnection, integration_id: UUID | None, recorded_at: datetime | None = None
+) -> list[Target]:
+    rows = await connection.execute(_TARGETS, {"id": integration_id, "recorded_at": recorded_at})
+    return [
+        Target(
+            row.integration_id,
+            row.account_id,
+            row.removed,
+            Refusal(Code(row.refused_code), row.refused_since) if row.refused_code else None,
+        )
+        for row in rows
+    ]
+
+
+async def _take(connection: AsyncConnection, request: Request, ids: list[UUID]) -> set[UUID]:
+    values = _values(request) | {"ids": ids, "request_id": request.request_id}
+    del values["urgency"]
+    return set((await connection.execute(_TAKE, values)).scalars())
+
+
+async def _join(connection: AsyncConnection, request: Request, ids: list[UUID]) -> dict[UUID, UUID]:
+    values = _values(request) | {"ids": ids, "now_due": request.trigger is Trigger.FORCE, "max_requests": MAX_REQUESTS}
+    return {row.integration_id: row.window_id for row in await connection.execute(_JOIN, values)}
+
+
+def _values(request: Request) -> dict[str, object]:
+    return {
+        "trigger": request.trigger.value,
+        "urgency": URGENCY[request.trigger],
+        "first_day": request.days.first,
+        "last_day": request.days.last,
+    }
+
+
+def _refused(target: Target, trigger: Trigger, now: datetime) -> Code | None:
+    if target.removed:
+        return Code.NOT_FOUND
+    if target.refusal and not may_call(trigger, target.refusal, now):
+        return target.refusal.code
+    return None
+
+
+def _window(request: Request, target: Target, window_id: UUID, now: datetime) -> dict[str, object]:
+    code = _refused(target, request.trigger, now)
+    decision = no_call(request, target, window_id, code, now).model_dump_json() if code else None
+    return _values(request) | {
+        "window_id": window_id,
+        "integration_id": target.integration_id,
+        "decision": decision,
+    }
+
+
+def no_call(request: Request, target: Target, window_id: UUID, code: Code, now: datetime) -> FailureDecision:
+    """The end of a request for which xAI is not called."""
+    outcome = SyncFailed(
+        account_id=target.account_id,
+        integration_id=target.integration_id,
+        trigger=request.trigger,
+        request_ids=(request.request_id,),
+        first_day=request.days.first,
+        last_day=request.days.last,
+        code=code,
+        final=True,
+        attempts=0,
+    )
+    return FailureDecision(event_id=f"{window_id}:final", at=now, outcome=outcome)

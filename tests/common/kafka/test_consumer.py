@@ -1,0 +1,305 @@
+"""How failures are sorted, on the real broker: the good message behind a bad one always arrives."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+from aiokafka.producer.message_accumulator import BatchBuilder
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
+from common.errors import TransientError
+from common.kafka.consumer import Consumers
+from common.kafka.failure_policy import MAX_TRIES, STOPPED_PAUSES, Unread
+from contract.cloudevents import Event, MalformedError
+from contract.messages import SyncRequested
+from structlog.testing import capture_logs
+
+from tests.support.consumer_bench import Bench, bench_on
+
+BAD: dict[str, dict[str, Any]] = {
+    "header_undecodable": {"headers": [("ce_id", b"\xff")]},
+    "a header without a value": {"headers": [("ce_id", None)]},
+    "header_missing": {"headers": []},
+    "header_malformed": {
+        "headers": [("ce_specversion", b"1.0"), ("ce_id", b"x" * 600), ("ce_type", b"x"), ("ce_source", b"x")]
+    },
+    "header_unknown": {
+        "headers": [("ce_specversion", b"0.3"), ("ce_id", b"x"), ("ce_type", b"x"), ("ce_source", b"x")]
+    },
+    "type_unknown": {
+        "headers": [("ce_specversion", b"1.0"), ("ce_id", b"x"), ("ce_type", b"Unheard"), ("ce_source", b"x")]
+    },
+}
+REASONS = {"a header without a value": "header_undecodable"}
+
+
+@pytest.mark.parametrize("reason", BAD)
+async def test_a_bad_envelope_goes_to_dead_letters_and_the_next_message_is_handled(bench: Bench, reason: str) -> None:
+    await bench.send("bad", **BAD[reason])
+    await bench.send("good")
+
+    async with bench.consuming():
+        await bench.until(lambda: bench.handled == ["good"])
+
+    assert [error.reason for _, error, _ in bench.dead.put_away] == [REASONS.get(reason, reason)]
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{", b"[]", b'{"request_id": 1}', b"[" * 10_000, None])
+async def test_a_bad_body_goes_to_dead_letters_without_a_word_of_it(bench: Bench, body: bytes | None) -> None:
+    await bench.send("bad", value=body)
+    await bench.send("good")
+
+    async with bench.consuming():
+        await bench.until(lambda: bench.handled == ["good"])
+
+    ((record, error, _),) = bench.dead.put_away
+    assert (record.value, error.reason) == (body, "body_malformed")
+
+
+async def test_what_is_away_is_waited_for_and_nothing_is_given_up(bench: Bench) -> None:
+    failures = iter([TransientError("away"), ConnectionError(), TimeoutError()])
+    await bench.send("one")
+
+    async with bench.consuming(lambda _: next(failures, None)):
+        await bench.until(lambda: bench.handled == ["one"])
+
+    assert bench.dead.put_away == []
+    assert bench.pauses == sorted(bench.pauses)
+    assert len(bench.pauses) == 3
+
+
+async def test_an_unknown_bug_is_given_up_after_a_bounded_number_of_tries(bench: Bench) -> None:
+    await bench.send("poison")
+    await bench.send("good")
+
+    async with bench.consuming(lambda request_id: ValueError("a bug") if request_id == "poison" else None):
+        await bench.until(lambda: bench.handled == ["good"])
+
+    ((_, error, attempts),) = bench.dead.put_away
+    assert (error.reason, error.detail, attempts) == ("handler_failed", "ValueError", MAX_TRIES)
+    assert len(bench.pauses) == MAX_TRIES - 1
+
+
+async def test_a_message_that_fails_at_every_try_is_told_in_full_once(bench: Bench) -> None:
+    """The log of one poison stays short, and it is put away within 5 s."""
+    await bench.send("poison")
+    await bench.send("good")
+
+    with capture_logs() as told:
+        async with bench.consuming(lambda request_id: ValueError("a bug") if request_id == "poison" else None):
+            await bench.until(lambda: bench.handled == ["good"])
+
+    failed = [one for one in told if one["event"] == "message.failed"]
+    assert [bool(one["exc_info"]) for one in failed] == [True] + [False] * (MAX_TRIES - 1)
+    assert {one["error"] for one in failed} == {"ValueError"}
+    assert sum(bench.pauses) <= 2.5
+
+
+async def test_a_cancellation_that_leaks_out_of_a_handler_does_not_end_the_consumer(bench: Bench) -> None:
+    failures = iter([asyncio.CancelledError()])
+    await bench.send("one")
+
+    async with bench.consuming(lambda _: next(failures, None)) as progress:
+        await bench.until(lambda: bench.handled == ["one"])
+        assert progress.stalled() == []
+
+
+async def test_a_dead_letter_that_cannot_be_published_keeps_the_record(bench: Bench) -> None:
+    bench.dead.failures = 3
+    await bench.send("bad", value=b"{")
+    await bench.send("good")
+
+    async with bench.consuming():
+        await bench.until(lambda: bench.handled == ["good"])
+
+    assert len(bench.dead.put_away) == 1
+
+
+async def test_what_was_committed_is_not_delivered_again(bench: Bench) -> None:
+    await bench.send("one")
+    async with bench.consuming():
+        await bench.until(lambda: bench.handled == ["one"])
+    await bench.send("two")
+
+    async with bench.consuming():
+        await bench.until(lambda: "two" in bench.handled)
+
+    assert bench.handled == ["one", "two"]
+
+
+async def test_a_long_wait_does_not_use_up_the_tries_of_a_message(bench: Bench) -> None:
+    failures = iter([TransientError("away")] * 10 + [ValueError("a bug")])
+    await bench.send("one")
+
+    async with bench.consuming(lambda _: next(failures, None)):
+        await bench.until(lambda: bench.handled == ["one"])
+
+    assert bench.dead.put_away == []
+
+
+async def test_whoever_sent_what_is_given_up_is_told_before_it_goes_to_dead_letters(bench: Bench) -> None:
+    told: list[tuple[bytes | None, str, int]] = []
+    failures = iter([TransientError("away"), TimeoutError()])
+
+    async def tell(record: ConsumerRecord, error: MalformedError) -> None:
+        if failure := next(failures, None):
+            raise failure
+        told.append((record.value, error.reason, len(bench.dead.put_away)))
+
+    await bench.send("bad", value=b"{")
+    await bench.send("bug")
+    await bench.send("good")
+
+    async with bench.started(_telling(bench, tell)):
+        await bench.until(lambda: bench.handled == ["good"])
+
+    assert told[0] == (b"{", "body_malformed", 0)
+    assert [(reason, before) for _, reason, before in told] == [("body_malformed", 0), ("handler_failed", 1)]
+    assert len(bench.dead.put_away) == 2
+
+
+async def test_an_answer_that_fails_for_an_unknown_reason_does_not_stop_the_flow(bench: Bench) -> None:
+    async def tell(_record: ConsumerRecord, _error: MalformedError) -> None:
+        raise ValueError
+
+    await bench.send("bad", value=b"{")
+    await bench.send("good")
+
+    async with bench.started(_telling(bench, tell)):
+        await bench.until(lambda: bench.handled == ["good"])
+
+    assert [error.reason for _, error, _ in bench.dead.put_away] == ["body_malformed"]
+
+
+def _telling(bench: Bench, tell: Unread) -> Callable[[Consumers], None]:
+    async def handle(event: Event[SyncRequested]) -> None:
+        if event.message.request_id == "bug":
+            raise ValueError
+        bench.handled.append(event.message.request_id)
+
+    return lambda consumers: consumers.on(bench.topic, {SyncRequested: handle}, tell)
+
+
+async def test_a_header_whose_name_is_not_text_does_not_stop_the_flow(bench: Bench) -> None:
+    await bench.send("first")
+    await _send_header_name(bench, b"\xff\xfe")
+    await bench.send("good")
+
+    async with bench.consuming():
+        await bench.until(lambda: bench.handled == ["first", "good"])
+
+    ((record, error, _),) = bench.dead.put_away
+    assert (record.offset, error.reason) == (1, "header_undecodable")
+
+
+async def test_a_header_whose_name_is_not_text_does_not_stop_batches(kafka: str) -> None:
+    unreadable: list[tuple[int, int]] = []
+
+    async def handle(records: tuple[ConsumerRecord, ...]) -> None:
+        unreadable.extend((one.partition, one.offset) for one in records if one.value is None)
+
+    async with bench_on(kafka, partitions=2) as bench:
+        for number in range(20):
+            await bench.send("raw", value=str(number).encode(), partition=number % 2)
+        await _send_header_name(bench, b"\xff\xfe")
+        await bench.send("raw", value=b"20", partition=0)
+        async with bench.consuming_batches(handle):
+            await bench.until(lambda: len(bench.handled) == 22)
+
+    assert unreadable == [(0, 10)]
+    assert sorted(filter(None, bench.handled), key=int) == [str(number) for number in range(21)]
+
+
+async def _send_header_name(bench: Bench, name: bytes) -> None:
+    """No client of this language sends such a name; those of other languages do."""
+
+    class Name(str):
+        __slots__ = ()
+
+        def encode(self, *_: object) -> bytes:
+            return name
+
+    batch: BatchBuilder = bench.producer.create_batch()
+    builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, -1, 10_000)
+    builder.append(0, 1, b"key", b"value", [(Name("x"), b"y")])
+    batch._builder = builder  # noqa: SLF001 - no public way
+    batch._relative_offset = 1  # noqa: SLF001 - the same
+    await (await bench.producer.send_batch(batch, bench.topic.name, partition=0))
+
+
+async def test_a_batch_whose_database_is_away_comes_again_whole(bench: Bench) -> None:
+    failures = iter([TransientError("away"), TimeoutError()])
+    for number in range(5):
+        await bench.send("raw", value=str(number).encode())
+
+    async def handle(_: tuple[ConsumerRecord, ...]) -> None:
+        if error := next(failures, None):
+            raise error
+
+    async with bench.consuming_batches(handle):
+        await bench.until(lambda: len(bench.handled) == 5)
+
+    assert sorted(bench.handled) == ["0", "1", "2", "3", "4"]
+    assert bench.dead.put_away == []
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("a bug"), MalformedError("body_malformed", "no")], ids=["bug", "malformed"]
+)
+async def test_only_the_record_that_is_to_blame_is_taken_out_of_a_batch(kafka: str, error: Exception) -> None:
+    async def handle(records: tuple[ConsumerRecord, ...]) -> None:
+        if any(record.value == b"3" for record in records):
+            raise error
+
+    async with bench_on(kafka, partitions=3) as bench:
+        for number in range(6):
+            await bench.send("raw", value=str(number).encode(), partition=number % 3)
+        async with bench.consuming_batches(handle):
+            await bench.until(lambda: len(bench.handled) == 5 and len(bench.dead.put_away) == 1)
+            await bench.send("raw", value=b"6")
+            await bench.until(lambda: "6" in bench.handled)
+
+    assert sorted(bench.handled) == ["0", "1", "2", "4", "5", "6"]
+    assert bench.dead.put_away[0][0].value == b"3"
+
+
+async def test_a_consumer_that_joins_takes_over_without_loss_or_repetition(kafka: str) -> None:
+    async with bench_on(kafka, partitions=4) as bench:
+        sent = [str(number) for number in range(400)]
+        async with bench.consuming():
+            for number in sent[:200]:
+                await bench.send(number, partition=int(number) % 4)
+            async with bench.consuming():
+                for number in sent[200:]:
+                    await bench.send(number, partition=int(number) % 4)
+                await bench.until(lambda: len(bench.handled) >= 250)
+            await bench.until(lambda: set(bench.handled) == set(sent))
+
+    assert len(bench.handled) == len(sent)
+
+
+async def test_a_named_instance_that_died_takes_up_its_partitions_at_once(bench: Bench) -> None:
+    await bench.send("one")
+    dead = bench.consuming(instance_name="one-1")
+    await dead.__aenter__()
+    await bench.until(lambda: bench.handled == ["one"])
+    await bench.send("two")
+
+    async with asyncio.timeout(10), bench.consuming(instance_name="one-1"):
+        await bench.until(lambda: "two" in bench.handled)
+
+    await dead.__aexit__(None, None, None)
+
+
+async def test_a_version_that_fails_on_everything_is_stopped_before_the_topic_is_empty(bench: Bench) -> None:
+    for number in range(20):
+        await bench.send(f"{number}")
+
+    async with bench.consuming(lambda _: ValueError("an unknown bug")):
+        await bench.until(lambda: STOPPED_PAUSES[0] in bench.pauses)
+        assert len(bench.dead.put_away) == 10
+
+    async with bench.consuming():
+        await bench.until(lambda: len(bench.handled) == 10)
+    assert bench.handled == [str(number) for number in range(10, 20)]

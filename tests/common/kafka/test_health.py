@@ -1,0 +1,119 @@
+"""A subscriber that is stuck is seen; one that has nothing to do raises no alarm."""
+
+import asyncio
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from common.kafka.health import complaint
+from common.watchdog import STALLED_AFTER, Progress
+from contract.topics import COSTS
+
+from tests.support.consumer_bench import Bench
+
+PARTITION = TopicPartition(COSTS.name, 0)
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Stuck:
+    """A subscriber as FastStream keeps it, of which nothing moves."""
+
+    def __init__(self, *, position: int, end: int) -> None:
+        self.running = True
+        self.tasks: list[Any] = [_task(done=False)]
+        state = SimpleNamespace(has_valid_position=True, position=position)
+        assignment = SimpleNamespace(state_value=lambda _: state)
+        self.consumer = SimpleNamespace(
+            assignment=lambda: {PARTITION},
+            highwater=lambda _: end,
+            _subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment)),
+            _coordinator=SimpleNamespace(_coordination_task=_task(done=False)),
+        )
+
+
+def _task(*, done: bool) -> object:
+    return SimpleNamespace(done=lambda: done)
+
+
+def complaints(subscriber: object, *after: float) -> list[str | None]:
+    """What is said at once, and after each of the waits in seconds."""
+    clock = Clock()
+    progress = Progress(clock)
+    found: list[str | None] = []
+    for wait in (0.0, *after):
+        clock.now += wait
+        found.append(complaint(subscriber, COSTS, progress))  # type: ignore[arg-type]  # it has what is looked at
+    return found
+
+
+def test_a_subscriber_without_records_is_never_stuck() -> None:
+    assert complaints(Stuck(position=7, end=7), STALLED_AFTER * 10, STALLED_AFTER * 10) == [None] * 3
+
+
+def test_a_record_that_waits_and_is_not_handled_is_seen() -> None:
+    assert complaints(Stuck(position=7, end=8), STALLED_AFTER, 1.0) == [
+        None,
+        None,
+        f"{COSTS.name} has records and none was handled for 31 s",
+    ]
+
+
+def test_a_record_that_came_after_a_long_silence_is_no_alarm() -> None:
+    clock = Clock()
+    progress = Progress(clock)
+    silent, busy = Stuck(position=7, end=7), Stuck(position=7, end=8)
+    assert complaint(silent, COSTS, progress) is None  # type: ignore[arg-type]  # it has what is looked at
+    clock.now += 10
+    assert complaint(busy, COSTS, progress) is None  # type: ignore[arg-type]  # the same
+
+
+def test_a_loop_that_ended_is_seen_and_one_that_was_replaced_is_not() -> None:
+    subscriber = Stuck(position=7, end=7)
+    subscriber.tasks = [_task(done=True)]
+    assert complaints(subscriber) == [f"the consumer of {COSTS.name} has ended"]
+    subscriber.tasks += [_task(done=False)]
+    assert complaints(subscriber) == [None]
+
+
+@pytest.mark.parametrize("task", ["_coordination_task", "_heartbeat_task"])
+def test_a_membership_that_ended_is_seen(task: str) -> None:
+    subscriber = Stuck(position=7, end=7)
+    setattr(subscriber.consumer._coordinator, task, _task(done=True))  # noqa: SLF001 - that is what is looked at
+    assert complaints(subscriber) == [f"the consumer of {COSTS.name} is no member of its group any more"]
+
+
+async def test_a_real_consumer_whose_heartbeats_ended_is_seen(bench: Bench) -> None:
+    await bench.send("one")
+    async with bench.consuming() as progress:
+        await bench.until(lambda: bench.handled == ["one"])
+        (subscriber,) = bench.subscribers
+        subscriber.consumer._coordinator._heartbeat_task.cancel()  # noqa: SLF001 - to end it
+
+        await bench.until(lambda: bool(progress.stalled()))
+
+        assert "no member of its group" in progress.stalled()[0]
+
+
+async def test_a_real_consumer_is_alive_while_idle_and_seen_when_its_loop_or_membership_ends(bench: Bench) -> None:
+    await bench.send("one")
+    async with bench.consuming() as progress:
+        await bench.until(lambda: bench.handled == ["one"])
+        assert progress.stalled() == []
+        (subscriber,) = bench.subscribers
+        membership = subscriber.consumer._coordinator._coordination_task  # noqa: SLF001 - to end it
+        membership.cancel()
+        await asyncio.wait([membership])
+        (told,) = progress.stalled()
+        assert "no member of its group" in told or "has ended" in told  # the loop may end of it at once
+        loop = subscriber.tasks[0]
+        loop.cancel()
+        await asyncio.wait([loop])
+        assert "has ended" in progress.stalled()[0]

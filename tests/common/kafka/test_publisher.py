@@ -1,0 +1,124 @@
+"""The way to the broker: what would break the producer is refused, and a topic that is not as declared is named."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+from common.errors import TransientError
+from common.kafka.client import TopicsError, bootstrap_servers, check_topics, client_options, make_broker
+from common.kafka.publisher import Publisher
+from common.settings import KafkaSettings
+from common.watchdog import Progress
+from contract.cloudevents import decode
+from contract.fields import Trigger
+from contract.messages import SyncRequested
+from contract.topics import SYNC_OUTCOMES, TOPICS
+from pydantic import SecretStr
+
+from tests.support.consumer_bench import AT, Bench
+
+MESSAGE = SyncRequested(request_id="fits", trigger=Trigger.FORCE, requested_at=AT)
+
+
+@asynccontextmanager
+async def publishing(servers: str) -> AsyncIterator[Publisher]:
+    broker = make_broker(KafkaSettings(kafka_bootstrap_servers=servers), "test")
+    await broker.start()
+    try:
+        yield Publisher(broker, "test", Progress())
+    finally:
+        await broker.stop()
+
+
+async def test_what_is_published_can_be_read_with_the_same_id(bench: Bench) -> None:
+    async with publishing(bench.servers) as publisher:
+        await publisher.publish(bench.topic, MESSAGE, key="key", event_id="event-1", at=AT)
+
+    (record,) = await bench.records()
+    event = decode(record, bench.topic)
+    assert (event.message, event.event_id, record.key) == (MESSAGE, "event-1", b"key")
+
+
+async def test_a_second_copy_has_equal_bytes(bench: Bench) -> None:
+    async with publishing(bench.servers) as publisher:
+        for _ in range(2):
+            await publisher.publish(bench.topic, MESSAGE, key="key", event_id="event-1", at=AT)
+
+    one, other = await bench.records()
+    assert (one.value, one.headers) == (other.value, other.headers)
+
+
+async def test_a_tombstone_has_no_value(bench: Bench) -> None:
+    async with publishing(bench.servers) as publisher:
+        await publisher.send(bench.topic, None, key=b"key", headers={"credential_version": "3"})
+
+    (record,) = await bench.records()
+    assert record.value is None
+    assert ("credential_version", b"3") in record.headers
+
+
+async def test_a_record_that_the_broker_would_refuse_is_refused_before_and_breaks_nothing(bench: Bench) -> None:
+    async with publishing(bench.servers) as publisher:
+        with pytest.raises(ValueError, match="needs a key"):
+            await publisher.send(bench.topic, b"body", key=b"", headers={})
+        with pytest.raises(ValueError, match="at most 900000 bytes"):
+            await publisher.send(bench.topic, bytes(900_000), key=b"key", headers={})
+        with pytest.raises(ValueError, match="does not carry SyncRequested"):
+            await publisher.publish(SYNC_OUTCOMES, MESSAGE, key="key", event_id="1", at=AT)
+        await publisher.publish(bench.topic, MESSAGE, key="key", event_id="1", at=AT)
+
+    assert len(await bench.records()) == 1
+
+
+async def test_a_publish_that_took_too_long_is_unknown_and_breaks_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with publishing(bench.servers) as publisher:
+        await publisher.publish(bench.topic, MESSAGE, key="key", event_id="0", at=AT)
+        with monkeypatch.context() as hurried:
+            hurried.setattr("common.kafka.client.PUBLISH_DEADLINE", 0.0)
+            with pytest.raises(TransientError):
+                await publisher.publish(bench.topic, MESSAGE, key="key", event_id="1", at=AT)
+        cancelled = asyncio.create_task(publisher.publish(bench.topic, MESSAGE, key="key", event_id="2", at=AT))
+        await asyncio.sleep(0)
+        cancelled.cancel()
+        await asyncio.wait([cancelled])
+        for number in range(3, 6):
+            await publisher.publish(bench.topic, MESSAGE, key="key", event_id=str(number), at=AT)
+
+    ids = {decode(record, bench.topic).event_id for record in await bench.records()}
+    assert ids >= {"0", "3", "4", "5"}
+
+
+async def test_the_topics_as_declared_are_accepted(kafka: str) -> None:
+    await check_topics(KafkaSettings(kafka_bootstrap_servers=kafka), TOPICS)
+
+
+async def test_a_topic_that_is_missing_or_has_other_partitions_is_named(bench: Bench) -> None:
+    missing = replace(bench.topic, name=f"test.{uuid.uuid4().hex}")
+    other = replace(bench.topic, partitions=6)
+
+    with pytest.raises(TopicsError) as refused:
+        await check_topics(KafkaSettings(kafka_bootstrap_servers=bench.servers), (missing, other))
+    assert f"topic {missing.name} is missing" in str(refused.value)
+    assert f"topic {other.name} has 1 partitions instead of 6" in str(refused.value)
+
+
+def test_servers_are_a_list() -> None:
+    assert bootstrap_servers(KafkaSettings(kafka_bootstrap_servers="a:1, b:2,")) == ["a:1", "b:2"]
+
+
+def test_a_password_is_given_to_the_broker_only_where_it_asks_for_one() -> None:
+    settings = KafkaSettings(
+        kafka_bootstrap_servers="a:1",
+        kafka_security_protocol="SASL_SSL",
+        kafka_username="connector",
+        kafka_password=SecretStr("obviously-fake"),
+    )
+    options = client_options(settings)
+    assert (options["sasl_mechanism"], options["sasl_plain_password"]) == ("SCRAM-SHA-512", "obviously-fake")
+    assert options["ssl_context"] is not None
+    assert "sasl_mechanism" not in client_options(KafkaSettings(kafka_bootstrap_servers="a:1"))

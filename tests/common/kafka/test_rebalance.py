@@ -1,0 +1,28 @@
+"""What is told when a group does not come to rest."""
+
+from collections.abc import Iterator
+
+from aiokafka import TopicPartition
+from common.kafka.rebalance import UNSTEADY, FinishBeforeRevoke
+from structlog.testing import capture_logs
+
+MINE = {TopicPartition("a-topic", 0)}
+
+
+async def _shared_out(times: Iterator[float]) -> list[str]:
+    """What is told while the partitions are shared out at these times."""
+    listener = FinishBeforeRevoke(lambda: now)
+    with capture_logs() as told:
+        for now in times:  # noqa: B007 - the listener's clock reads it
+            await listener.on_partitions_assigned(MINE)
+    return [one["next_step"] for one in told]
+
+
+async def test_two_processes_that_take_a_name_from_each_other_are_told_of() -> None:
+    (next_step,) = await _shared_out(3.0 * number for number in range(UNSTEADY))
+
+    assert "INSTANCE_NAME" in next_step
+
+
+async def test_restarts_one_after_another_are_nothing_to_tell() -> None:
+    assert await _shared_out(20.0 * number for number in range(3 * UNSTEADY)) == []

@@ -1,0 +1,58 @@
+"""What a failure means: whether waiting helps."""
+
+import asyncio
+
+import pytest
+from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
+from common.errors import TransientError, is_own_cancellation, is_transient
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+
+class StandbyError(Exception):
+    sqlstate = "25006"
+
+
+@pytest.mark.parametrize(
+    ("error", "helps"),
+    [
+        (TransientError(), True),
+        (TimeoutError(), True),
+        (ConnectionResetError(), True),
+        (PoolTimeoutError(), True),
+        (KafkaConnectionError(), True),
+        (MessageSizeTooLargeError(), False),
+        (OperationalError("", {}, Exception()), True),
+        (OperationalError("", {}, StandbyError()), True),
+        (DataError("", {}, StandbyError()), True),
+        (DataError("", {}, Exception()), False),
+        (IntegrityError("", {}, Exception()), False),
+        (DataError("", {}, Exception(), connection_invalidated=True), True),
+        (ValueError(), False),
+    ],
+)
+def test_waiting_helps_where_something_is_away(error: Exception, helps: bool) -> None:  # noqa: FBT001 - a case
+    assert is_transient(error) is helps
+
+
+async def test_a_cancellation_that_leaked_is_told_from_ones_own() -> None:
+    found: list[bool] = []
+
+    async def leaking() -> None:
+        raise asyncio.CancelledError
+
+    async def work() -> None:
+        try:
+            await leaking()
+        except asyncio.CancelledError:
+            found.append(is_own_cancellation())
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            found.append(is_own_cancellation())
+
+    task = asyncio.create_task(work())
+    await asyncio.sleep(0)
+    task.cancel()
+    await task
+    assert found == [False, True]

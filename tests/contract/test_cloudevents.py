@@ -1,0 +1,116 @@
+"""CloudEvents on the wire: out and in again, and every malformed way has a reason that tells no value."""
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from aiokafka import ConsumerRecord
+from contract.cloudevents import MARKER_KEY, MalformedError, Marker, Tombstone, decode, headers_of, traceparent
+from contract.fields import Trigger
+from contract.messages import SyncRequested
+from contract.topics import COSTS, CREDENTIALS, SYNC_REQUESTS, Topic
+
+AT = datetime(2026, 11, 20, 6, tzinfo=UTC)
+MESSAGE = SyncRequested(request_id="1", trigger=Trigger.FORCE, requested_at=AT)
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+VALUE = "obviously-fake-value"
+
+
+def record(topic: Topic = SYNC_REQUESTS, **parts: Any) -> ConsumerRecord:
+    headers = headers_of(MESSAGE, event_id="event-1", source="/test", at=AT) | parts.pop("changed", {})
+    given = {
+        "key": b"key",
+        "value": MESSAGE.model_dump_json().encode(),
+        "timestamp": 1_790_000_000_000,
+        "headers": [(name, value.encode()) for name, value in headers.items() if value is not None],
+    } | parts
+    return ConsumerRecord(
+        topic.name, 0, 0, given["timestamp"], 0, given["key"], given["value"], None, 0, 0, given["headers"]
+    )
+
+
+def test_a_message_goes_out_as_a_cloud_event_and_comes_in_again() -> None:
+    assert headers_of(MESSAGE, event_id="event-1", source="/grafient/cli", at=AT + timedelta(hours=0)) == {
+        "ce_specversion": "1.0",
+        "ce_id": "event-1",
+        "ce_type": "SyncRequested",
+        "ce_source": "/grafient/cli",
+        "ce_time": "2026-11-20T06:00:00.000000Z",
+        "content-type": "application/json",
+    }
+    event = decode(record(), SYNC_REQUESTS)
+    assert (event.message, event.event_id) == (MESSAGE, "event-1")
+    assert event.recorded_at == datetime.fromtimestamp(1_790_000_000, UTC)
+
+
+@pytest.mark.parametrize(("sent", "carried"), [(PARENT, PARENT), (VALUE, None), ("0" * 100_000, None)])
+def test_a_trace_is_carried_on_if_it_is_one(sent: str, carried: str | None) -> None:
+    token = traceparent.set(None)
+    try:
+        decode(record(changed={"traceparent": sent}), SYNC_REQUESTS)
+        assert headers_of(MESSAGE, event_id="2", source="/test", at=AT).get("traceparent") == carried
+    finally:
+        traceparent.reset(token)
+
+
+BODY = json.loads(MESSAGE.model_dump_json())
+
+
+@pytest.mark.parametrize(
+    ("parts", "reason"),
+    [
+        ({"headers": []}, "header_missing"),
+        ({"headers": [("ce_id", VALUE.encode() + b"\xff")]}, "header_undecodable"),
+        ({"headers": [("ce_id", None)]}, "header_undecodable"),
+        ({"changed": {"ce_source": None}}, "header_missing"),
+        ({"changed": {"ce_id": ""}}, "header_missing"),
+        ({"changed": {"ce_id": VALUE * 100}}, "header_malformed"),
+        ({"changed": {"ce_id": f"{VALUE}\0"}}, "header_malformed"),
+        ({"changed": {"ce_specversion": VALUE}}, "header_unknown"),
+        ({"changed": {"ce_type": VALUE}}, "type_unknown"),
+        ({"changed": {"ce_type": "CostRecorded"}}, "type_unknown"),
+        ({"timestamp": 2**62}, "timestamp_malformed"),
+        ({"value": None}, "body_malformed"),
+        ({"value": b""}, "body_malformed"),
+        ({"value": VALUE.encode()}, "body_malformed"),
+        ({"value": b"[" * 100_000}, "body_malformed"),
+        ({"value": json.dumps(BODY | {"trigger": VALUE}).encode()}, "body_malformed"),
+        ({"value": json.dumps(BODY | {"requested_at": VALUE}).encode()}, "body_malformed"),
+    ],
+)
+def test_what_is_malformed_has_a_reason_and_tells_no_value(parts: dict[str, Any], reason: str) -> None:
+    with pytest.raises(MalformedError) as refused:
+        decode(record(**parts), SYNC_REQUESTS)
+
+    assert refused.value.reason == reason
+    assert VALUE not in str(refused.value)
+    assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("topic", "name", "body"),
+    [
+        (COSTS, "WindowRead", {"totals": {VALUE: "1", "2026-11-01": VALUE}}),
+        (COSTS, "CostRecorded", {"costs": [{VALUE: 1}]}),
+        (CREDENTIALS, "CredentialSealed", {"envelope": {VALUE: 1}}),
+    ],
+)
+def test_the_keys_of_a_mapping_are_values_too(topic: Topic, name: str, body: dict[str, Any]) -> None:
+    malformed = record(topic, changed={"ce_type": name}, value=json.dumps(body).encode())
+
+    with pytest.raises(MalformedError) as refused:
+        decode(malformed, topic)
+    assert VALUE not in str(refused.value)
+
+
+def test_a_record_without_a_value_says_that_a_credential_is_gone() -> None:
+    event = decode(record(CREDENTIALS, value=None, headers=[("credential_version", b"3")]), CREDENTIALS)
+    assert event.message == Tombstone(key="key", headers={"credential_version": "3"})
+    with pytest.raises(MalformedError, match="key_undecodable"):
+        decode(record(CREDENTIALS, value=None, key=b"\xff", headers=[]), CREDENTIALS)
+
+
+def test_a_marker_is_no_credential() -> None:
+    marker = record(CREDENTIALS, key=MARKER_KEY.encode(), value=b"", headers=[])
+    assert decode(marker, CREDENTIALS).message == Marker()

@@ -1,0 +1,138 @@
+"""Ends the service that it is loaded into at the points of a plan. Python loads it where this folder is in PYTHONPATH.
+
+`CRASH_PLAN` names a folder. Without `points.json` in it each step that ended adds a line to `seen`: the step, and how often it
+was suspended. With it (`[[step, at, how], …]`) the first passage of `step` that is suspended for the `at`th time (from 0)
+ends there: `kill` (as by SIGKILL), `hang` (it never goes on), `block` (nor does anything else), or `mute` (the heartbeats of all
+consumers end, and it goes on). Each happens once: a file in `passed` says that it has.
+
+The steps that stand in the file `broken` fail each time, for a reason that nobody knows.
+"""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial, wraps
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+STEPS = {
+    "connector": (
+        "connector.handlers:Handlers.sync_completed",
+        "connector.handlers:Handlers.sync_failed",
+        "connector.commands.intake:Intake.take",
+        "connector.outbox.relay:Relay.round",
+        "connector.commands.results:Results.round",
+        "connector.commands.worker:Worker._claim",
+        "connector.commands.worker:Worker._attempt",
+    ),
+    "syncer": (
+        "syncer.handlers:Handlers.integration",
+        "syncer.handlers:Handlers.credentials",
+        "syncer.handlers:Handlers.sync_requested",
+        "syncer.handlers:Handlers.sync_completed",
+        "syncer.healer:Healer.round",
+        "syncer.worker:Worker._claim",
+        "syncer.worker:Worker._attempt",
+    ),
+    "ledger": ("ledger.handlers:Handlers.costs", "ledger.handlers:Handlers.integration"),
+}
+"""Every handler of a message, and every step of a loop."""
+
+
+class Plan:
+    """What is to happen in this process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        points = folder / "points.json"
+        self._counts = not points.exists()
+        self._hows: dict[tuple[str, int], str] = {}
+        if not self._counts:
+            self._hows = {(step, at): how for step, at, how in json.loads(points.read_text())}
+
+    def ended(self, step: str, suspensions: int) -> None:
+        if self._counts:
+            with (self._folder / "seen").open("a") as seen:
+                seen.write(f"{step} {suspensions}\n")
+
+    def is_broken(self, step: str) -> bool:
+        broken = self._folder / "broken"
+        return broken.exists() and step in broken.read_text()
+
+    def how_at(self, step: str, at: int) -> str | None:
+        """What happens here, where it has not happened yet."""
+        how = self._hows.pop((step, at), None)
+        if how is None:
+            return None
+        try:
+            (self._folder / "passed" / f"{step}@{at}").touch(exist_ok=False)
+        except FileExistsError:
+            return None
+        return how
+
+
+class Watched:
+    """Awaits a coroutine, and looks into the plan each time it is suspended."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], step: str, plan: Plan) -> None:
+        self._coroutine = coroutine
+        self._step = step
+        self._plan = plan
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        inner = self._coroutine.__await__()
+        go_on, suspensions = partial(next, inner), 0
+        while True:
+            try:
+                waits_for = go_on()
+            except StopIteration as end:
+                self._plan.ended(self._step, suspensions)
+                return end.value
+            how = self._plan.how_at(self._step, suspensions)
+            suspensions += 1
+            try:
+                if how is not None:
+                    yield from _happens(how)
+                sent = yield waits_for
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is meant for who is awaited
+                go_on = partial(inner.throw, error)
+            else:
+                go_on = partial(inner.send, sent)
+
+
+def _happens(how: str) -> Generator[Any, Any, None]:
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "block":
+        time.sleep(3600)
+    if how == "mute":
+        for task in asyncio.all_tasks():
+            if "_heartbeat_routine" in repr(task.get_coro()):
+                task.cancel()
+        return
+    yield from asyncio.get_running_loop().create_future().__await__()
+
+
+def _watch(step: str, plan: Plan) -> None:
+    module, name = step.split(":")
+    owner, method = name.split(".")
+    of = getattr(import_module(module), owner)
+    real: Callable[..., Coroutine[Any, Any, Any]] = getattr(of, method)
+
+    @wraps(real)
+    async def watched(*args: Any, **named: Any) -> Any:
+        if plan.is_broken(step):
+            raise LookupError
+        return await Watched(real(*args, **named), step, plan)
+
+    setattr(of, method, watched)
+
+
+if folder := os.environ.get("CRASH_PLAN"):
+    for one in STEPS.get(sys.orig_argv[-1], ()):
+        _watch(one, Plan(Path(folder)))

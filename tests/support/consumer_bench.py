@@ -1,0 +1,154 @@
+"""A topic of its own on the real broker, a consumer on it, and what became of its records."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from common.errors import TransientError
+from common.kafka.client import make_broker
+from common.kafka.consumer import Consumers
+from common.settings import KafkaSettings
+from common.watchdog import Progress
+from contract.cloudevents import Event, MalformedError, headers_of
+from contract.fields import Trigger
+from contract.messages import SyncRequested
+from contract.topics import Topic
+
+AT = datetime(2026, 11, 20, tzinfo=UTC)
+
+
+class RecordingDeadLetters:
+    def __init__(self) -> None:
+        self.put_away: list[tuple[ConsumerRecord, MalformedError, int]] = []
+        self.failures = 0
+
+    async def put(self, record: ConsumerRecord, _topic: Topic, error: MalformedError, *, attempts: int = 1) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise TransientError("the broker is away")
+        self.put_away.append((record, error, attempts))
+
+
+@dataclass(slots=True)
+class Bench:
+    """A topic of its own, a consumer on it, and what became of its records."""
+
+    topic: Topic
+    servers: str
+    producer: AIOKafkaProducer
+    handled: list[str] = field(default_factory=list)
+    batches: list[int] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
+    subscribers: list[Any] = field(default_factory=list)
+    dead: RecordingDeadLetters = field(default_factory=RecordingDeadLetters)
+
+    async def send(self, request_id: str, **replaced: Any) -> None:
+        message = SyncRequested(request_id=request_id, trigger=Trigger.FORCE, requested_at=AT)
+        headers = headers_of(message, event_id=request_id, source="/test", at=AT)
+        raw = {
+            "value": message.model_dump_json().encode(),
+            "headers": [(name, value.encode()) for name, value in headers.items()],
+        }
+        await self.producer.send_and_wait(self.topic.name, key=b"key", **raw | replaced)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(60):
+            while not condition():
+                await asyncio.sleep(0.01)
+
+    @asynccontextmanager
+    async def consuming(
+        self, fails: Callable[[str], BaseException | None] = lambda _: None, *, instance_name: str = ""
+    ) -> AsyncIterator[Progress]:
+        """Handle each request; `fails` says with what, or None."""
+
+        async def handle(event: Event[SyncRequested]) -> None:
+            if error := fails(event.message.request_id):
+                raise error
+            self.handled.append(event.message.request_id)
+
+        def subscribe(consumers: Consumers) -> None:
+            consumers.on(self.topic, {SyncRequested: handle})
+
+        async with self.started(subscribe, instance_name=instance_name) as progress:
+            yield progress
+
+    @asynccontextmanager
+    async def consuming_batches(
+        self, handle: Callable[[tuple[ConsumerRecord, ...]], Awaitable[None]], *, max_records: int = 100
+    ) -> AsyncIterator[Progress]:
+        """Hand batches to `handle`; what it takes is handled."""
+
+        async def take(records: tuple[ConsumerRecord, ...]) -> None:
+            self.batches.append(len(records))
+            await handle(records)
+            self.handled.extend((record.value or b"").decode() for record in records)
+
+        def subscribe(consumers: Consumers) -> None:
+            consumers.on_batch(self.topic, take, max_records=max_records)
+
+        async with self.started(subscribe) as progress:
+            yield progress
+
+    @asynccontextmanager
+    async def started(
+        self, subscribe: Callable[[Consumers], None], *, instance_name: str = ""
+    ) -> AsyncIterator[Progress]:
+        async def pause(seconds: float) -> None:
+            self.pauses.append(seconds)
+
+        progress = Progress()
+        broker = make_broker(KafkaSettings(kafka_bootstrap_servers=self.servers), "test")
+        dead: Any = self.dead
+        consumers = Consumers(broker, "test", dead, progress, pause=pause, instance_name=instance_name)
+        broker.add_middleware(consumers.middleware({self.topic.name: self.topic}))
+        subscribe(consumers)
+        self.subscribers.extend(broker.subscribers)
+        try:
+            await broker.start()
+            yield progress
+        finally:
+            await broker.stop()
+
+    async def records(self) -> list[ConsumerRecord]:
+        return await records_of(self.servers, self.topic)
+
+
+async def records_of(servers: str, topic: Topic) -> list[ConsumerRecord]:
+    """Everything that stands in `topic` now."""
+    partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+    consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest", enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign(partitions)
+        ends = await consumer.end_offsets(partitions)
+        found: list[ConsumerRecord] = []
+        while any([await consumer.position(one) < end for one, end in ends.items()]):
+            for records in (await consumer.getmany(timeout_ms=100)).values():
+                found += records
+    finally:
+        await consumer.stop()
+    return found
+
+
+@asynccontextmanager
+async def bench_on(servers: str, **contract: Any) -> AsyncIterator[Bench]:
+    """A bench on a new topic; `contract` are fields of its declaration."""
+    topic = Topic(f"test.{uuid.uuid4().hex}", (SyncRequested,), contract.pop("partitions", 1), {}, **contract)
+    admin = AIOKafkaAdminClient(bootstrap_servers=servers)
+    await admin.start()
+    await admin.create_topics([NewTopic(topic.name, topic.partitions, 1)])
+    producer = AIOKafkaProducer(bootstrap_servers=servers)
+    await producer.start()
+    try:
+        yield Bench(topic, servers, producer)
+    finally:
+        await producer.stop()
+        await admin.delete_topics([topic.name])
+        await admin.close()

@@ -1,0 +1,298 @@
+"""What the tests of the whole system see of it: HTTP, topics, tables, and the simulator's control side."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+import psycopg
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+from common.kafka.client import client_options
+from contract.cloudevents import headers_of
+from contract.fields import Trigger
+from contract.messages import SyncRequested
+from contract.topics import SYNC_REQUESTS, TOPICS
+from grafient.local.system import System
+
+T = TypeVar("T")
+PARTITIONS = {topic.name: topic.partitions for topic in TOPICS}
+DEADLINE = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Team:
+    """A team at xAI, and the account that connects it."""
+
+    team_id: str
+    key: str
+    account_id: str
+
+
+class World:
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.address = system.address()
+        self._kafka = client_options(system.kafka.settings())
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        headers = {"Authorization": f"Bearer {self.address.token}"}
+        clients = (httpx.AsyncClient(headers=headers, timeout=30, trust_env=False), httpx.AsyncClient(trust_env=False))
+        self._http, self._control = [await self._stack.enter_async_context(client) for client in clients]
+        self._producer = AIOKafkaProducer(**self._kafka)
+        await self._producer.start()
+        self._stack.push_async_callback(self._producer.stop)
+        url = self.address.database_url.replace("+psycopg", "")
+        self._database = await psycopg.AsyncConnection.connect(url, autocommit=True)
+        self._stack.push_async_callback(self._database.close)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    async def reconnect(self) -> None:
+        """The database is another process now, or will soon be."""
+        await self._database.close()
+        url = self.address.database_url.replace("+psycopg", "")
+
+        async def connect() -> psycopg.AsyncConnection[Any] | None:
+            with suppress(psycopg.OperationalError):
+                return await psycopg.AsyncConnection.connect(url, autocommit=True)
+            return None
+
+        found = await until(connect, lambda got: got is not None)
+        assert found is not None
+        self._database = found
+        self._stack.push_async_callback(self._database.close)
+
+    async def broker_answers(self) -> None:
+        """Wait until the broker can be asked again."""
+
+        async def ask() -> bool:
+            with suppress(KafkaError, OSError):
+                async with AsyncExitStack() as stack:
+                    admin = AIOKafkaAdminClient(**self._kafka, request_timeout_ms=2000)
+                    await admin.start()
+                    stack.push_async_callback(admin.close)
+                    return bool((await admin.describe_cluster())["brokers"])
+            return False
+
+        await until(ask, bool)
+
+    # xAI's other side
+
+    async def team(self, **options: Any) -> Team:
+        """A new team with a key that works; its figures do not move by themselves."""
+        team = Team(str(uuid.uuid4()), f"fake-key-{uuid.uuid4().hex}", f"account-{uuid.uuid4().hex[:12]}")
+        body = {"keys": [{"key": team.key}], "late_hours": None} | options
+        await self.control("PUT", f"/teams/{team.team_id}", body)
+        return team
+
+    async def control(self, method: str, path: str, body: Any = None) -> Any:
+        answer = await self._control.request(method, f"{self.address.xai_url}/control{path}", json=body)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    async def restate(self, team: Team, day: date, costs: dict[str, str]) -> None:
+        await self.control("POST", f"/teams/{team.team_id}/restate", {"day": str(day), "costs": costs})
+
+    async def clear_faults(self) -> None:
+        await self.control("DELETE", "/faults")
+
+    async def calls(self, team: Team) -> list[dict[str, Any]]:
+        """What xAI was asked about the team."""
+        answer = await self.control("GET", f"/requests?team_id={team.team_id}")
+        found: list[dict[str, Any]] = answer["requests"]
+        return found
+
+    async def served(self, team: Team, first: date, last: date) -> dict[date, dict[str, Decimal]]:
+        """What xAI says now of each day: USD per label."""
+        answer = await self.control("GET", f"/teams/{team.team_id}/costs?from={first}&to={last}")
+        return {
+            date.fromisoformat(day): {label: Decimal(usd) for label, usd in costs.items()}
+            for day, costs in answer["days"].items()
+        }
+
+    # the system's APIs
+
+    async def request(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        return await self._http.request(method, f"{self.address.connector_url}/v1{path}", json=body)
+
+    async def connect(self, team: Team, plan: str = "free") -> str:
+        """Connect the team, and wait until its backfill is in Postgres; answers the integration's ID."""
+        integration_id = await self.add(team, plan)
+        await self.backfilled(team, integration_id)
+        return integration_id
+
+    async def add(self, team: Team, plan: str = "free") -> str:
+        body = {"team_id": team.team_id, "management_key": team.key, "plan": plan}
+        answer = await self.request("POST", f"/accounts/{team.account_id}/integrations", body)
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["integration_id"])
+
+    async def backfilled(self, team: Team, integration_id: str) -> None:
+        async def backfills() -> tuple[int, int]:
+            shown = await self.card(team, integration_id)
+            return shown["backfill"]["days_read"], shown["backfill"]["days_expected"]
+
+        await until(backfills, lambda got: got[0] == got[1] > 0)
+
+    async def card(self, team: Team, integration_id: str) -> dict[str, Any]:
+        answer = await self.request("GET", f"/accounts/{team.account_id}/integrations/{integration_id}")
+        assert answer.status_code == 200, answer.text
+        shown: dict[str, Any] = answer.json()
+        return shown
+
+    async def force(self, team: Team, integration_id: str, **body: Any) -> dict[str, Any]:
+        """Force Sync, and wait for how it ended: one of the rows of the history."""
+        path = f"/accounts/{team.account_id}/integrations/{integration_id}/sync"
+        answer = await self.request("POST", path, body)
+        assert answer.status_code == 202, answer.text
+        return await self.ended(team, integration_id, answer.json()["request_id"])
+
+    async def syncs(self, team: Team, integration_id: str) -> list[dict[str, Any]]:
+        answer = await self.request("GET", f"/accounts/{team.account_id}/integrations/{integration_id}/syncs")
+        assert answer.status_code == 200, answer.text
+        found: list[dict[str, Any]] = answer.json()["syncs"]
+        return found
+
+    async def ended(self, team: Team, integration_id: str, request_id: str) -> dict[str, Any]:
+        """The final outcome of a request."""
+
+        async def outcome() -> dict[str, Any] | None:
+            found = [one for one in await self.syncs(team, integration_id) if request_id in one["request_ids"]]
+            return next((one for one in found if one["final"] or one["code"] is None), None)
+
+        found = await until(outcome, lambda got: got is not None)
+        assert found is not None
+        return found
+
+    async def costs(self, team: Team, first: date, last: date, **query: str) -> list[dict[str, Any]]:
+        """The days as the screen shows them."""
+        url = f"{self.address.ledger_url}/v1/accounts/{team.account_id}/costs"
+        answer = await self._http.get(url, params={"from": str(first), "to": str(last), **query})
+        assert answer.status_code == 200, answer.text
+        days: list[dict[str, Any]] = answer.json()["days"]
+        return days
+
+    async def shown(self, team: Team, first: date, last: date) -> dict[date, dict[str, Decimal]]:
+        """The screen's figures in the form of `served`."""
+        return {
+            date.fromisoformat(day["day"]): {one["label"]: Decimal(one["usd"]) for one in day["models"]}
+            for day in await self.costs(team, first, last)
+        }
+
+    # tables and topics
+
+    async def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
+        cursor = await self._database.execute(query.encode(), values)
+        return await cursor.fetchall()
+
+    @asynccontextmanager
+    async def locked(self, table: str) -> AsyncIterator[None]:
+        """Nobody can write to the table meanwhile."""
+        url = self.address.database_url.replace("+psycopg", "")
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            await connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE".encode())
+            yield
+            await connection.rollback()
+
+    async def publish(self, topic: str, key: str | None, body: bytes | None, headers: dict[str, bytes]) -> None:
+        await self._producer.send_and_wait(
+            topic, body, key=key.encode() if key else None, headers=list(headers.items())
+        )
+
+    async def ask(self, integration_id: str, request_id: str) -> None:
+        """A Force Sync as another program wishes it: by topic."""
+        now = datetime.now(UTC)
+        wish = SyncRequested(
+            request_id=request_id, trigger=Trigger.FORCE, integration_id=uuid.UUID(integration_id), requested_at=now
+        )
+        headers = headers_of(wish, event_id=request_id, source="/a-web-app", at=now)
+        encoded = {name: value.encode() for name, value in headers.items()}
+        await self.publish(SYNC_REQUESTS.name, integration_id, wish.model_dump_json().encode(), encoded)
+
+    async def records(self, topic: str, since: dict[TopicPartition, int] | None = None) -> list[Any]:
+        """Every record of a topic that stands now, oldest first in each partition.
+
+        With `since` only what is new to it; it is brought up to date.
+        """
+        known = {} if since is None else since
+        async with AsyncExitStack() as stack:
+            consumer = AIOKafkaConsumer(**self._kafka, auto_offset_reset="earliest")
+            await consumer.start()
+            stack.push_async_callback(consumer.stop)
+            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS[topic])]
+            consumer.assign(partitions)
+            ends = await consumer.end_offsets(partitions)
+            await consumer.seek_to_beginning(*(one for one in partitions if one not in known))
+            for one in partitions:
+                if one in known:
+                    consumer.seek(one, known[one])
+            known.update(ends)
+            found: list[Any] = []
+            while any([await consumer.position(one) < ends[one] for one in partitions]):
+                for batch in (await consumer.getmany(timeout_ms=200)).values():
+                    found += batch
+            return found
+
+    async def consumed(self, group: str, topic: str) -> None:
+        """Wait until a service has handled everything that stands in a topic."""
+        admin = AIOKafkaAdminClient(**self._kafka)
+        await admin.start()
+        consumer = AIOKafkaConsumer(**self._kafka)
+        await consumer.start()
+        try:
+            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS[topic])]
+            ends = await consumer.end_offsets(partitions)
+
+            async def behind() -> int:
+                offsets = await admin.list_consumer_group_offsets(group)
+                return sum(end - (offsets[one].offset if one in offsets else 0) for one, end in ends.items())
+
+            await until(behind, lambda lag: lag <= 0)
+        finally:
+            await consumer.stop()
+            await admin.close()
+
+    async def daily_run_is_taken(self) -> None:
+        """The cron emitter has asked for the day: who connects from now on is not meant by it."""
+        await until(lambda: self.records(SYNC_REQUESTS.name), bool)
+        await self.consumed(f"syncer.{SYNC_REQUESTS.name}", SYNC_REQUESTS.name)
+
+    async def dead_letter(self, marker: bytes) -> dict[str, str]:
+        """Wait for the dead letter whose value or original headers hold `marker`; answers its headers."""
+
+        async def find() -> dict[str, str] | None:
+            for record in await self.records("xai.dead-letters.v1"):
+                headers = {name: value.decode() for name, value in record.headers}
+                if marker in (record.value or b"") or marker.decode() in headers.values():
+                    return headers
+            return None
+
+        found = await until(find, lambda got: got is not None)
+        assert found is not None
+        return found
+
+
+async def until(ask: Callable[[], Awaitable[T]], enough: Callable[[T], bool]) -> T:
+    """What `ask` gives as soon as it is enough; fails with the last answer after a minute."""
+    last = "none"
+    try:
+        async with asyncio.timeout(DEADLINE):
+            while not enough(got := await ask()):
+                last = str(got)[:2000]
+                await asyncio.sleep(0.05)
+            return got
+    except TimeoutError:
+        raise AssertionError(f"not within {DEADLINE:.0f} s; the last answer: {last}") from None

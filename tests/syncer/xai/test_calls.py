@@ -1,0 +1,82 @@
+"""Asking xAI: the key is open for as long as the call takes."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import date
+from uuid import UUID
+
+import httpx
+import pytest
+from common.crypto.envelopes import Place, UnsealableError
+from contract.problems import Code
+from syncer.domain import Days
+from syncer.store import Credential
+from syncer.xai.calls import Xai
+from xai_usage import CallRefused, CallTransient, Reading, client
+
+DAYS = Days(date(2026, 11, 19), date(2026, 11, 20))
+CREDENTIAL = Credential(UUID(int=1), "account-1", 3, 1, {"format": "obviously-fake"})
+
+
+Answer = Callable[[httpx.Request], httpx.Response] | Callable[[httpx.Request], Coroutine[None, None, httpx.Response]]
+
+
+class _Opener:
+    def __init__(self, key: str | None) -> None:
+        self.places: list[Place] = []
+        self._key = key
+
+    def open(self, envelope: Mapping[str, str], place: Place) -> str:
+        assert envelope == CREDENTIAL.envelope
+        self.places.append(place)
+        if self._key is None:
+            raise UnsealableError
+        return self._key
+
+
+async def test_the_key_is_opened_for_its_own_place_and_used() -> None:
+    seen: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        seen.append(request.headers["Authorization"])
+        return httpx.Response(200, stream=httpx.ByteStream(b"{}"))
+
+    opener = _Opener("obviously-fake-key")
+    reading = await _ask(opener, answer)
+
+    assert seen == ["Bearer obviously-fake-key"]
+    assert opener.places == [Place("account-1", UUID(int=1), 3)]
+    assert reading.days == {DAYS.first: {}, DAYS.last: {}}
+
+
+async def test_a_key_that_does_not_open_is_tried_again_later() -> None:
+    with pytest.raises(CallTransient) as failed:
+        await _ask(_Opener(None), lambda _: pytest.fail("xAI was called"))
+
+    assert failed.value.code is Code.UNSEALABLE
+    assert failed.value.__cause__ is None
+
+
+async def test_a_refusal_passes_as_it_is() -> None:
+    with pytest.raises(CallRefused) as failed:
+        await _ask(_Opener("obviously-fake-key"), lambda _: httpx.Response(403, stream=httpx.ByteStream(b"{}")))
+
+    assert failed.value.code is Code.ACCESS_DENIED
+
+
+async def test_a_reading_has_one_deadline_for_all_of_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("syncer.xai.calls.READING_DEADLINE", 0.01)
+
+    async def never(_: httpx.Request) -> httpx.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    with pytest.raises(CallTransient) as failed:
+        await _ask(_Opener("obviously-fake-key"), never)
+
+    assert failed.value.code is Code.XAI_UNAVAILABLE
+
+
+async def _ask(opener: _Opener, answer: Answer) -> Reading:
+    async with client("http://xai.test", transport=httpx.MockTransport(answer)) as calls:
+        return await Xai(calls, opener).read("team-1", CREDENTIAL, DAYS)

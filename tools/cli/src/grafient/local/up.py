@@ -1,0 +1,103 @@
+"""`grafient up`: the whole system on this machine, until Ctrl-C."""
+
+import asyncio
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from grafient.cli.output import Json, progress_console, show
+from grafient.local.fetch import main as fetch
+from grafient.local.jars import FetchError, present
+from grafient.local.postgres import StartError
+from grafient.local.system import Address, System
+
+Data = Annotated[Path | None, typer.Option(help="Keep everything in this folder; without it, all is gone at the end.")]
+
+
+def up(
+    *,
+    data: Data = None,
+    simulator: Annotated[bool, typer.Option("--simulator/--no-simulator", help="Stand in for xAI.")] = True,
+    as_json: Json = False,
+) -> None:
+    """Run Postgres, Kafka, the three services, the cron emitter and the simulator here, until Ctrl-C.
+
+    XAI_BASE_URL from the environment is asked instead of the simulator.
+    """
+    xai_url = os.environ.get("XAI_BASE_URL") or (None if simulator else "https://management-api.x.ai")
+    run(_up(data, xai_url, as_json=as_json))
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work`; what does not start is said in words, with status 1."""
+    try:
+        asyncio.run(work)
+    except (StartError, FetchError) as error:
+        progress_console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(1) from None
+
+
+async def _up(data: Path | None, xai_url: str | None, *, as_json: bool) -> None:
+    async with running(data, xai_url) as (address, ended):
+        show(asdict(address), _rendered(address), as_json=as_json)
+        await ended.wait()
+
+
+@asynccontextmanager
+async def running(data: Path | None, xai_url: str | None) -> AsyncIterator[tuple[Address, asyncio.Event]]:
+    """Where the system is, and the event of Ctrl-C or SIGTERM; everything has ended when the block has."""
+    if not present() and fetch():
+        raise typer.Exit(1)
+    folder = data.resolve() if data else Path(tempfile.mkdtemp(prefix="grafient-"))
+    system = System(folder, _say, xai_url=xai_url, durable=data is not None)
+    try:
+        ended = _told_to_end()
+        if address := await _unless(ended, system.start()):
+            yield address, ended
+        else:
+            raise typer.Exit(1)
+    finally:
+        await system.stop()
+        if data is None:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _told_to_end() -> asyncio.Event:
+    ended = asyncio.Event()
+    for one in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(one, ended.set)
+    return ended
+
+
+async def _unless(ended: asyncio.Event, starting: Coroutine[Any, Any, Address]) -> Address | None:
+    """What `starting` gives; None where it was told to end meanwhile."""
+    start, end = asyncio.create_task(starting), asyncio.create_task(ended.wait())
+    await asyncio.wait((start, end), return_when=asyncio.FIRST_COMPLETED)
+    end.cancel()
+    if not start.done():
+        start.cancel()
+    result = (await asyncio.gather(start, return_exceptions=True))[0]
+    if isinstance(result, Exception):
+        raise result
+    return result if isinstance(result, Address) else None
+
+
+def _say(text: str) -> None:
+    progress_console.print(f"  {text}", style="dim", highlight=False)
+
+
+def _rendered(address: Address) -> Table:
+    table = Table(title="The system is up; Ctrl-C ends it", title_justify="left", show_header=False)
+    for name, value in asdict(address).items():
+        text = " ".join(f"{one}={pid}" for one, pid in value.items()) if isinstance(value, dict) else value
+        table.add_row(name.replace("_", " "), text)
+    return table

@@ -1,0 +1,246 @@
+"""Access at the broker: bring it to what `contract.access` declares, or say where it differs; and the principals' passwords."""
+
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from common.errors import TransientError
+from common.settings import KafkaSettings, Settings, StartRefusedError
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import (
+    AclBinding,
+    AclBindingFilter,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
+from contract.access import ACCESS, Access, group_of
+from pydantic import SecretStr
+
+DEADLINE = 15.0
+ITERATIONS = 8192
+"""Of SCRAM; the broker takes 4096 to 16384."""
+EVERYBODY = "User:*"
+REFUSALS = {
+    KafkaError.SECURITY_DISABLED: (
+        "the broker has no authorizer, and lets everybody do everything: set its authorizer.class.name"
+    ),
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED: (
+        "KAFKA_USERNAME may not look after access: it takes an operator, one of the broker's super.users"
+    ),
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Grant:
+    """One entry of the broker's list."""
+
+    principal: str
+    resource: str
+    """`topic`, `group`, or what else the broker guards."""
+    name: str
+    pattern: str
+    """`literal` or `prefixed`."""
+    operation: str
+    permission: str = "allow"
+    host: str = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class GrantDifference:
+    """What stands at the broker, against what should."""
+
+    grant: Grant
+    state: str
+    """`right`, `missing`, `undeclared` (of our principals: is taken away), `open_to_all` (of everybody: is left, and told)."""
+
+    def row(self) -> dict[str, str]:
+        """For eyes and programs."""
+        grant = self.grant
+        resource = f"{grant.resource} {grant.name}{'*' if grant.pattern == 'prefixed' else ''}"
+        return {"principal": grant.principal, "may": f"{grant.permission} {grant.operation}", "on": resource} | {
+            "state": self.state
+        }
+
+
+class PasswordSettings(Settings):
+    """What the principals sign in with; one that is not given keeps its password."""
+
+    connector_kafka_password: SecretStr | None = None
+    syncer_kafka_password: SecretStr | None = None
+    ledger_kafka_password: SecretStr | None = None
+    cron_kafka_password: SecretStr | None = None
+    webapp_kafka_password: SecretStr | None = None
+
+    def given(self) -> dict[str, SecretStr]:
+        """By principal."""
+        found = {name: getattr(self, f"{name}_kafka_password") for name in ACCESS}
+        return {name: password for name, password in found.items() if password is not None}
+
+
+def declared() -> list[Grant]:
+    """Everything that `contract.access` grants."""
+    return sorted(grant for access in ACCESS.values() for grant in _of(access))
+
+
+def _of(access: Access) -> Iterable[Grant]:
+    user = f"User:{access.principal}"
+    yield from (Grant(user, "topic", topic.name, "literal", "read") for topic in access.reads)
+    yield from (Grant(user, "topic", topic.name, "literal", "write") for topic in access.writes)
+    if access.free_groups:
+        yield Grant(user, "group", f"{access.principal}.", "prefixed", "read")
+    else:
+        groups = (group_of(access.principal, topic) for topic in access.reads)
+        yield from (Grant(user, "group", group, "literal", "read") for group in groups)
+
+
+def grant_differences(settings: KafkaSettings) -> list[GrantDifference]:
+    """One line a grant that is declared or stands; raises StartRefusedError, TransientError."""
+    with _operating(settings) as admin:
+        return _compared(_standing(admin))
+
+
+def bring_about_grants(settings: KafkaSettings) -> list[GrantDifference]:
+    """Grant what is missing, then take away what is not declared; answers what was different before."""
+    with _operating(settings) as admin:
+        found = _compared(_standing(admin))
+        if missing := [AclBinding(*_parts(one.grant)) for one in found if one.state == "missing"]:
+            _done(admin.create_acls(missing, request_timeout=DEADLINE))
+        if undeclared := [AclBindingFilter(*_parts(one.grant)) for one in found if one.state == "undeclared"]:
+            _done(admin.delete_acls(undeclared, request_timeout=DEADLINE))
+        _settled(admin)
+    return found
+
+
+def set_passwords(settings: KafkaSettings, passwords: dict[str, SecretStr]) -> None:
+    """Give principals their passwords; only what SCRAM derives from them leaves this process."""
+    info = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, ITERATIONS)
+    changes = [
+        UserScramCredentialUpsertion(name, info, password.get_secret_value().encode())
+        for name, password in passwords.items()
+    ]
+    if changes:
+        with _operating(settings) as admin:
+            _done(admin.alter_user_scram_credentials(changes, request_timeout=DEADLINE))
+
+
+def _compared(standing: set[Grant]) -> list[GrantDifference]:
+    wanted = set(declared())
+    return [GrantDifference(grant, _state(grant, wanted, standing)) for grant in sorted(wanted | standing)]
+
+
+def _settled(admin: AdminClient) -> None:
+    """Wait until the broker tells of what was just changed; raises TimeoutError."""
+    end = time.monotonic() + DEADLINE
+    while any(one.state in {"missing", "undeclared"} for one in _compared(_standing(admin))):
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(0.05)
+
+
+def _state(grant: Grant, wanted: set[Grant], standing: set[Grant]) -> str:
+    if grant.principal == EVERYBODY:
+        return "open_to_all"
+    if grant not in standing:
+        return "missing"
+    return "right" if grant in wanted else "undeclared"
+
+
+def _standing(admin: AdminClient) -> set[Grant]:
+    """What the broker grants to our principals and to everybody; nobody else's is looked at.
+
+    confluent-kafka answers an empty list where the broker refuses to describe; it does tell what it refuses to delete.
+    """
+    ours = {EVERYBODY, *(f"User:{name}" for name in ACCESS)}
+    _done(admin.delete_acls([_NOTHING], request_timeout=DEADLINE))
+    every = AclBindingFilter(
+        ResourceType.ANY, None, ResourcePatternType.ANY, None, None, AclOperation.ANY, AclPermissionType.ANY
+    )
+    found: list[AclBinding] = admin.describe_acls(every, request_timeout=DEADLINE).result(DEADLINE)
+    return {_grant(one) for one in found if one.principal in ours}
+
+
+_NOTHING = AclBindingFilter(
+    ResourceType.TOPIC,
+    "no.such.topic",
+    ResourcePatternType.LITERAL,
+    "User:nobody",
+    "*",
+    AclOperation.READ,
+    AclPermissionType.ALLOW,
+)
+"""Matches no grant: to delete it changes nothing."""
+
+
+def _grant(binding: AclBinding) -> Grant:
+    return Grant(
+        binding.principal,
+        _word(binding.restype),
+        binding.name,
+        _word(binding.resource_pattern_type),
+        _word(binding.operation),
+        _word(binding.permission_type),
+        binding.host,
+    )
+
+
+def _word(choice: Any) -> str:  # noqa: ANN401 - each of the library's own enumerations
+    return str(choice.name).lower()
+
+
+def _parts(grant: Grant) -> tuple[Any, ...]:
+    return (
+        ResourceType[grant.resource.upper()],
+        grant.name,
+        ResourcePatternType[grant.pattern.upper()],
+        grant.principal,
+        grant.host,
+        AclOperation[grant.operation.upper()],
+        AclPermissionType[grant.permission.upper()],
+    )
+
+
+@contextmanager
+def _operating(settings: KafkaSettings) -> Iterator[AdminClient]:
+    """The broker's way to change access; what it refuses becomes a sentence."""
+    try:
+        yield AdminClient(librdkafka_options(settings))
+    except KafkaException as error:
+        reason = error.args[0]
+        if (sentence := REFUSALS.get(reason.code())) is not None:
+            raise StartRefusedError(sentence) from None
+        raise TransientError(f"{reason.name()}: {reason.str()}") from None
+    except TimeoutError:
+        raise TransientError("the broker does not answer") from None
+
+
+def librdkafka_options(settings: KafkaSettings) -> dict[str, Any]:
+    """The same way as `common.kafka.client` goes, in librdkafka's words."""
+    options: dict[str, Any] = {
+        "bootstrap.servers": settings.kafka_bootstrap_servers,
+        "security.protocol": settings.kafka_security_protocol,
+        "client.id": "grafient-acls",
+        "log_level": 2,  # what fails is raised; librdkafka would tell it once more
+    }
+    if settings.kafka_ca_file is not None:
+        options["ssl.ca.location"] = str(settings.kafka_ca_file)
+    if settings.kafka_security_protocol.startswith("SASL"):
+        options |= {
+            "sasl.mechanism": "SCRAM-SHA-512",
+            "sasl.username": settings.kafka_username,
+            "sasl.password": settings.kafka_password.get_secret_value(),
+        }
+    return options
+
+
+def _done(futures: dict[Any, Future[Any]]) -> None:
+    for future in futures.values():
+        future.result(DEADLINE)
