@@ -24,7 +24,7 @@ from typing import Annotated, Any
 import httpx
 import psycopg
 import typer
-from common.crypto.envelopes import Place, UnsealableError
+from common.crypto.envelopes import Binding, UnsealableError
 from common.crypto.keyring import LiveKeyring, load_keyring
 from common.crypto.sealing import Opener, Sealer
 from common.database import Database, make_engine
@@ -128,7 +128,7 @@ async def _rotate(system: System, keyring: Path, rows: int) -> dict[str, Any]:
 async def _fill(database: psycopg.AsyncConnection[Any], sealer: Sealer, rows: int) -> None:
     await database.execute("INSERT INTO connector.accounts (account_id, plan) VALUES (%s, 'free')", [ACCOUNT])
     for ids in _batches(rows):
-        envelopes = [json.dumps(sealer.seal(f"obviously-fake-{one}", Place(ACCOUNT, one, 1))) for one in ids]
+        envelopes = [json.dumps(sealer.seal(f"obviously-fake-{one}", Binding(ACCOUNT, one, 1))) for one in ids]
         await database.execute(CONNECTOR, [ACCOUNT, ids, envelopes])
     await database.execute(SYNCER)
 
@@ -195,7 +195,7 @@ async def _open(database: Database, opener: Opener, ids: list[uuid.UUID], seen: 
             credential = await load_credential(connection, integration_id)
         try:
             assert credential is not None  # noqa: S101 - nobody removes one
-            place = Place(credential.account_id, integration_id, credential.credential_version)
+            place = Binding(credential.account_id, integration_id, credential.credential_version)
             opened = opener.open(credential.envelope, place)
         except UnsealableError:
             opened = ""

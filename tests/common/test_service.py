@@ -11,7 +11,7 @@ import pytest
 from common.kafka.client import TopicsError
 from common.service import Parts, assemble, started
 from common.settings import ServiceSettings
-from contract.access import ACCESS, Access
+from contract.access import ACCESS, BrokerAccess
 from contract.topics import TOPICS
 from pydantic import SecretStr
 
@@ -32,7 +32,7 @@ def killed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 @pytest.fixture(autouse=True)
 def access(monkeypatch: pytest.MonkeyPatch) -> None:
     """The service of the test may read everything."""
-    monkeypatch.setitem(ACCESS, "testservice", Access("testservice", reads=TOPICS))
+    monkeypatch.setitem(ACCESS, "testservice", BrokerAccess("testservice", reads=TOPICS))
 
 
 @asynccontextmanager
@@ -44,7 +44,7 @@ async def running(settings: ServiceSettings, *loops: object) -> AsyncIterator[Pa
 
 async def until_stalled(parts: Parts) -> list[str]:
     async with asyncio.timeout(5):
-        while not (found := parts.progress.stalled()):
+        while not (found := parts.watchdog.stalled()):
             await asyncio.sleep(0.01)
     return found
 
@@ -52,7 +52,7 @@ async def until_stalled(parts: Parts) -> list[str]:
 async def test_a_started_service_is_ready_and_alive(settings: ServiceSettings, killed: list[int]) -> None:
     async with running(settings) as parts:
         await parts.ready()
-        assert parts.progress.stalled() == []
+        assert parts.watchdog.stalled() == []
     assert killed == []
 
 
@@ -64,7 +64,7 @@ async def test_a_service_does_not_start_on_topics_that_are_not_as_declared(
     settings: ServiceSettings, monkeypatch: pytest.MonkeyPatch, change: dict[str, object], sentence: str
 ) -> None:
     other = (*TOPICS[1:], replace(TOPICS[0], **change))  # type: ignore[arg-type]  # fields of it
-    monkeypatch.setitem(ACCESS, "testservice", Access("testservice", reads=other))
+    monkeypatch.setitem(ACCESS, "testservice", BrokerAccess("testservice", reads=other))
     with pytest.raises(TopicsError, match=sentence):
         async with running(settings):
             pass

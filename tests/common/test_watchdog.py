@@ -4,7 +4,7 @@ import os
 import signal
 
 import pytest
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 
 
 class Clock:
@@ -16,38 +16,38 @@ class Clock:
 
 def test_a_loop_that_ends_attempts_is_alive_and_one_that_does_not_is_named() -> None:
     clock = Clock()
-    progress = Progress(clock)
-    progress.expect("healer", within=60)
+    watchdog = Watchdog(clock)
+    watchdog.register("healer", within=60)
     clock.now = 50
-    assert progress.stalled() == []
-    progress.ended("healer")
+    assert watchdog.stalled() == []
+    watchdog.beat("healer")
     clock.now = 100
-    assert progress.stalled() == []
+    assert watchdog.stalled() == []
     clock.now = 111
-    assert progress.stalled() == ["healer has ended no attempt for 61 s"]
+    assert watchdog.stalled() == ["healer has ended no attempt for 61 s"]
 
 
 def test_the_age_of_a_loop_that_never_ended_counts_from_the_first_look() -> None:
     clock = Clock()
-    progress = Progress(clock)
-    assert progress.age("costs") == 0
+    watchdog = Watchdog(clock)
+    assert watchdog.age("costs") == 0
     clock.now = 5
-    assert progress.age("costs") == 5
+    assert watchdog.age("costs") == 5
 
 
 def test_a_probe_tells_what_is_wrong() -> None:
-    progress = Progress()
+    watchdog = Watchdog()
     found: list[str | None] = [None, "stuck"]
-    progress.probe(lambda: found.pop(0))
-    assert [progress.stalled(), progress.stalled()] == [[], ["stuck"]]
+    watchdog.probe(lambda: found.pop(0))
+    assert [watchdog.stalled(), watchdog.stalled()] == [[], ["stuck"]]
 
 
 def test_a_process_that_failed_asks_to_end_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     killed: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "kill", lambda pid, sign: killed.append((pid, sign)))
-    progress = Progress()
+    watchdog = Watchdog()
 
-    progress.fail("producer of costs: OutOfOrderSequenceNumber")
+    watchdog.fail("producer of costs: OutOfOrderSequenceNumber")
 
     assert killed == [(os.getpid(), signal.SIGTERM)]
-    assert progress.stalled() == ["producer of costs: OutOfOrderSequenceNumber"]
+    assert watchdog.stalled() == ["producer of costs: OutOfOrderSequenceNumber"]

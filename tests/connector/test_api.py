@@ -4,7 +4,7 @@ import asyncio
 from uuid import UUID, uuid4
 
 import pytest
-from common.crypto.envelopes import Place
+from common.crypto.envelopes import Binding
 
 from tests.connector.support.connector import ACCOUNT, KEY, TEAM, World, usage
 
@@ -96,7 +96,7 @@ async def test_a_connected_team_is_filled_in_from_a_sealed_key(world: World) -> 
     assert (card["backfill"]["days_expected"], card["backfill"]["days_read"]) == (30, 0)
     ((envelope, row),) = await world.sql("SELECT envelope, integrations::text FROM integrations")
     assert KEY not in row
-    place = Place(ACCOUNT, UUID(card["integration_id"]), 1)
+    place = Binding(ACCOUNT, UUID(card["integration_id"]), 1)
     assert world.opener.open(envelope, place) == KEY
 
 

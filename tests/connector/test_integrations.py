@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from common.crypto.envelopes import Place
+from common.crypto.envelopes import Binding
 from contract.problems import Code
 
 from tests.connector.support.connector import ACCOUNT, KEY, World
@@ -26,7 +26,7 @@ async def _replace(world: World, card: dict[str, Any], key: str = OTHER_KEY) -> 
 
 async def _key(world: World, card: dict[str, Any], version: int) -> str:
     [(envelope,)] = await world.sql("SELECT envelope FROM integrations")
-    return world.opener.open(envelope, Place(ACCOUNT, UUID(card["integration_id"]), version))
+    return world.opener.open(envelope, Binding(ACCOUNT, UUID(card["integration_id"]), version))
 
 
 async def test_another_key_takes_the_place_of_the_former_one(world: World) -> None:

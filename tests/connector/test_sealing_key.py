@@ -13,7 +13,7 @@ from common.crypto.sealed_commands import SealingKey, encoded, seal
 from common.http.app import make_app
 from common.http.gate import guard
 from common.http.tokens import Tokens, digest_of
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from connector.commands.opening import SealedCommandOpener
 from connector.domain import looks_sealed
 from connector.sealing_key import sealing_key_route
@@ -44,7 +44,7 @@ def _app(opener: SealedCommandOpener) -> FastAPI:
     async def ready() -> None:
         return None
 
-    app = make_app("connector", Progress(), nothing, ready)
+    app = make_app("connector", Watchdog(), nothing, ready)
     tokens = [{"token_id": str(n), "sha256": digest_of(scope), "scopes": [scope]} for n, scope in enumerate(SCOPES)]
     guard(app, Tokens.model_validate({"tokens": tokens}), requests_per_second=10_000)
     app.include_router(sealing_key_route(opener.recipient, "test"))

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from common.crypto.sealed_commands import SealingKey
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from connector.events.stream import Live
 from connector.events.subscribers import Audience
 from connector.sealing_key import sealing_key_route
@@ -24,7 +24,7 @@ async def app(tables_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) 
     owned = tables_of("connector")
     world = World(owned.service, owned.owner, tests_per_minute=1_000_000)
     await world.sql("TRUNCATE accounts, integrations, syncs, account_events")
-    audience = Audience(world.database, Progress())
+    audience = Audience(world.database, Watchdog())
     world.app.include_router(Live(world.database, audience, clock=lambda: datetime.now(UTC)).router())
     world.app.include_router(sealing_key_route(lambda: SealingKey("test-1", bytes(32)), "test"))
     return world.app

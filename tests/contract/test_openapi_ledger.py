@@ -9,7 +9,7 @@ import pytest
 from common.http.app import make_app
 from common.http.gate import guard
 from common.http.tokens import Tokens, digest_of
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from fastapi import FastAPI
 from grafient.documents.openapi import documents
 from ledger.api import make_router
@@ -31,7 +31,7 @@ async def app(tables_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) 
     await world.add(team := uuid4(), account_id=EXAMPLE)
     days = reading(team, {FIRST: {"grok-4": "1.10", "grok-5": "0.0000001"}}).days
     await world.receive(*(day.model_copy(update={"account_id": EXAMPLE}) for day in days))
-    app = make_app("ledger", Progress(), nothing, world.database.ping)
+    app = make_app("ledger", Watchdog(), nothing, world.database.ping)
     token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
     guard(app, Tokens.model_validate({"tokens": [token]}), requests_per_second=1_000_000)
     app.include_router(make_router(world.database, lambda: NOON))

@@ -12,7 +12,7 @@ from common.kafka.client import make_broker
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.publisher import Publisher
 from common.settings import KafkaSettings
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from contract.cloudevents import MalformedError, headers_of
 from contract.fields import Trigger
 from contract.messages import SyncRequested
@@ -38,7 +38,7 @@ async def _give_up(world: World, topic: Topic, value: bytes, headers: dict[str, 
     broker = make_broker(KafkaSettings(kafka_bootstrap_servers=world.address.kafka), "test")
     async with broker:
         await broker.connect()
-        letters = DeadLetters(Publisher(broker, "syncer", Progress()), "syncer")
+        letters = DeadLetters(Publisher(broker, "syncer", Watchdog()), "syncer")
         await letters.put(record, topic, MalformedError("handler_failed", "an unknown bug"))
     return f"syncer:{topic.name}:0:{record.offset}"
 

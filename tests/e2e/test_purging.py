@@ -11,7 +11,7 @@ from common.database import Database, make_engine
 from common.kafka.client import client_options, make_broker
 from common.kafka.publisher import Publisher
 from common.settings import KafkaSettings
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from connector.outbox.relay import Markers
 from contract.topics import CREDENTIALS
 from grafient.topics.commands import bring_about
@@ -73,7 +73,7 @@ async def _marked_until_gone(world: World, settings: KafkaSettings, sealed: list
     database = Database(make_engine(SecretStr(world.system.postgres.url_of("connector")), schema="connector"))
     async with broker:
         await broker.connect()
-        markers = Markers(database, Publisher(broker, "connector", Progress()))
+        markers = Markers(database, Publisher(broker, "connector", Watchdog()))
 
         async def left() -> bool:
             await markers.round()

@@ -17,7 +17,7 @@ from common.kafka.dead_letters import DeadLetters
 from common.kafka.publisher import Publisher
 from common.replay import Asked, Quiet, Report, bound, replay
 from common.settings import KafkaSettings
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from contract.cloudevents import Record
 from contract.topics import COSTS, INTEGRATIONS, TOPICS, Topic
 from grafient.replay import HANDLED_BY
@@ -50,8 +50,8 @@ async def _replay(world: World, topic: Topic, service: str = "ledger", **asked: 
     database = Database(make_engine(SecretStr(world.address.database_url), schema=service))
     async with make_broker(settings, "replay") as broker:
         await broker.connect()
-        loud = Publisher(broker, service, Progress())
-        quiet = Quiet(broker, service, Progress())
+        loud = Publisher(broker, service, Watchdog())
+        quiet = Quiet(broker, service, Watchdog())
         made = course(database, quiet, DeadLetters(loud, service))
         try:
             return await replay(made, settings, Asked(topic, **asked))

@@ -37,7 +37,7 @@ from confluent_kafka.admin import AclPermissionType as Permission
 from confluent_kafka.admin import AlterConfigOpType as Change
 from confluent_kafka.admin import ResourcePatternType as Pattern
 from confluent_kafka.admin import ResourceType as Resource
-from contract.access import ACCESS, LEDGER, Access, group_of
+from contract.access import ACCESS, LEDGER, BrokerAccess, group_of
 from contract.topics import COSTS, CREDENTIALS, INTEGRATIONS, SYNC_REQUESTS, TOPICS, Topic
 from grafient.local.securing import OPERATOR, write_certificates, write_private
 from grafient.local.system import System
@@ -98,7 +98,7 @@ async def test_a_team_lives_its_whole_life(world: World) -> None:
 
 @pytest.mark.parametrize(("access", "topic"), EVERY_TOPIC, ids=lambda one: getattr(one, "name", None) or one.principal)
 async def test_a_principal_reads_and_writes_what_is_declared_and_nothing_else(
-    clients: Clients, access: Access, topic: Topic
+    clients: Clients, access: BrokerAccess, topic: Topic
 ) -> None:
     for do, allowed in ((clients.read, access.reads), (clients.write, access.writes)):
         with nullcontext() if topic in allowed else pytest.raises(TopicAuthorizationFailedError):
@@ -106,7 +106,7 @@ async def test_a_principal_reads_and_writes_what_is_declared_and_nothing_else(
 
 
 @pytest.mark.parametrize("access", ACCESS.values(), ids=lambda access: access.principal)
-async def test_a_principal_takes_part_in_its_own_groups_only(clients: Clients, access: Access) -> None:
+async def test_a_principal_takes_part_in_its_own_groups_only(clients: Clients, access: BrokerAccess) -> None:
     for whose, topic in EVERY_TOPIC:
         own = whose is access and (access.free_groups or topic in access.reads)
         with nullcontext() if own else pytest.raises(GroupAuthorizationFailedError):
@@ -169,7 +169,7 @@ async def test_no_principal_reads_the_grants(clients: Clients, who: str) -> None
 
 
 @asynccontextmanager
-async def lacking(system: System, access: Access, topic: Topic) -> AsyncIterator[None]:
+async def lacking(system: System, access: BrokerAccess, topic: Topic) -> AsyncIterator[None]:
     """A principal that may not read one of its topics, for a while."""
     grant = (Resource.TOPIC, topic.name, Pattern.LITERAL, f"User:{access.principal}", "*", Operation.READ)
     operator = AdminClient(librdkafka_options(system.kafka.settings()))

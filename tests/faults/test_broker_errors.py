@@ -11,9 +11,9 @@ from aiokafka import AIOKafkaProducer
 from common.errors import TransientError
 from common.kafka.client import make_broker
 from common.kafka.publisher import Publisher
-from common.kafka.tolerant_consumer import PatientBroker
+from common.kafka.tolerant_consumer import TolerantBroker
 from common.settings import KafkaSettings
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from contract.cloudevents import decode
 from contract.fields import Trigger
 from contract.messages import SyncRequested
@@ -84,7 +84,7 @@ def _named(cases: list[tuple[Api, str, int]]) -> list[object]:
     ]
 
 
-class Told(Progress):
+class Told(Watchdog):
     """Does not end the process that tests run in."""
 
     def __init__(self) -> None:
@@ -116,22 +116,22 @@ async def cluster() -> AsyncIterator[MockCluster]:
 @pytest.fixture
 async def bench(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
     """The mock knows no static members: who comes back under its name waits until its former self is given up."""
-    real = PatientBroker.subscriber
+    real = TolerantBroker.subscriber
 
-    def hurried(broker: PatientBroker, *topics: str, **options: Any) -> Any:
+    def hurried(broker: TolerantBroker, *topics: str, **options: Any) -> Any:
         return real(broker, *topics, **options | IMPATIENT)
 
-    monkeypatch.setattr(PatientBroker, "subscriber", hurried)
+    monkeypatch.setattr(TolerantBroker, "subscriber", hurried)
     async with bench_on(cluster) as bench:
         yield bench
 
 
 @asynccontextmanager
-async def publishing(servers: str, progress: Progress) -> AsyncIterator[Publisher]:
+async def publishing(servers: str, watchdog: Watchdog) -> AsyncIterator[Publisher]:
     broker = make_broker(KafkaSettings(kafka_bootstrap_servers=servers), "test")
     await broker.start()
     try:
-        yield Publisher(broker, "test", progress)
+        yield Publisher(broker, "test", watchdog)
     finally:
         await broker.stop()
 
@@ -144,26 +144,26 @@ async def _ids(bench: Bench) -> list[str]:
 async def test_what_the_broker_refuses_for_now_is_published_when_it_takes_it(
     cluster: MockCluster, bench: Bench, error: int
 ) -> None:
-    progress = Told()
-    async with publishing(bench.servers, progress) as publisher:
+    watchdog = Told()
+    async with publishing(bench.servers, watchdog) as publisher:
         cluster.fails(Api.PRODUCE, error, error, error)
         await publisher.publish(bench.topic, MESSAGE, key="key", event_id="1", at=AT)
 
-    assert (await _ids(bench), progress.reasons) == (["1"], [])
+    assert (await _ids(bench), watchdog.reasons) == (["1"], [])
 
 
 @pytest.mark.parametrize("error", FINAL.values(), ids=FINAL)
 async def test_what_the_broker_refuses_for_good_is_not_published_and_the_process_ends(
     cluster: MockCluster, bench: Bench, error: int
 ) -> None:
-    progress = Told()
-    async with publishing(bench.servers, progress) as publisher:
+    watchdog = Told()
+    async with publishing(bench.servers, watchdog) as publisher:
         cluster.fails(Api.PRODUCE, error)
         with pytest.raises(TransientError, match=bench.topic.name):
             await publisher.publish(bench.topic, MESSAGE, key="key", event_id="1", at=AT)
 
     assert await _ids(bench) == []
-    (reason,) = progress.reasons
+    (reason,) = watchdog.reasons
     assert reason.startswith(f"producer of {bench.topic.name}: ")
 
 
@@ -173,14 +173,14 @@ async def test_whatever_the_broker_answers_on_the_way_every_message_is_handled(
 ) -> None:
     """By the process itself, or, where it says that it is stuck, by the one that is started in its place."""
     await bench.send("before")
-    async with bench.consuming(instance_name="one") as progress:
+    async with bench.consuming(instance_name="one") as watchdog:
         await bench.until(lambda: "before" in bench.handled)
         cluster.fails(api, error, error)
         await bench.send("after")
-        await bench.until(lambda: "after" in bench.handled or bool(progress.stalled()))
+        await bench.until(lambda: "after" in bench.handled or bool(watchdog.stalled()))
         await _a_heartbeat(api)
         await bench.send("at last")
-        await bench.until(lambda: "at last" in bench.handled or bool(progress.stalled()))
+        await bench.until(lambda: "at last" in bench.handled or bool(watchdog.stalled()))
 
     async with bench.consuming(instance_name="one"):
         await bench.until(lambda: {"before", "after", "at last"} <= set(bench.handled))

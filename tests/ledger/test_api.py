@@ -11,7 +11,7 @@ import pytest
 from common.http.app import make_app
 from common.http.gate import guard
 from common.http.tokens import Tokens, digest_of
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from contract.fields import History, Status
 from fastapi import FastAPI
 from ledger.api import make_router
@@ -28,7 +28,7 @@ async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
     async def nothing(_app: FastAPI) -> AsyncIterator[None]:
         yield
 
-    app = make_app("ledger", Progress(), nothing, world.database.ping)
+    app = make_app("ledger", Watchdog(), nothing, world.database.ping)
     bound = {"token_id": "bound", "sha256": digest_of("bound"), "scopes": ["costs:read"], "account_ids": ["other"]}
     token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
     guard(app, Tokens.model_validate({"tokens": [token, bound]}), requests_per_second=10_000)

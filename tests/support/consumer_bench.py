@@ -14,7 +14,7 @@ from common.errors import TransientError
 from common.kafka.client import make_broker
 from common.kafka.consumer import Consumers
 from common.settings import KafkaSettings
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from contract.cloudevents import Event, MalformedError, headers_of
 from contract.fields import Trigger
 from contract.messages import SyncRequested
@@ -65,7 +65,7 @@ class Bench:
     @asynccontextmanager
     async def consuming(
         self, fails: Callable[[str], BaseException | None] = lambda _: None, *, instance_name: str = ""
-    ) -> AsyncIterator[Progress]:
+    ) -> AsyncIterator[Watchdog]:
         """Handle each request; `fails` says with what, or None."""
 
         async def handle(event: Event[SyncRequested]) -> None:
@@ -76,13 +76,13 @@ class Bench:
         def subscribe(consumers: Consumers) -> None:
             consumers.on(self.topic, {SyncRequested: handle})
 
-        async with self.started(subscribe, instance_name=instance_name) as progress:
-            yield progress
+        async with self.started(subscribe, instance_name=instance_name) as watchdog:
+            yield watchdog
 
     @asynccontextmanager
     async def consuming_batches(
         self, handle: Callable[[tuple[ConsumerRecord, ...]], Awaitable[None]], *, max_records: int = 100
-    ) -> AsyncIterator[Progress]:
+    ) -> AsyncIterator[Watchdog]:
         """Hand batches to `handle`; what it takes is handled."""
 
         async def take(records: tuple[ConsumerRecord, ...]) -> None:
@@ -93,26 +93,26 @@ class Bench:
         def subscribe(consumers: Consumers) -> None:
             consumers.on_batch(self.topic, take, max_records=max_records)
 
-        async with self.started(subscribe) as progress:
-            yield progress
+        async with self.started(subscribe) as watchdog:
+            yield watchdog
 
     @asynccontextmanager
     async def started(
         self, subscribe: Callable[[Consumers], None], *, instance_name: str = ""
-    ) -> AsyncIterator[Progress]:
+    ) -> AsyncIterator[Watchdog]:
         async def pause(seconds: float) -> None:
             self.pauses.append(seconds)
 
-        progress = Progress()
+        watchdog = Watchdog()
         broker = make_broker(KafkaSettings(kafka_bootstrap_servers=self.servers), "test")
         dead: Any = self.dead
-        consumers = Consumers(broker, "test", dead, progress, pause=pause, instance_name=instance_name)
+        consumers = Consumers(broker, "test", dead, watchdog, pause=pause, instance_name=instance_name)
         broker.add_middleware(consumers.middleware({self.topic.name: self.topic}))
         subscribe(consumers)
         self.subscribers.extend(broker.subscribers)
         try:
             await broker.start()
-            yield progress
+            yield watchdog
         finally:
             await broker.stop()
 

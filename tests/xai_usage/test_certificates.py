@@ -8,13 +8,13 @@ import certifi
 import httpx
 import pytest
 from contract.problems import Code
-from xai_usage import Access, CallTransient, client
+from xai_usage import CallTransient, TeamAccess, client
 
 from tests.support.tls import WRONG, Gate, Shows, right
 from tests.support.wire import http, saying, server
 
 DAY = date(2026, 11, 1)
-ACCESS = Access("team", "obviously-a-fake-management-key")
+ACCESS = TeamAccess("team", "obviously-a-fake-management-key")
 
 
 @pytest.fixture

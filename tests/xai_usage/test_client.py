@@ -10,7 +10,7 @@ from decimal import Decimal
 import httpx
 import pytest
 from contract.problems import Code
-from xai_usage import Access, CallFailed, CallMalformed, CallRefused, CallTransient, UsageClient, client
+from xai_usage import CallFailed, CallMalformed, CallRefused, CallTransient, TeamAccess, UsageClient, client
 from xai_usage.body import MAX_BYTES
 
 from tests.support.wire import http, saying, server
@@ -18,7 +18,7 @@ from tests.support.wire import http, saying, server
 FIRST, LAST = date(2026, 11, 1), date(2026, 11, 7)
 NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 KEY = "obviously-a-fake-management-key"
-ACCESS = Access("3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f", KEY)
+ACCESS = TeamAccess("3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f", KEY)
 ANSWER = json.dumps(
     {"timeSeries": [{"group": ["grok"], "dataPoints": [{"timestamp": "2026-11-01T00:00:00Z", "values": [0.1]}]}]}
 ).encode()
@@ -40,7 +40,7 @@ def answering(status: int, **response: object) -> UsageClient:
     return mocked(lambda _: httpx.Response(status, **response))  # type: ignore[arg-type] # as httpx.Response takes them
 
 
-async def failure(xai: UsageClient, access: Access = ACCESS) -> CallFailed:
+async def failure(xai: UsageClient, access: TeamAccess = ACCESS) -> CallFailed:
     async with xai:
         with pytest.raises(CallFailed) as caught:
             await xai.ask(access, FIRST, LAST)
@@ -90,7 +90,7 @@ async def test_a_base_url_may_have_a_path() -> None:
         return ok(b"{}")
 
     async with mocked(answer, "http://proxy.test:8080/xai/") as xai:
-        await xai.ask(Access("team", KEY), FIRST, LAST)
+        await xai.ask(TeamAccess("team", KEY), FIRST, LAST)
     assert asked == ["http://proxy.test:8080/xai/v1/billing/teams/team/usage"]
 
 
@@ -105,7 +105,7 @@ def test_a_base_url_that_is_none_is_refused(base_url: str) -> None:
 @pytest.mark.parametrize("team_id", ["", "a" * 65, "a/b", "..", "a b", "team\n", "a%2fb", "a?b", "é", "a.b"])
 def test_a_team_id_that_is_none_is_refused_before_any_request(team_id: str) -> None:
     with pytest.raises(CallMalformed) as caught:
-        Access(team_id, KEY)
+        TeamAccess(team_id, KEY)
     assert caught.value.code is Code.TEAM_MALFORMED
 
 
@@ -114,7 +114,7 @@ def test_a_team_id_that_is_none_is_refused_before_any_request(team_id: str) -> N
 )
 def test_a_key_that_is_none_is_refused_before_any_request_and_named_nowhere(key: str) -> None:
     with pytest.raises(CallMalformed) as caught:
-        Access("team", key)
+        TeamAccess("team", key)
     assert caught.value.code is Code.KEY_MALFORMED
     assert not key.strip() or key not in repr(caught.value)
 
@@ -168,7 +168,7 @@ async def test_no_cookie_of_one_customers_answer_travels_with_the_next_call() ->
 
     async with mocked(answer) as xai:
         await xai.ask(ACCESS, FIRST, LAST)
-        await xai.ask(Access("another", KEY), FIRST, LAST)
+        await xai.ask(TeamAccess("another", KEY), FIRST, LAST)
     assert cookies == [None, None]
 
 

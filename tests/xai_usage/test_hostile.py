@@ -14,7 +14,7 @@ import pytest
 from contract.problems import Code
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from xai_usage import Access, Answer, CallFailed, UnreadableAnswerError, client, parse
+from xai_usage import Answer, CallFailed, TeamAccess, UnreadableAnswerError, client, parse
 from xai_usage.answer import MAX_PARTS
 from xai_usage.body import MAX_BYTES
 
@@ -22,7 +22,7 @@ from tests.support.wire import http, saying, server
 
 FIRST, LAST = date(2026, 11, 1), date(2026, 11, 7)
 KEY = "obviously-a-fake-management-key"
-ACCESS = Access("team", KEY)
+ACCESS = TeamAccess("team", KEY)
 NOTHING = b'{"timeSeries": []}'
 OK = b"HTTP/1.1 200 OK\r\n"
 GZIP = OK + b"Content-Encoding: gzip\r\n\r\n"

@@ -12,7 +12,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from common.crypto.envelopes import Place
+from common.crypto.envelopes import Binding
 from common.crypto.key_files import create_keys, load_keys
 from common.crypto.keyring import LiveKeyring
 from common.crypto.sealing import Sealer
@@ -72,7 +72,7 @@ class Keys:
         return integration_id
 
     def envelope(self, integration_id: UUID) -> dict[str, str]:
-        place = Place(ACCOUNT, integration_id, 1)
+        place = Binding(ACCOUNT, integration_id, 1)
         return Sealer(LiveKeyring(self.path), "test").seal("obviously-fake-key", place)
 
     async def publish(self, key: str, value: bytes | None) -> None:

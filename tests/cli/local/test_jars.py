@@ -22,7 +22,7 @@ def _comes(monkeypatch: pytest.MonkeyPatch, *answers: bytes | Exception) -> list
     """What each try brings; the list is of the folders that were tried."""
     left, tried = list(answers), []
 
-    def resolved(folder: Path, _progress: object) -> dict[str, Path]:
+    def resolved(folder: Path, _watchdog: object) -> dict[str, Path]:
         tried.append(folder)
         answer = left.pop(0)
         if isinstance(answer, Exception):

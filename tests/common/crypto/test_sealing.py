@@ -4,7 +4,7 @@ from dataclasses import replace
 from uuid import UUID
 
 import pytest
-from common.crypto.envelopes import Opens, Place, Seals, UnsealableError
+from common.crypto.envelopes import Binding, Opens, Seals, UnsealableError
 from common.crypto.keyring import Keyring, Wraps
 from common.crypto.sealing import Opener, Rewrapper, Sealer
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 SECRET = "obviously-a-fake-key"  # noqa: S105 - it opens nothing
 KEYS = {"first": bytes(range(32)), "second": bytes(reversed(range(32)))}
 FIRST, SECOND = Keyring("first", KEYS), Keyring("second", KEYS)
-PLACE = Place("account-1", UUID("3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"), 1)
+PLACE = Binding("account-1", UUID("3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"), 1)
 SEALED = Sealer(FIRST, "test").seal(SECRET, PLACE)
 BINARY = ("wrapped_key", "nonce", "ciphertext")
 
@@ -22,14 +22,16 @@ SEALS: Seals = Sealer(FIRST, "test")
 OPENS: Opens = Opener(FIRST, "test")
 
 PLACES = st.builds(
-    Place,
+    Binding,
     st.text("ab1.-_", min_size=1, max_size=4),
     st.uuids(version=4),
     st.integers(1, 3),
 )
 
 
-def refused(envelope: dict[str, str], place: Place = PLACE, environment: str = "test", keyring: Wraps = FIRST) -> bool:
+def refused(
+    envelope: dict[str, str], place: Binding = PLACE, environment: str = "test", keyring: Wraps = FIRST
+) -> bool:
     with pytest.raises(UnsealableError) as opened:
         Opener(keyring, environment).open(envelope, place)
     with pytest.raises(UnsealableError):
@@ -81,7 +83,7 @@ def test_an_envelope_that_was_ever_sealed_opens_for_ever() -> None:
 
 
 @given(st.text(max_size=600), PLACES)
-def test_what_was_sealed_for_a_place_opens_there(secret: str, place: Place) -> None:
+def test_what_was_sealed_for_a_place_opens_there(secret: str, place: Binding) -> None:
     assert OPENS.open(SEALS.seal(secret, place), place) == secret
 
 
@@ -126,7 +128,7 @@ def test_an_envelope_with_any_character_changed_does_not_open(field: str, data: 
 
 
 @given(PLACES, PLACES)
-def test_an_envelope_moved_to_another_row_does_not_open(home: Place, elsewhere: Place) -> None:
+def test_an_envelope_moved_to_another_row_does_not_open(home: Binding, elsewhere: Binding) -> None:
     sealed = SEALS.seal(SECRET, home)
     assert home == elsewhere or refused(sealed, elsewhere)
 
@@ -139,7 +141,7 @@ def test_an_envelope_moved_to_another_row_does_not_open(home: Place, elsewhere: 
         replace(PLACE, credential_version=2),
     ],
 )
-def test_rows_swapped_between_accounts_integrations_and_versions_do_not_open(elsewhere: Place) -> None:
+def test_rows_swapped_between_accounts_integrations_and_versions_do_not_open(elsewhere: Binding) -> None:
     assert refused(SEALED, elsewhere)
     assert refused(SEALS.seal(SECRET, elsewhere), PLACE)
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 from common.errors import TransientError
 from common.http.app import make_app
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from contract.problems import Code, ProblemError
 from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
@@ -77,9 +77,9 @@ def ready() -> Away:
 
 @pytest.fixture
 async def client(clock: Clock, ready: Away) -> AsyncIterator[httpx.AsyncClient]:
-    progress = Progress(clock)
-    progress.expect("worker", within=40)
-    app: FastAPI = make_app("test", progress, None, ready)  # type: ignore[arg-type]  # nothing to open
+    watchdog = Watchdog(clock)
+    watchdog.register("worker", within=40)
+    app: FastAPI = make_app("test", watchdog, None, ready)  # type: ignore[arg-type]  # nothing to open
 
     @app.get("/v1/fails/{how}")
     async def fails(how: str) -> None:

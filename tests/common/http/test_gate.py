@@ -12,7 +12,7 @@ from common.http.app import make_app
 from common.http.gate import MAX_BODY_BYTES, guard
 from common.http.tokens import Tokens, digest_of, needs
 from common.rate_limits import SECOND
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from fastapi import Depends, FastAPI, Request
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -76,7 +76,7 @@ class Api:
     def __init__(self, body_deadline: float = 10.0) -> None:
         self.ticks = Ticks()
         self.bodies: list[bytes] = []
-        self.app: FastAPI = make_app("test", Progress(), None, None)  # type: ignore[arg-type]  # neither is asked for
+        self.app: FastAPI = make_app("test", Watchdog(), None, None)  # type: ignore[arg-type]  # neither is asked for
         known = [{"token_id": one, "sha256": digest_of(one), "scopes": ["costs:read"]} for one in ("old", "new")]
         guard(
             self.app,

@@ -10,8 +10,8 @@ import h11
 import pytest
 from common.http.app import make_app, server_of
 from common.http.gate import BODY_DEADLINE
-from common.http.timeouts import BODY_SECONDS, HEADERS_SECONDS, InTime
-from common.watchdog import Progress
+from common.http.timeouts import BODY_SECONDS, HEADERS_SECONDS, RequestTimeoutProtocol
+from common.watchdog import Watchdog
 from fastapi import FastAPI
 from fastapi.responses import StreamingResponse
 
@@ -32,8 +32,8 @@ async def _ready() -> None:
 
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
-    monkeypatch.setattr(InTime, "seconds", {h11.IDLE: SECONDS, h11.SEND_BODY: SECONDS})
-    app = make_app("test", Progress(), _life, _ready)
+    monkeypatch.setattr(RequestTimeoutProtocol, "seconds", {h11.IDLE: SECONDS, h11.SEND_BODY: SECONDS})
+    app = make_app("test", Watchdog(), _life, _ready)
 
     @app.get("/slow")
     async def slow() -> StreamingResponse:
@@ -121,4 +121,4 @@ async def test_an_answer_may_take_longer_than_the_request(port: int) -> None:
 
 def test_the_gate_tells_whoever_is_slow_before_the_connection_ends() -> None:
     assert BODY_DEADLINE < BODY_SECONDS
-    assert InTime.seconds == {h11.IDLE: HEADERS_SECONDS, h11.SEND_BODY: BODY_SECONDS}
+    assert RequestTimeoutProtocol.seconds == {h11.IDLE: HEADERS_SECONDS, h11.SEND_BODY: BODY_SECONDS}

@@ -11,7 +11,7 @@ from common.http.app import make_app
 from common.http.gate import guard
 from common.http.tokens import LiveTokens, TokensError, digest_of, load_tokens, needs, new_secret
 from common.redaction import redacted_text
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from common.watched_file import LOOKS_EVERY
 from fastapi import Depends, FastAPI, Request
 from structlog.testing import capture_logs
@@ -46,7 +46,7 @@ class Service:
         self.path = folder / "tokens.json"
         self.clock = Clock()
         self.write(TOKEN)
-        self.app: FastAPI = make_app("test", Progress(), None, None)  # type: ignore[arg-type]  # neither is asked for
+        self.app: FastAPI = make_app("test", Watchdog(), None, None)  # type: ignore[arg-type]  # neither is asked for
         guard(self.app, LiveTokens(self.path, self.clock), requests_per_second=10_000, clock=self.clock.now)
         checks = [Depends(needs("costs:read"))]
         self.app.get(SEALING_KEY, dependencies=checks)(self.of_nobody)
@@ -119,7 +119,7 @@ async def test_what_is_of_no_account_needs_the_scope_only(service: Service, scop
 
 
 async def test_a_route_before_which_no_gate_stands_stays_shut() -> None:
-    app: FastAPI = make_app("test", Progress(), None, None)  # type: ignore[arg-type]  # neither is asked for
+    app: FastAPI = make_app("test", Watchdog(), None, None)  # type: ignore[arg-type]  # neither is asked for
 
     @app.get("/v1/open", dependencies=[Depends(needs("costs:read"))])
     async def never() -> None: ...

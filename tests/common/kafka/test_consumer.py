@@ -10,7 +10,7 @@ from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from common.errors import TransientError
 from common.kafka.consumer import Consumers
-from common.kafka.failure_policy import MAX_TRIES, STOPPED_PAUSES, Unread
+from common.kafka.failure_policy import MAX_TRIES, STOPPED_PAUSES, OnGiveUp
 from contract.cloudevents import Event, MalformedError
 from contract.messages import SyncRequested
 from structlog.testing import capture_logs
@@ -100,9 +100,9 @@ async def test_a_cancellation_that_leaks_out_of_a_handler_does_not_end_the_consu
     failures = iter([asyncio.CancelledError()])
     await bench.send("one")
 
-    async with bench.consuming(lambda _: next(failures, None)) as progress:
+    async with bench.consuming(lambda _: next(failures, None)) as watchdog:
         await bench.until(lambda: bench.handled == ["one"])
-        assert progress.stalled() == []
+        assert watchdog.stalled() == []
 
 
 async def test_a_dead_letter_that_cannot_be_published_keeps_the_record(bench: Bench) -> None:
@@ -172,7 +172,7 @@ async def test_an_answer_that_fails_for_an_unknown_reason_does_not_stop_the_flow
     assert [error.reason for _, error, _ in bench.dead.put_away] == ["body_malformed"]
 
 
-def _telling(bench: Bench, tell: Unread) -> Callable[[Consumers], None]:
+def _telling(bench: Bench, tell: OnGiveUp) -> Callable[[Consumers], None]:
     async def handle(event: Event[SyncRequested]) -> None:
         if event.message.request_id == "bug":
             raise ValueError

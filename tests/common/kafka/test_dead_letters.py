@@ -11,7 +11,7 @@ from common.kafka.client import make_broker
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.publisher import Publisher
 from common.settings import KafkaSettings
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from contract.cloudevents import MalformedError
 from contract.topics import DEAD_LETTERS, Topic
 
@@ -28,7 +28,7 @@ async def letter(servers: str, topic: Topic, **parts: object) -> ConsumerRecord:
     broker = make_broker(KafkaSettings(kafka_bootstrap_servers=servers), "test")
     await broker.start()
     try:
-        await DeadLetters(Publisher(broker, "test", Progress()), "test").put(record, topic, REFUSED, attempts=3)
+        await DeadLetters(Publisher(broker, "test", Watchdog()), "test").put(record, topic, REFUSED, attempts=3)
     finally:
         await broker.stop()
     found = [one for one in await records_of(servers, DEAD_LETTERS) if told(one).get("dead_letter_topic") == topic.name]

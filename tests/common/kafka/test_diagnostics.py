@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from common.kafka.client import check_topics
-from common.kafka.diagnostics import NotLetInError
+from common.kafka.diagnostics import BrokerRefusedError
 from common.settings import KafkaSettings, StartRefusedError, load
 from contract.topics import COSTS
 from grafient.local.securing import write_certificates
@@ -39,7 +39,7 @@ def certified(folder: Path, *, since: datetime | None = None) -> ssl.SSLContext:
 
 async def said(server: str, ca_file: Path) -> str:
     settings = KafkaSettings(kafka_bootstrap_servers=server, kafka_security_protocol="SSL", kafka_ca_file=ca_file)
-    with pytest.raises(NotLetInError) as refused:
+    with pytest.raises(BrokerRefusedError) as refused:
         await check_topics(settings, (COSTS,))
     return str(refused.value).replace(server, "HERE")
 

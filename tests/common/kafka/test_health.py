@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from aiokafka import TopicPartition
 from common.kafka.health import complaint
-from common.watchdog import STALLED_AFTER, Progress
+from common.watchdog import STALLED_AFTER, Watchdog
 from contract.topics import COSTS
 
 from tests.support.consumer_bench import Bench
@@ -46,11 +46,11 @@ def _task(*, done: bool) -> object:
 def complaints(subscriber: object, *after: float) -> list[str | None]:
     """What is said at once, and after each of the waits in seconds."""
     clock = Clock()
-    progress = Progress(clock)
+    watchdog = Watchdog(clock)
     found: list[str | None] = []
     for wait in (0.0, *after):
         clock.now += wait
-        found.append(complaint(subscriber, COSTS, progress))  # type: ignore[arg-type]  # it has what is looked at
+        found.append(complaint(subscriber, COSTS, watchdog))  # type: ignore[arg-type]  # it has what is looked at
     return found
 
 
@@ -68,11 +68,11 @@ def test_a_record_that_waits_and_is_not_handled_is_seen() -> None:
 
 def test_a_record_that_came_after_a_long_silence_is_no_alarm() -> None:
     clock = Clock()
-    progress = Progress(clock)
+    watchdog = Watchdog(clock)
     silent, busy = Stuck(position=7, end=7), Stuck(position=7, end=8)
-    assert complaint(silent, COSTS, progress) is None  # type: ignore[arg-type]  # it has what is looked at
+    assert complaint(silent, COSTS, watchdog) is None  # type: ignore[arg-type]  # it has what is looked at
     clock.now += 10
-    assert complaint(busy, COSTS, progress) is None  # type: ignore[arg-type]  # the same
+    assert complaint(busy, COSTS, watchdog) is None  # type: ignore[arg-type]  # the same
 
 
 def test_a_loop_that_ended_is_seen_and_one_that_was_replaced_is_not() -> None:
@@ -92,28 +92,28 @@ def test_a_membership_that_ended_is_seen(task: str) -> None:
 
 async def test_a_real_consumer_whose_heartbeats_ended_is_seen(bench: Bench) -> None:
     await bench.send("one")
-    async with bench.consuming() as progress:
+    async with bench.consuming() as watchdog:
         await bench.until(lambda: bench.handled == ["one"])
         (subscriber,) = bench.subscribers
         subscriber.consumer._coordinator._heartbeat_task.cancel()  # noqa: SLF001 - to end it
 
-        await bench.until(lambda: bool(progress.stalled()))
+        await bench.until(lambda: bool(watchdog.stalled()))
 
-        assert "no member of its group" in progress.stalled()[0]
+        assert "no member of its group" in watchdog.stalled()[0]
 
 
 async def test_a_real_consumer_is_alive_while_idle_and_seen_when_its_loop_or_membership_ends(bench: Bench) -> None:
     await bench.send("one")
-    async with bench.consuming() as progress:
+    async with bench.consuming() as watchdog:
         await bench.until(lambda: bench.handled == ["one"])
-        assert progress.stalled() == []
+        assert watchdog.stalled() == []
         (subscriber,) = bench.subscribers
         membership = subscriber.consumer._coordinator._coordination_task  # noqa: SLF001 - to end it
         membership.cancel()
         await asyncio.wait([membership])
-        (told,) = progress.stalled()
+        (told,) = watchdog.stalled()
         assert "no member of its group" in told or "has ended" in told  # the loop may end of it at once
         loop = subscriber.tasks[0]
         loop.cancel()
         await asyncio.wait([loop])
-        assert "has ended" in progress.stalled()[0]
+        assert "has ended" in watchdog.stalled()[0]

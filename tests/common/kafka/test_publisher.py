@@ -11,7 +11,7 @@ from common.errors import TransientError
 from common.kafka.client import TopicsError, bootstrap_servers, check_topics, client_options, make_broker
 from common.kafka.publisher import Publisher
 from common.settings import KafkaSettings
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from contract.cloudevents import decode
 from contract.fields import Trigger
 from contract.messages import SyncRequested
@@ -28,7 +28,7 @@ async def publishing(servers: str) -> AsyncIterator[Publisher]:
     broker = make_broker(KafkaSettings(kafka_bootstrap_servers=servers), "test")
     await broker.start()
     try:
-        yield Publisher(broker, "test", Progress())
+        yield Publisher(broker, "test", Watchdog())
     finally:
         await broker.stop()
 

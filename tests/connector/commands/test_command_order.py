@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from common.crypto.envelopes import Place
+from common.crypto.envelopes import Binding
 from contract.fields import History, Plan
 from contract.messages import Command
 from hypothesis import HealthCheck, given, settings
@@ -110,7 +110,7 @@ async def outcome(office: Office) -> dict[str, Any]:
     )
     keys = [
         row.envelope
-        and office.world.opener.open(row.envelope, Place(row.account_id, row.integration_id, row.credential_version))
+        and office.world.opener.open(row.envelope, Binding(row.account_id, row.integration_id, row.credential_version))
         for row in found
     ]
     told = sorted(

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from common.crypto.envelopes import Place
+from common.crypto.envelopes import Binding
 from common.crypto.sealed_commands import SealingKey, seal
 from contract.fields import History, Plan
 
@@ -21,7 +21,7 @@ async def test_a_team_is_connected_by_a_command(office: Office) -> None:
     integration_id = office.result("one").integration_id
     ((found, envelope),) = await office.world.sql("SELECT integration_id, envelope FROM integrations")
     assert found == integration_id
-    assert office.world.opener.open(envelope, Place(ACCOUNT, found, 1)) == "obviously-fake-good-key"
+    assert office.world.opener.open(envelope, Binding(ACCOUNT, found, 1)) == "obviously-fake-good-key"
     assert office.code("one") is None
 
 
@@ -32,7 +32,7 @@ async def test_a_key_is_replaced_by_a_command(office: Office) -> None:
     await office.settled()
 
     ((envelope,),) = await office.world.sql("SELECT envelope FROM integrations")
-    assert office.world.opener.open(envelope, Place(ACCOUNT, integration_id, 2)) == "another-fake-key"
+    assert office.world.opener.open(envelope, Binding(ACCOUNT, integration_id, 2)) == "another-fake-key"
     assert office.result("one").integration_id == integration_id
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from common.crypto.envelopes import Envelope, Place, UnsealableError
+from common.crypto.envelopes import Binding, Envelope, UnsealableError
 from common.crypto.keyring import Keyring
 from common.crypto.sealing import Opener, Rewrapper
 from connector.operations import rewrap
@@ -27,13 +27,13 @@ KEY_IDS = "SELECT envelope ->> 'key_id', wrap_version FROM integrations ORDER BY
 class Watching:
     """A rewrapper that does something first."""
 
-    before: Callable[[Place], None]
+    before: Callable[[Binding], None]
 
-    def rewrap(self, envelope: Envelope, place: Place) -> Envelope:
+    def rewrap(self, envelope: Envelope, place: Binding) -> Envelope:
         self.before(place)
         return Rewrapper(NEXT, "test").rewrap(envelope, place)
 
-    def check(self, envelope: Envelope, place: Place) -> None: ...
+    def check(self, envelope: Envelope, place: Binding) -> None: ...
 
 
 def make(world: World, rewrapper: Any = None) -> Rewrapping:
@@ -60,7 +60,7 @@ async def test_every_key_moves_in_batches_and_opens_under_the_new_key_alone(
     assert sorted(row.integration_id for row in rows) == ids
     for row in rows:
         assert (row.credential_version, row.wrap_version) == (1, 2)
-        assert ONLY_NEXT.open(row.envelope, Place(ACCOUNT, row.integration_id, 1)) == KEY
+        assert ONLY_NEXT.open(row.envelope, Binding(ACCOUNT, row.integration_id, 1)) == KEY
 
 
 async def test_what_moved_is_announced_and_nothing_else(world: World) -> None:
@@ -98,7 +98,7 @@ async def test_a_dry_run_changes_nothing_and_says_what_would(world: World) -> No
 async def test_one_that_is_ended_in_the_middle_leaves_whole_rows_and_is_begun_again(world: World) -> None:
     ids = await add(world, 3)
 
-    def end(place: Place) -> None:
+    def end(place: Binding) -> None:
         if place.integration_id == ids[1]:
             raise KeyboardInterrupt
 
@@ -176,4 +176,4 @@ async def test_a_key_that_the_keyring_lacks_is_told(world: World) -> None:
     done = await make(world, Rewrapper(lacking, "test")).all()
     assert done.unsealable == (only,)
     with pytest.raises(UnsealableError):
-        ONLY_NEXT.open((await world.sql("SELECT envelope FROM integrations"))[0].envelope, Place(ACCOUNT, only, 1))
+        ONLY_NEXT.open((await world.sql("SELECT envelope FROM integrations"))[0].envelope, Binding(ACCOUNT, only, 1))

@@ -3,9 +3,9 @@
 import asyncio
 
 import pytest
-from common.crypto.envelopes import Place
+from common.crypto.envelopes import Binding
 from common.errors import TransientError
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from connector.outbox import rows as outbox_rows
 from connector.outbox.relay import Markers, Relay
 from sqlalchemy import text
@@ -28,7 +28,7 @@ async def test_a_new_integration_is_announced_after_its_key(world: World) -> Non
     assert (key.topic, state.topic) == ("xai.credentials.v1", "xai.integrations.v1")
     assert type(state.message).__name__ == "IntegrationAdded"
     assert state.event_id == f"{card['integration_id']}:1"
-    assert world.opener.open(key.message.envelope, Place(ACCOUNT, key.message.integration_id, 1)) == KEY
+    assert world.opener.open(key.message.envelope, Binding(ACCOUNT, key.message.integration_id, 1)) == KEY
     assert KEY not in state.message.model_dump_json() + key.message.model_dump_json()
 
 
@@ -44,9 +44,9 @@ async def test_every_announcement_is_progress(world: World) -> None:
     for number in range(3):
         await world.add(team_id=f"team-{number}")
     seconds = iter(range(100))
-    progress = Progress(clock=lambda: next(seconds))
+    watchdog = Watchdog(clock=lambda: next(seconds))
 
-    await Relay(world.database, world.publisher, progress).round()  # type: ignore[arg-type]  # it speaks the same
+    await Relay(world.database, world.publisher, watchdog).round()  # type: ignore[arg-type]  # it speaks the same
 
     assert next(seconds) == 3
 

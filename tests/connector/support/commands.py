@@ -13,7 +13,7 @@ import httpx
 from aiokafka import ConsumerRecord
 from common.crypto.sealed_commands import seal
 from common.crypto.sealing import Sealer
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from connector.commands.handlers import Act, Commands, table
 from connector.commands.intake import Intake
 from connector.commands.opening import SealedCommandOpener
@@ -52,13 +52,13 @@ class Process:
     """What one connector does about commands."""
 
     def __init__(self, world: World, acts: Mapping[type[Message], Act], name: str) -> None:
-        self.progress = Progress()
-        self.results = Results(world.database, world.publisher, self.progress)  # type: ignore[arg-type]  # it speaks the same
+        self.watchdog = Watchdog()
+        self.results = Results(world.database, world.publisher, self.watchdog)  # type: ignore[arg-type]  # it speaks the same
         self.worker = Worker(
             world.database,
             acts,
             self.results.wake,
-            self.progress,
+            self.watchdog,
             in_flight=4,
             instance_name=name,
             pause=no_pause,

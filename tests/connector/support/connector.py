@@ -18,7 +18,7 @@ from common.http.app import make_app
 from common.http.gate import guard
 from common.http.tokens import SCOPES, Tokens, digest_of
 from common.rate_limits import Limiter, Rate
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from connector.api import Routes
 from connector.connection_check import ConnectionTest
 from connector.handlers import Handlers
@@ -94,7 +94,7 @@ class World:
         )
 
     def make_relay(self) -> Relay:
-        return Relay(self.database, self.publisher, Progress())  # type: ignore[arg-type]  # it speaks the same
+        return Relay(self.database, self.publisher, Watchdog())  # type: ignore[arg-type]  # it speaks the same
 
     def _app(self) -> FastAPI:
         @asynccontextmanager
@@ -103,7 +103,7 @@ class World:
 
         test = ConnectionTest(client("https://xai.test", transport=httpx.MockTransport(self._answer)), lambda: NOW)
         life = Life(self.database, test, Sealer(KEYRING, "test"), lambda: None)
-        app = make_app("connector", Progress(), nothing, self.database.ping)
+        app = make_app("connector", Watchdog(), nothing, self.database.ping)
         token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": SCOPES}
         guard(app, Tokens.model_validate({"tokens": [token]}), requests_per_second=10_000)
         routes = Routes(self.database, self.publisher, test, life, self._tests, clock=lambda: NOW)  # type: ignore[arg-type]  # it speaks the same

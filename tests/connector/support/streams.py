@@ -12,7 +12,7 @@ from common.database import Database
 from common.http.app import make_app
 from common.http.gate import guard
 from common.http.tokens import SCOPES, Token, Tokens, digest_of
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from connector.events.stream import Live
 from connector.events.subscribers import Audience
 from contract.problems import Code
@@ -196,10 +196,10 @@ class Process:
     def __init__(self, database: Database, looks_every: float = 60.0) -> None:
         self.later = timedelta(0)
         self.database = Watched(database)
-        progress = Progress()
-        self.audience = Audience(self.database, progress)  # type: ignore[arg-type]  # it speaks the same
+        watchdog = Watchdog()
+        self.audience = Audience(self.database, watchdog)  # type: ignore[arg-type]  # it speaks the same
         self.live = Live(self.database, self.audience, clock=self.clock, looks_every=looks_every)  # type: ignore[arg-type]  # it speaks the same
-        self.app = make_app("connector", progress, _nothing, database.ping)
+        self.app = make_app("connector", watchdog, _nothing, database.ping)
         guard(self.app, Tokens(tokens=()), requests_per_second=10_000)
         self.tokens = Issued()
         self.tokens.issue(TOKEN)

@@ -6,7 +6,7 @@ from uuid import uuid4
 from contract.fields import Trigger
 from contract.problems import Code
 from syncer.operations import queue
-from syncer.operations.queue import Unread, Waiting
+from syncer.operations.queue import OnGiveUp, Waiting
 from syncer.windows import claim
 from xai_usage import CallTransient
 
@@ -118,7 +118,7 @@ async def test_days_that_were_not_read_are_counted(world: World) -> None:
     await world.seal(integration_id)
 
     async with world.database.transaction() as connection:
-        assert await queue.unread(connection) == Unread(3, 1, today - timedelta(days=3))
+        assert await queue.unread(connection) == OnGiveUp(3, 1, today - timedelta(days=3))
 
 
 async def test_what_people_ask_for_is_told_as_theirs(world: World) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from common.database import Database
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from contract.cloudevents import Event
 from contract.fields import Plan, Status, Trigger
 from contract.messages import CredentialSealed, IntegrationChanged, IntegrationRemoved, SyncRequested
@@ -38,7 +38,7 @@ class World:
         self.pace = Pace(clock=lambda: self.clock)
         self.clock = 0
         self._workers: list[Worker] = []
-        self.healer = Healer(database, self.publisher, Progress(), every=60, wake=self.wake)
+        self.healer = Healer(database, self.publisher, Watchdog(), every=60, wake=self.wake)
         self.handlers = Handlers(database, self.wake, self.healer.hurry)
 
     def wake(self) -> None:
@@ -135,7 +135,7 @@ class World:
 
     def worker(self, *, in_flight: int = 4) -> Worker:
         worker = Worker(
-            self.database, self.publisher, self.xai, Progress(), self.pace, in_flight=in_flight, chance=lambda: 0.0
+            self.database, self.publisher, self.xai, Watchdog(), self.pace, in_flight=in_flight, chance=lambda: 0.0
         )
         self._workers.append(worker)
         return worker

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import httpx
 import pytest
-from common.crypto.envelopes import Place, UnsealableError
+from common.crypto.envelopes import Binding, UnsealableError
 from contract.problems import Code
 from syncer.domain import Days
 from syncer.store import Credential
@@ -23,10 +23,10 @@ Answer = Callable[[httpx.Request], httpx.Response] | Callable[[httpx.Request], C
 
 class _Opener:
     def __init__(self, key: str | None) -> None:
-        self.places: list[Place] = []
+        self.places: list[Binding] = []
         self._key = key
 
-    def open(self, envelope: Mapping[str, str], place: Place) -> str:
+    def open(self, envelope: Mapping[str, str], place: Binding) -> str:
         assert envelope == CREDENTIAL.envelope
         self.places.append(place)
         if self._key is None:
@@ -45,7 +45,7 @@ async def test_the_key_is_opened_for_its_own_place_and_used() -> None:
     reading = await _ask(opener, answer)
 
     assert seen == ["Bearer obviously-fake-key"]
-    assert opener.places == [Place("account-1", UUID(int=1), 3)]
+    assert opener.places == [Binding("account-1", UUID(int=1), 3)]
     assert reading.days == {DAYS.first: {}, DAYS.last: {}}
 
 

@@ -46,3 +46,9 @@ def is_own_cancellation() -> bool:
 def _is_standby(error: DBAPIError) -> bool:
     """After a failover the connection may lead to a server that only reads."""
     return getattr(error.orig, "sqlstate", None) == READ_ONLY
+
+
+def name_of(error: BaseException) -> str:
+    """The error's class, and the driver's behind it; never its text, which can hold values."""
+    inner = getattr(error, "orig", None)
+    return f"{type(error).__name__}({type(inner).__name__})" if inner is not None else type(error).__name__

@@ -7,7 +7,7 @@ import sys
 _PR_SET_DUMPABLE = 4
 
 
-def forbid_dumps() -> None:
+def disable_core_dumps() -> None:
     """No core dump, whatever the surroundings allow; on Linux no other process of the user can look in. Raises OSError."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":

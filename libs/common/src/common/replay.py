@@ -20,15 +20,14 @@ from sqlalchemy.exc import OperationalError
 
 from common import logs
 from common.database import Database, make_engine
-from common.errors import TransientError, is_transient
+from common.errors import TransientError, is_transient, name_of
 from common.kafka.client import make_broker
 from common.kafka.consumer import Handler
 from common.kafka.dead_letters import DeadLetters
-from common.kafka.failure_policy import name_of
 from common.kafka.publisher import Publisher
 from common.kafka.ranges import Bound, range_of, reader, records_of
 from common.settings import DatabaseUrl, KafkaSettings, load
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 10.0, 10.0)
 """Seconds before a batch is tried again while the database is away."""
@@ -116,8 +115,8 @@ async def _run(service: str, make: Make, settings: ReplaySettings, asked: Asked,
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(make_broker(settings, f"{service}-replay"))
         await broker.connect()
-        loud = Publisher(broker, service, Progress())
-        quiet = Quiet(broker, service, Progress())
+        loud = Publisher(broker, service, Watchdog())
+        quiet = Quiet(broker, service, Watchdog())
         database = Database(make_engine(settings.database_url, schema=service))
         stack.push_async_callback(database.close)
         course = make(database, loud if publish else quiet, DeadLetters(loud, service))

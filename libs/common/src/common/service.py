@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 from aiokafka.errors import KafkaError
-from contract.access import ACCESS, Access
+from contract.access import ACCESS, BrokerAccess
 from contract.topics import TOPICS
 from faststream.kafka import KafkaBroker
 
@@ -17,10 +17,10 @@ from common.errors import is_own_cancellation
 from common.kafka.client import TopicsError, check_topics, make_broker
 from common.kafka.consumer import Consumers
 from common.kafka.dead_letters import DeadLetters
-from common.kafka.diagnostics import NotLetInError, closed
+from common.kafka.diagnostics import BrokerRefusedError, authorization_hint
 from common.kafka.publisher import Publisher
 from common.settings import ServiceSettings
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 
 log = structlog.get_logger()
 
@@ -36,13 +36,13 @@ CLOSE_DEADLINE = 3.0
 class Parts:
     """What a service is built from; nothing is connected before `started`."""
 
-    progress: Progress
+    watchdog: Watchdog
     database: Database
     broker: KafkaBroker
     publisher: Publisher
     dead_letters: DeadLetters
     consumers: Consumers
-    access: Access
+    access: BrokerAccess
 
     async def ready(self) -> None:
         """Raises when database or broker do not answer."""
@@ -53,14 +53,14 @@ class Parts:
 
 def assemble(settings: ServiceSettings, service: str, *, pool_size: int = 5) -> Parts:
     """The parts of `service`, wired and not connected."""
-    progress = Progress()
+    watchdog = Watchdog()
     broker = make_broker(settings, service)
-    publisher = Publisher(broker, service, progress)
+    publisher = Publisher(broker, service, watchdog)
     dead_letters = DeadLetters(publisher, service)
-    consumers = Consumers(broker, service, dead_letters, progress, instance_name=settings.instance_name)
+    consumers = Consumers(broker, service, dead_letters, watchdog, instance_name=settings.instance_name)
     broker.add_middleware(consumers.middleware({topic.name: topic for topic in TOPICS}))
     database = Database(make_engine(settings.database_url, schema=service, pool_size=pool_size))
-    return Parts(progress, database, broker, publisher, dead_letters, consumers, ACCESS[service])
+    return Parts(watchdog, database, broker, publisher, dead_letters, consumers, ACCESS[service])
 
 
 @asynccontextmanager
@@ -73,7 +73,7 @@ async def started(parts: Parts, settings: ServiceSettings, *loops: Loop) -> Asyn
     try:
         await parts.database.ping()
         await _join(parts, settings)
-        tasks += [asyncio.create_task(_watched(loop, parts.progress)) for loop in loops]
+        tasks += [asyncio.create_task(_watched(loop, parts.watchdog)) for loop in loops]
         log.info("service.started")
         yield
     finally:
@@ -86,15 +86,15 @@ async def _join(parts: Parts, settings: ServiceSettings) -> None:
         await check_topics(settings, parts.access.topics)
         await parts.broker.start()
     except KafkaError as error:
-        if sentence := closed(error):
+        if sentence := authorization_hint(error):
             log.error("service.refused", reason=sentence)  # noqa: TRY400 - the sentence says it all
         raise
-    except (TopicsError, NotLetInError) as error:
+    except (TopicsError, BrokerRefusedError) as error:
         log.error("service.refused", reason=str(error))  # noqa: TRY400 - the sentence says it all
         raise
 
 
-async def _watched(loop: Loop, progress: Progress) -> None:
+async def _watched(loop: Loop, watchdog: Watchdog) -> None:
     """A loop of a service ends with the service only; one that ends by itself ends the process."""
     name = getattr(loop, "__qualname__", repr(loop))
     try:
@@ -108,7 +108,7 @@ async def _watched(loop: Loop, progress: Progress) -> None:
         reason = type(error).__name__
     else:
         reason = "ended"
-    progress.fail(f"{name}: {reason}")
+    watchdog.fail(f"{name}: {reason}")
 
 
 async def _stop(parts: Parts, tasks: list[asyncio.Task[None]]) -> None:

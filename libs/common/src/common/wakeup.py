@@ -3,7 +3,7 @@
 import asyncio
 
 
-class Waker:
+class Wakeup:
     """A loop clears it, looks, and waits; whoever has made something due wakes it, also while it looks."""
 
     def __init__(self) -> None:

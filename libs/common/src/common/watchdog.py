@@ -15,7 +15,7 @@ STALLED_AFTER = 30.0
 """Seconds: a statement may take 15, a handler 20 after a pause of 6. Whoever looks must act within 15 s more."""
 
 
-class Progress:
+class Watchdog:
     """What this process's loops have to say about themselves."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -25,12 +25,12 @@ class Progress:
         self._probes: list[Callable[[], str | None]] = []
         self._failed: str | None = None
 
-    def expect(self, loop: str, within: float = STALLED_AFTER) -> None:
+    def register(self, loop: str, within: float = STALLED_AFTER) -> None:
         """From now on `loop` must end an attempt every `within` seconds."""
         self._limits[loop] = within
-        self.ended(loop)
+        self.beat(loop)
 
-    def ended(self, loop: str) -> None:
+    def beat(self, loop: str) -> None:
         """`loop` ended an attempt, well or badly."""
         self._ended[loop] = self._clock()
 

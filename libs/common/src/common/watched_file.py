@@ -18,7 +18,7 @@ LOOKS_EVERY = 1.0
 """Seconds between two looks at a file's date."""
 
 
-class LiveFile(Generic[T]):
+class WatchedFile(Generic[T]):
     """What a file holds, read again within LOOKS_EVERY of a change; while it cannot be used, what was read before."""
 
     def __init__(self, path: Path, load: Callable[[Path], T], clock: Callable[[], float] = time.monotonic) -> None:

@@ -20,7 +20,7 @@ from contract.topics import (
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class BrokerAccess:
     """What one principal may do: `reads` and `writes`, and groups of its own."""
 
     principal: str
@@ -41,19 +41,19 @@ def group_of(principal: str, topic: Topic) -> str:
     return f"{principal}.{topic.name}"
 
 
-CONNECTOR = Access(
+CONNECTOR = BrokerAccess(
     "connector",
     reads=(COMMANDS_TOPIC, SYNC_OUTCOMES),
     writes=(INTEGRATIONS, CREDENTIALS, SYNC_REQUESTS, COMMAND_RESULTS, DEAD_LETTERS),
 )
-SYNCER = Access(
+SYNCER = BrokerAccess(
     "syncer",
     reads=(INTEGRATIONS, CREDENTIALS, SYNC_REQUESTS, SYNC_OUTCOMES),
     writes=(COSTS, SYNC_OUTCOMES, DEAD_LETTERS),
 )
-LEDGER = Access("ledger", reads=(INTEGRATIONS, COSTS), writes=(SYNC_OUTCOMES, DEAD_LETTERS))
-CRON = Access("cron", writes=(SYNC_REQUESTS,))
-WEBAPP = Access(
+LEDGER = BrokerAccess("ledger", reads=(INTEGRATIONS, COSTS), writes=(SYNC_OUTCOMES, DEAD_LETTERS))
+CRON = BrokerAccess("cron", writes=(SYNC_REQUESTS,))
+WEBAPP = BrokerAccess(
     "webapp",
     reads=(COMMAND_RESULTS, INTEGRATIONS, SYNC_OUTCOMES, COSTS),
     writes=(COMMANDS_TOPIC, SYNC_REQUESTS),

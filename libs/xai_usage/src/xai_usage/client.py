@@ -26,7 +26,7 @@ _KEY = re.compile(r"[!-~]{1,512}")
 
 
 @dataclass(frozen=True, slots=True)
-class Access:
+class TeamAccess:
     """A team and a key that have the form of one; raises CallMalformed otherwise, before anything is sent."""
 
     team_id: str
@@ -61,11 +61,11 @@ class UsageClient:
     async def aclose(self) -> None:
         await self._http.aclose()
 
-    async def read(self, access: Access, first_day: date, last_day: date, *, grouped: bool = True) -> Reading:
+    async def read(self, access: TeamAccess, first_day: date, last_day: date, *, grouped: bool = True) -> Reading:
         """Ask for the whole range, both days included, in halves where xAI cuts it; raises CallFailed."""
         return await read(partial(self.ask, access, grouped=grouped), first_day, last_day)
 
-    async def ask(self, access: Access, first_day: date, last_day: date, *, grouped: bool = True) -> Answer:
+    async def ask(self, access: TeamAccess, first_day: date, last_day: date, *, grouped: bool = True) -> Answer:
         """Make one call for the range, both days included; raises CallFailed. Not grouped: one sum a day."""
         request = self._request(access, _question(first_day, last_day, grouped=grouped))
         try:
@@ -81,7 +81,7 @@ class UsageClient:
         ):  # a redirect's address is read, not followed
             raise CallTransient(Code.XAI_UNAVAILABLE) from None  # httpx's own errors hold the request
 
-    def _request(self, access: Access, question: object) -> httpx.Request:
+    def _request(self, access: TeamAccess, question: object) -> httpx.Request:
         path = f"/v1/billing/teams/{access.team_id}/usage"
         headers = {"Authorization": f"Bearer {access.key}"}
         request = self._http.build_request("POST", path, json=question, headers=headers)

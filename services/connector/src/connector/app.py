@@ -36,21 +36,21 @@ from connector.settings import ConnectorSettings
 def create_app(settings: ConnectorSettings) -> FastAPI:
     """The connector as an ASGI app; nothing is connected before its lifespan begins. Raises KeyFileError, TokensError."""
     parts = assemble(settings, "connector")
-    relay = Relay(parts.database, parts.publisher, parts.progress)
+    relay = Relay(parts.database, parts.publisher, parts.watchdog)
     markers = Markers(parts.database, parts.publisher)
     xai = client(settings.xai_base_url, deadline=20.0)
     test = ConnectionTest(xai, _now)
     sealer = Sealer(LiveKeyring(settings.keyring_file), settings.environment)
     command_opener = SealedCommandOpener(settings.sealing_key_file, settings.environment)
     life = Life(parts.database, test, sealer, relay.wake)
-    audience = Audience(parts.database, parts.progress)
+    audience = Audience(parts.database, parts.watchdog)
     live = Live(parts.database, audience, clock=_now)
-    results = Results(parts.database, parts.publisher, parts.progress)
+    results = Results(parts.database, parts.publisher, parts.watchdog)
     worker = Worker(
         parts.database,
         command_handlers.table(command_handlers.Commands(life, command_opener)),
         results.wake,
-        parts.progress,
+        parts.watchdog,
         in_flight=settings.connector_commands_in_flight,
         instance_name=settings.instance_name,
     )
@@ -64,7 +64,7 @@ def create_app(settings: ConnectorSettings) -> FastAPI:
         async with xai, started(parts, settings, relay.run, markers.run, audience.run, worker.run, results.run):
             yield
 
-    app = make_app("connector", parts.progress, lifespan, parts.ready)
+    app = make_app("connector", parts.watchdog, lifespan, parts.ready)
     guard(app, LiveTokens(settings.api_tokens_file), requests_per_second=settings.api_requests_per_second)
     routes = Routes(parts.database, parts.publisher, test, life, _tests_at(settings), clock=_now)
     app.include_router(routes.router())

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from contract.problems import CAUSES, Code
-from xai_usage import Access, CallFailed, UsageClient
+from xai_usage import CallFailed, TeamAccess, UsageClient
 
 from connector.domain import hints
 
@@ -53,7 +53,7 @@ class ConnectionTest:
     async def run(self, typed: Typed) -> Works | Fails:
         today = self._clock().date()
         try:
-            answer = await self._client.ask(Access(typed.team_id, typed.key), today - timedelta(days=1), today)
+            answer = await self._client.ask(TeamAccess(typed.team_id, typed.key), today - timedelta(days=1), today)
         except CallFailed as failed:
             return _fails(typed, failed)
         return Works(tuple(sorted({label for costs in answer.days.values() for label in costs})))
@@ -62,7 +62,7 @@ class ConnectionTest:
 def malformed(typed: Typed) -> Fails | None:
     """What cannot be a team and its key, seen without asking anybody; None where they have the form of one."""
     try:
-        Access(typed.team_id, typed.key)
+        TeamAccess(typed.team_id, typed.key)
     except CallFailed as failed:
         return _fails(typed, failed)
     return None

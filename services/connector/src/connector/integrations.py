@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
-from common.crypto.envelopes import Place, Seals
+from common.crypto.envelopes import Binding, Seals
 from common.database import Database
 from contract.fields import History, Plan
 from contract.problems import Code, ProblemError
@@ -128,13 +128,13 @@ class Life:
             "backfill_last": at.date(),
             "now": at,
         }
-        envelope = self._sealer.seal(wish.typed.key, Place(wish.account_id, integration_id, credential_version))
+        envelope = self._sealer.seal(wish.typed.key, Binding(wish.account_id, integration_id, credential_version))
         await store.save(connection, fields, envelope)
         return await found(connection, wish.account_id, integration_id)
 
     async def _exchange(self, connection: AsyncConnection, before: Integration, key: str) -> None:
         version = before.credential_version + 1
-        envelope = self._sealer.seal(key, Place(before.account_id, before.integration_id, version))
+        envelope = self._sealer.seal(key, Binding(before.account_id, before.integration_id, version))
         at = await store.now(connection)
         filled_in = await syncs.filled_in(connection, before, readable_from(at.date()))
         health = health_with_new_key(before.status_code, filled_in=filled_in)

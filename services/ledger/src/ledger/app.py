@@ -31,7 +31,7 @@ def create_app(settings: LedgerSettings) -> FastAPI:
         async with started(parts, settings):
             yield
 
-    app = make_app("ledger", parts.progress, lifespan, parts.ready)
+    app = make_app("ledger", parts.watchdog, lifespan, parts.ready)
     guard(app, LiveTokens(settings.api_tokens_file), requests_per_second=settings.api_requests_per_second)
     app.include_router(make_router(parts.database, lambda: datetime.now(UTC)))
     return app

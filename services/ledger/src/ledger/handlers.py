@@ -7,11 +7,10 @@ from uuid import UUID
 
 import structlog
 from common.database import Database
-from common.errors import TransientError, is_transient
+from common.errors import TransientError, is_transient, name_of
 from common.kafka.consumer import BatchHandler, Handler
 from common.kafka.dead_letter_limit import Breaker
 from common.kafka.dead_letters import DeadLetters
-from common.kafka.failure_policy import name_of
 from common.kafka.publisher import Publisher, all_of
 from common.metrics import LEDGER_DAYS, UNRECONCILED
 from contract.cloudevents import Event, MalformedError, Record, decode

@@ -28,12 +28,12 @@ def create_app(settings: SyncerSettings) -> FastAPI:
         parts.database,
         parts.publisher,
         xai,
-        parts.progress,
+        parts.watchdog,
         settings.pace(),
         in_flight=settings.calls_in_flight,
         instance_name=settings.instance_name,
     )
-    healer = Healer(parts.database, parts.publisher, parts.progress, every=settings.heal_every, wake=worker.wake)
+    healer = Healer(parts.database, parts.publisher, parts.watchdog, every=settings.heal_every, wake=worker.wake)
     handlers = Handlers(parts.database, worker.wake, healer.hurry)
     for topic, batch in batches(handlers).items():
         parts.consumers.on_batch(topic, batch, max_records=BATCH)
@@ -45,7 +45,7 @@ def create_app(settings: SyncerSettings) -> FastAPI:
         async with xai_client, started(parts, settings, worker.run, healer.run):
             yield
 
-    return make_app("syncer", parts.progress, lifespan, parts.ready)
+    return make_app("syncer", parts.watchdog, lifespan, parts.ready)
 
 
 def main() -> None:

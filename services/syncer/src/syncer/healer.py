@@ -6,11 +6,11 @@ from uuid import UUID
 
 import structlog
 from common.database import Database
-from common.kafka.failure_policy import name_of
+from common.errors import name_of
 from common.kafka.publisher import Publisher
 from common.metrics import WAITING_FOR_KEY
-from common.wakeup import Waker
-from common.watchdog import Progress
+from common.wakeup import Wakeup
+from common.watchdog import Watchdog
 from contract.fields import Trigger, rfc3339
 from contract.messages import SyncFailed
 from contract.problems import Code
@@ -77,34 +77,34 @@ class Healer:
     """Several processes may heal at once: the second one finds the days in an open window."""
 
     def __init__(
-        self, database: Database, publisher: Publisher, progress: Progress, *, every: float, wake: Callable[[], None]
+        self, database: Database, publisher: Publisher, watchdog: Watchdog, *, every: float, wake: Callable[[], None]
     ) -> None:
         """`every`: seconds between rounds; `wake` tells the worker."""
         self._database = database
         self._publisher = publisher
-        self._progress = progress
+        self._watchdog = watchdog
         self._every = every
         self._wake = wake
-        self._waker = Waker()
+        self._wakeup = Wakeup()
 
     def hurry(self) -> None:
         """Days may be missing that can be read now: look now."""
-        self._waker.wake()
+        self._wakeup.wake()
 
     async def run(self) -> None:
-        self._progress.expect("healer")
+        self._watchdog.register("healer")
         while True:
-            self._waker.clear()
+            self._wakeup.clear()
             await self.round()
-            self._progress.ended("healer")
+            self._watchdog.beat("healer")
             await self._rest()
 
     async def _rest(self) -> None:
         """Until the next round; who waits is not stuck."""
         left = self._every
-        while left > 0 and not await self._waker.wait(min(left, SAYS_EVERY)):
+        while left > 0 and not await self._wakeup.wait(min(left, SAYS_EVERY)):
             left -= SAYS_EVERY
-            self._progress.ended("healer")
+            self._watchdog.beat("healer")
 
     async def round(self) -> None:
         """Heal, end what was parked for too long, put away what is old; what fails is tried again in the next round."""
@@ -121,7 +121,7 @@ class Healer:
                 await step()
             except Exception as error:  # noqa: BLE001 - the next round may find database and broker again
                 log.warning("healer.failed", step=step.__name__, error=name_of(error))
-            self._progress.ended("healer")
+            self._watchdog.beat("healer")
         self._wake()
 
     async def _step_back(self) -> None:
@@ -138,7 +138,7 @@ class Healer:
         for integration_id in missing:
             async with self._database.transaction() as connection:
                 await heal(connection, integration_id)
-            self._progress.ended("healer")
+            self._watchdog.beat("healer")
 
     async def _probe(self) -> None:
         async with self._database.transaction() as connection:
@@ -162,7 +162,7 @@ class Healer:
             async with self._database.transaction() as connection:
                 values = {"told": TOLD, "id": row.integration_id, "request_id": row.request_id}
                 await connection.execute(_TOLD, values)
-            self._progress.ended("healer")
+            self._watchdog.beat("healer")
 
     async def _count_waiting(self) -> None:
         async with self._database.transaction() as connection:

@@ -8,12 +8,11 @@ from typing import TypeVar
 
 import structlog
 from common.database import Database
-from common.errors import is_transient
-from common.kafka.failure_policy import name_of
+from common.errors import is_transient, name_of
 from common.kafka.publisher import Publisher
 from common.metrics import WINDOWS
-from common.wakeup import Waker
-from common.watchdog import Progress
+from common.wakeup import Wakeup
+from common.watchdog import Watchdog
 from contract.problems import Code
 from sqlalchemy.ext.asyncio import AsyncConnection
 from xai_usage import CallFailed, CallTransient
@@ -45,7 +44,7 @@ class Worker:
         database: Database,
         publisher: Publisher,
         xai: Xai,
-        progress: Progress,
+        watchdog: Watchdog,
         pace: Pace,
         *,
         in_flight: int,
@@ -56,21 +55,21 @@ class Worker:
         self._database = database
         self._publisher = publisher
         self._xai = xai
-        self._progress = progress
+        self._watchdog = watchdog
         self._pace = pace
         self._in_flight = in_flight
         self._owner = instance_name
         self._chance = chance
-        self._waker = Waker()
+        self._wakeup = Wakeup()
         self._held: dict[asyncio.Task[None], Claim] = {}
 
     def wake(self) -> None:
         """Something may be due: look now."""
-        self._waker.wake()
+        self._wakeup.wake()
 
     async def run(self) -> None:
         """Work until cancelled; then leave what is in hand to others."""
-        self._progress.expect("worker")
+        self._watchdog.register("worker")
         if self._owner:
             async with self._database.transaction() as connection:
                 await windows.let_go_of(connection, self._owner)
@@ -78,15 +77,15 @@ class Worker:
         try:
             while True:
                 await self._round()
-                self._progress.ended("worker")
+                self._watchdog.beat("worker")
         finally:
             await self._let_go(renewing)
 
     async def _round(self) -> None:
-        self._waker.clear()
+        self._wakeup.clear()
         claim = await self._claim() if len(self._held) < self._in_flight else None
         if claim is None:
-            await self._waker.wait(LOOKS_EVERY)
+            await self._wakeup.wait(LOOKS_EVERY)
             return
         task = asyncio.create_task(self._attempt(claim))
         self._held[task] = claim

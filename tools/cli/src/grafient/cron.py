@@ -12,7 +12,7 @@ from common.errors import TransientError
 from common.kafka.client import make_broker
 from common.kafka.publisher import Publisher
 from common.settings import KafkaSettings, load
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from contract.fields import Trigger
 from contract.messages import SyncRequested
 from contract.topics import ALL, SYNC_REQUESTS
@@ -56,7 +56,7 @@ async def _run(
 ) -> str:
     async with make_broker(settings, "cron") as broker:
         await broker.connect()
-        publisher = Publisher(broker, "cron", Progress())
+        publisher = Publisher(broker, "cron", Watchdog())
         while True:
             day = daily_date(clock())
             await emit(publisher, day)

@@ -10,7 +10,7 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from common.kafka.client import client_options
 from common.kafka.ranges import Range, Span, range_of, reader, records_of
-from common.kafka.tolerant_consumer import PatientConsumer
+from common.kafka.tolerant_consumer import TolerantConsumer
 from common.settings import KafkaSettings, load
 from contract.topics import TOPICS, Topic
 
@@ -64,7 +64,7 @@ async def lags(settings: KafkaSettings) -> list[Lag]:
         await admin.close()
 
 
-async def _lag(admin: AIOKafkaAdminClient, consumer: PatientConsumer, service: str, topic: Topic) -> Lag:
+async def _lag(admin: AIOKafkaAdminClient, consumer: TolerantConsumer, service: str, topic: Topic) -> Lag:
     committed = await admin.list_consumer_group_offsets(f"{service}.{topic.name}")
     left = not_committed(await range_of(consumer, topic), committed)
     return Lag(service, topic.name, sum(span.count for span in left.values()), await _oldest(consumer, left))
@@ -78,7 +78,7 @@ def not_committed(whole: Range, committed: Mapping[TopicPartition, object]) -> d
     }
 
 
-async def _oldest(consumer: PatientConsumer, left: Mapping[TopicPartition, Span]) -> datetime | None:
+async def _oldest(consumer: TolerantConsumer, left: Mapping[TopicPartition, Span]) -> datetime | None:
     """When the first unread record of all partitions was written."""
     firsts = {one: Span(span.first, span.first + 1) for one, span in left.items() if span.count}
     stamps = [record.timestamp async for records in records_of(consumer, firsts, at_most=1) for record in records]

@@ -14,7 +14,7 @@ class UnsealableError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Binding:
     """The row that an envelope belongs to: it opens for no other."""
 
     account_id: str
@@ -25,13 +25,13 @@ class Place:
 class Seals(Protocol):
     """Can seal a credential, and cannot open one."""
 
-    def seal(self, credential: str, place: Place) -> Envelope: ...
+    def seal(self, credential: str, place: Binding) -> Envelope: ...
 
 
 class Opens(Protocol):
     """Can open a credential."""
 
-    def open(self, envelope: Mapping[str, str], place: Place) -> str:
+    def open(self, envelope: Mapping[str, str], place: Binding) -> str:
         """Raise UnsealableError where the envelope was not sealed for `place`."""
         ...
 
@@ -39,11 +39,11 @@ class Opens(Protocol):
 class Rewraps(Protocol):
     """Can move an envelope to the current key-encryption key, and sees no credential."""
 
-    def rewrap(self, envelope: Mapping[str, str], place: Place) -> Envelope:
+    def rewrap(self, envelope: Mapping[str, str], place: Binding) -> Envelope:
         """Raise UnsealableError where the envelope was not sealed for `place`."""
         ...
 
-    def check(self, envelope: Mapping[str, str], place: Place) -> None:
+    def check(self, envelope: Mapping[str, str], place: Binding) -> None:
         """Raise UnsealableError where the envelope could not be moved."""
         ...
 

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from common.crypto.envelopes import UnsealableError
 from common.crypto.key_files import Keys, load_keys
-from common.watched_file import LiveFile
+from common.watched_file import WatchedFile
 
 NONCE_BYTES = 12
 
@@ -75,7 +75,7 @@ class LiveKeyring:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` in seconds; raises KeyFileError where the file cannot be used now."""
-        self._file = LiveFile(path, load_keyring, clock)
+        self._file = WatchedFile(path, load_keyring, clock)
 
     @property
     def current(self) -> str:

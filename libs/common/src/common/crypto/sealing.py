@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from common.crypto.envelopes import Envelope, Place, UnsealableError
+from common.crypto.envelopes import Binding, Envelope, UnsealableError
 from common.crypto.key_files import KEY_BYTES
 from common.crypto.keyring import NONCE_BYTES, Wraps
 
@@ -26,7 +26,7 @@ class Sealer:
         self._keyring = keyring
         self._environment = environment
 
-    def seal(self, credential: str, place: Place) -> Envelope:
+    def seal(self, credential: str, place: Binding) -> Envelope:
         """Encrypt under a data key of its own: two envelopes of the same credential have nothing in common."""
         bound = _bound(self._environment, place)
         data_key, nonce = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(NONCE_BYTES)
@@ -41,7 +41,7 @@ class Opener:
         self._keyring = keyring
         self._environment = environment
 
-    def open(self, envelope: Mapping[str, str], place: Place) -> str:
+    def open(self, envelope: Mapping[str, str], place: Binding) -> str:
         """Decrypt; any failure is UnsealableError, without a cause."""
         bound = _bound(self._environment, place)
         data_key = _data_key(self._keyring, envelope, bound)
@@ -59,19 +59,19 @@ class Rewrapper:
         self._keyring = keyring
         self._environment = environment
 
-    def rewrap(self, envelope: Mapping[str, str], place: Place) -> Envelope:
+    def rewrap(self, envelope: Mapping[str, str], place: Binding) -> Envelope:
         """Wrap the data key anew; the ciphertext stays as it is. Raises UnsealableError where it does not unwrap."""
         bound = _bound(self._environment, place)
         data_key = _data_key(self._keyring, envelope, bound)
         kept = {name: envelope[name] for name in ("nonce", "ciphertext")}
         return _envelope(_wrapped(self._keyring, data_key, bound), **kept)
 
-    def check(self, envelope: Mapping[str, str], place: Place) -> None:
+    def check(self, envelope: Mapping[str, str], place: Binding) -> None:
         """Unwrap the data key and forget it; raises UnsealableError where that is not possible."""
         _data_key(self._keyring, envelope, _bound(self._environment, place))
 
 
-def _bound(environment: str, place: Place) -> bytes:
+def _bound(environment: str, place: Binding) -> bytes:
     """Join what an envelope is bound to, each with its length, so that no two places read the same."""
     parts = (FORMAT, environment, place.account_id, str(place.integration_id), str(place.credential_version))
     return b"".join(map(_prefixed, parts))

@@ -21,10 +21,10 @@ from starlette.types import Lifespan
 from uvicorn.config import STARTUP_FAILURE
 
 from common.errors import TRANSIENT_ERRORS, is_transient
-from common.hardening import forbid_dumps
-from common.http.timeouts import InTime
+from common.hardening import disable_core_dumps
+from common.http.timeouts import RequestTimeoutProtocol
 from common.settings import EXIT_BAD_SETTINGS, StartRefusedError
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 
 log = structlog.get_logger()
 
@@ -33,7 +33,7 @@ METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 Check = Callable[[], Awaitable[None]]
 
 
-def make_app(service: str, progress: Progress, lifespan: Lifespan[FastAPI], ready: Check) -> FastAPI:
+def make_app(service: str, watchdog: Watchdog, lifespan: Lifespan[FastAPI], ready: Check) -> FastAPI:
     """An app with `/livez` (by progress), `/readyz` (`ready` raises when something is away), `/metrics`, and problems.
 
     Its `state.leave` is called when the process is about to end: whoever keeps a connection open puts itself there.
@@ -57,7 +57,7 @@ def make_app(service: str, progress: Progress, lifespan: Lifespan[FastAPI], read
 
     @app.get("/livez", include_in_schema=False)
     async def livez() -> Response:  # on the loop itself: it looks at what the consumers are doing
-        stalled = progress.stalled()
+        stalled = watchdog.stalled()
         return JSONResponse({"ok": not stalled, "stalled": stalled}, status_code=503 if stalled else 200)
 
     @app.get("/readyz", include_in_schema=False)
@@ -81,7 +81,7 @@ def serve(create: Callable[[], FastAPI], *, host: str, port: int) -> None:
 
     Ends with status 78 and a sentence where `create` raises StartRefusedError, with another one where the start failed.
     """
-    forbid_dumps()
+    disable_core_dumps()
     try:
         app = create()
     except StartRefusedError as error:
@@ -97,7 +97,13 @@ def serve(create: Callable[[], FastAPI], *, host: str, port: int) -> None:
 def server_of(app: FastAPI, *, host: str, port: int) -> uvicorn.Server:
     """What `serve` runs."""
     config = uvicorn.Config(
-        app, host=host, port=port, http=InTime, log_config=None, access_log=False, timeout_graceful_shutdown=10
+        app,
+        host=host,
+        port=port,
+        http=RequestTimeoutProtocol,
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=10,
     )
     return _Server(config, app.state.leave)
 

@@ -12,7 +12,7 @@ BODY_SECONDS = 15.0
 """From the end of the headers; longer than the gate waits, so that whoever is slow there is told by a 408."""
 
 
-class InTime(H11Protocol):
+class RequestTimeoutProtocol(H11Protocol):
     """Closes a connection whose request is not there in time; uvicorn's own patience begins anew with every byte."""
 
     seconds: ClassVar[dict[object, float]] = {h11.IDLE: HEADERS_SECONDS, h11.SEND_BODY: BODY_SECONDS}

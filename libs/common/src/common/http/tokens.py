@@ -18,7 +18,7 @@ from fastapi.security import HTTPBearer
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from common.settings import StartRefusedError
-from common.watched_file import LiveFile
+from common.watched_file import WatchedFile
 
 Scope = Literal["integrations:read", "integrations:write", "costs:read"]
 SCOPES: tuple[Scope, ...] = ("integrations:read", "integrations:write", "costs:read")
@@ -95,7 +95,7 @@ class LiveTokens:
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` in seconds; raises TokensError where the file cannot be used now."""
-        self._file = LiveFile(path, load_tokens, clock)
+        self._file = WatchedFile(path, load_tokens, clock)
 
     def find(self, secret: str, now: datetime) -> Token | None:
         return self._file.content().find(secret, now)

@@ -12,8 +12,8 @@ from contract.topics import MAX_DEAD_LETTER_BYTES, Topic
 from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLScram512
 
-from common.kafka.diagnostics import GRANTING, NotLetInError, refusal
-from common.kafka.tolerant_consumer import PatientBroker
+from common.kafka.diagnostics import GRANTING, BrokerRefusedError, diagnose_connection
+from common.kafka.tolerant_consumer import TolerantBroker
 from common.settings import KafkaSettings, StartRefusedError
 
 
@@ -23,7 +23,7 @@ class TopicsError(Exception):
 
 def make_broker(settings: KafkaSettings, service: str) -> KafkaBroker:
     """A broker that is not connected yet: all replicas acknowledge, no topic is created, handlers get what was decoded."""
-    return PatientBroker(
+    return TolerantBroker(
         bootstrap_servers(settings),
         client_id=service,
         security=_security(settings),
@@ -81,8 +81,8 @@ async def operating(settings: KafkaSettings, client_id: str) -> AsyncIterator[AI
         try:
             await admin.start()
         except KafkaConnectionError:
-            if reason := await refusal(options):
-                raise NotLetInError(reason) from None
+            if reason := await diagnose_connection(options):
+                raise BrokerRefusedError(reason) from None
             raise
         yield admin
     finally:

@@ -13,11 +13,11 @@ from faststream import AckPolicy, BaseMiddleware
 from faststream.kafka import KafkaBroker, KafkaMessage
 
 from common.kafka.dead_letters import DeadLetters
-from common.kafka.failure_policy import SortFailures, Sorting, Unread, records_of_message
+from common.kafka.failure_policy import OnGiveUp, SortFailures, Sorting, records_of_message
 from common.kafka.health import complaint
 from common.kafka.rebalance import FinishBeforeRevoke
 from common.kafka.tolerant_consumer import parse_without_headers
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 
 BATCH_TIMEOUT_MS = 10
 """FastStream's batch subscriber sleeps this long once more after an empty poll: every event would wait for it."""
@@ -34,7 +34,7 @@ class Consumers:
         broker: KafkaBroker,
         service: str,
         dead_letters: DeadLetters,
-        progress: Progress,
+        watchdog: Watchdog,
         *,
         instance_name: str = "",
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
@@ -43,12 +43,12 @@ class Consumers:
         self._broker = broker
         self._service = service
         self._dead_letters = dead_letters
-        self._progress = progress
+        self._watchdog = watchdog
         self._instance_name = instance_name
         self._pause = pause
-        self._unread: dict[str, Unread] = {}
+        self._unread: dict[str, OnGiveUp] = {}
 
-    def on(self, topic: Topic, handlers: Mapping[type[Message], Handler], unread: Unread | None = None) -> None:
+    def on(self, topic: Topic, handlers: Mapping[type[Message], Handler], unread: OnGiveUp | None = None) -> None:
         """Give each message of `topic` to the handler of its type; one that nobody handles is passed over.
 
         What is given up is told to `unread` first: somebody may wait for an answer.
@@ -97,11 +97,11 @@ class Consumers:
         )
         subscriber(handle)
         listener.subscriber = subscriber
-        self._progress.probe(partial(complaint, subscriber, topic, self._progress))
+        self._watchdog.probe(partial(complaint, subscriber, topic, self._watchdog))
 
     def middleware(self, topics: Mapping[str, Topic]) -> Callable[..., BaseMiddleware[Any, Any]]:
         """What to add to the broker, once: sorts every failure of every subscriber."""
-        sorting = Sorting(topics, self._dead_letters, self._progress, self._pause, self._unread)
+        sorting = Sorting(topics, self._dead_letters, self._watchdog, self._pause, self._unread)
         return partial(SortFailures, sorting=sorting)
 
 

@@ -24,11 +24,11 @@ EXPIRED = 10
 """X509_V_ERR_CERT_HAS_EXPIRED."""
 
 
-class NotLetInError(StartRefusedError):
+class BrokerRefusedError(StartRefusedError):
     """The broker does not let this process in, or is not the one that it trusts."""
 
 
-async def refusal(options: Mapping[str, Any]) -> str | None:
+async def diagnose_connection(options: Mapping[str, Any]) -> str | None:
     """Why the first server that answers does not let us in; None where none answers, or one does let us in.
 
     `options` are those of aiokafka's clients.
@@ -50,7 +50,7 @@ async def refusal(options: Mapping[str, Any]) -> str | None:
 def _sentence(server: str, error: Exception) -> str | None:
     match error:
         case ssl.SSLCertVerificationError():
-            return f"the certificate of the broker {server} is not trusted ({error.verify_message}): {_mend(error)}"
+            return f"the certificate of the broker {server} is not trusted ({error.verify_message}): {_remedy(error)}"
         case ssl.SSLError():
             return f"the broker {server} speaks no TLS there: see KAFKA_SECURITY_PROTOCOL and the port"
         case AuthenticationFailedError() | SaslAuthenticationFailed():
@@ -63,11 +63,11 @@ def _sentence(server: str, error: Exception) -> str | None:
             return None
 
 
-def _mend(error: ssl.SSLCertVerificationError) -> str:
+def _remedy(error: ssl.SSLCertVerificationError) -> str:
     return "renew it" if error.verify_code == EXPIRED else "KAFKA_CA_FILE names the authority that signs it"
 
 
-def closed(error: KafkaError) -> str | None:
+def authorization_hint(error: KafkaError) -> str | None:
     """What we may not do and the next step, where that is why `error` came."""
     if isinstance(
         error, TopicAuthorizationFailedError | GroupAuthorizationFailedError | ClusterAuthorizationFailedError

@@ -15,11 +15,11 @@ from contract.topics import Topic
 from faststream import BaseMiddleware
 from faststream.exceptions import NackMessage
 
-from common.errors import is_own_cancellation, is_transient
+from common.errors import is_own_cancellation, is_transient, name_of
 from common.kafka.dead_letter_limit import Breaker
 from common.kafka.dead_letters import DeadLetters
 from common.metrics import HANDLED
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 
 log = structlog.get_logger()
 
@@ -37,7 +37,7 @@ UNKNOWN = "handler_failed"
 """Reason of a dead letter that was given up for an unknown bug."""
 Place = tuple[str, int, int]
 """Topic, partition and offset of the first record in hand."""
-Unread = Callable[[Record, MalformedError], Awaitable[None]]
+OnGiveUp = Callable[[Record, MalformedError], Awaitable[None]]
 """What is done about a record that is given up, before it goes to dead letters; may come more than once."""
 
 
@@ -47,9 +47,9 @@ class Sorting:
 
     topics: Mapping[str, Topic]
     dead_letters: DeadLetters
-    progress: Progress
+    watchdog: Watchdog
     pause: Callable[[float], Awaitable[None]]
-    unread: Mapping[str, Unread]
+    unread: Mapping[str, OnGiveUp]
     tries: dict[Place, Counter[str]] = field(default_factory=dict)
     breaker: Breaker = field(default_factory=Breaker)
 
@@ -157,14 +157,8 @@ class SortFailures(BaseMiddleware[Any, Any]):
                 self._with.tries.pop(_place((record,)), None)
 
     def _ended(self, topic: str, outcome: str) -> None:
-        self._with.progress.ended(topic)
+        self._with.watchdog.beat(topic)
         HANDLED.labels(topic, outcome).inc()
-
-
-def name_of(error: BaseException) -> str:
-    """The error's class, and the driver's behind it; never its text, which can hold values."""
-    inner = getattr(error, "orig", None)
-    return f"{type(error).__name__}({type(inner).__name__})" if inner is not None else type(error).__name__
 
 
 async def _failure(call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> BaseException | None:

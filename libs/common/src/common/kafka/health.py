@@ -6,14 +6,14 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from contract.topics import Topic
 from faststream.kafka.subscriber.usecase import LogicSubscriber
 
-from common.watchdog import STALLED_AFTER, Progress
+from common.watchdog import STALLED_AFTER, Watchdog
 
 
-def complaint(subscriber: LogicSubscriber[Any], topic: Topic, progress: Progress) -> str | None:
+def complaint(subscriber: LogicSubscriber[Any], topic: Topic, watchdog: Watchdog) -> str | None:
     """What is wrong with a running subscriber, or None; one that is not running, or has nothing to do, is never wrong."""
     consumer = subscriber.consumer
     if not subscriber.running or consumer is None:
-        progress.ended(topic.name)
+        watchdog.beat(topic.name)
         return None
     if all(task.done() for task in subscriber.tasks):  # FastStream keeps those that it has replaced
         return f"the consumer of {topic.name} has ended"
@@ -22,9 +22,9 @@ def complaint(subscriber: LogicSubscriber[Any], topic: Topic, progress: Progress
     if refused := getattr(consumer, "refused", None):
         return f"the consumer of {topic.name} is refused: {refused}"
     if not any(_behind(consumer, partition) for partition in consumer.assignment()):
-        progress.ended(topic.name)
+        watchdog.beat(topic.name)
         return None
-    age = progress.age(topic.name)
+    age = watchdog.age(topic.name)
     return f"{topic.name} has records and none was handled for {age:.0f} s" if age > STALLED_AFTER else None
 
 

@@ -12,9 +12,9 @@ from contract.topics import Topic
 from faststream.kafka import KafkaBroker
 
 from common.errors import TransientError
-from common.kafka.diagnostics import closed
+from common.kafka.diagnostics import authorization_hint
 from common.metrics import PUBLISHED
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 
 PUBLISH_DEADLINE = 15.0
 """Seconds; after that it is unknown whether the broker has the record, and it is published again with the same ID."""
@@ -29,10 +29,10 @@ class Publisher:
     judges it, so one refusal by the broker would break the idempotent producer for good.
     """
 
-    def __init__(self, broker: KafkaBroker, service: str, progress: Progress) -> None:
+    def __init__(self, broker: KafkaBroker, service: str, watchdog: Watchdog) -> None:
         self._broker = broker
         self._source = f"/grafient/{service}"
-        self._progress = progress
+        self._watchdog = watchdog
 
     async def publish(self, topic: Topic, message: Message, *, key: str, event_id: str, at: datetime) -> None:
         """Publish `message`; `event_id` and `at` are the event's own, so that a second copy is the same event.
@@ -65,7 +65,7 @@ class Publisher:
             raise TransientError(f"the broker did not acknowledge a record of {topic.name}") from None
         except KafkaError as error:
             if not error.retriable:
-                self._progress.fail(f"producer of {topic.name}: {closed(error) or type(error).__name__}")
+                self._watchdog.fail(f"producer of {topic.name}: {authorization_hint(error) or type(error).__name__}")
             raise TransientError(f"{topic.name}: {type(error).__name__}") from None
 
 

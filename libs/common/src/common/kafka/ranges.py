@@ -12,7 +12,7 @@ from contract.topics import Topic
 
 from common.errors import TransientError
 from common.kafka.client import client_options
-from common.kafka.tolerant_consumer import PatientConsumer
+from common.kafka.tolerant_consumer import TolerantConsumer
 from common.settings import KafkaSettings
 
 SILENCE = 30.0
@@ -38,9 +38,9 @@ Bound = datetime | Mapping[int, int] | None
 
 
 @asynccontextmanager
-async def reader(settings: KafkaSettings) -> AsyncIterator[PatientConsumer]:
+async def reader(settings: KafkaSettings) -> AsyncIterator[TolerantConsumer]:
     """A consumer of no group: it commits nothing, and nobody notices it."""
-    consumer = PatientConsumer(
+    consumer = TolerantConsumer(
         **client_options(settings), client_id="grafient", enable_auto_commit=False, auto_offset_reset="earliest"
     )
     try:
@@ -50,7 +50,7 @@ async def reader(settings: KafkaSettings) -> AsyncIterator[PatientConsumer]:
         await consumer.stop()  # also of one that could not start
 
 
-async def range_of(consumer: PatientConsumer, topic: Topic, since: Bound = None, until: Bound = None) -> Range:
+async def range_of(consumer: TolerantConsumer, topic: Topic, since: Bound = None, until: Bound = None) -> Range:
     """What `topic` holds now from `since` to before `until`; where offsets are given, of the partitions that they name only."""
     named = [set(bound) for bound in (since, until) if isinstance(bound, Mapping)]
     numbers = set.intersection(set(range(topic.partitions)), *named)
@@ -68,7 +68,7 @@ async def range_of(consumer: PatientConsumer, topic: Topic, since: Bound = None,
 
 
 async def _offsets_at(
-    consumer: PatientConsumer,
+    consumer: TolerantConsumer,
     partitions: list[TopicPartition],
     bound: Bound,
     otherwise: Mapping[TopicPartition, int],
@@ -82,7 +82,7 @@ async def _offsets_at(
     return {one: found[one].offset if found.get(one) else otherwise[one] for one in partitions}
 
 
-async def records_of(consumer: PatientConsumer, span_of: Range, *, at_most: int = 500) -> AsyncIterator[list[Record]]:
+async def records_of(consumer: TolerantConsumer, span_of: Range, *, at_most: int = 500) -> AsyncIterator[list[Record]]:
     """Every record of the range, in batches, each partition in order; raises TransientError where the broker falls silent."""
     left = {partition: span for partition, span in span_of.items() if span.count}
     consumer.assign(list(left))

@@ -11,7 +11,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaBroker
 
-from common.kafka.diagnostics import closed
+from common.kafka.diagnostics import authorization_hint
 
 log = structlog.get_logger()
 
@@ -19,7 +19,7 @@ STEP_MS = 500
 """How long a step waits for a partition's next record, which has to be fetched again."""
 
 
-class PatientConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
+class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
     """aiokafka decodes the names of headers while it reads, fails, and would fail on the same record for ever."""
 
     _careful = False
@@ -59,7 +59,7 @@ class PatientConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is un
         try:
             yield
         except KafkaError as error:
-            if (sentence := closed(error)) and not self.refused:
+            if (sentence := authorization_hint(error)) and not self.refused:
                 log.error("consumer.refused", reason=sentence)  # noqa: TRY400 - the sentence says it all
             self.refused = sentence or self.refused
             raise
@@ -112,11 +112,11 @@ async def parse_without_headers(record: Any, original: Callable[[Any], Awaitable
     return message
 
 
-class PatientBroker(KafkaBroker):
+class TolerantBroker(KafkaBroker):
     """FastStream's broker, whose subscribers read with a PatientConsumer."""
 
     async def _connect(self) -> Callable[..., AIOKafkaConsumer]:
         builder = await super()._connect()
         assert isinstance(builder, partial)  # noqa: S101 - that is how FastStream keeps the options
-        self.config.broker_config.builder = partial(PatientConsumer, **builder.keywords)
+        self.config.broker_config.builder = partial(TolerantConsumer, **builder.keywords)
         return self.config.broker_config.builder

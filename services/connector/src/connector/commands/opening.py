@@ -13,7 +13,7 @@ from pathlib import Path
 from common.crypto.envelopes import UnsealableError
 from common.crypto.key_files import load_keys
 from common.crypto.sealed_commands import SUITE, VERSION, SealingKey, binding, decoded
-from common.watched_file import LiveFile
+from common.watched_file import WatchedFile
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 
@@ -36,7 +36,7 @@ class SealedCommandOpener:
 
     def __init__(self, path: Path, environment: str, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock` in seconds; raises KeyFileError where the file cannot be used now."""
-        self._file = LiveFile(path, load_sealing_keys, clock)
+        self._file = WatchedFile(path, load_sealing_keys, clock)
         self._environment = environment
 
     def recipient(self) -> SealingKey:

@@ -2,10 +2,10 @@
 
 import structlog
 from common.database import Database
-from common.kafka.failure_policy import name_of
+from common.errors import name_of
 from common.kafka.publisher import Publisher, all_of
-from common.wakeup import Waker
-from common.watchdog import Progress
+from common.wakeup import Wakeup
+from common.watchdog import Watchdog
 from contract.messages import CommandRejected, CommandSucceeded
 from contract.topics import COMMAND_RESULTS
 
@@ -21,19 +21,19 @@ AFTER_FAILURE = 2.0
 class Results:
     """Several may run. After a crash a result is told again: the same event, byte for byte."""
 
-    def __init__(self, database: Database, publisher: Publisher, progress: Progress) -> None:
+    def __init__(self, database: Database, publisher: Publisher, watchdog: Watchdog) -> None:
         self._database = database
         self._publisher = publisher
-        self._progress = progress
-        self._waker = Waker()
+        self._watchdog = watchdog
+        self._wakeup = Wakeup()
 
     def wake(self) -> None:
         """A command may be done: look now."""
-        self._waker.wake()
+        self._wakeup.wake()
 
     async def run(self) -> None:
         """Tell until cancelled."""
-        self._progress.expect("results")
+        self._watchdog.register("results")
         while True:
             pause = LOOKS_EVERY
             try:
@@ -41,14 +41,14 @@ class Results:
             except Exception as error:  # noqa: BLE001 - the next round may find database and broker again
                 log.warning("results.failed", error=name_of(error))
                 pause = AFTER_FAILURE
-            self._progress.ended("results")
-            await self._waker.wait(pause)
+            self._watchdog.beat("results")
+            await self._wakeup.wait(pause)
 
     async def round(self) -> None:
         """Tell every result that is not known to be told."""
-        self._waker.clear()
+        self._wakeup.clear()
         while await self._tell():
-            self._progress.ended("results")
+            self._watchdog.beat("results")
 
     async def _tell(self) -> bool:
         """The rows are held while they are told, which a deadline bounds: what another process tells is not told twice."""

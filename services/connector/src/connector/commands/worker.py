@@ -8,11 +8,11 @@ from uuid import UUID, uuid4
 
 import structlog
 from common.database import Database
-from common.errors import is_transient
-from common.kafka.failure_policy import MAX_TRIES, name_of
+from common.errors import is_transient, name_of
+from common.kafka.failure_policy import MAX_TRIES
 from common.metrics import COMMANDS_ENDED
-from common.wakeup import Waker
-from common.watchdog import Progress
+from common.wakeup import Wakeup
+from common.watchdog import Watchdog
 from contract.messages import Message
 from contract.problems import Code, ProblemError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -42,7 +42,7 @@ class Worker:
         database: Database,
         acts: Mapping[type[Message], Act],
         tell: Callable[[], None],
-        progress: Progress,
+        watchdog: Watchdog,
         *,
         in_flight: int,
         instance_name: str = "",
@@ -52,25 +52,25 @@ class Worker:
         self._database = database
         self._acts = acts
         self._tell = tell
-        self._progress = progress
+        self._watchdog = watchdog
         self._in_flight = in_flight
         self._owner = instance_name or str(uuid4())
         self._pause = pause
-        self._waker = Waker()
+        self._wakeup = Wakeup()
         self._held: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
         """There may be something to do: look now."""
-        self._waker.wake()
+        self._wakeup.wake()
 
     async def run(self) -> None:
         """Work until cancelled; then leave what is in hand to others."""
-        self._progress.expect("commands")
+        self._watchdog.register("commands")
         await self._let_go()
         try:
             while True:
                 await self._round()
-                self._progress.ended("commands")
+                self._watchdog.beat("commands")
         finally:
             for task in self._held:
                 task.cancel()
@@ -85,10 +85,10 @@ class Worker:
             log.warning("commands.let_go_failed", error=name_of(error))
 
     async def _round(self) -> None:
-        self._waker.clear()
+        self._wakeup.clear()
         claim = await self._claim() if len(self._held) < self._in_flight else None
         if claim is None:
-            await self._waker.wait(LOOKS_EVERY)
+            await self._wakeup.wait(LOOKS_EVERY)
             return
         task = asyncio.create_task(self._attempt(claim))
         self._held.add(task)

@@ -8,10 +8,9 @@ from typing import Annotated
 import anyio
 import structlog
 from common.database import Database
-from common.errors import is_transient
+from common.errors import is_transient, name_of
 from common.http.openapi import Answers, answers
 from common.http.tokens import KnowsTokens, needs
-from common.kafka.failure_policy import name_of
 from contract.fields import AccountId
 from contract.problems import Code
 from fastapi import APIRouter, Depends, Header, Request

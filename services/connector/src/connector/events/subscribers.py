@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import structlog
 from common.database import Database
-from common.kafka.failure_policy import name_of
+from common.errors import name_of
 from common.metrics import LISTENING, STREAMS
-from common.wakeup import Waker
-from common.watchdog import Progress
+from common.wakeup import Wakeup
+from common.watchdog import Watchdog
 from contract.problems import Code, ProblemError
 
 from connector.events import event_log
@@ -27,19 +27,19 @@ PER_PROCESS = 500
 class Audience:
     """The streams that are open in this process, each with its waker; the database's notifications wake those of an account."""
 
-    def __init__(self, database: Database, progress: Progress) -> None:
+    def __init__(self, database: Database, watchdog: Watchdog) -> None:
         self._database = database
-        self._progress = progress
-        self._wakers: dict[str, set[Waker]] = defaultdict(set)
+        self._watchdog = watchdog
+        self._wakers: dict[str, set[Wakeup]] = defaultdict(set)
         self._failures = 0
 
     @contextmanager
-    def seat(self, account_id: str) -> Iterator[Waker]:
+    def seat(self, account_id: str) -> Iterator[Wakeup]:
         """A place for one more stream, free again at the end; raises ProblemError (`too_many_requests`)."""
         if self.count() >= PER_PROCESS or len(self._wakers.get(account_id, ())) >= PER_ACCOUNT:
             detail = f"An account may have {PER_ACCOUNT} streams open. Close one, or let your screens share one."
             raise ProblemError(Code.TOO_MANY_REQUESTS, detail, headers={"Retry-After": "30"})
-        waker = Waker()
+        waker = Wakeup()
         self._wakers[account_id].add(waker)
         STREAMS.set(self.count())
         try:
@@ -63,14 +63,14 @@ class Audience:
 
     async def run(self) -> None:
         """Hear until cancelled; while the database is away the streams look by themselves."""
-        self._progress.expect("live")
+        self._watchdog.register("live")
         while True:
             try:
                 await self._hear()
             except Exception as error:  # noqa: BLE001 - the next connection may be one that lasts
                 log.warning("live.deaf", error=name_of(error))
             LISTENING.set(0)
-            self._progress.ended("live")
+            self._watchdog.beat("live")
             await asyncio.sleep(AFTER_FAILURE[min(self._failures, len(AFTER_FAILURE) - 1)])
             self._failures += 1
 
@@ -83,9 +83,9 @@ class Audience:
                 async for told in connection.notifies(timeout=HEARS_FOR):
                     self.wake(told.payload)
                 await connection.execute("SELECT 1")
-                self._progress.ended("live")
+                self._watchdog.beat("live")
 
-    def _leave(self, account_id: str, waker: Waker) -> None:
+    def _leave(self, account_id: str, waker: Wakeup) -> None:
         self._wakers[account_id].discard(waker)
         if not self._wakers[account_id]:
             del self._wakers[account_id]

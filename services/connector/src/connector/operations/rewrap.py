@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from common.crypto.envelopes import Envelope, Place, Rewraps, UnsealableError
+from common.crypto.envelopes import Binding, Envelope, Rewraps, UnsealableError
 from common.database import Database
 from sqlalchemy import Row, text
 
@@ -95,7 +95,7 @@ class Rewrapping:
         """The rows with their new envelopes, and the IDs of those that do not unwrap."""
         fit, unsealable = [], []
         for row in rows:
-            place = Place(row.account_id, row.integration_id, row.credential_version)
+            place = Binding(row.account_id, row.integration_id, row.credential_version)
             try:
                 fit.append((row, self._rewrapper.rewrap(row.envelope, place)))
             except UnsealableError:

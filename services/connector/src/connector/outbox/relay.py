@@ -6,11 +6,11 @@ from typing import Any
 
 import structlog
 from common.database import Database
-from common.kafka.failure_policy import name_of
+from common.errors import name_of
 from common.kafka.publisher import Publisher
 from common.metrics import ANNOUNCED
-from common.wakeup import Waker
-from common.watchdog import Progress
+from common.wakeup import Wakeup
+from common.watchdog import Watchdog
 from contract.cloudevents import MARKER_KEY
 from contract.fields import Status
 from contract.messages import (
@@ -39,19 +39,19 @@ AFTER_FAILURE = (1.0, 2.0, 5.0, 10.0)
 class Relay:
     """Several may run: each sets what it announced by compare-and-set, and one that slept makes the newest state last again."""
 
-    def __init__(self, database: Database, publisher: Publisher, progress: Progress) -> None:
+    def __init__(self, database: Database, publisher: Publisher, watchdog: Watchdog) -> None:
         self._database = database
         self._publisher = publisher
-        self._progress = progress
-        self._waker = Waker()
+        self._watchdog = watchdog
+        self._wakeup = Wakeup()
 
     def wake(self) -> None:
         """A row may run ahead: look now."""
-        self._waker.wake()
+        self._wakeup.wake()
 
     async def run(self) -> None:
         """Announce until cancelled."""
-        self._progress.expect("relay")
+        self._watchdog.register("relay")
         failures = 0
         while True:
             try:
@@ -60,12 +60,12 @@ class Relay:
             except Exception as error:  # noqa: BLE001 - the next round may find database and broker again
                 log.warning("relay.failed", error=name_of(error))
                 failures += 1
-            self._progress.ended("relay")
-            await self._waker.wait(AFTER_FAILURE[min(failures, len(AFTER_FAILURE)) - 1] if failures else LOOKS_EVERY)
+            self._watchdog.beat("relay")
+            await self._wakeup.wait(AFTER_FAILURE[min(failures, len(AFTER_FAILURE)) - 1] if failures else LOOKS_EVERY)
 
     async def round(self) -> None:
         """Announce every row that is due, what changed before what only moved to another key."""
-        self._waker.clear()
+        self._wakeup.clear()
         while due := await self._due():
             await self._announce(due)
 
@@ -88,7 +88,7 @@ class Relay:
         if due.tells_state:
             await self._publish_state(due.row)
         ANNOUNCED.labels("daily" if due.daily else "changed").inc()
-        self._progress.ended("relay")  # a day's re-announcement of many rows takes long, and is no standstill
+        self._watchdog.beat("relay")  # a day's re-announcement of many rows takes long, and is no standstill
 
     async def _note(self, told: list[Due]) -> None:
         if not told:

@@ -21,14 +21,13 @@ from aiokafka.errors import GroupCoordinatorNotAvailableError, KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 from common import logs
 from common.database import Database, make_engine
-from common.errors import TransientError
+from common.errors import TransientError, name_of
 from common.kafka.client import make_broker, operating
 from common.kafka.dead_letters import DeadLetters
-from common.kafka.failure_policy import name_of
 from common.kafka.ranges import Span, reader, records_of
 from common.replay import Asked, Course, Quiet, ReplaySettings, replay
 from common.settings import load
-from common.watchdog import Progress
+from common.watchdog import Watchdog
 from contract.cloudevents import MalformedError, Record
 from contract.topics import COSTS, INTEGRATIONS, Topic
 from sqlalchemy import text
@@ -106,7 +105,7 @@ class Rebuild:
         self._settings = settings
         self._database = database
         self._tell = tell
-        self._quiet = Quiet(make_broker(settings, "ledger-rebuild"), "ledger", Progress())
+        self._quiet = Quiet(make_broker(settings, "ledger-rebuild"), "ledger", Watchdog())
         self._given_up = GivenUp(self._quiet, "ledger")
         self._reached: dict[Topic, dict[int, int]] = {}
         self.result = Result()

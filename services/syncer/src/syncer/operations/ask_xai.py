@@ -17,7 +17,7 @@ from common.crypto.envelopes import Opens
 from common.crypto.keyring import LiveKeyring
 from common.crypto.sealing import Opener
 from common.database import Database, make_engine
-from common.kafka.failure_policy import name_of
+from common.errors import name_of
 from common.settings import DatabaseUrl, StartRefusedError, load
 from contract.money import plain, total
 from contract.problems import Code

@@ -90,7 +90,7 @@ _UNREAD = text("""
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
+class OnGiveUp:
     """Finished days that are expected, and not confirmed by a reading made after their end."""
 
     days: int
@@ -98,10 +98,10 @@ class Unread:
     oldest: date | None
 
 
-async def unread(connection: AsyncConnection) -> Unread:
+async def unread(connection: AsyncConnection) -> OnGiveUp:
     """What has not been read of all integrations that are connected, in so far as xAI still tells it."""
     row = (await connection.execute(_UNREAD, {"today": (await now(connection)).date()})).one()
-    return Unread(row.days, row.integrations, row.oldest)
+    return OnGiveUp(row.days, row.integrations, row.oldest)
 
 
 async def waiting(connection: AsyncConnection, integration_id: UUID | None = None) -> list[Waiting]:

@@ -2,10 +2,10 @@
 
 import asyncio
 
-from common.crypto.envelopes import Opens, Place, UnsealableError
+from common.crypto.envelopes import Binding, Opens, UnsealableError
 from common.metrics import XAI_CALLS, XAI_SECONDS
 from contract.problems import Code
-from xai_usage import Access, CallFailed, CallTransient, Reading, UsageClient
+from xai_usage import CallFailed, CallTransient, Reading, TeamAccess, UsageClient
 
 from syncer.domain import Days
 from syncer.store import Credential
@@ -28,7 +28,7 @@ class Xai:
         """
         outcome = "ok"
         try:
-            access = Access(team_id, self._opener.open(credential.envelope, _place(credential)))
+            access = TeamAccess(team_id, self._opener.open(credential.envelope, _place(credential)))
             with XAI_SECONDS.time():
                 async with asyncio.timeout(READING_DEADLINE):
                     return await self._client.read(access, days.first, days.last, grouped=grouped)
@@ -45,5 +45,5 @@ class Xai:
             XAI_CALLS.labels(outcome).inc()
 
 
-def _place(credential: Credential) -> Place:
-    return Place(credential.account_id, credential.integration_id, credential.credential_version)
+def _place(credential: Credential) -> Binding:
+    return Binding(credential.account_id, credential.integration_id, credential.credential_version)

@@ -7,7 +7,7 @@ from typing import Any, Self, cast
 import connector.handlers
 import ledger.handlers
 import syncer.handlers
-from contract.access import CONNECTOR, CRON, LEDGER, SYNCER, WEBAPP, Access
+from contract.access import CONNECTOR, CRON, LEDGER, SYNCER, WEBAPP, BrokerAccess
 from contract.cloudevents import Marker, Tombstone
 from contract.messages import CredentialSealed, Message, SyncCompleted, SyncFailed
 from contract.topics import CREDENTIALS, DEAD_LETTERS, SYNC_OUTCOMES, Topic
@@ -28,14 +28,14 @@ class Party:
     """One of ours, which consumes a topic in the group `contract.access.group_of`."""
 
 
-WHAT: dict[Access, str] = {
+WHAT: dict[BrokerAccess, str] = {
     WEBAPP: "Any program of the product, in any language. Its consumer groups are named `webapp.…`.",
     CRON: "The emitter of the daily run.",
     CONNECTOR: "Tests keys, seals them, and keeps integrations.",
     SYNCER: "Asks xAI.",
     LEDGER: "Keeps the costs, and proves that they add up.",
 }
-PARTS: dict[tuple[Access, Topic], Sequence[type[Message]]] = {
+PARTS: dict[tuple[BrokerAccess, Topic], Sequence[type[Message]]] = {
     (CONNECTOR, CREDENTIALS): (CredentialSealed, Tombstone, Marker),
     (SYNCER, SYNC_OUTCOMES): (SyncFailed,),
     (LEDGER, SYNC_OUTCOMES): (SyncCompleted,),
@@ -53,7 +53,7 @@ class _Anyone:
 def parties() -> tuple[Party, ...]:
     """All of them: web apps first, for they are whom the document is for."""
     anyone = cast("Any", _Anyone())
-    received: dict[Access, Flows] = {
+    received: dict[BrokerAccess, Flows] = {
         CONNECTOR: _flows(connector.handlers.table(anyone, anyone)),
         SYNCER: _flows(syncer.handlers.table(anyone)),
         LEDGER: _flows(ledger.handlers.table(anyone))
@@ -64,7 +64,7 @@ def parties() -> tuple[Party, ...]:
     return (*known, operator)
 
 
-def _party(access: Access, what: str, received: Flows | None) -> Party:
+def _party(access: BrokerAccess, what: str, received: Flows | None) -> Party:
     sends = {topic: PARTS.get((access, topic), topic.messages) for topic in access.writes}
     receives = {topic: topic.messages for topic in access.reads} if received is None else received
     return Party(access.principal, what, sends, receives, is_service=received is not None)

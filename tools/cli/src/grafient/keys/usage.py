@@ -8,10 +8,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from common.crypto.envelopes import Envelope, Place
+from common.crypto.envelopes import Binding, Envelope
 from common.database import Database, make_engine
 from common.kafka.ranges import range_of, reader, records_of
-from common.kafka.tolerant_consumer import PatientConsumer
+from common.kafka.tolerant_consumer import TolerantConsumer
 from common.settings import DatabaseUrl, KafkaSettings
 from contract.cloudevents import Record
 from contract.topics import CREDENTIALS
@@ -42,7 +42,7 @@ class Sealed:
 
     table: str
     """`connector` or `syncer`."""
-    place: Place
+    place: Binding
     key_id: str
     envelope: Envelope = field(repr=False)
 
@@ -117,7 +117,7 @@ async def sealed_in(database: Database, table: str) -> AsyncIterator[list[Sealed
         yield [
             Sealed(
                 table,
-                Place(row.account_id, row.integration_id, row.credential_version),
+                Binding(row.account_id, row.integration_id, row.credential_version),
                 shown(row.envelope.get("key_id")),
                 row.envelope,
             )
@@ -129,7 +129,7 @@ async def sealed_in(database: Database, table: str) -> AsyncIterator[list[Sealed
 class CredentialsTopic:
     """The topic of credentials, read from its start, and on from there each time."""
 
-    def __init__(self, consumer: PatientConsumer) -> None:
+    def __init__(self, consumer: TolerantConsumer) -> None:
         self._consumer = consumer
         self._next = dict.fromkeys(range(CREDENTIALS.partitions), 0)
         self.found = OnTopic()

@@ -22,7 +22,7 @@ from confluent_kafka.admin import (
     ScramMechanism,
     UserScramCredentialUpsertion,
 )
-from contract.access import ACCESS, Access, group_of
+from contract.access import ACCESS, BrokerAccess, group_of
 from pydantic import SecretStr
 
 DEADLINE = 15.0
@@ -91,7 +91,7 @@ def declared() -> list[Grant]:
     return sorted(grant for access in ACCESS.values() for grant in _of(access))
 
 
-def _of(access: Access) -> Iterable[Grant]:
+def _of(access: BrokerAccess) -> Iterable[Grant]:
     user = f"User:{access.principal}"
     yield from (Grant(user, "topic", topic.name, "literal", "read") for topic in access.reads)
     yield from (Grant(user, "topic", topic.name, "literal", "write") for topic in access.writes)

@@ -1,0 +1,125 @@
+"""One worker for queues in a table: entries are claimed on a lease, attempted at the same time, and released at the end."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from contextlib import suppress
+from typing import Generic, Protocol, TypeVar
+
+import structlog
+
+from common.errors import name_of
+from common.wakeup import Wakeup
+from common.watchdog import Watchdog
+
+log = structlog.get_logger()
+
+C = TypeVar("C")
+
+POLL_EVERY = 1.0
+"""Seconds between two looks for work where nothing wakes the worker."""
+AFTER_FAILURE = 2.0
+"""Seconds until the next look after a claim that failed."""
+
+
+class LeasedQueue(Protocol[C]):
+    """A table whose entries one process at a time works on; an expired lease frees the entry of a process that died."""
+
+    async def claim(self, held: Collection[C]) -> C | None:
+        """Take the most urgent entry; None where nothing is due. `held`: what this process works on already."""
+
+    async def attempt(self, claim: C) -> None:
+        """Work on one entry until it is done or released; handles its own failures."""
+
+    async def renew(self, held: Collection[C]) -> None:
+        """Extend the leases of what is worked on."""
+
+    async def release(self, held: Collection[C]) -> None:
+        """Give back what was not finished, as it is."""
+
+    async def release_owner(self) -> None:
+        """Give back what a process of this name held before it died."""
+
+
+class LeasedWorker(Generic[C]):
+    """At most `in_flight` entries at the same time, until cancelled; then what is in hand is released."""
+
+    def __init__(
+        self,
+        name: str,
+        watchdog: Watchdog,
+        queue: LeasedQueue[C],
+        *,
+        in_flight: int,
+        renew_every: float | None = None,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        """`name`: of the loop, in logs and liveness. `renew_every`: seconds; None where a lease outlasts every attempt."""
+        self._name = name
+        self._watchdog = watchdog
+        self._queue = queue
+        self._in_flight = in_flight
+        self._renew_every = renew_every
+        self._pause = pause
+        self._wakeup = Wakeup()
+        self._held: dict[asyncio.Task[None], C] = {}
+
+    def wake(self) -> None:
+        """There may be something due: look now."""
+        self._wakeup.wake()
+
+    async def run(self) -> None:
+        self._watchdog.register(self._name)
+        await self._logged("release", self._queue.release_owner())
+        renewing = asyncio.create_task(self._renew())
+        try:
+            while True:
+                await self._round()
+                self._watchdog.beat(self._name)
+        finally:
+            await self._stop(renewing)
+
+    async def _round(self) -> None:
+        self._wakeup.clear()
+        claim = await self._claim() if len(self._held) < self._in_flight else None
+        if claim is None:
+            await self._wakeup.wait(POLL_EVERY)
+            return
+        task = asyncio.create_task(self._queue.attempt(claim))
+        self._held[task] = claim
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._held.pop(task)
+        if not task.cancelled() and (error := task.exception()):
+            event = f"{self._name}.attempt_failed"
+            log.error(event, error=name_of(error), exc_info=error)
+        self.wake()
+
+    async def _claim(self) -> C | None:
+        try:
+            return await self._queue.claim(list(self._held.values()))
+        except Exception as error:  # noqa: BLE001 - the next look may find the database again
+            event = f"{self._name}.claim_failed"
+            log.warning(event, error=name_of(error))
+            await self._pause(AFTER_FAILURE)
+            return None
+
+    async def _renew(self) -> None:
+        while self._renew_every is not None:
+            await asyncio.sleep(self._renew_every)
+            await self._logged("renew", self._queue.renew(list(self._held.values())))
+
+    async def _logged(self, action: str, call: Awaitable[None]) -> None:
+        try:
+            await call
+        except Exception as error:  # noqa: BLE001 - a lease that runs out only costs a second attempt
+            event = f"{self._name}.{action}_failed"
+            log.warning(event, error=name_of(error))
+
+    async def _stop(self, renewing: asyncio.Task[None]) -> None:
+        held = dict(self._held)
+        for task in (renewing, *held):
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(renewing, *held, return_exceptions=True)
+        await self._logged("release", self._queue.release(list(held.values())))

@@ -1,0 +1,67 @@
+"""One loop for whatever a service does again and again: do what is due, rest, be woken early; a failure never ends it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from common.errors import name_of
+from common.wakeup import Wakeup
+from common.watchdog import Watchdog
+
+log = structlog.get_logger()
+
+AFTER_FAILURE = (1.0, 2.0, 5.0, 10.0)
+"""Seconds of rest after the first, second, … failure in a row; the last one repeats."""
+BEAT_EVERY = 10.0
+"""Seconds between two beats of a loop that rests: resting is not a stall."""
+
+
+class Loop:
+    """Calls `step` until cancelled, watched under `name`; logs `<name>.failed` and goes on when a step raises."""
+
+    def __init__(
+        self,
+        name: str,
+        watchdog: Watchdog,
+        step: Callable[[], Awaitable[None]],
+        *,
+        every: float,
+        after_failure: Sequence[float] = AFTER_FAILURE,
+    ) -> None:
+        """`step` does all that is due and calls `beat` where that takes long; `every`: seconds of rest between two steps."""
+        self._name = name
+        self._failed_event = f"{name}.failed"
+        self._watchdog = watchdog
+        self._step = step
+        self._every = every
+        self._after_failure = after_failure
+        self._wakeup = Wakeup()
+
+    def wake(self) -> None:
+        """There may be something to do: end the rest now."""
+        self._wakeup.wake()
+
+    def beat(self) -> None:
+        """The step in hand made progress."""
+        self._watchdog.beat(self._name)
+
+    async def run(self) -> None:
+        self._watchdog.register(self._name)
+        failures = 0
+        while True:
+            self._wakeup.clear()
+            try:
+                await self._step()
+                failures = 0
+            except Exception as error:  # noqa: BLE001 - the next step may find database and broker again
+                log.warning(self._failed_event, error=name_of(error))
+                failures += 1
+            self.beat()
+            await self._rest(
+                self._after_failure[min(failures, len(self._after_failure)) - 1] if failures else self._every
+            )
+
+    async def _rest(self, seconds: float) -> None:
+        while seconds > 0 and not await self._wakeup.wait(min(seconds, BEAT_EVERY)):
+            seconds -= BEAT_EVERY
+            self.beat()
