@@ -82,8 +82,6 @@ class ServiceSettings(KafkaSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     instance_name: str = ""
     """Stable name of this process, for static group membership: a restart takes up its partitions at once. Empty: none."""
-    otel_exporter_otlp_endpoint: str = ""
-    """Base URL of an OTLP collector; empty: no traces are sent."""
 
 
 class ApiSettings(ServiceSettings):
