@@ -74,7 +74,11 @@ class Consumers:
         async def read(message: KafkaMessage) -> tuple[Record, ...]:
             return records_of_message(message.raw_message)
 
-        self._subscribe(topic, read, handle, batch=True, max_records=max_records, batch_timeout_ms=BATCH_TIMEOUT_MS)
+        async def handle_batch(records: Any) -> None:  # FastStream would check each record against the handler's types
+            await handle(records)
+
+        options = {"max_records": max_records, "batch_timeout_ms": BATCH_TIMEOUT_MS}
+        self._subscribe(topic, read, handle_batch, batch=True, **options)
 
     def _subscribe(self, topic: Topic, read: Any, handle: Any, **options: Any) -> None:
         listener = FinishBeforeRevoke()
