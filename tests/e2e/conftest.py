@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from grafient.local.system import System
 
-from tests.support.system import World
+from tests.support.system import SystemClient
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +20,7 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Syst
     )
     try:
         await system.start()
-        async with World(system) as world:
+        async with SystemClient(system) as world:
             await world.daily_run_is_taken()
         yield system
     finally:
@@ -28,8 +28,8 @@ async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Syst
 
 
 @pytest.fixture
-async def world(system: System) -> AsyncIterator[World]:
+async def world(system: System) -> AsyncIterator[SystemClient]:
     """What a test sees of the system: its APIs, its topics, its database, and xAI's other side."""
-    async with World(system) as world:
+    async with SystemClient(system) as world:
         yield world
         await world.clear_faults()

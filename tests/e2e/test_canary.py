@@ -14,7 +14,8 @@ import pytest
 from grafient.local.system import System
 
 from tests.support.secret_search import Canaries, Canary, Hit, in_files, in_processes, in_tables, in_topics
-from tests.support.system import Team, World, until
+from tests.support.system import SystemClient, Team
+from tests.support.waiting import until
 
 AT_LEAST = 30
 SLOW = "hang"
@@ -28,7 +29,7 @@ ENVELOPE = {"ce_specversion": b"1.0", "ce_source": b"/test", "content-type": b"a
 class Story:
     """What was provoked, and everything that was answered."""
 
-    world: World
+    world: SystemClient
     canary: Canary = field(default_factory=Canary)
     spilt: Canary = field(default_factory=lambda: Canary(name="spilt"))
     provoked: dict[str, str] = field(default_factory=dict)
@@ -68,7 +69,7 @@ async def story(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story
     system = System(tmp_path_factory.mktemp("canary"), lambda _text: None, delay_ms=0, durable=False, settings=settings)
     try:
         await system.start()
-        async with World(system) as world:
+        async with SystemClient(system) as world:
             told = Story(world)
             world._http.event_hooks["response"].append(told.hear)  # noqa: SLF001 - every answer is looked at
             await _live(told)
@@ -234,7 +235,7 @@ async def _a_program_spills(story: Story) -> None:
     async def results() -> int:
         return len(await story.world.records("xai.command-results.v1"))
 
-    story.note("a command rejected", str(await until(results, bool)))
+    story.note("a command rejected", str(await until(results)))
 
 
 async def _services_die(story: Story) -> None:
@@ -255,8 +256,8 @@ async def _services_die(story: Story) -> None:
     for name in ("syncer", "ledger", "connector"):
         os.kill(before[name], signal.SIGKILL)
         story.note(f"kill -9: {name}", "killed")
-    await until(back, bool)
-    await until(answers, bool)
+    await until(back)
+    await until(answers)
     await world.backfilled(team, integration_id)
 
 
@@ -267,7 +268,7 @@ async def _the_database_is_held(story: Story) -> None:
     async with world.locked("connector.integrations"):
         adding = asyncio.create_task(world.request("POST", path, body))
         waiting = "SELECT pid FROM pg_stat_activity WHERE usename = 'connector' AND wait_event_type = 'Lock'"
-        (row, *_) = await until(lambda: world.rows(waiting), bool)
+        (row, *_) = await until(lambda: world.rows(waiting))
         await world.rows("SELECT pg_terminate_backend(%s)", row[0])
         answer = await adding
     assert answer.status_code == 503, answer.status_code

@@ -9,11 +9,12 @@ from contract.fields import History, Plan
 from contract.messages import ChangePlan, RemoveIntegration, RenameIntegration, ReplaceCredential
 from contract.topics import COMMANDS_TOPIC
 
-from tests.support.system import Team, World, until
+from tests.support.system import SystemClient, Team
+from tests.support.waiting import until
 from tests.support.web_app import Program
 
 
-async def test_an_integration_lives_from_the_first_to_the_last_by_commands(world: World) -> None:
+async def test_an_integration_lives_from_the_first_to_the_last_by_commands(world: SystemClient) -> None:
     former, new = (f"fake-key-{uuid.uuid4().hex}" for _ in range(2))
     team = await world.team(keys=[{"key": former, "name": "former"}, {"key": new, "name": "new"}])
     program = Program(world, Team(team.team_id, former, team.account_id))
@@ -45,7 +46,7 @@ async def test_an_integration_lives_from_the_first_to_the_last_by_commands(world
     assert len(await program.results()) == 5, "one for each command, though each was sent twice"
 
 
-async def test_what_cannot_be_read_is_rejected_goes_to_dead_letters_and_holds_up_nobody(world: World) -> None:
+async def test_what_cannot_be_read_is_rejected_goes_to_dead_letters_and_holds_up_nobody(world: SystemClient) -> None:
     team = await world.team()
     program = Program(world, team)
     poison, clear, good = await program.add(), await program.add(), await program.add()

@@ -7,11 +7,13 @@ from decimal import Decimal
 import pytest
 from simulator.teams import DEMO_KEY, DEMO_TEAM, INFERENCE_KEY, NO_SCOPE_KEY, REVOKED_KEY, UNKNOWN_TEAM
 
-from tests.support.system import Team, World
+from tests.support.system import SystemClient, Team
 
 
 @pytest.mark.parametrize(("plan", "days"), [("free", 30), ("pro", 90)])
-async def test_a_connected_teams_history_is_in_postgres_digit_for_digit(world: World, plan: str, days: int) -> None:
+async def test_a_connected_teams_history_is_in_postgres_digit_for_digit(
+    world: SystemClient, plan: str, days: int
+) -> None:
     team = await world.team()
     integration_id = await world.connect(team, plan)
     windows = [one for one in await world.syncs(team, integration_id) if one["trigger"] == "backfill"]
@@ -25,7 +27,7 @@ async def test_a_connected_teams_history_is_in_postgres_digit_for_digit(world: W
         assert Decimal(day["usd"]) == sum((Decimal(one["usd"]) for one in day["models"]), Decimal(0))
 
 
-async def test_a_day_before_the_history_is_unknown_and_not_zero(world: World) -> None:
+async def test_a_day_before_the_history_is_unknown_and_not_zero(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     first = min(date.fromisoformat(one["first_day"]) for one in await world.syncs(team, integration_id))
@@ -35,7 +37,7 @@ async def test_a_day_before_the_history_is_unknown_and_not_zero(world: World) ->
     assert (day["covered"], day["usd"], day["models"]) == (False, None, [])
 
 
-async def test_the_card_of_a_filled_in_integration_is_active(world: World) -> None:
+async def test_the_card_of_a_filled_in_integration_is_active(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
 
@@ -57,7 +59,7 @@ async def test_the_card_of_a_filled_in_integration_is_active(world: World) -> No
         (DEMO_TEAM, "not a key\n", "key_malformed"),
     ],
 )
-async def test_the_connection_test_names_the_cause(world: World, team_id: str, key: str, code: str) -> None:
+async def test_the_connection_test_names_the_cause(world: SystemClient, team_id: str, key: str, code: str) -> None:
     body = {"team_id": team_id, "management_key": key}
 
     answer = await world.request("POST", "/accounts/testing/integrations/test", body)
@@ -81,7 +83,7 @@ async def test_the_connection_test_names_the_cause(world: World, team_id: str, k
         ({"cut_after_bytes": 20}, "answer_unreadable"),
     ],
 )
-async def test_an_outage_of_xai_is_not_the_keys_fault(world: World, fault: dict[str, object], code: str) -> None:
+async def test_an_outage_of_xai_is_not_the_keys_fault(world: SystemClient, fault: dict[str, object], code: str) -> None:
     team = await world.team()
     await world.control("POST", "/faults", {"team_id": team.team_id, "times": None, **fault})
     body = {"team_id": team.team_id, "management_key": team.key}
@@ -91,7 +93,7 @@ async def test_an_outage_of_xai_is_not_the_keys_fault(world: World, fault: dict[
     assert answer.json()["code"] == code, answer.text
 
 
-async def test_a_good_key_passes_the_test(world: World) -> None:
+async def test_a_good_key_passes_the_test(world: SystemClient) -> None:
     body = {"team_id": DEMO_TEAM, "management_key": DEMO_KEY}
 
     answer = await world.request("POST", "/accounts/testing/integrations/test", body)
@@ -99,7 +101,7 @@ async def test_a_good_key_passes_the_test(world: World) -> None:
     assert answer.json()["ok"] is True
 
 
-async def test_nothing_is_saved_when_the_test_fails(world: World) -> None:
+async def test_nothing_is_saved_when_the_test_fails(world: SystemClient) -> None:
     team = await world.team()
     await world.control("POST", "/keys/revoke", {"key": team.key})
     body = {"team_id": team.team_id, "management_key": team.key, "plan": "free"}
@@ -111,7 +113,7 @@ async def test_nothing_is_saved_when_the_test_fails(world: World) -> None:
     assert listed.json() == {"integrations": []}
 
 
-async def test_a_team_is_connected_once_by_an_account(world: World) -> None:
+async def test_a_team_is_connected_once_by_an_account(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.add(team)
     body = {"team_id": team.team_id, "management_key": team.key, "plan": "free"}
@@ -122,7 +124,7 @@ async def test_a_team_is_connected_once_by_an_account(world: World) -> None:
     assert answer.json()["integration_id"] == integration_id
 
 
-async def test_another_accounts_integration_is_not_there(world: World) -> None:
+async def test_another_accounts_integration_is_not_there(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.add(team)
     stranger = Team(team.team_id, team.key, f"account-{uuid.uuid4().hex[:12]}")

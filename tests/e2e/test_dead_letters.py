@@ -20,10 +20,11 @@ from contract.topics import COMMANDS_TOPIC, SYNC_REQUESTS, Topic
 from grafient.main import app
 from typer.testing import CliRunner
 
-from tests.support.system import World, until
+from tests.support.system import SystemClient
+from tests.support.waiting import until
 
 
-async def _run(world: World, *arguments: str, status: int = 0) -> Any:
+async def _run(world: SystemClient, *arguments: str, status: int = 0) -> Any:
     argv = ["dead-letters", *arguments, "--json"]
     env = {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka}
     result = await asyncio.to_thread(CliRunner().invoke, app, argv, env=env)
@@ -31,7 +32,7 @@ async def _run(world: World, *arguments: str, status: int = 0) -> Any:
     return json.loads(result.stdout) if result.stdout.startswith(("[", "{")) else result.output
 
 
-async def _give_up(world: World, topic: Topic, value: bytes, headers: dict[str, str], key: str) -> str:
+async def _give_up(world: SystemClient, topic: Topic, value: bytes, headers: dict[str, str], key: str) -> str:
     """Give a record up as the syncer would; answers the letter's ID."""
     pairs = [(name, text.encode()) for name, text in headers.items()]
     record = ConsumerRecord(topic.name, 0, uuid.uuid4().int >> 80, 0, 0, key.encode(), value, None, 0, 0, pairs)
@@ -43,7 +44,7 @@ async def _give_up(world: World, topic: Topic, value: bytes, headers: dict[str, 
     return f"syncer:{topic.name}:0:{record.offset}"
 
 
-async def _poison(world: World) -> dict[str, str]:
+async def _poison(world: SystemClient) -> dict[str, str]:
     """The open letter of a record that nobody can read."""
     marker = uuid.uuid4().hex
     await world.publish(SYNC_REQUESTS.name, marker, b"{" + marker.encode(), {"ce_type": marker.encode()})
@@ -54,12 +55,10 @@ async def _poison(world: World) -> dict[str, str]:
                 return dict(letter)
         return None
 
-    found = await until(find, lambda got: got is not None)
-    assert found is not None
-    return found
+    return await until(find)
 
 
-async def test_a_message_that_can_be_handled_by_now_is_sent_again_and_reported(world: World) -> None:
+async def test_a_message_that_can_be_handled_by_now_is_sent_again_and_reported(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     now = datetime.now(UTC)
@@ -81,7 +80,7 @@ async def test_a_message_that_can_be_handled_by_now_is_sent_again_and_reported(w
     assert "redriven" in [letter["state"] for letter in await _run(world, "list", "--all")]
 
 
-async def test_what_cannot_be_handled_comes_back_counted_and_does_not_go_round_for_ever(world: World) -> None:
+async def test_what_cannot_be_handled_comes_back_counted_and_does_not_go_round_for_ever(world: SystemClient) -> None:
     letter = await _poison(world)
     for count in range(1, 4):
         (fate,) = await _run(world, "redrive", letter["id"], status=1)
@@ -98,7 +97,7 @@ async def test_what_cannot_be_handled_comes_back_counted_and_does_not_go_round_f
     assert letter["id"] not in [one["id"] for one in await _run(world, "list")]
 
 
-async def test_what_may_have_held_a_key_was_not_kept_and_is_not_sent(world: World) -> None:
+async def test_what_may_have_held_a_key_was_not_kept_and_is_not_sent(world: SystemClient) -> None:
     letter_id = await _give_up(world, COMMANDS_TOPIC, b"obviously-fake-key", {}, "account")
 
     (fate,) = await _run(world, "redrive", letter_id, status=1)
@@ -109,5 +108,5 @@ async def test_what_may_have_held_a_key_was_not_kept_and_is_not_sent(world: Worl
 
 
 @pytest.mark.parametrize("arguments", [("show", "no-such-letter"), ("redrive", "no-such-letter"), ("drop",)])
-async def test_what_is_not_there_is_said(world: World, arguments: tuple[str, ...]) -> None:
+async def test_what_is_not_there_is_said(world: SystemClient, arguments: tuple[str, ...]) -> None:
     assert "dead-letters" in await _run(world, *arguments, status=2)

@@ -14,7 +14,7 @@ from aiokafka.partitioner import murmur2
 from contract.topics import COMMANDS_TOPIC
 
 from tests.support.node import NODE, PACKAGES
-from tests.support.system import World
+from tests.support.system import SystemClient
 
 EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 DEADLINE = 60.0
@@ -61,7 +61,7 @@ def account_of_another_sign() -> str:
 
 @pytest.mark.parametrize("program", [python, typescript])
 async def test_the_program_connects_a_team_and_prints_the_result(
-    world: World, program: Program, tmp_path: Path
+    world: SystemClient, program: Program, tmp_path: Path
 ) -> None:
     team = replace(await world.team(), account_id=account_of_another_sign())
     where = {

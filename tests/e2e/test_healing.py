@@ -5,10 +5,11 @@ import uuid
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from tests.support.system import Team, World, until
+from tests.support.system import SystemClient, Team
+from tests.support.waiting import until
 
 
-async def test_a_newer_reading_of_which_only_some_days_arrived_is_completed(world: World) -> None:
+async def test_a_newer_reading_of_which_only_some_days_arrived_is_completed(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     done = await world.force(team, integration_id)
@@ -19,12 +20,12 @@ async def test_a_newer_reading_of_which_only_some_days_arrived_is_completed(worl
         syncs = await world.syncs(team, integration_id)
         return any(one["trigger"] == "heal" and one["reconciled"] for one in syncs)
 
-    await until(healed, bool)
+    await until(healed)
     last = first + timedelta(days=1)
     assert await world.shown(team, first, last) == await world.served(team, first, last)
 
 
-async def _half_a_reading(world: World, team: Team, integration_id: str, first: date) -> None:
+async def _half_a_reading(world: SystemClient, team: Team, integration_id: str, first: date) -> None:
     """A reading of two days of which the first one's costs arrive only."""
     reading_id, second = str(uuid.uuid4()), first + timedelta(days=1)
     usd = {"label": "grok-4-fast", "product": None, "model": "grok-4-fast", "usd": "7.25"}
@@ -47,7 +48,7 @@ async def _half_a_reading(world: World, team: Team, integration_id: str, first: 
     await _publish(world, "WindowRead", window)
 
 
-async def _publish(world: World, kind: str, body: dict[str, Any]) -> None:
+async def _publish(world: SystemClient, kind: str, body: dict[str, Any]) -> None:
     headers = {
         "ce_specversion": b"1.0",
         "ce_id": f"{body['reading_id']}:{kind}".encode(),
@@ -58,7 +59,7 @@ async def _publish(world: World, kind: str, body: dict[str, Any]) -> None:
     await world.publish("xai.costs.v1", body["integration_id"], json.dumps(body).encode(), headers)
 
 
-async def test_days_that_the_ledger_never_confirmed_are_read_again(world: World) -> None:
+async def test_days_that_the_ledger_never_confirmed_are_read_again(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     finished = date.fromisoformat((await world.force(team, integration_id))["first_day"])
@@ -70,4 +71,4 @@ async def test_days_that_the_ledger_never_confirmed_are_read_again(world: World)
         syncs = await world.syncs(team, integration_id)
         return any(one["trigger"] == "heal" and one["first_day"] == str(finished) for one in syncs)
 
-    await until(healed, bool)
+    await until(healed)

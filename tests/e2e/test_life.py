@@ -5,13 +5,14 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-from tests.support.system import Team, World, until
+from tests.support.system import SystemClient, Team
+from tests.support.waiting import until
 
 SLOW = 300
 """Milliseconds of one answer of xAI: long enough for a change to fall into the middle of a backfill."""
 
 
-async def _team_with_two_keys(world: World, **options: Any) -> tuple[Team, Team]:
+async def _team_with_two_keys(world: SystemClient, **options: Any) -> tuple[Team, Team]:
     """A team, as it is connected with its former key, and with its new one."""
     former, new = (f"fake-key-{uuid.uuid4().hex}" for _ in range(2))
     keys = [{"key": former, "name": "former"}, {"key": new, "name": "new"}]
@@ -19,17 +20,17 @@ async def _team_with_two_keys(world: World, **options: Any) -> tuple[Team, Team]
     return replace(team, key=former), replace(team, key=new)
 
 
-async def _replace(world: World, team: Team, integration_id: str) -> None:
+async def _replace(world: SystemClient, team: Team, integration_id: str) -> None:
     path = f"/accounts/{team.account_id}/integrations/{integration_id}/credential"
     answer = await world.request("PUT", path, {"management_key": team.key})
     assert answer.status_code == 200, answer.text
 
 
-async def _keys_used(world: World, team: Team) -> list[str]:
+async def _keys_used(world: SystemClient, team: Team) -> list[str]:
     return [str(call["key"]) for call in await world.calls(team)]
 
 
-async def _keys_of_windows(world: World, team: Team) -> list[str]:
+async def _keys_of_windows(world: SystemClient, team: Team) -> list[str]:
     """Without those of connection tests, which ask for yesterday and today."""
     spans = [
         (call, date.fromisoformat(call["last_day"]) - date.fromisoformat(call["first_day"]))
@@ -38,7 +39,7 @@ async def _keys_of_windows(world: World, team: Team) -> list[str]:
     return [str(call["key"]) for call, span in spans if span.days > 1]
 
 
-async def _is_whole(world: World, team: Team, integration_id: str) -> None:
+async def _is_whole(world: SystemClient, team: Team, integration_id: str) -> None:
     """Every day of the history is there, digit for digit as xAI says it, and every request ended once."""
     backfill = (await world.card(team, integration_id))["backfill"]
     first, last = (date.fromisoformat(backfill[name]) for name in ("first_day", "last_day"))
@@ -49,7 +50,7 @@ async def _is_whole(world: World, team: Team, integration_id: str) -> None:
     assert len(requests) == len(set(requests))
 
 
-async def test_a_key_that_is_replaced_in_mid_backfill_loses_no_day(world: World) -> None:
+async def test_a_key_that_is_replaced_in_mid_backfill_loses_no_day(world: SystemClient) -> None:
     team, renewed = await _team_with_two_keys(world, delay_ms=SLOW)
     integration_id = await world.add(team, "ultimate")
     await until(lambda: _keys_used(world, team), lambda used: len(used) > 1)
@@ -63,7 +64,7 @@ async def test_a_key_that_is_replaced_in_mid_backfill_loses_no_day(world: World)
     await _is_whole(world, team, integration_id)
 
 
-async def test_a_refused_integration_goes_back_to_work_with_another_key(world: World) -> None:
+async def test_a_refused_integration_goes_back_to_work_with_another_key(world: SystemClient) -> None:
     team, renewed = await _team_with_two_keys(world)
     integration_id = await world.connect(team)
     await world.control("POST", "/keys/revoke", {"key": team.key})
@@ -80,7 +81,7 @@ async def test_a_refused_integration_goes_back_to_work_with_another_key(world: W
     assert (await _keys_used(world, team))[-1] == "new"
 
 
-async def test_a_team_that_is_removed_and_comes_back_in_mid_backfill_is_filled_in(world: World) -> None:
+async def test_a_team_that_is_removed_and_comes_back_in_mid_backfill_is_filled_in(world: SystemClient) -> None:
     team = await world.team(delay_ms=SLOW)
     integration_id = await world.add(team, "ultimate")
     await until(lambda: _keys_used(world, team), lambda used: len(used) > 1)
@@ -94,7 +95,7 @@ async def test_a_team_that_is_removed_and_comes_back_in_mid_backfill_is_filled_i
     await _is_whole(world, team, integration_id)
 
 
-async def test_a_removed_integration_is_asked_about_no_more(world: World) -> None:
+async def test_a_removed_integration_is_asked_about_no_more(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     await world.request("DELETE", f"/accounts/{team.account_id}/integrations/{integration_id}")
@@ -118,7 +119,7 @@ async def test_a_removed_integration_is_asked_about_no_more(world: World) -> Non
     assert await world.rows("SELECT 1 FROM syncer.credentials WHERE integration_id = %s", integration_id) == []
 
 
-async def test_a_larger_plan_fills_in_what_it_adds(world: World) -> None:
+async def test_a_larger_plan_fills_in_what_it_adds(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
 

@@ -11,14 +11,17 @@ from typing import Any
 
 import httpx
 
-from tests.support.system import DEADLINE, Team, World, until
+from tests.support.system import SystemClient, Team
+from tests.support.waiting import DEADLINE
 
 Told = tuple[int | None, str, Any]
 """An event: number, kind, data."""
 
 
 @asynccontextmanager
-async def _following(world: World, team: Team, last_event_id: int | None = None) -> AsyncIterator[AsyncIterator[Told]]:
+async def _following(
+    world: SystemClient, team: Team, last_event_id: int | None = None
+) -> AsyncIterator[AsyncIterator[Told]]:
     """The account's stream, once it has begun."""
     headers = {"Authorization": f"Bearer {world.address.token}"}
     if last_event_id is not None:
@@ -59,7 +62,7 @@ def _is_active(one: Told) -> bool:
     return one[1] == "integration" and one[2]["status"] == "active"
 
 
-async def test_a_screen_sees_a_team_added_filled_in_and_active(world: World) -> None:
+async def test_a_screen_sees_a_team_added_filled_in_and_active(world: SystemClient) -> None:
     team = await world.team()
     async with _following(world, team) as told:
         assert await anext(told) == (0, "present", {"integration_ids": []})
@@ -77,9 +80,9 @@ async def test_a_screen_sees_a_team_added_filled_in_and_active(world: World) -> 
     assert all(line in shown for line in lines)
 
 
-async def test_a_connector_that_is_killed_costs_a_screen_no_event(world: World) -> None:
+async def test_a_connector_that_is_killed_costs_a_screen_no_event(world: SystemClient) -> None:
     team = await world.team(delay_ms=300)
-    pid = world.system.address().pids["connector"]
+    pid = world.pid("connector")
     async with _following(world, team) as told:
         await anext(told)
         await world.add(team, "pro")
@@ -108,8 +111,8 @@ async def _rest(told: AsyncIterator[Told]) -> list[Told]:
     raise AssertionError("the stream ended as if all were well")
 
 
-async def test_open_streams_end_at_once_when_the_connector_is_stopped(world: World) -> None:
-    pid = world.system.address().pids["connector"]
+async def test_open_streams_end_at_once_when_the_connector_is_stopped(world: SystemClient) -> None:
+    pid = world.pid("connector")
     opened: asyncio.Queue[None] = asyncio.Queue()
 
     async def follow(team: Team) -> None:
@@ -130,16 +133,6 @@ async def test_open_streams_end_at_once_when_the_connector_is_stopped(world: Wor
     assert time.monotonic() - began < 8, "uvicorn waits 10 s for connections that stay open"
 
 
-async def _is_back(world: World, pid: int) -> None:
-    async def current() -> int:
-        return world.system.address().pids["connector"]
-
-    await until(current, lambda got: got != pid)
-    await until(lambda: _answers(world), bool)
-
-
-async def _answers(world: World) -> bool:
-    try:
-        return (await world.request("GET", "/accounts/anyone/integrations")).status_code == 200
-    except httpx.TransportError:
-        return False
+async def _is_back(world: SystemClient, pid: int) -> None:
+    await world.replaced("connector", pid)
+    await world.connector_answers()

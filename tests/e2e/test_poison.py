@@ -5,7 +5,8 @@ import uuid
 
 import pytest
 
-from tests.support.system import World, until
+from tests.support.system import SystemClient
+from tests.support.waiting import until
 
 GROUPS = {
     "xai.integrations.v1": "syncer",
@@ -18,7 +19,7 @@ ENVELOPE = {"ce_specversion": b"1.0", "ce_source": b"/test", "content-type": b"a
 
 
 @pytest.mark.parametrize("topic", GROUPS)
-async def test_malformed_bytes_and_headers_end_in_dead_letters(world: World, topic: str) -> None:
+async def test_malformed_bytes_and_headers_end_in_dead_letters(world: SystemClient, topic: str) -> None:
     marker = uuid.uuid4().hex.encode()
     typed = ENVELOPE | {"ce_id": marker, "ce_type": _type_of(topic)}
     key = str(uuid.uuid4())
@@ -37,7 +38,7 @@ async def test_malformed_bytes_and_headers_end_in_dead_letters(world: World, top
     await world.consumed(f"{GROUPS[topic]}.{topic}", topic)
 
 
-async def _reasons(world: World, topic: str, key: str, count: int) -> list[str]:
+async def _reasons(world: SystemClient, topic: str, key: str, count: int) -> list[str]:
     """Reasons of the dead letters that stem from records of `key`."""
     origins = {(one.partition, one.offset) for one in await world.records(topic) if one.key == key.encode()}
 
@@ -67,7 +68,7 @@ def _type_of(topic: str) -> bytes:
     return types[topic].encode()
 
 
-async def test_poison_at_the_head_does_not_hold_up_a_customers_costs(world: World) -> None:
+async def test_poison_at_the_head_does_not_hold_up_a_customers_costs(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     for topic in GROUPS:
@@ -78,7 +79,7 @@ async def test_poison_at_the_head_does_not_hold_up_a_customers_costs(world: Worl
     assert done["reconciled"] is True
 
 
-async def test_a_key_in_the_clear_on_the_credentials_topic_is_not_copied_to_dead_letters(world: World) -> None:
+async def test_a_key_in_the_clear_on_the_credentials_topic_is_not_copied_to_dead_letters(world: SystemClient) -> None:
     secret, key = f"fake-key-in-the-clear-{uuid.uuid4().hex}", str(uuid.uuid4())
     await world.publish(
         "xai.credentials.v1", key, secret.encode(), ENVELOPE | {"ce_id": b"1", "ce_type": b"CredentialSealed"}

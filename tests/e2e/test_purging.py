@@ -17,7 +17,8 @@ from contract.topics import CREDENTIALS
 from grafient.topics.commands import bring_about
 from pydantic import SecretStr
 
-from tests.support.system import Team, World, until
+from tests.support.system import SystemClient, Team
+from tests.support.waiting import until
 
 AT_ONCE = {"segment.ms": "100", "max.compaction.lag.ms": "100", "delete.retention.ms": "100"}
 KEPT = {
@@ -28,16 +29,16 @@ KEPT = {
 """Where the money of an integration stands."""
 
 
-async def _sealed(world: World, integration_id: str) -> list[bytes]:
+async def _sealed(world: SystemClient, integration_id: str) -> list[bytes]:
     """Every text of the envelope that is long enough to be of this key only."""
     query = "SELECT envelope FROM syncer.credentials WHERE integration_id = %s"
-    ((envelope,),) = await until(lambda: world.rows(query, integration_id), bool)
+    ((envelope,),) = await until(lambda: world.rows(query, integration_id))
     found = [text.encode() for text in envelope.values() if isinstance(text, str) and len(text) > 30]
     assert len(found) > 1, "ciphertext and wrapped key"
     return found
 
 
-async def _hasten(world: World) -> None:
+async def _hasten(world: SystemClient) -> None:
     admin = AIOKafkaAdminClient(**client_options(world.system.kafka.settings()))
     await admin.start()
     try:
@@ -47,7 +48,7 @@ async def _hasten(world: World) -> None:
         await admin.close()
 
 
-async def test_a_removed_integrations_sealed_key_leaves_connector_syncer_and_topic(world: World) -> None:
+async def test_a_removed_integrations_sealed_key_leaves_connector_syncer_and_topic(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     sealed = await _sealed(world, integration_id)
@@ -67,7 +68,7 @@ async def test_a_removed_integrations_sealed_key_leaves_connector_syncer_and_top
         await bring_about(settings, replication=1)
 
 
-async def _marked_until_gone(world: World, settings: KafkaSettings, sealed: list[bytes]) -> None:
+async def _marked_until_gone(world: SystemClient, settings: KafkaSettings, sealed: list[bytes]) -> None:
     """The connector's own hourly round, as often as the broker's cleaner needs it."""
     broker = make_broker(settings, "connector")
     database = Database(make_engine(SecretStr(world.system.postgres.url_of("connector")), schema="connector"))
@@ -83,17 +84,17 @@ async def _marked_until_gone(world: World, settings: KafkaSettings, sealed: list
     await database.close()
 
 
-async def _on_the_topic(world: World, sealed: list[bytes]) -> bool:
+async def _on_the_topic(world: SystemClient, sealed: list[bytes]) -> bool:
     values = [record.value or b"" for record in await world.records(CREDENTIALS.name)]
     return any(text in value for text in sealed for value in values)
 
 
-async def _remove(world: World, team: Team, integration_id: str, history: str) -> None:
+async def _remove(world: SystemClient, team: Team, integration_id: str, history: str) -> None:
     path = f"/accounts/{team.account_id}/integrations/{integration_id}?history={history}"
     assert (await world.request("DELETE", path)).is_success
 
 
-async def _kept(world: World, integration_id: str) -> dict[str, int]:
+async def _kept(world: SystemClient, integration_id: str) -> dict[str, int]:
     """Rows of the integration's money, by table; and decisions that hold figures."""
     counts: dict[str, int] = {}
     for service, tables in KEPT.items():
@@ -107,7 +108,7 @@ async def _kept(world: World, integration_id: str) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-async def test_erased_stays_erased_under_replay_and_late_messages(world: World) -> None:
+async def test_erased_stays_erased_under_replay_and_late_messages(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     assert await _kept(world, integration_id)
@@ -149,19 +150,19 @@ _READERS = (
 )
 
 
-async def _of(world: World, topic: str, integration_id: str) -> list[Any]:
+async def _of(world: SystemClient, topic: str, integration_id: str) -> list[Any]:
     found = [one for one in await world.records(topic) if one.key == integration_id.encode()]
     assert all(json.loads(one.value) for one in found)
     assert found
     return found
 
 
-async def _shown(world: World, team: Team) -> list[dict[str, Any]]:
+async def _shown(world: SystemClient, team: Team) -> list[dict[str, Any]]:
     today = datetime.now(UTC).date()
     return [day for day in await world.costs(team, today - timedelta(days=29), today) if day["models"]]
 
 
-async def test_a_history_that_is_kept_stays_and_comes_back_with_the_team(world: World) -> None:
+async def test_a_history_that_is_kept_stays_and_comes_back_with_the_team(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     before = await _shown(world, team)

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from tests.support.system import World
+from tests.support.system import SystemClient
 
 README = Path(__file__).parents[2] / "README.md"
 
 
 async def test_another_program_can_ask_for_a_sync_and_follow_it(
-    world: World, capsys: pytest.CaptureFixture[str]
+    world: SystemClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
     program: dict[str, Any] = {}

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from contract.topics import COSTS, INTEGRATIONS
 
-from tests.support.system import Team, World
+from tests.support.system import SystemClient, Team
 
 HELD = """SELECT day, usd, costs, reading_id, observed_at, said_since FROM ledger.days
           WHERE integration_id = %s::uuid ORDER BY day"""
@@ -22,11 +22,11 @@ REVISED = """SELECT day, usd, reading_id, said_since, said_until, replaced_by FR
              WHERE integration_id = %s::uuid ORDER BY day, said_since"""
 
 
-def _environment(world: World) -> dict[str, str]:
+def _environment(world: SystemClient) -> dict[str, str]:
     return os.environ | {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka, "DATABASE_URL": world.address.database_url}
 
 
-async def _command(world: World, *arguments: str) -> tuple[int | None, str, str]:
+async def _command(world: SystemClient, *arguments: str) -> tuple[int | None, str, str]:
     """As an operator runs it: status, output, errors."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -39,7 +39,7 @@ async def _command(world: World, *arguments: str) -> tuple[int | None, str, str]
     return process.returncode, output.decode(), errors.decode()
 
 
-async def _swapped(world: World) -> dict[str, Any]:
+async def _swapped(world: SystemClient) -> dict[str, Any]:
     status, output, errors = await _command(world, "rebuild", "--swap", "--json")
     assert status == 0, output + errors
     report: dict[str, Any] = json.loads(output)
@@ -47,7 +47,7 @@ async def _swapped(world: World) -> dict[str, Any]:
     return report
 
 
-async def _connected(world: World) -> tuple[Team, str]:
+async def _connected(world: SystemClient) -> tuple[Team, str]:
     team = await world.team()
     integration_id = await world.connect(team)
     await world.consumed(f"ledger.{COSTS.name}", COSTS.name)
@@ -59,7 +59,7 @@ def _days() -> tuple[date, date]:
     return today - timedelta(days=6), today
 
 
-async def test_a_swap_under_live_traffic_loses_nothing_and_publishes_nothing(world: World) -> None:
+async def test_a_swap_under_live_traffic_loses_nothing_and_publishes_nothing(world: SystemClient) -> None:
     team, integration_id = await _connected(world)
     first, last = _days()
     swapped = asyncio.Event()
@@ -87,7 +87,7 @@ async def test_a_swap_under_live_traffic_loses_nothing_and_publishes_nothing(wor
     assert len(said) == len(set(said))
 
 
-async def test_after_the_loss_of_the_whole_ledger_it_is_rebuilt_as_it_was(world: World) -> None:
+async def test_after_the_loss_of_the_whole_ledger_it_is_rebuilt_as_it_was(world: SystemClient) -> None:
     team, integration_id = await _connected(world)
     gone_team, gone = await _connected(world)
     await world.restate(team, _days()[1], {"SKU A": "7.000000001"})
@@ -112,7 +112,7 @@ async def test_after_the_loss_of_the_whole_ledger_it_is_rebuilt_as_it_was(world:
     assert (await world.force(team, integration_id))["reconciled"]
 
 
-async def test_after_an_old_backup_a_replay_brings_what_came_since(world: World) -> None:
+async def test_after_an_old_backup_a_replay_brings_what_came_since(world: SystemClient) -> None:
     (team, integration_id), (gone_team, gone) = await _connected(world), await _connected(world)
     await world.restate(team, _days()[1], {"SKU A": "7.000000001"})
     await world.force(team, integration_id)
@@ -135,18 +135,18 @@ async def test_after_an_old_backup_a_replay_brings_what_came_since(world: World)
     assert await world.rows(HELD, gone) == []
 
 
-async def _backed_up(world: World) -> None:
+async def _backed_up(world: SystemClient) -> None:
     """Every table of the ledger as it stands, beside it."""
     await _as_owner(world, "CREATE SCHEMA backup", "CREATE TABLE backup.{0} AS TABLE ledger.{0}")
 
 
-async def _restored(world: World) -> None:
+async def _restored(world: SystemClient) -> None:
     """The ledger as it was backed up; the backup is used up."""
     again = "DELETE FROM ledger.{0}; INSERT INTO ledger.{0} OVERRIDING SYSTEM VALUE SELECT * FROM backup.{0}"
     await _as_owner(world, "SET LOCAL session_replication_role = replica", again, "DROP SCHEMA backup CASCADE")
 
 
-async def _as_owner(world: World, *statements: str) -> None:
+async def _as_owner(world: SystemClient, *statements: str) -> None:
     """In one transaction; a statement with a place for a table is for each of the ledger's tables."""
     tables = await world.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'ledger'")
     async with await psycopg.AsyncConnection.connect(world.address.database_url.replace("+psycopg", "")) as owner:
@@ -155,7 +155,7 @@ async def _as_owner(world: World, *statements: str) -> None:
                 await owner.execute(statement.format(table).encode())
 
 
-async def test_a_rebuild_that_was_killed_is_begun_anew_and_shows_what_differs(world: World) -> None:
+async def test_a_rebuild_that_was_killed_is_begun_anew_and_shows_what_differs(world: SystemClient) -> None:
     _, integration_id = await _connected(world)
     ((day,),) = await world.rows(
         "UPDATE ledger.days SET usd = usd + 1 WHERE integration_id = %s::uuid AND day = current_date - 3 RETURNING day",
@@ -184,7 +184,7 @@ async def test_a_rebuild_that_was_killed_is_begun_anew_and_shows_what_differs(wo
     assert await world.rows(uneven) == []
 
 
-async def test_only_what_a_rebuild_left_is_dropped(world: World) -> None:
+async def test_only_what_a_rebuild_left_is_dropped(world: SystemClient) -> None:
     status, _, errors = await _command(world, "rebuild", "--drop", "ledger")
 
     assert status == 1

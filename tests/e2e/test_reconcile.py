@@ -10,12 +10,12 @@ import pytest
 from grafient.main import app
 from typer.testing import CliRunner
 
-from tests.support.system import Team, World
+from tests.support.system import SystemClient, Team
 
 COSTS = "xai.costs.v1"
 
 
-async def _reconcile(world: World, integration_id: str) -> tuple[dict[str, int], list[dict[str, str]]]:
+async def _reconcile(world: SystemClient, integration_id: str) -> tuple[dict[str, int], list[dict[str, str]]]:
     """Messages by state, and the differences of the integration; the status says whether there is any of anybody."""
     env = {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka, "DATABASE_URL": world.address.database_url}
     result = await asyncio.to_thread(CliRunner().invoke, app, ["reconcile", "--json"], env=env)
@@ -24,7 +24,7 @@ async def _reconcile(world: World, integration_id: str) -> tuple[dict[str, int],
     return told["messages"], [one for one in told["differences"] if one["integration_id"] == integration_id]
 
 
-async def _ask(world: World, integration_id: str, *arguments: str) -> dict[str, Any]:
+async def _ask(world: SystemClient, integration_id: str, *arguments: str) -> dict[str, Any]:
     """What is said of one integration where xAI is asked too."""
     env = world.system.environment_of("syncer") | {"DATABASE_URL": world.address.database_url}
     command = ["reconcile", "--ask-xai", "--integration", integration_id, *arguments, "--json"]
@@ -36,7 +36,7 @@ async def _ask(world: World, integration_id: str, *arguments: str) -> dict[str, 
     return told | {"differences": mine}
 
 
-async def _connected(world: World) -> tuple[Team, str]:
+async def _connected(world: SystemClient) -> tuple[Team, str]:
     team = await world.team()
     integration_id = await world.connect(team)
     await world.force(team, integration_id)
@@ -44,7 +44,7 @@ async def _connected(world: World) -> tuple[Team, str]:
     return team, integration_id
 
 
-async def test_what_was_read_and_kept_shows_no_difference(world: World) -> None:
+async def test_what_was_read_and_kept_shows_no_difference(world: SystemClient) -> None:
     _, integration_id = await _connected(world)
 
     messages, differences = await _reconcile(world, integration_id)
@@ -61,7 +61,7 @@ async def test_what_was_read_and_kept_shows_no_difference(world: World) -> None:
         ("UPDATE ledger.days SET usd = usd + 1 WHERE integration_id = %s AND day = %s", {"differs", "sum_differs"}),
     ],
 )
-async def test_what_is_not_as_it_was_read_is_named(world: World, harm: str, kinds: Sequence[str]) -> None:
+async def test_what_is_not_as_it_was_read_is_named(world: SystemClient, harm: str, kinds: Sequence[str]) -> None:
     team, integration_id = await _connected(world)
     ((day,),) = await world.rows(
         "SELECT max(day) FROM ledger.days WHERE integration_id = %s AND day < current_date - 10", integration_id
@@ -74,7 +74,7 @@ async def test_what_is_not_as_it_was_read_is_named(world: World, harm: str, kind
     assert {(one["account_id"], one["days"]) for one in differences} == {(team.account_id, str(day))}
 
 
-async def test_what_was_erased_or_given_up_is_no_difference(world: World) -> None:
+async def test_what_was_erased_or_given_up_is_no_difference(world: SystemClient) -> None:
     team, integration_id = await _connected(world)
     await world.request("DELETE", f"/accounts/{team.account_id}/integrations/{integration_id}?history=erase")
     await world.consumed("ledger.xai.integrations.v1", "xai.integrations.v1")
@@ -85,7 +85,7 @@ async def test_what_was_erased_or_given_up_is_no_difference(world: World) -> Non
     assert messages["erased"] >= 31
 
 
-async def test_what_xai_says_now_is_what_the_ledger_holds(world: World) -> None:
+async def test_what_xai_says_now_is_what_the_ledger_holds(world: SystemClient) -> None:
     team, integration_id = await _connected(world)
     calls, requests = len(await world.calls(team)), len(await world.records("xai.sync-requests.v1"))
 
@@ -97,7 +97,7 @@ async def test_what_xai_says_now_is_what_the_ledger_holds(world: World) -> None:
     assert len(await world.records("xai.sync-requests.v1")) == requests
 
 
-async def test_a_day_that_a_hand_changed_in_tables_and_topic_differs_from_xai(world: World) -> None:
+async def test_a_day_that_a_hand_changed_in_tables_and_topic_differs_from_xai(world: SystemClient) -> None:
     team, integration_id = await _connected(world)
     ((day,),) = await world.rows(
         """UPDATE ledger.days SET usd = 1.5, costs = '[{"label": "SKU X", "model": "SKU X", "usd": "1.5"}]',
@@ -112,7 +112,7 @@ async def test_a_day_that_a_hand_changed_in_tables_and_topic_differs_from_xai(wo
     assert "SKU X: 1.5 here, none at xAI" in found["detail"]
 
 
-async def test_what_xai_changed_since_is_read_again_by_itself_and_no_difference(world: World) -> None:
+async def test_what_xai_changed_since_is_read_again_by_itself_and_no_difference(world: SystemClient) -> None:
     team, integration_id = await _connected(world)
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     await world.restate(team, yesterday, {"SKU A": "7.25"})
@@ -124,7 +124,7 @@ async def test_what_xai_changed_since_is_read_again_by_itself_and_no_difference(
     assert (moved["days"], "SKU A: none here, 7.25 at xAI" in moved["detail"]) == (str(yesterday), True)
 
 
-async def test_an_integration_that_cannot_be_asked_about_is_named_with_the_reason(world: World) -> None:
+async def test_an_integration_that_cannot_be_asked_about_is_named_with_the_reason(world: SystemClient) -> None:
     team, integration_id = await _connected(world)
     await world.control("POST", "/keys/revoke", {"key": team.key})
 
@@ -135,7 +135,7 @@ async def test_an_integration_that_cannot_be_asked_about_is_named_with_the_reaso
     assert team.key not in json.dumps(told)
 
 
-async def test_without_the_keyring_it_is_said_what_is_missing(world: World) -> None:
+async def test_without_the_keyring_it_is_said_what_is_missing(world: SystemClient) -> None:
     env = {
         "KAFKA_BOOTSTRAP_SERVERS": world.address.kafka,
         "DATABASE_URL": world.address.database_url,

@@ -25,10 +25,10 @@ from ledger.handlers import Handlers
 from ledger.tally import Tally
 from pydantic import SecretStr
 
-from tests.support.system import Team, World
+from tests.support.system import SystemClient, Team
 
 
-async def _command(world: World, *arguments: str, status: int = 0) -> Any:
+async def _command(world: SystemClient, *arguments: str, status: int = 0) -> Any:
     """As an operator runs it."""
     env = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka, "DATABASE_URL": world.address.database_url}
     process = await asyncio.create_subprocess_exec(
@@ -43,7 +43,7 @@ async def _command(world: World, *arguments: str, status: int = 0) -> Any:
     return json.loads(output) if not status else errors.decode()
 
 
-async def _replay(world: World, topic: Topic, service: str = "ledger", **asked: Any) -> Report:
+async def _replay(world: SystemClient, topic: Topic, service: str = "ledger", **asked: Any) -> Report:
     """What the command makes the service's own entry point do, in this process."""
     settings = KafkaSettings(kafka_bootstrap_servers=world.address.kafka)
     course = import_module(f"{service}.replay").course
@@ -59,14 +59,14 @@ async def _replay(world: World, topic: Topic, service: str = "ledger", **asked: 
             await database.close()
 
 
-async def _connected(world: World) -> tuple[Team, str]:
+async def _connected(world: SystemClient) -> tuple[Team, str]:
     team = await world.team()
     integration_id = await world.connect(team)
     await world.consumed(f"ledger.{COSTS.name}", COSTS.name)
     return team, integration_id
 
 
-async def test_what_the_ledger_has_is_replayed_twice_without_a_change(world: World) -> None:
+async def test_what_the_ledger_has_is_replayed_twice_without_a_change(world: SystemClient) -> None:
     _, integration_id = await _connected(world)
     rows = (
         "SELECT * FROM ledger.days WHERE integration_id = %s AND day < current_date - 10 ORDER BY day",
@@ -94,7 +94,7 @@ async def test_what_the_ledger_has_is_replayed_twice_without_a_change(world: Wor
     assert len(said) == len(set(said))
 
 
-async def test_what_the_ledger_lost_comes_back_for_one_integration_only(world: World) -> None:
+async def test_what_the_ledger_lost_comes_back_for_one_integration_only(world: SystemClient) -> None:
     (team, lost), (_, other) = await _connected(world), await _connected(world)
     before = (await _replay(world, COSTS)).after  # with what other tests took away
     both = "DELETE FROM ledger.days WHERE integration_id = ANY(%s::uuid[]) RETURNING 1"
@@ -108,7 +108,7 @@ async def test_what_the_ledger_lost_comes_back_for_one_integration_only(world: W
     assert (await _replay(world, COSTS)).after == before
 
 
-async def test_the_report_says_of_every_record_what_became_of_it(world: World) -> None:
+async def test_the_report_says_of_every_record_what_became_of_it(world: SystemClient) -> None:
     team, gone = await _connected(world)
     await world.request("DELETE", f"/accounts/{team.account_id}/integrations/{gone}?history=erase")
     await world.consumed(f"ledger.{INTEGRATIONS.name}", INTEGRATIONS.name)
@@ -129,7 +129,9 @@ async def test_the_report_says_of_every_record_what_became_of_it(world: World) -
     assert alone.erased == [row]
 
 
-async def test_what_had_to_be_handled_again_is_counted_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_had_to_be_handled_again_is_counted_once(
+    world: SystemClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
     _, integration_id = await _connected(world)
     tallied, failed = Handlers.tallied, asyncio.Event()
 
@@ -147,7 +149,7 @@ async def test_what_had_to_be_handled_again_is_counted_once(world: World, monkey
     assert sum(report.counts.values()) == report.read
 
 
-async def test_a_dry_run_counts_and_changes_nothing(world: World) -> None:
+async def test_a_dry_run_counts_and_changes_nothing(world: SystemClient) -> None:
     team, integration_id = await _connected(world)
     await world.rows("DELETE FROM ledger.days WHERE integration_id = %s RETURNING 1", integration_id)
 
@@ -157,7 +159,7 @@ async def test_a_dry_run_counts_and_changes_nothing(world: World) -> None:
     await _replay(world, COSTS, account_id=team.account_id)
 
 
-async def test_a_range_of_offsets_is_read_exactly(world: World) -> None:
+async def test_a_range_of_offsets_is_read_exactly(world: SystemClient) -> None:
     _, integration_id = await _connected(world)
     record = next(one for one in await world.records(COSTS.name) if one.key == integration_id.encode())
     since, until = {record.partition: record.offset}, {record.partition: record.offset + 2}
@@ -166,7 +168,7 @@ async def test_a_range_of_offsets_is_read_exactly(world: World) -> None:
     assert (await _replay(world, COSTS, since=datetime(2999, 1, 1, tzinfo=UTC), dry_run=True)).read == 0
 
 
-async def test_every_topic_can_be_replayed_and_asks_xai_nothing(world: World) -> None:
+async def test_every_topic_can_be_replayed_and_asks_xai_nothing(world: SystemClient) -> None:
     team, integration_id = await _connected(world)
     await world.force(team, integration_id)
     calls, card = len(await world.calls(team)), await world.card(team, integration_id)
@@ -181,11 +183,11 @@ async def test_every_topic_can_be_replayed_and_asks_xai_nothing(world: World) ->
     assert len(await world.calls(team)) == calls + 1
 
 
-async def test_a_topic_that_nobody_handles_is_named(world: World) -> None:
+async def test_a_topic_that_nobody_handles_is_named(world: SystemClient) -> None:
     assert "no service handles it" in await _command(world, "xai.dead-letters.v1", status=2)
 
 
-async def test_a_broker_that_is_away_is_said_in_a_sentence(world: World) -> None:
+async def test_a_broker_that_is_away_is_said_in_a_sentence(world: SystemClient) -> None:
     env = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "DATABASE_URL": world.address.database_url}
     process = await asyncio.create_subprocess_exec(
         sys.executable, *("-m", "grafient", "replay", COSTS.name), env=env, stderr=asyncio.subprocess.PIPE

@@ -3,7 +3,8 @@
 import random
 from typing import Any
 
-from tests.support.system import World, until
+from tests.support.system import SystemClient
+from tests.support.waiting import until
 
 COSTS = "xai.costs.v1"
 CURRENT = """
@@ -13,7 +14,7 @@ CURRENT = """
 REVISIONS = "SELECT count(*), coalesce(sum(usd), 0)::text FROM ledger.day_revisions"
 
 
-async def test_the_whole_costs_topic_again_changes_nothing_at_all(world: World) -> None:
+async def test_the_whole_costs_topic_again_changes_nothing_at_all(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     await world.force(team, integration_id)
@@ -25,7 +26,7 @@ async def test_the_whole_costs_topic_again_changes_nothing_at_all(world: World) 
     assert (await world.rows(CURRENT), await world.rows(REVISIONS)) == before
 
 
-async def test_the_whole_costs_topic_in_shuffled_order_changes_no_figure(world: World) -> None:
+async def test_the_whole_costs_topic_in_shuffled_order_changes_no_figure(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     await world.force(team, integration_id)
@@ -39,13 +40,13 @@ async def test_the_whole_costs_topic_in_shuffled_order_changes_no_figure(world: 
     assert await world.rows(CURRENT) == before
 
 
-async def _publish_again(world: World, records: list[Any]) -> None:
+async def _publish_again(world: SystemClient, records: list[Any]) -> None:
     for record in records:
         await world.publish(COSTS, record.key.decode(), record.value, dict(record.headers))
     await world.consumed(f"ledger.{COSTS}", COSTS)
 
 
-async def test_requests_that_come_again_make_no_second_call(world: World) -> None:
+async def test_requests_that_come_again_make_no_second_call(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     await world.force(team, integration_id)

@@ -22,7 +22,8 @@ from grafient.main import app
 from grafient.topics.commands import bring_about
 from typer.testing import CliRunner
 
-from tests.support.system import Team, World, until
+from tests.support.system import SystemClient, Team
+from tests.support.waiting import until
 
 AT_ONCE = {
     "segment.ms": "100",
@@ -36,7 +37,7 @@ KEY_IDS = "SELECT DISTINCT envelope ->> 'key_id' FROM {} WHERE envelope IS NOT N
 class Keys:
     """`grafient keys` beside the running system."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: SystemClient) -> None:
         self.path: Path = world.system._folder / "keyring.json"  # noqa: SLF001 - where the system keeps it
         self._env = {
             "DATABASE_URL": world.address.database_url,
@@ -62,12 +63,12 @@ class Keys:
 
 
 @pytest.fixture
-def keys(world: World) -> Keys:
+def keys(world: SystemClient) -> Keys:
     return Keys(world)
 
 
 @asynccontextmanager
-async def syncing(world: World, team: Team, integration_id: str) -> AsyncIterator[list[dict[str, Any]]]:
+async def syncing(world: SystemClient, team: Team, integration_id: str) -> AsyncIterator[list[dict[str, Any]]]:
     """Force Syncs, one after another, and how each ended."""
     ended: list[dict[str, Any]] = []
 
@@ -109,7 +110,7 @@ class Purging:
 
 
 @pytest.fixture
-async def purging(world: World) -> AsyncIterator[Purging]:
+async def purging(world: SystemClient) -> AsyncIterator[Purging]:
     servers = world.address.kafka
     async with AsyncExitStack() as stack:
         admin, producer = AIOKafkaAdminClient(bootstrap_servers=servers), AIOKafkaProducer(bootstrap_servers=servers)
@@ -121,12 +122,12 @@ async def purging(world: World) -> AsyncIterator[Purging]:
         await bring_about(KafkaSettings(kafka_bootstrap_servers=servers), replication=1)
 
 
-async def _named(world: World, table: str) -> list[str]:
+async def _named(world: SystemClient, table: str) -> list[str]:
     return [row[0] for row in await world.rows(KEY_IDS.format(table))]
 
 
 async def test_a_rotation_fails_no_sync_and_leaves_the_former_key_nowhere(
-    world: World, keys: Keys, purging: Purging
+    world: SystemClient, keys: Keys, purging: Purging
 ) -> None:
     team, other = await world.team(), await world.team()
     integration_id, held_id = await world.connect(team), await world.connect(other)
@@ -164,14 +165,14 @@ async def test_a_rotation_fails_no_sync_and_leaves_the_former_key_nowhere(
     assert world.system.address().pids == before
 
 
-async def _killed_in_the_middle(world: World, keys: Keys, free_id: str, held_id: str) -> None:
+async def _killed_in_the_middle(world: SystemClient, keys: Keys, free_id: str, held_id: str) -> None:
     """A re-wrapping that has moved one row and waits for another ends by kill -9."""
     url = world.address.database_url.replace("+psycopg", "")
     async with await psycopg.AsyncConnection.connect(url) as connection:
         await connection.execute("SELECT 1 FROM connector.integrations WHERE integration_id = %s FOR UPDATE", [held_id])
         process = await keys.start("rewrap")
         moved = "SELECT 1 FROM connector.integrations WHERE integration_id = %s AND envelope ->> 'key_id' = 'rotated'"
-        await until(lambda: world.rows(moved, free_id), bool)
+        await until(lambda: world.rows(moved, free_id))
         process.kill()
         await process.communicate()
         assert await world.rows(moved, held_id) == []

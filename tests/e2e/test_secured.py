@@ -44,7 +44,8 @@ from grafient.local.system import System
 from grafient.topics.acls import bring_about_grants, grant_differences, librdkafka_options
 
 from tests.support.secured_broker import Clients
-from tests.support.system import World, until
+from tests.support.system import SystemClient
+from tests.support.waiting import until
 
 EVERY_TOPIC = [(access, topic) for access in ACCESS.values() for topic in TOPICS]
 by_principal = pytest.mark.parametrize("who", ACCESS)
@@ -63,8 +64,8 @@ async def secured(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sys
 
 
 @pytest.fixture
-async def world(secured: System) -> AsyncIterator[World]:
-    async with World(secured) as world:
+async def world(secured: System) -> AsyncIterator[SystemClient]:
+    async with SystemClient(secured) as world:
         yield world
 
 
@@ -78,7 +79,7 @@ async def clients(secured: System) -> AsyncIterator[Clients]:
     await made.close()
 
 
-async def test_a_team_lives_its_whole_life(world: World) -> None:
+async def test_a_team_lives_its_whole_life(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     today = date.fromisoformat((await world.syncs(team, integration_id))[0]["last_day"])
@@ -181,7 +182,9 @@ async def lacking(system: System, access: BrokerAccess, topic: Topic) -> AsyncIt
         await asyncio.to_thread(bring_about_grants, system.kafka.settings())
 
 
-async def test_a_service_that_lacks_a_right_says_so_and_goes_on_when_it_has_it(secured: System, world: World) -> None:
+async def test_a_service_that_lacks_a_right_says_so_and_goes_on_when_it_has_it(
+    secured: System, world: SystemClient
+) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
 

@@ -14,7 +14,7 @@ import httpx
 from grafient.local.system import System
 from simulator.teams import DEMO_KEY, DEMO_TEAM
 
-from tests.support.system import until
+from tests.support.waiting import until
 
 
 @asynccontextmanager

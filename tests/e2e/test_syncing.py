@@ -5,10 +5,11 @@ import sys
 from datetime import date
 from decimal import Decimal
 
-from tests.support.system import World, until
+from tests.support.system import SystemClient
+from tests.support.waiting import until
 
 
-async def test_force_sync_brings_what_xai_says_now(world: World) -> None:
+async def test_force_sync_brings_what_xai_says_now(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     first = await world.force(team, integration_id)
@@ -22,7 +23,7 @@ async def test_force_sync_brings_what_xai_says_now(world: World) -> None:
     assert shown[today] == {"Chat grok-4-0709": Decimal("12.3456789012")}
 
 
-async def test_the_daily_run_reads_every_active_integration_once(world: World) -> None:
+async def test_the_daily_run_reads_every_active_integration_once(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
 
@@ -35,7 +36,7 @@ async def test_the_daily_run_reads_every_active_integration_once(world: World) -
     assert len(rows) == 1
 
 
-async def _cron(world: World) -> str:
+async def _cron(world: SystemClient) -> str:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -52,7 +53,7 @@ async def _cron(world: World) -> str:
     return line[line.index("daily:") :].split('"')[0]
 
 
-async def test_a_new_model_appears_by_itself(world: World) -> None:
+async def test_a_new_model_appears_by_itself(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     today = (await world.force(team, integration_id))["last_day"]
@@ -65,7 +66,7 @@ async def test_a_new_model_appears_by_itself(world: World) -> None:
     assert [(one["product"], one["model"]) for one in found] == [("Chat", "grok-9-new")]
 
 
-async def test_a_restatement_replaces_the_day_and_leaves_its_revision(world: World) -> None:
+async def test_a_restatement_replaces_the_day_and_leaves_its_revision(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     done = await world.force(team, integration_id)
@@ -84,7 +85,7 @@ async def test_a_restatement_replaces_the_day_and_leaves_its_revision(world: Wor
     assert revisions[-1] == (Decimal("1.1"),)
 
 
-async def test_a_label_that_vanished_leaves_no_amount_behind(world: World) -> None:
+async def test_a_label_that_vanished_leaves_no_amount_behind(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     day = date.fromisoformat((await world.force(team, integration_id))["first_day"])
@@ -97,7 +98,7 @@ async def test_a_label_that_vanished_leaves_no_amount_behind(world: World) -> No
     assert (await world.shown(team, day, day))[day] == {"Chat grok-4-0709": Decimal(3)}
 
 
-async def test_a_revoked_key_shows_on_the_card_and_stops_the_calls(world: World) -> None:
+async def test_a_revoked_key_shows_on_the_card_and_stops_the_calls(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     await world.control("POST", "/keys/revoke", {"key": team.key})
@@ -114,7 +115,7 @@ async def test_a_revoked_key_shows_on_the_card_and_stops_the_calls(world: World)
     assert card["status_detail"]
 
 
-async def test_a_key_that_works_again_heals_the_card(world: World) -> None:
+async def test_a_key_that_works_again_heals_the_card(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     await world.control("POST", "/keys/revoke", {"key": team.key})
@@ -127,7 +128,7 @@ async def test_a_key_that_works_again_heals_the_card(world: World) -> None:
     await until(lambda: world.card(team, integration_id), lambda got: got["status"] == "active")
 
 
-async def test_an_outage_of_xai_is_waited_for(world: World) -> None:
+async def test_an_outage_of_xai_is_waited_for(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     await world.control("POST", "/faults", {"team_id": team.team_id, "times": 2, "status": 503})
@@ -137,7 +138,7 @@ async def test_an_outage_of_xai_is_waited_for(world: World) -> None:
     assert done["reconciled"] is True
 
 
-async def test_a_visit_soon_after_a_reading_makes_no_call(world: World) -> None:
+async def test_a_visit_soon_after_a_reading_makes_no_call(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     await world.force(team, integration_id)
@@ -149,7 +150,7 @@ async def test_a_visit_soon_after_a_reading_makes_no_call(world: World) -> None:
     assert len(await world.calls(team)) == calls
 
 
-async def test_a_cut_answer_is_asked_for_in_halves(world: World) -> None:
+async def test_a_cut_answer_is_asked_for_in_halves(world: SystemClient) -> None:
     team = await world.team()
     await world.control("POST", "/faults", {"team_id": team.team_id, "times": None, "limit_reached_over_days": 7})
 
@@ -160,7 +161,7 @@ async def test_a_cut_answer_is_asked_for_in_halves(world: World) -> None:
     assert await world.shown(team, first, last) == await world.served(team, first, last)
 
 
-async def test_a_request_is_taken_once(world: World) -> None:
+async def test_a_request_is_taken_once(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     await world.force(team, integration_id, request_id="by-hand-1")
@@ -172,7 +173,7 @@ async def test_a_request_is_taken_once(world: World) -> None:
     assert len(await world.calls(team)) == calls
 
 
-async def test_a_removed_integration_makes_no_more_calls(world: World) -> None:
+async def test_a_removed_integration_makes_no_more_calls(world: SystemClient) -> None:
     team = await world.team()
     integration_id = await world.connect(team)
     path = f"/accounts/{team.account_id}/integrations/{integration_id}"

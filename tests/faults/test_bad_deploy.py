@@ -15,7 +15,8 @@ from grafient.dead_letters.letters import Letter, letters_of
 
 from tests.faults.support.crashes import Crashing, crashing_system
 from tests.faults.support.load import Result
-from tests.support.system import World, until
+from tests.support.system import SystemClient
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 STOPPED = f'consumer_stopped{{topic="{COSTS.name}"}} 1.0'
@@ -50,7 +51,7 @@ async def test_a_deploy_that_fails_with_every_message_stops_and_says_so(
     results.append(await load.heals("a deploy fails with every message, and another one follows"))
 
 
-async def _metrics(world: World) -> str:
+async def _metrics(world: SystemClient) -> str:
     async with httpx.AsyncClient(trust_env=False) as client:
         try:
             return (await client.get(f"{world.address.ledger_url}/metrics")).text
@@ -58,12 +59,12 @@ async def _metrics(world: World) -> str:
             return STOPPED  # it is just being started again
 
 
-async def _letters(world: World) -> list[Letter]:
+async def _letters(world: SystemClient) -> list[Letter]:
     found = letters_of(await world.records(DEAD_LETTERS.name)).values()
     return [one for one in found if one.topic == COSTS.name]
 
 
-async def _redrive(world: World) -> list[dict[str, str]]:
+async def _redrive(world: SystemClient) -> list[dict[str, str]]:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "grafient", "dead-letters", "redrive", "--topic", COSTS.name, "--json"),
         env=os.environ | {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka},

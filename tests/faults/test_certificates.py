@@ -13,7 +13,7 @@ from grafient.local.system import System
 
 from tests.faults.support.failing_xai import card_of, line_of
 from tests.faults.support.load import SETTINGS, Load, Result
-from tests.support.system import World
+from tests.support.system import SystemClient
 from tests.support.tls import WRONG, Gate, right
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
@@ -47,7 +47,7 @@ async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gua
         system = GuardedSystem(tmp_path_factory.mktemp("certificates"), port, gate)
         stack.push_async_callback(system.stop)
         await system.start()
-        load = Load(await stack.enter_async_context(World(system)))
+        load = Load(await stack.enter_async_context(SystemClient(system)))
         await load.connect(3)
         yield Guarded(load, gate)
 
@@ -71,7 +71,7 @@ async def test_no_key_is_told_where_the_certificate(guarded: Guarded, results: l
     results.append(await load.heals(f"xAI's certificate {wrong}"))
 
 
-async def _test_connection(world: World) -> tuple[bool, str]:
+async def _test_connection(world: SystemClient) -> tuple[bool, str]:
     team = await world.team()
     body = {"team_id": team.team_id, "management_key": team.key}
     said = (await world.request("POST", f"/accounts/{team.account_id}/integrations/test", body)).json()

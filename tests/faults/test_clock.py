@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.faults.support.load import Load, Result, load_on
-from tests.support.system import until
+from tests.support.waiting import until
 
 pytestmark = [
     pytest.mark.thorough,
@@ -63,7 +63,7 @@ async def _ahead(load: Load) -> float:
                 return await client.get(f"{load.world.address.connector_url}/livez")
         return None
 
-    answer = await until(ask, lambda got: got is not None)
+    answer = await until(ask)
     assert answer is not None
     return (parsedate_to_datetime(answer.headers["date"]) - datetime.now(UTC)).total_seconds()
 

@@ -13,7 +13,8 @@ from contract.topics import COMMANDS_TOPIC, COSTS, CREDENTIALS, INTEGRATIONS, SY
 from tests.faults.support.dead_letters import answers, handled, outcomes, owner_in, sending, shown
 from tests.faults.support.load import Load, Result
 from tests.faults.support.poison import CONSUMERS, Good, good, otherwise, plain, window_of
-from tests.support.system import World, until
+from tests.support.system import SystemClient
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 COPIES = 1000
@@ -23,7 +24,7 @@ REORDERED = {COSTS: 3000, INTEGRATIONS: 200, SYNC_REQUESTS: 200, SYNC_OUTCOMES: 
 """So many of the newest records of a topic come again."""
 
 
-async def _stands(world: World, one: Good) -> list[dict[str, Any]]:
+async def _stands(world: SystemClient, one: Good) -> list[dict[str, Any]]:
     """The rows that the message left, once all is done that follows from it."""
     await handled(world, [one])
     return await until(lambda: shown(world, [one]), lambda rows: all(row.get("published_at", "told") for row in rows))
@@ -91,7 +92,7 @@ async def test_a_thousand_copies_of_a_wish_end_once_and_of_a_command_change_once
             await sender.good(COMMANDS_TOPIC, 0, plain(rename, team.account_id), copies=AT_ONCE)
             await world.consumed(f"syncer.{SYNC_REQUESTS.name}", SYNC_REQUESTS.name)
             await world.consumed(f"connector.{COMMANDS_TOPIC.name}", COMMANDS_TOPIC.name)
-        await until(lambda: world.rows(version, integration_id, rename.label), bool)
+        await until(lambda: world.rows(version, integration_id, rename.label))
 
     results.append(await load.heals("a thousand copies of a wish, and of a command"))
     assert await world.rows(version, integration_id, rename.label) == [(before + 1,)]

@@ -10,7 +10,7 @@ from grafient.local import supervisor
 
 from tests.faults.support.crashes import Business, Crashing, CrashPlan, crashing_system
 from tests.faults.support.load import Load, Result
-from tests.support.system import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(1800)]
 ENOUGH = 10

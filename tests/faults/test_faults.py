@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tests.faults.support.load import Load, Result
-from tests.support.system import until
+from tests.support.waiting import until
 
 LASTS = 3.0
 """Seconds of a fault that is an interval."""

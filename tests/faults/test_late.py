@@ -24,7 +24,8 @@ from contract.topics import COMMANDS_TOPIC, COSTS, CREDENTIALS, INTEGRATIONS, SY
 from tests.faults.support.dead_letters import Sender, answers, handled, outcomes, owner_in, sending
 from tests.faults.support.load import Load, Result
 from tests.faults.support.poison import good, plain, window_of
-from tests.support.system import Team, World, until
+from tests.support.system import SystemClient, Team
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 LATE = timedelta(days=90)
@@ -156,11 +157,11 @@ async def _late(sender: Sender, topic: Topic, message: Message) -> None:
     )
 
 
-async def _erased(world: World) -> tuple[Team, str]:
+async def _erased(world: SystemClient) -> tuple[Team, str]:
     """A team whose account wants nothing of it kept."""
     team = await world.team()
     integration_id = await world.connect(team)
     path = f"/accounts/{team.account_id}/integrations/{integration_id}?history=erase"
     assert (await world.request("DELETE", path)).status_code == 204
-    await until(lambda: world.rows("SELECT 1 FROM ledger.erased WHERE integration_id = %s", integration_id), bool)
+    await until(lambda: world.rows("SELECT 1 FROM ledger.erased WHERE integration_id = %s", integration_id))
     return team, integration_id

@@ -10,7 +10,8 @@ import pytest
 
 from tests.faults.support.load import Load, Result
 from tests.faults.support.network import Network, ProxiedSystem, Side, Way
-from tests.support.system import World, until
+from tests.support.system import SystemClient
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 ROUNDS = 6
@@ -34,7 +35,7 @@ Breaks = Callable[[Behind], Awaitable[None]]
 async def behind(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Behind]:
     """Four teams on a system of their own."""
     system = ProxiedSystem(tmp_path_factory.mktemp("networks"))
-    async with system.running() as network, World(system) as world:
+    async with system.running() as network, SystemClient(system) as world:
         load = Load(world)
         await load.connect(4)
         yield Behind(load, network)
@@ -83,7 +84,7 @@ async def cut_after_commits(behind: Behind) -> None:
     for _ in range(ROUNDS):
         await _wait_for_replica(world, "nobody")
         try:
-            await until(lambda: _commits_in_doubt(world), bool)
+            await until(lambda: _commits_in_doubt(world))
             async with behind.network.cut_off(Side.POSTGRES):
                 await _wait_for_replica(world, "")
         finally:
@@ -91,14 +92,14 @@ async def cut_after_commits(behind: Behind) -> None:
         await asyncio.sleep(1.0)
 
 
-async def _wait_for_replica(world: World, name: str) -> None:
+async def _wait_for_replica(world: SystemClient, name: str) -> None:
     url = world.address.database_url.replace("+psycopg", "")
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
         await connection.execute(f"ALTER SYSTEM SET synchronous_standby_names = '{name}'".encode())
         await connection.execute("SELECT pg_reload_conf()")
 
 
-async def _commits_in_doubt(world: World) -> int:
+async def _commits_in_doubt(world: SystemClient) -> int:
     """Transactions that are written down, and whose clients have not heard of it."""
     ((waiting,),) = await world.rows("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'")
     return int(waiting)

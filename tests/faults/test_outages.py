@@ -7,7 +7,8 @@ import httpx
 import pytest
 
 from tests.faults.support.load import Load, Result, load_on
-from tests.support.system import World, until
+from tests.support.system import SystemClient
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 TEAMS = 12
@@ -42,7 +43,7 @@ async def test_after_an_outage_of_all_of_xai_every_missed_day_is_read_without_an
     for table in MISS:
         assert len(await world.rows(table)) == TEAMS * DAYS
 
-    await until(lambda: _open_circuits(world), bool)
+    await until(lambda: _open_circuits(world))
     before = await _calls(many)
     after = await until(lambda: _calls(many), lambda calls: calls > before)
     assert after - before <= IN_FLIGHT + 1  # what was on its way, and a probe
@@ -57,7 +58,7 @@ async def _calls(load: Load) -> int:
     return sum([len(await load.world.calls(team)) for team, _ in load.teams])
 
 
-async def _open_circuits(world: World) -> int:
+async def _open_circuits(world: SystemClient) -> int:
     """How many the syncer says are open."""
     async with httpx.AsyncClient(trust_env=False) as client:
         shown = (await client.get(f"{world.address.syncer_url}/metrics")).text

@@ -9,7 +9,7 @@ from contract.problems import Code
 
 from tests.faults.support.failing_xai import card_of, failing, line_of
 from tests.faults.support.load import Load, Result
-from tests.support.system import Team, World
+from tests.support.system import SystemClient, Team
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 AT_ONCE = (1.0, 10.0)
@@ -62,19 +62,19 @@ def _seconds(begin: str, end: str) -> float:
     return (datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds()
 
 
-async def _calls_since(world: World, team: Team, since: datetime) -> list[tuple[str, int]]:
+async def _calls_since(world: SystemClient, team: Team, since: datetime) -> list[tuple[str, int]]:
     """When xAI was asked, and what it answered, from its first refusal on."""
     calls = [(one["at"], one["status"]) for one in await world.calls(team) if _seconds(str(since), one["at"]) >= 0]
     return calls[next(number for number, (_, status) in enumerate(calls) if status == 429) :]
 
 
-async def _pause_after_429(world: World, team: Team, since: datetime) -> float:
+async def _pause_after_429(world: SystemClient, team: Team, since: datetime) -> float:
     """Seconds between the first refusal and the next call."""
     first, second = (await _calls_since(world, team, since))[:2]
     return _seconds(first[0], second[0])
 
 
-async def _six_hours_pass(world: World) -> None:
+async def _six_hours_pass(world: SystemClient) -> None:
     """For whoever was told to wait so long."""
     for statement in (
         """UPDATE syncer.integrations SET retry_after = retry_after - interval '6 hours'

@@ -26,13 +26,13 @@ from tests.faults.support.dead_letters import (
 )
 from tests.faults.support.load import Load, Result
 from tests.faults.support.poison import CONSUMERS, Good, Poison, good, poisons
-from tests.support.system import World
+from tests.support.system import SystemClient
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 
 
 @asynccontextmanager
-async def refused(world: World, unwanted: Good) -> AsyncIterator[None]:
+async def refused(world: SystemClient, unwanted: Good) -> AsyncIterator[None]:
     """The last of its tables does not take what the message would leave: a bug that nobody knows yet."""
     table = unwanted.tables[-1]
     await run(
@@ -48,19 +48,19 @@ async def refused(world: World, unwanted: Good) -> AsyncIterator[None]:
         await run(world, "DROP FUNCTION public.refuses CASCADE")
 
 
-async def _dead_letters(world: World, *arguments: str) -> Any:
+async def _dead_letters(world: SystemClient, *arguments: str) -> Any:
     env = {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka}
     result = await asyncio.to_thread(CliRunner().invoke, app, ["dead-letters", *arguments, "--json"], env=env)
     assert result.stdout.startswith(("[", "{")), result.output
     return json.loads(result.stdout)
 
 
-async def _state(world: World, letter_id: str) -> str:
+async def _state(world: SystemClient, letter_id: str) -> str:
     (fate,) = await _dead_letters(world, "redrive", letter_id)
     return str(fate["state"])
 
 
-async def _counted(world: World, redrives: int) -> str:
+async def _counted(world: SystemClient, redrives: int) -> str:
     """The open letter that was sent again so often."""
     found = await _dead_letters(world, "list", "--topic", COSTS.name, "--reason", "header_unknown")
     (letter_id,) = [one["id"] for one in found if one["redrives"] == str(redrives)]

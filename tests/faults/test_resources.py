@@ -17,7 +17,7 @@ from contract.topics import COSTS, SYNC_REQUESTS, Topic
 from grafient.local.supervisor import Service
 
 from tests.faults.support.load import Load, Result
-from tests.support.system import until
+from tests.support.waiting import until
 
 LASTS = 3.0
 Breaks = Callable[[Load], AbstractAsyncContextManager[None]]

@@ -12,7 +12,7 @@ from grafient.local.supervisor import Service
 from grafient.local.system import System
 
 from tests.faults.support.load import Load, Result
-from tests.support.system import until
+from tests.support.waiting import until
 
 WORKS = 1.5
 """Seconds of work between two stops."""

@@ -20,7 +20,7 @@ from grafient.local.processes import free_ports, spawn, stop
 from grafient.local.system import System
 
 from tests.faults.support.load import Load, Result
-from tests.support.system import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(400)]
 
@@ -78,7 +78,7 @@ class Another:
                 return ready and b"message.delivered" in await asyncio.to_thread(self.log.read_bytes)
             return False
 
-        await until(delivered, bool)
+        await until(delivered)
 
 
 @asynccontextmanager
@@ -102,7 +102,7 @@ async def in_hand(load: Load, service: str, name: str) -> AsyncIterator[None]:
     if service == "syncer":
         await load.world.control("POST", "/faults", {"times": None, "delay_ms": 1000})
         leased = "SELECT 1 FROM syncer.integrations WHERE lease_owner = %s AND lease_until > clock_timestamp()"
-        await until(lambda: load.world.rows(leased, name), bool)
+        await until(lambda: load.world.rows(leased, name))
         yield
         await load.world.clear_faults()
         return

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.support.crashes import Crashing, crashing_system
 from tests.faults.support.load import Result
-from tests.support.system import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 SEEN_WITHIN = 45.0
@@ -34,7 +34,7 @@ async def test_a_handler_that_hangs_is_ended_and_its_message_handled_again(
     async with crashing.load.running():
         pid = await _happens(crashing, service, "hang")
 
-        await until(lambda: _logged(crashing, service, "TimeoutError"), bool)
+        await until(lambda: _logged(crashing, service, "TimeoutError"))
 
     assert crashing.load.world.system.address().pids[service] == pid
     results.append(await crashing.load.heals(f"a handler of the {service} hangs"))
@@ -61,7 +61,7 @@ async def _happens(crashing: Crashing, service: str, how: str) -> int:
     point = (STEPS[service], len(crashing.plan.passed()) % 2)
     (crashing.plan.folder / "passed" / f"{point[0]}@{point[1]}").unlink(missing_ok=True)
     crashing.arm([(*point, how)])
-    await until(lambda: _has_passed(crashing, point), bool)
+    await until(lambda: _has_passed(crashing, point))
     return await _pid(crashing, service)
 
 

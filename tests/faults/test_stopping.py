@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.faults.support.load import Load
-from tests.support.system import until
+from tests.support.waiting import until
 
 STOPS_WITHIN = 30.0
 

@@ -12,7 +12,8 @@ import psycopg
 import pytest
 
 from tests.faults.support.load import Load, Result
-from tests.support.system import World, until
+from tests.support.system import SystemClient
+from tests.support.waiting import until
 
 STANDS = """SELECT n.nspname, c.relname, c.oid, c.relacl::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE n.nspname ~ '^ledger($|_before_)' ORDER BY 1, 2"""
@@ -21,7 +22,7 @@ RENAMED_AND_WAITING = """SELECT 1 FROM pg_stat_activity WHERE application_name =
 
 
 @asynccontextmanager
-async def _held_up(world: World) -> AsyncIterator[None]:
+async def _held_up(world: SystemClient) -> AsyncIterator[None]:
     """A swap waits when it has renamed both schemas, and its last step is to come."""
     last_step = "SELECT 1 FROM pg_proc WHERE oid = 'ledger.erase_integration(uuid)'::regprocedure FOR UPDATE"
     async with await psycopg.AsyncConnection.connect(world.address.database_url.replace("+psycopg", "")) as owner:
@@ -30,14 +31,14 @@ async def _held_up(world: World) -> AsyncIterator[None]:
         await owner.rollback()
 
 
-async def _rebuild(world: World, *arguments: str) -> asyncio.subprocess.Process:
+async def _rebuild(world: SystemClient, *arguments: str) -> asyncio.subprocess.Process:
     env = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka, "DATABASE_URL": world.address.database_url}
     return await asyncio.create_subprocess_exec(
         sys.executable, "-m", "ledger.operations.rebuild", *arguments, env=env, stdout=asyncio.subprocess.PIPE
     )
 
 
-async def _report(world: World, *arguments: str) -> dict[str, Any]:
+async def _report(world: SystemClient, *arguments: str) -> dict[str, Any]:
     process = await _rebuild(world, *arguments)
     output, _ = await process.communicate()
     assert process.returncode == 0
@@ -53,7 +54,7 @@ async def test_a_swap_that_is_killed_in_its_midst_leaves_nothing_half_done(apart
     async with apart.running():
         async with _held_up(world):
             swap = await _rebuild(world, "--swap")
-            await until(lambda: world.rows(RENAMED_AND_WAITING), bool)
+            await until(lambda: world.rows(RENAMED_AND_WAITING))
             swap.kill()
             await swap.wait()
             last = await apart.force(team, integration_id)

@@ -14,7 +14,7 @@ from grafient.local.system import System
 from grafient.topics.commands import bring_about
 
 from tests.faults.support.load import Load, Result
-from tests.support.system import until
+from tests.support.waiting import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 Breaks = Callable[[AdminClient], None]
@@ -76,5 +76,5 @@ async def _made_anew(apart: Load, admin: AdminClient) -> None:
             return DEAD_LETTERS.name not in admin.list_topics(timeout=30).topics
         return False
 
-    await until(gone, bool)
+    await until(gone)
     await bring_about(apart.world.system.kafka.settings(), replication=1)

@@ -18,7 +18,7 @@ from contract.topics import COSTS, SYNC_OUTCOMES
 
 from tests.faults.support.load import Load, load_on
 from tests.faults.support.volume import ACCOUNT, DAYS, EVENTS_EACH, READINGS, Volume, publish
-from tests.support.system import World
+from tests.support.system import SystemClient
 
 EVENTS = int(os.environ.get("FAULTS_EVENTS", "1000000"))
 CHECKSUM = """SELECT count(*), sum(usd), sum(hashtextextended(days::text, 0)::numeric) FROM ledger.days
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.thorough, pytest.mark.timeout(3600)]
 class Survived:
     """A volume that the ledger took while it was killed again and again."""
 
-    world: World
+    world: SystemClient
     load: Load
     volume: Volume
     kills: int = 0
@@ -66,7 +66,7 @@ async def _killing(survived: Survived) -> AsyncIterator[None]:
         await asyncio.gather(killing, return_exceptions=True)
 
 
-async def _taken(world: World) -> None:
+async def _taken(world: SystemClient) -> None:
     """The ledger's group has come to the end of the topic, however long it takes."""
     last = -1
     while (left := await _left(world)) > 0:
@@ -74,7 +74,7 @@ async def _taken(world: World) -> None:
         last = left
 
 
-async def _left(world: World) -> int:
+async def _left(world: SystemClient) -> int:
     """What waits, after at most a minute of waiting for none."""
     try:
         await world.consumed(f"ledger.{COSTS.name}", COSTS.name)
@@ -142,7 +142,7 @@ async def test_rebuilding_all_of_it_under_live_load_gives_the_same_ledger(surviv
     print(f"\nrebuilt in {report['seconds']} s, writes waited {report['stopped_seconds']} s")  # noqa: T201 - measured
 
 
-async def _run(world: World, *arguments: str) -> Any:
+async def _run(world: SystemClient, *arguments: str) -> Any:
     """As an operator does it."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "grafient", *arguments, "--json"),

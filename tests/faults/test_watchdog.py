@@ -8,7 +8,7 @@ import time
 import pytest
 
 from tests.faults.support.load import Load, Result
-from tests.support.system import until
+from tests.support.waiting import until
 
 SEEN_WITHIN = 45.0
 """Seconds of a stall."""

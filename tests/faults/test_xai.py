@@ -17,7 +17,8 @@ from contract.topics import COSTS, SYNC_REQUESTS
 
 from tests.faults.support.failing_xai import Connected, card_of, failing, line_of, publish
 from tests.faults.support.load import Load, Result
-from tests.support.system import Team, World, until
+from tests.support.system import SystemClient, Team
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(300)
 GIVEN_UP_AFTER = 45.0
@@ -94,7 +95,7 @@ async def test_a_refused_team_comes_back_with_the_next_daily_run(load: Load, res
     results.append(await load.heals("xAI refuses one team until the next daily run"))
 
 
-async def _daily_run(world: World) -> None:
+async def _daily_run(world: SystemClient) -> None:
     """As the cron emitter asks for it: for everybody."""
     now, request_id = datetime.now(UTC), f"daily-{uuid4()}"
     wish = SyncRequested(request_id=request_id, trigger=Trigger.DAILY, integration_id=None, requested_at=now)
@@ -147,11 +148,11 @@ async def test_a_reading_of_which_only_some_days_were_published_is_made_whole(
         await _publish_half(load.world, *victim)
 
     for victim in load.teams[:3]:
-        await until(partial(_healings, load.world, victim, since), bool)
+        await until(partial(_healings, load.world, victim, since))
     results.append(await load.heals("only some days of a reading are published"))
 
 
-async def _healings(world: World, at: Connected, since: datetime) -> int:
+async def _healings(world: SystemClient, at: Connected, since: datetime) -> int:
     """Readings that nobody asked for, of days that add up again."""
     lines = await world.syncs(*at)
     return sum(
@@ -159,7 +160,7 @@ async def _healings(world: World, at: Connected, since: datetime) -> int:
     )
 
 
-async def _publish_half(world: World, team: Team, integration_id: str) -> None:
+async def _publish_half(world: SystemClient, team: Team, integration_id: str) -> None:
     """Of four days that a reading had, the ledger hears of the second one only, with a figure that is xAI's no more."""
     days = [datetime.now(UTC).date() - timedelta(days=ago) for ago in (5, 4, 3, 2)]
     reading_id, usd = uuid4(), Decimal("7.25")

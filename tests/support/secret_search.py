@@ -17,7 +17,7 @@ from urllib.parse import unquote_to_bytes
 import psycopg
 from psycopg import sql
 
-from tests.support.system import PARTITIONS, World
+from tests.support.system import PARTITIONS, SystemClient
 
 LARGEST = 64 * 1024 * 1024
 """Bytes that a compressed piece may have when it is opened."""
@@ -158,7 +158,7 @@ def in_records(canary: Searches, topic: str, records: Iterable[Any]) -> list[Hit
     return hits
 
 
-async def in_topics(canary: Searches, world: World) -> list[Hit]:
+async def in_topics(canary: Searches, world: SystemClient) -> list[Hit]:
     """Every partition from its start."""
     return [hit for name in PARTITIONS for hit in in_records(canary, name, await world.records(name))]
 

@@ -1,14 +1,15 @@
 """What the tests of the whole system see of it: HTTP, topics, tables, and the simulator's control side."""
 
-import asyncio
+import os
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from signal import Signals
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import httpx
 import psycopg
@@ -22,9 +23,9 @@ from contract.messages import SyncRequested
 from contract.topics import SYNC_REQUESTS, TOPICS
 from grafient.local.system import System
 
-T = TypeVar("T")
+from tests.support.waiting import until
+
 PARTITIONS = {topic.name: topic.partitions for topic in TOPICS}
-DEADLINE = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,9 @@ class Team:
     account_id: str
 
 
-class World:
+class SystemClient:
+    """The clients of a test: HTTP, Kafka, SQL and the simulator's control API."""
+
     def __init__(self, system: System) -> None:
         self.system = system
         self.address = system.address()
@@ -50,8 +53,7 @@ class World:
         self._producer = AIOKafkaProducer(**self._kafka)
         await self._producer.start()
         self._stack.push_async_callback(self._producer.stop)
-        url = self.address.database_url.replace("+psycopg", "")
-        self._database = await psycopg.AsyncConnection.connect(url, autocommit=True)
+        self._database = await psycopg.AsyncConnection.connect(self.dsn, autocommit=True)
         self._stack.push_async_callback(self._database.close)
         return self
 
@@ -60,18 +62,47 @@ class World:
     ) -> None:
         await self._stack.aclose()
 
+    @property
+    def dsn(self) -> str:
+        """The database's URL as its owner, for psycopg."""
+        return self.address.database_url.replace("+psycopg", "")
+
+    # processes
+
+    def pid(self, name: str) -> int:
+        """The ID of the process that runs now."""
+        return self.system.address().pids[name]
+
+    def signal(self, name: str, how: Signals) -> int:
+        """Send the signal; return the ID of the process that it went to."""
+        pid = self.pid(name)
+        os.kill(pid, how)
+        return pid
+
+    async def replaced(self, name: str, pid: int) -> int:
+        """Wait until the supervisor has started another process in the place of `pid`; return its ID."""
+        return await until(lambda: self.pid(name), lambda current: current != pid)
+
+    async def connector_answers(self) -> None:
+        """Wait until the connector serves requests."""
+
+        async def ask() -> bool:
+            with suppress(httpx.TransportError):
+                return (await self.request("GET", "/accounts/anyone/integrations")).is_success
+            return False
+
+        await until(ask)
+
     async def reconnect(self) -> None:
-        """The database is another process now, or will soon be."""
+        """Connect to the database once its new process answers."""
         await self._database.close()
-        url = self.address.database_url.replace("+psycopg", "")
 
         async def connect() -> psycopg.AsyncConnection[Any] | None:
             with suppress(psycopg.OperationalError):
-                return await psycopg.AsyncConnection.connect(url, autocommit=True)
+                return await psycopg.AsyncConnection.connect(self.dsn, autocommit=True)
             return None
 
-        found = await until(connect, lambda got: got is not None)
-        assert found is not None
+        found = await until(connect)
         self._database = found
         self._stack.push_async_callback(self._database.close)
 
@@ -87,7 +118,7 @@ class World:
                     return bool((await admin.describe_cluster())["brokers"])
             return False
 
-        await until(ask, bool)
+        await until(ask)
 
     # xAI's other side
 
@@ -173,9 +204,7 @@ class World:
             found = [one for one in await self.syncs(team, integration_id) if request_id in one["request_ids"]]
             return next((one for one in found if one["final"] or one["code"] is None), None)
 
-        found = await until(outcome, lambda got: got is not None)
-        assert found is not None
-        return found
+        return await until(outcome)
 
     async def costs(self, team: Team, first: date, last: date, **query: str) -> list[dict[str, Any]]:
         """The days as the screen shows them."""
@@ -201,8 +230,7 @@ class World:
     @asynccontextmanager
     async def locked(self, table: str) -> AsyncIterator[None]:
         """Nobody can write to the table meanwhile."""
-        url = self.address.database_url.replace("+psycopg", "")
-        async with await psycopg.AsyncConnection.connect(url) as connection:
+        async with await psycopg.AsyncConnection.connect(self.dsn) as connection:
             await connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE".encode())
             yield
             await connection.rollback()
@@ -267,7 +295,7 @@ class World:
 
     async def daily_run_is_taken(self) -> None:
         """The cron emitter has asked for the day: who connects from now on is not meant by it."""
-        await until(lambda: self.records(SYNC_REQUESTS.name), bool)
+        await until(lambda: self.records(SYNC_REQUESTS.name))
         await self.consumed(f"syncer.{SYNC_REQUESTS.name}", SYNC_REQUESTS.name)
 
     async def dead_letter(self, marker: bytes) -> dict[str, str]:
@@ -280,19 +308,4 @@ class World:
                     return headers
             return None
 
-        found = await until(find, lambda got: got is not None)
-        assert found is not None
-        return found
-
-
-async def until(ask: Callable[[], Awaitable[T]], enough: Callable[[T], bool]) -> T:
-    """What `ask` gives as soon as it is enough; fails with the last answer after a minute."""
-    last = "none"
-    try:
-        async with asyncio.timeout(DEADLINE):
-            while not enough(got := await ask()):
-                last = str(got)[:2000]
-                await asyncio.sleep(0.05)
-            return got
-    except TimeoutError:
-        raise AssertionError(f"not within {DEADLINE:.0f} s; the last answer: {last}") from None
+        return await until(find)

@@ -11,13 +11,14 @@ from contract.fields import Plan
 from contract.messages import AddIntegration, Command
 from contract.topics import COMMAND_RESULTS, COMMANDS_TOPIC
 
-from tests.support.system import Team, World, until
+from tests.support.system import SystemClient, Team
+from tests.support.waiting import until
 
 
 class Program:
     """A web app of the account."""
 
-    def __init__(self, world: World, team: Team) -> None:
+    def __init__(self, world: SystemClient, team: Team) -> None:
         self._world = world
         self._team = team
 
@@ -52,8 +53,8 @@ class Program:
         async def found() -> list[dict[str, Any]]:
             return [one for one in await self.results() if one["command_id"] == command.command_id]
 
-        (one,) = await until(found, bool)
-        return one
+        results: list[dict[str, Any]] = await until(found)
+        return results[0]
 
     async def done(self, command: Command) -> dict[str, Any]:
         """Send the command twice; answers the one result."""

@@ -8,7 +8,8 @@ import psycopg
 import pytest
 from grafient.local.postgres import Postgres, StartError
 
-from tests.support.processes import runs, until
+from tests.support.processes import runs
+from tests.support.waiting import until
 
 
 @pytest.fixture(scope="module")

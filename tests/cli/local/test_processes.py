@@ -8,7 +8,8 @@ import pytest
 from grafient.local import processes
 from grafient.local.processes import free_ports, spawn, stop, tail
 
-from tests.support.processes import runs, until
+from tests.support.processes import runs
+from tests.support.waiting import until
 
 SLEEPS = (sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)")
 STUBBORN = (

@@ -10,7 +10,8 @@ from grafient.local.postgres import StartError
 from grafient.local.processes import free_ports, spawn, stop
 from grafient.local.supervisor import Service, Supervisor, keep_running
 
-from tests.support.processes import runs, until
+from tests.support.processes import runs
+from tests.support.waiting import until
 
 SERVED = """
 import http.server, pathlib, signal, sys

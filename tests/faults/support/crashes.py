@@ -19,7 +19,7 @@ from contract.messages import ChangePlan, Command, RemoveIntegration, RenameInte
 from contract.topics import COMMAND_RESULTS
 
 from tests.faults.support.load import Load, load_on
-from tests.support.system import Team, World
+from tests.support.system import SystemClient, Team
 from tests.support.web_app import Program
 
 SITE = Path(__file__).with_name("crash_site")
@@ -81,7 +81,7 @@ def _spread(count: int) -> list[int]:
 class Business:
     """Accounts that connect, rename, re-key, grow and remove an integration by commands, again and again."""
 
-    world: World
+    world: SystemClient
     sent: list[Command] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
 

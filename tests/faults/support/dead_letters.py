@@ -16,7 +16,8 @@ from contract.topics import COMMAND_RESULTS, DEAD_LETTERS, SYNC_OUTCOMES, Topic
 
 from tests.faults.support.load import Load
 from tests.faults.support.poison import CONSUMERS, Good, Owner, Poison
-from tests.support.system import World, until
+from tests.support.system import SystemClient
+from tests.support.waiting import until
 
 MAX_SENT = 10_000_000
 LETTERS_WITHIN = 5.0
@@ -83,7 +84,7 @@ def owner_in(load: Load) -> Owner:
 
 
 @asynccontextmanager
-async def sending(world: World) -> AsyncIterator[Sender]:
+async def sending(world: SystemClient) -> AsyncIterator[Sender]:
     options = client_options(world.system.kafka.settings())
     async with AsyncExitStack() as stack:
         kinds: list[dict[str, Any]] = [{}, {"compression_type": "gzip"}]
@@ -94,7 +95,7 @@ async def sending(world: World) -> AsyncIterator[Sender]:
         yield Sender(*producers)
 
 
-async def run(world: World, *statements: str) -> None:
+async def run(world: SystemClient, *statements: str) -> None:
     """Change the database as its owner."""
     url = world.address.database_url.replace("+psycopg", "")
     async with await psycopg.AsyncConnection.connect(url) as connection:
@@ -102,7 +103,7 @@ async def run(world: World, *statements: str) -> None:
             await connection.execute(statement.encode())
 
 
-async def shown(world: World, goods: Sequence[Good]) -> list[dict[str, Any]]:
+async def shown(world: SystemClient, goods: Sequence[Good]) -> list[dict[str, Any]]:
     """The rows that these messages have left."""
     (column,), names = {one.column for one in goods}, [one.shown for one in goods]
     found: list[dict[str, Any]] = []
@@ -112,7 +113,7 @@ async def shown(world: World, goods: Sequence[Good]) -> list[dict[str, Any]]:
     return found
 
 
-async def handled(world: World, goods: Sequence[Good]) -> list[dict[str, Any]]:
+async def handled(world: SystemClient, goods: Sequence[Good]) -> list[dict[str, Any]]:
     """Wait until each of them shows, once in each of its tables; answers the rows."""
     return await until(lambda: shown(world, goods), lambda rows: len(rows) == len(goods) * len(goods[0].tables))
 
@@ -121,7 +122,7 @@ async def handled(world: World, goods: Sequence[Good]) -> list[dict[str, Any]]:
 class Letters:
     """The dead letters since a test began, by their ID; later copies of one are counted."""
 
-    world: World
+    world: SystemClient
     since: dict[TopicPartition, int] = field(default_factory=dict)
     found: dict[str, Any] = field(default_factory=dict)
     copies: Counter[str] = field(default_factory=Counter)
@@ -211,21 +212,21 @@ def _origins(entry: Mapping[str, Any]) -> Iterator[Origin]:
             yield str(entry["topic"]), int(entry["partition"]), int(offset)
 
 
-async def outcomes(world: World, reading_id: UUID) -> list[dict[str, Any]]:
+async def outcomes(world: SystemClient, reading_id: UUID) -> list[dict[str, Any]]:
     """Wait until the ledger has judged the reading; answers what it said."""
 
     async def find() -> list[dict[str, Any]]:
         records = await world.records(SYNC_OUTCOMES.name)
         return [json.loads(one.value) for one in records if str(reading_id).encode() in (one.value or b"")]
 
-    return await until(find, bool)
+    return await until(find)
 
 
-async def answers(world: World, command_id: str) -> set[bytes]:
+async def answers(world: SystemClient, command_id: str) -> set[bytes]:
     """Wait until the command is answered; copies of one answer are one."""
 
     async def find() -> set[bytes]:
         records = await world.records(COMMAND_RESULTS.name)
         return {one.value for one in records if command_id.encode() in one.value}
 
-    return await until(find, bool)
+    return await until(find)

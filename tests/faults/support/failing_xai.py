@@ -13,7 +13,8 @@ from contract.problems import Code
 from contract.topics import Topic
 
 from tests.faults.support.load import Load
-from tests.support.system import Team, World, until
+from tests.support.system import SystemClient, Team
+from tests.support.waiting import until
 
 NOBODY_WAITS = 5.0
 """Seconds within which a Force Sync of a healthy team ends, whatever becomes of another one."""
@@ -50,7 +51,7 @@ async def _press(load: Load, over: asyncio.Event) -> float:
     return slowest
 
 
-async def line_of(world: World, at: Connected, code: Code, since: datetime) -> dict[str, Any]:
+async def line_of(world: SystemClient, at: Connected, code: Code, since: datetime) -> dict[str, Any]:
     """The first line of the history that tells of the failure."""
 
     async def find() -> dict[str, Any] | None:
@@ -58,17 +59,15 @@ async def line_of(world: World, at: Connected, code: Code, since: datetime) -> d
         told = (one for one in lines if one["code"] == code and datetime.fromisoformat(one["at"]) >= since)
         return next(told, None)
 
-    found = await until(find, lambda line: line is not None)
-    assert found is not None
-    return found
+    return await until(find)
 
 
-async def card_of(world: World, at: Connected, code: Code) -> dict[str, Any]:
+async def card_of(world: SystemClient, at: Connected, code: Code) -> dict[str, Any]:
     """The card, as soon as it tells of the failure."""
     return await until(lambda: world.card(*at), lambda card: card["status_code"] == code)
 
 
-async def publish(world: World, topic: Topic, message: Message, *, key: str, event_id: str) -> None:
+async def publish(world: SystemClient, topic: Topic, message: Message, *, key: str, event_id: str) -> None:
     """Put a message on its topic as another program would."""
     headers = headers_of(message, event_id=event_id, source="/a-test", at=datetime.now(UTC))
     encoded = {name: value.encode() for name, value in headers.items()}

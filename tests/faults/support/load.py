@@ -17,7 +17,8 @@ from grafient.local.system import System
 
 from tests.faults.support.traces import Traces
 from tests.support.secret_search import Canaries, Canary
-from tests.support.system import Team, World, until
+from tests.support.system import SystemClient, Team
+from tests.support.waiting import until
 
 SETTINGS = {"LOG_LEVEL": "DEBUG", "SYNCER_HEAL_EVERY_SECONDS": "1", "SYNCER_TEAM_CALLS_PER_MINUTE": "6000"}
 """Of services under load: deliveries are counted from their logs, and nobody waits for a minute to be over."""
@@ -46,7 +47,7 @@ class Result:
 class Load:
     """Teams whose costs are restated, and whose customers press Force Sync, as fast as the connector accepts it."""
 
-    world: World
+    world: SystemClient
     teams: list[tuple[Team, str]] = field(default_factory=list)
     accepted: dict[str, str] = field(default_factory=dict)
     """Request ID to integration."""
@@ -163,6 +164,6 @@ async def load_on(folder: Path, *, teams: int, **settings: str) -> AsyncIterator
     async with AsyncExitStack() as stack:
         stack.push_async_callback(system.stop)
         await system.start()
-        load = Load(await stack.enter_async_context(World(system)))
+        load = Load(await stack.enter_async_context(SystemClient(system)))
         await load.connect(teams)
         yield load

@@ -11,7 +11,7 @@ from grafient.local.processes import free_ports, spawn, stop
 from grafient.local.system import System
 
 from tests.faults.support.load import SETTINGS
-from tests.support.system import until
+from tests.support.waiting import until
 
 TOXIPROXY = Path(__file__).parents[2] / ".tools" / "bin" / "toxiproxy"
 FOR_EVER = 3_600_000
@@ -140,7 +140,7 @@ class ProxiedSystem(System):
             argv = (str(TOXIPROXY), "-host", "127.0.0.1", "-port", str(self._control))
             stack.push_async_callback(stop, await spawn(argv, self.logs / "toxiproxy.out"))
             stack.push_async_callback(network.aclose)
-            await until(network.answers, bool)
+            await until(network.answers)
             await network.connect(
                 {
                     Side.BROKER: (self._broker_port, self.kafka.behind),

@@ -94,7 +94,7 @@ TABLES = {
     SYNC_REQUESTS: (("syncer.requests",), "request_id"),
     SYNC_OUTCOMES: (("connector.syncs",), "event_id"),
     CREDENTIALS: (("syncer.credentials",), "integration_id"),
-    COMMANDS_TOPIC: (("connector.commands.handlers",), "command_id"),
+    COMMANDS_TOPIC: (("connector.commands",), "command_id"),
 }
 
 

@@ -11,7 +11,7 @@ from aiokafka import TopicPartition
 from contract.topics import TOPICS
 
 from tests.support.secret_search import Canaries, Hit
-from tests.support.system import World
+from tests.support.system import SystemClient
 
 Delivery = tuple[str, str, int, int]
 """Service, topic, partition and offset of a record that was handed over."""
@@ -26,7 +26,7 @@ class Traces:
     delivered: Counter[Delivery] = field(default_factory=Counter)
     told: int = 0
 
-    async def hits(self, world: World, keys: Canaries) -> list[Hit]:
+    async def hits(self, world: SystemClient, keys: Canaries) -> list[Hit]:
         """Every place among the new ones in which one of `keys` stands, in any form."""
         found: list[Hit] = []
         for log in sorted(world.system.logs.glob("*.log")):
