@@ -12,7 +12,7 @@ from common.http.tokens import Tokens, digest_of
 from common.watchdog import Watchdog
 from fastapi import FastAPI
 from grafient.documents.openapi import documents
-from ledger.api import make_router
+from ledger.api import Routes
 
 from tests.ledger.support.ledger import FIRST, NOON, World, reading
 from tests.support.contract import fire, let_wrong_tokens_come, nothing, served
@@ -34,7 +34,7 @@ async def app(tables_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) 
     app = make_app("ledger", Watchdog(), nothing, world.database.ping)
     token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
     guard(app, Tokens.model_validate({"tokens": [token]}), requests_per_second=1_000_000)
-    app.include_router(make_router(world.database, lambda: NOON))
+    app.include_router(Routes(world.database, clock=lambda: NOON).router())
     return app
 
 

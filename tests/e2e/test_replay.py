@@ -133,16 +133,16 @@ async def test_what_had_to_be_handled_again_is_counted_once(
     world: SystemClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, integration_id = await _connected(world)
-    tallied, failed = Handlers.tallied, asyncio.Event()
+    handle_batch, failed = Handlers.handle_batch, asyncio.Event()
 
     async def fail_once(handlers: Handlers, records: Sequence[Record]) -> Tally:
-        done = await tallied(handlers, records)
+        done = await handle_batch(handlers, records)
         if not failed.is_set():
             failed.set()
             raise TransientError("the broker went away when all was written")
         return done
 
-    monkeypatch.setattr(Handlers, "tallied", fail_once)
+    monkeypatch.setattr(Handlers, "handle_batch", fail_once)
     report = await _replay(world, COSTS, integration_id=integration_id)
 
     assert failed.is_set()

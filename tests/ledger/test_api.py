@@ -14,7 +14,7 @@ from common.http.tokens import Tokens, digest_of
 from common.watchdog import Watchdog
 from contract.fields import History, Status
 from fastapi import FastAPI
-from ledger.api import make_router
+from ledger.api import Routes
 
 from tests.ledger.support.ledger import ACCOUNT, FIRST, NOON, World, later, reading
 
@@ -32,7 +32,7 @@ async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
     bound = {"token_id": "bound", "sha256": digest_of("bound"), "scopes": ["costs:read"], "account_ids": ["other"]}
     token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
     guard(app, Tokens.model_validate({"tokens": [token, bound]}), requests_per_second=10_000)
-    app.include_router(make_router(world.database, lambda: NOON))
+    app.include_router(Routes(world.database, clock=lambda: NOON).router())
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://ledger", headers=headers

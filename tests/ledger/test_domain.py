@@ -1,48 +1,45 @@
 """The rules of the ledger, without any surroundings."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger.domain import Standing, Window, days_of, ends_at, is_provisional, unreconciled
+from ledger.domain import StoredDay, batches_of_unique_days, days_of, unreconciled
 
-FIRST = date(2026, 11, 1)
-NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
-READING = uuid4()
+from tests.ledger.support.ledger import FIRST, later, reading
 
-
-def test_days_include_both_ends() -> None:
-    assert list(days_of(date(2024, 2, 28), date(2024, 3, 1))) == [
-        date(2024, 2, 28),
-        date(2024, 2, 29),
-        date(2024, 3, 1),
-    ]
-
-
-def test_the_year_ends_at_midnight_utc() -> None:
-    assert ends_at(date(2026, 12, 31)) == datetime(2027, 1, 1, tzinfo=UTC)
-
-
-def test_a_day_read_a_week_after_its_end_is_settled() -> None:
-    assert not is_provisional(FIRST, ends_at(FIRST) + timedelta(days=7))
+TEAM = UUID(int=1)
 
 
 @given(st.lists(st.sampled_from(["same", "newer", "older", "other sum", "absent", "cut"]), min_size=1, max_size=40))
 def test_a_day_adds_up_with_this_reading_and_its_sum_or_with_a_newer_one(kinds: list[str]) -> None:
-    standing, totals = {}, {}
-    for day, kind in zip(days_of(FIRST, FIRST + timedelta(days=len(kinds) - 1)), kinds, strict=True):
-        if kind != "cut":
-            totals[day] = Decimal(1)
+    by_day = dict(zip(days_of(FIRST, FIRST + timedelta(days=len(kinds) - 1)), kinds, strict=True))
+    cut = [day for day, kind in by_day.items() if kind == "cut"]
+    window = reading(TEAM, {day: {"a": "1"} for day in by_day if day not in cut}, cut=cut).window
+    stored = {}
+    for day, kind in by_day.items():
         if kind != "absent":
-            reading_id = READING if kind in {"same", "other sum", "cut"} else uuid4()
-            observed = NOON + timedelta(hours={"newer": 1, "older": -1}.get(kind, 0))
-            standing[day] = Standing(Decimal(2 if kind == "other sum" else 1), reading_id, observed)
-    window = Window(FIRST, FIRST + timedelta(days=len(kinds) - 1), READING, NOON, totals)
+            reading_id = window.reading_id if kind in {"same", "other sum", "cut"} else uuid4()
+            observed = later({"newer": 1, "older": -1}.get(kind, 0))
+            stored[day] = StoredDay(Decimal(2 if kind == "other sum" else 1), reading_id, observed)
 
-    missing = unreconciled(window, standing)
+    missing = unreconciled(window, stored)
 
-    assert [kinds[(day - FIRST).days] in {"same", "newer"} for day in days_of(window.first_day, window.last_day)] == [
-        day not in missing for day in days_of(window.first_day, window.last_day)
-    ]
+    assert set(missing) == {day for day, kind in by_day.items() if kind not in {"same", "newer"}}
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=12))
+def test_batches_have_each_day_once_with_its_oldest_readings_first(numbers: list[tuple[int, int]]) -> None:
+    days = [reading(TEAM, {FIRST + timedelta(days=day): {}}, observed_at=later(hour)).days[0] for day, hour in numbers]
+
+    batches = batches_of_unique_days(days)
+
+    seen: dict[date, list[datetime]] = {}
+    for batch in batches:
+        assert len({one.day for one in batch}) == len(batch)
+        for one in batch:
+            seen.setdefault(one.day, []).append(one.observed_at)
+    assert all(instants == sorted(instants) for instants in seen.values())
+    assert sorted(one.reading_id for batch in batches for one in batch) == sorted(one.reading_id for one in days)

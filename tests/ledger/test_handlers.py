@@ -135,7 +135,7 @@ async def test_an_outage_of_the_database_gives_nothing_up(
     async def away(*_: object) -> int:
         raise OperationalError("INSERT", {}, Exception("away"))
 
-    monkeypatch.setattr("ledger.store.record", away)
+    monkeypatch.setattr("ledger.store.days.record", away)
 
     with pytest.raises(OperationalError):
         await world.receive(*reading(team, {FIRST: {"a": "1"}}).days)

@@ -107,7 +107,7 @@ async def test_a_batch_that_comes_again_leaves_no_second_dead_letter(
     said = reading(team, {FIRST: {"a": "1"}})
     batch = (record_of(said.days[0], value=b"{", offset=3), *said.days)
     with monkeypatch.context() as broken:
-        broken.setattr("ledger.store.record", away)
+        broken.setattr("ledger.store.days.record", away)
         with pytest.raises(ConnectionError):
             await world.receive(*batch)
 
@@ -123,7 +123,7 @@ async def test_a_crash_before_the_commit_leaves_nothing(
         raise ConnectionError
 
     said = reading(team, {FIRST: {"a": "1"}})
-    monkeypatch.setattr("ledger.store.save_judged", away)
+    monkeypatch.setattr("ledger.store.outcomes.save", away)
     with pytest.raises(ConnectionError):
         await world.receive(*said.days, said.window)
 
@@ -138,7 +138,7 @@ async def test_a_version_that_fails_on_everything_does_not_empty_the_topic_into_
 
     said = reading(team, {FIRST + timedelta(days=number): {"a": "1"} for number in range(12)})
     with monkeypatch.context() as broken:
-        broken.setattr("ledger.store.record", fails)
+        broken.setattr("ledger.store.days.record", fails)
         for _ in range(2):
             with pytest.raises(TransientError):
                 await world.receive(*said.days, said.window)

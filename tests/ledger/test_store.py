@@ -11,10 +11,11 @@ from common.database import Database
 from common.migrations import migrate
 from contract.fields import History, Status
 from contract.messages import CostRecorded
+from contract.rules import SETTLED_AFTER
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ledger import store
 from ledger.domain import ends_at
+from ledger.store import days, erasure
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
@@ -135,7 +136,7 @@ async def test_a_temporary_table_does_not_lead_the_revisions_astray(world: World
         await connection.execute(
             text("CREATE TEMPORARY TABLE day_revisions (LIKE ledger.day_revisions) ON COMMIT DROP")
         )
-        await store.record(connection, second)
+        await days.record(connection, second)
 
     assert [row.usd for row in await world.revisions()] == [1]
 
@@ -145,7 +146,7 @@ async def test_a_temporary_table_does_not_lead_the_erasing_astray(world: World, 
 
     async with owned.owner.transaction() as connection:  # the ledger's own role may make none
         await connection.execute(text("CREATE TEMPORARY TABLE days (LIKE ledger.days) ON COMMIT DROP"))
-        await store.erase(connection, team)
+        await erasure.erase(connection, team)
 
     assert await world.figures() == []
 
@@ -153,11 +154,11 @@ async def test_a_temporary_table_does_not_lead_the_erasing_astray(world: World, 
 async def test_erasing_waits_for_the_batch_in_hand(world: World, team: UUID) -> None:
     removed = {"version": 2, "status": Status.REMOVED, "history": History.ERASE, "removed_at": NOON}
     async with world.database.transaction() as batch:
-        await store.lock_out_erasing(batch)
-        assert await store.erased(batch, {team}) == set()
+        await erasure.block_erasure(batch)
+        assert await erasure.erased(batch, {team}) == set()
         erasing = asyncio.create_task(world.add(team, **removed))
         await _someone_waits(world)
-        await store.record(batch, reading(team, {FIRST: {"a": "1"}}).days)
+        await days.record(batch, reading(team, {FIRST: {"a": "1"}}).days)
     await erasing
 
     assert await world.figures() == []
@@ -169,8 +170,9 @@ async def _someone_waits(world: World) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_the_view_settles_seven_days_after_the_days_end(world: World, team: UUID) -> None:
-    settles = ends_at(FIRST) + timedelta(days=7)
+async def test_the_view_settles_a_day_when_the_rule_of_all_services_does(world: World, team: UUID) -> None:
+    """The view's days are a literal of a released migration: they must be those of SETTLED_AFTER."""
+    settles = ends_at(FIRST) + SETTLED_AFTER
     for observed_at, provisional in ((settles - timedelta(microseconds=1), True), (settles, False)):
         await world.receive(*reading(team, {FIRST: {"a": "1"}}, observed_at=observed_at).days)
         assert await world.sql("SELECT provisional FROM daily_costs") == [(provisional,)]
@@ -180,7 +182,7 @@ async def _say_twice(database: Database, team: UUID) -> None:
     async with database.transaction() as connection:
         await connection.execute(text("SET LOCAL search_path TO ledger_elsewhere"))
         for usd in (1, 2):
-            await store.record(connection, reading(team, {FIRST: {"a": str(usd)}}, observed_at=later(usd)).days)
+            await days.record(connection, reading(team, {FIRST: {"a": str(usd)}}, observed_at=later(usd)).days)
 
 
 async def test_the_tables_can_stand_in_another_schema(world: World, team: UUID, postgres: str) -> None:

@@ -8,7 +8,7 @@ from contract.messages import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger.handlers import Handlers
-from ledger.tally import Erased, Tally
+from ledger.tally import Skipped, Tally
 
 from tests.ledger.support.ledger import FIRST, RecordingPublisher, World, later, reading, record_of
 
@@ -35,10 +35,10 @@ async def test_what_became_of_each_message_is_counted_also_of_what_is_passed_ove
     poison = record_of(said.window, value=b"{")
     batch = [record_of(one) for one in (*said.days, *said.days, said.window, *erased.days, erased.window)]
 
-    tally = await world.handlers.tallied([*batch, poison])
+    tally = await world.handlers.handle_batch([*batch, poison])
 
     assert tally.counts == {"applied": 1, "older": 1, "judged": 1, "erased": 3, "dead_lettered": 1}
-    assert tally.erased == {gone: Erased(FIRST, LAST, cost_recorded=2, window_read=1)}
+    assert tally.erased == {gone: Skipped(FIRST, LAST, cost_recorded=2, window_read=1)}
 
 
 async def test_what_fails_with_its_batch_is_counted_once(world: World) -> None:
@@ -47,7 +47,7 @@ async def test_what_fails_with_its_batch_is_counted_once(world: World) -> None:
     readings = [reading(one, {FIRST: {"a": "1"}}) for one in (refused, sound)]
     batch = [record_of(message) for one in readings for message in (*one.days, one.window)]
 
-    counts = (await handlers.tallied(batch)).counts
+    counts = (await handlers.handle_batch(batch)).counts
 
     assert (counts["applied"] + counts["older"], counts["judged"], counts["dead_lettered"]) == (2, 1, 1)
 
@@ -67,6 +67,6 @@ async def test_the_counts_of_many_batches_add_up(world: World, batches: list[lis
         records = [
             record_of(one.window if window else one.days[0]) for one, (_, window) in zip(told, batch, strict=True)
         ]
-        whole.add(await world.handlers.tallied(records))
+        whole.add(await world.handlers.handle_batch(records))
 
     assert sum(whole.counts.values()) == sum(map(len, batches))

@@ -13,7 +13,8 @@ from contract.fields import History, Status
 from contract.messages import Cost, CostRecorded
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from ledger import store
+from ledger.store.checksum import checksum
+from ledger.store.costs import IntegrationDay, integration_days
 from sqlalchemy.exc import OperationalError
 
 from tests.ledger.support.ledger import ACCOUNT, FIRST, NOON, World, later, reading, record_of
@@ -240,12 +241,12 @@ class LedgerMachine(RuleBasedStateMachine):
 
     async def _sums(self) -> dict[str, str]:
         async with self.stage.owner.transaction() as connection:
-            sums = await store.checksum(connection)
+            sums = await checksum(connection)
         return {name: sums[name] for name in ("days", "usd", "checksum", "revisions")}
 
-    async def _known(self, account: str, at: datetime) -> list[store.Known]:
+    async def _known(self, account: str, at: datetime) -> list[IntegrationDay]:
         async with self.stage.database.transaction() as connection:
-            return await store.known(connection, account, FIRST, FIRST + timedelta(days=9), at)
+            return await integration_days(connection, account, FIRST, FIRST + timedelta(days=9), at)
 
     async def _others(self) -> tuple[dict[UUID, tuple[int, str]], set[UUID]]:
         rows = await self.world.sql("SELECT integration_id, version, label FROM integrations")

@@ -1,4 +1,4 @@
-"""What each route of the ledger does."""
+"""The routes of the ledger."""
 
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
@@ -15,20 +15,21 @@ from contract.problems import Code, ProblemError
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger import store
 from ledger.domain import MAX_DAYS, Expectation, days_of, is_expected, is_provisional, is_range, is_read
-from ledger.store import Known
+from ledger.store import integrations
+from ledger.store.costs import IntegrationDay, integration_days
 
+READ = [Depends(needs("costs:read"))]
 DEFAULT_DAYS = 30
-AskedDay = Annotated[Day, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
+QueryDay = Annotated[Day, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
 """A UTC day, far enough from the ends of the calendar to count from it."""
 
 
-class _Shown(BaseModel):
+class _Schema(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
 
-class ModelCost(_Shown):
+class ModelCost(_Schema):
     """What one label cost."""
 
     integration_id: UUID
@@ -38,7 +39,7 @@ class ModelCost(_Shown):
     usd: Usd
 
 
-class DayCosts(_Shown):
+class DayCosts(_Schema):
     """One UTC day."""
 
     day: date
@@ -53,43 +54,50 @@ class DayCosts(_Shown):
     models: list[ModelCost]
 
 
-class Costs(_Shown):
+class Costs(_Schema):
     """A row for every day that was asked for."""
 
     currency: Literal["USD"] = "USD"
     days: list[DayCosts]
 
 
-def make_router(database: Database, clock: Callable[[], datetime]) -> APIRouter:
-    """The routes; `clock` says what today is (aware, UTC)."""
-    router = APIRouter(prefix="/v1/accounts/{account_id}", responses=answers())
+class Routes:
+    """The routes; `clock` returns the current instant (aware, UTC)."""
 
-    @router.get("/costs", operation_id="get_costs", dependencies=[Depends(needs("costs:read"))])
+    def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def router(self) -> APIRouter:
+        """All of them, in one table."""
+        router = APIRouter(prefix="/v1/accounts/{account_id}", responses=answers())
+        router.get("/costs", operation_id="get_costs", dependencies=READ)(self.costs)
+        return router
+
     async def costs(
+        self,
         account_id: AccountId,
-        first: Annotated[AskedDay | None, Query(alias="from")] = None,
-        last: Annotated[AskedDay | None, Query(alias="to")] = None,
+        first: Annotated[QueryDay | None, Query(alias="from")] = None,
+        last: Annotated[QueryDay | None, Query(alias="to")] = None,
         integration_id: UUID | None = None,
         as_of: Instant | None = None,
     ) -> Costs:
         """Costs by day and model; both days included, by default the last 30. `as_of`: as it was believed then."""
-        now = clock()
+        now = self._clock()
         first, last = _range(first, last, now.date())
-        async with database.transaction() as connection:
-            expected = await store.expectations(connection, account_id)
-            found = await store.known(connection, account_id, first, last, as_of)
+        async with self._database.transaction() as connection:
+            expected = await integrations.expectations(connection, account_id)
+            stored = await integration_days(connection, account_id, first, last, as_of)
         if integration_id is not None:
             expected = [one for one in expected if one.integration_id == integration_id]
-            found = [one for one in found if one.integration_id == integration_id]
-            if not expected and not found:
+            stored = [one for one in stored if one.integration_id == integration_id]
+            if not expected and not stored:
                 raise ProblemError(Code.NOT_FOUND, "The account has no such integration.")
-        by_day: dict[date, list[Known]] = {}
-        for one in found:
+        by_day: dict[date, list[IntegrationDay]] = {}
+        for one in stored:
             by_day.setdefault(one.day, []).append(one)
         at = min(as_of, now) if as_of else now
         return Costs(days=[_day(day, by_day.get(day, []), expected, at) for day in days_of(first, last)])
-
-    return router
 
 
 def _range(first: date | None, last: date | None, today: date) -> tuple[date, date]:
@@ -97,22 +105,22 @@ def _range(first: date | None, last: date | None, today: date) -> tuple[date, da
     first = first or last - timedelta(days=DEFAULT_DAYS - 1)
     if not is_range(first, last):
         raise ProblemError(
-            Code.REQUEST_MALFORMED, f"from is not after to, and at most {MAX_DAYS} days are told at once."
+            Code.REQUEST_MALFORMED, f"from must not be after to, and a request covers at most {MAX_DAYS} days."
         )
     return first, last
 
 
-def _day(day: date, found: list[Known], expected: list[Expectation], at: datetime) -> DayCosts:
-    awaited = [one.integration_id for one in expected if is_expected(one, day, at)]
-    read = {one.integration_id for one in found if is_read(day, one.observed_at, at.date())}
-    missing = [one for one in awaited if one not in read]
+def _day(day: date, stored: list[IntegrationDay], expected: list[Expectation], at: datetime) -> DayCosts:
+    expected_ids = [one.integration_id for one in expected if is_expected(one, day, at)]
+    read = {one.integration_id for one in stored if is_read(day, one.observed_at, at.date())}
+    missing = [one for one in expected_ids if one not in read]
     return DayCosts(
         day=day,
-        covered=bool(awaited) and not missing,
-        provisional=any(is_provisional(day, one.observed_at) for one in found),
-        usd=total(one.usd for one in found) if found else None,
+        covered=bool(expected_ids) and not missing,
+        provisional=any(is_provisional(day, one.observed_at) for one in stored),
+        usd=total(one.usd for one in stored) if stored else None,
         missing=missing,
-        models=[_model(one.integration_id, cost) for one in found for cost in one.costs],
+        models=[_model(one.integration_id, cost) for one in stored for cost in one.costs],
     )
 
 

@@ -1,4 +1,4 @@
-"""Builds the ledger: settings in, a running service out. The only place that knows real parts."""
+"""Builds the ledger from its settings; the only module that creates real parts."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,7 +12,7 @@ from common.service import assemble, started
 from common.settings import load
 from fastapi import FastAPI
 
-from ledger.api import make_router
+from ledger.api import Routes
 from ledger.handlers import BATCH, Handlers, batches, table
 from ledger.settings import LedgerSettings
 
@@ -33,7 +33,7 @@ def create_app(settings: LedgerSettings) -> FastAPI:
 
     app = make_app("ledger", parts.watchdog, lifespan, parts.ready)
     guard(app, LiveTokens(settings.api_tokens_file), requests_per_second=settings.api_requests_per_second)
-    app.include_router(make_router(parts.database, lambda: datetime.now(UTC)))
+    app.include_router(Routes(parts.database, clock=lambda: datetime.now(UTC)).router())
     return app
 
 

@@ -1,34 +1,26 @@
-"""The rules of the ledger: when a window adds up, and what is known of a day. Pure: no I/O, no clock, no framework."""
+"""The rules of the ledger: which days reconcile, and what is known of a day. Pure: no I/O, no clock, no framework."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from itertools import groupby
 from uuid import UUID
 
-PROVISIONAL_FOR = timedelta(days=7)
+from contract.messages import CostRecorded, WindowRead
+from contract.rules import SETTLED_AFTER
+
 MAX_DAYS = 400
-"""Of an answer."""
+"""Days that one request can cover."""
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What the ledger holds of a day."""
+class StoredDay:
+    """A day of an integration in the ledger."""
 
     usd: Decimal
     reading_id: UUID
     observed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """What a reading claims of its days; a day of the range without a total was not read."""
-
-    first_day: date
-    last_day: date
-    reading_id: UUID
-    observed_at: datetime
-    totals: Mapping[date, Decimal]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +30,7 @@ class Expectation:
     integration_id: UUID
     first: date
     removed_at: datetime | None
-    """UTC, as the next one."""
+    """UTC, like `added_at`."""
     added_at: datetime
 
 
@@ -57,24 +49,39 @@ def ends_at(day: date) -> datetime:
     return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
 
 
-def unreconciled(window: Window, standing: Mapping[date, Standing]) -> tuple[date, ...]:
-    """The days for which the ledger holds neither this reading, with its sum, nor a newer one."""
-    return tuple(
-        day for day in days_of(window.first_day, window.last_day) if not _adds_up(day, window, standing.get(day))
-    )
+def batches_of_unique_days(days: Sequence[CostRecorded]) -> list[list[CostRecorded]]:
+    """Batches with at most one reading of each day of an integration, the oldest first, so that no revision is lost."""
+    batches: list[list[CostRecorded]] = []
+    ordered = sorted(days, key=lambda one: (*_day_key(one), one.observed_at))
+    for _, readings in groupby(ordered, key=_day_key):
+        for number, day in enumerate(readings):
+            if number == len(batches):
+                batches.append([])
+            batches[number].append(day)
+    return batches
 
 
-def _adds_up(day: date, window: Window, standing: Standing | None) -> bool:
-    if standing is None or day not in window.totals:
+def _day_key(day: CostRecorded) -> tuple[UUID, date, str]:
+    return day.integration_id, day.day, day.account_id
+
+
+def unreconciled(window: WindowRead, stored: Mapping[date, StoredDay]) -> tuple[date, ...]:
+    """The window's days for which the ledger has neither this reading, with its sum, nor a newer one."""
+    days = days_of(window.first_day, window.last_day)
+    return tuple(day for day in days if not _is_reconciled(day, window, stored.get(day)))
+
+
+def _is_reconciled(day: date, window: WindowRead, stored: StoredDay | None) -> bool:
+    if stored is None or day not in window.totals:
         return False
-    if standing.reading_id == window.reading_id:
-        return standing.usd == window.totals[day]
-    return standing.observed_at > window.observed_at
+    if stored.reading_id == window.reading_id:
+        return stored.usd == window.totals[day]
+    return stored.observed_at > window.observed_at
 
 
 def is_provisional(day: date, observed_at: datetime) -> bool:
-    """Whether the day may still change: read less than 7 days after its end."""
-    return observed_at < ends_at(day) + PROVISIONAL_FOR
+    """Whether the day may still change: read less than SETTLED_AFTER after its end."""
+    return observed_at < ends_at(day) + SETTLED_AFTER
 
 
 def is_read(day: date, observed_at: datetime, today: date) -> bool:
@@ -83,7 +90,7 @@ def is_read(day: date, observed_at: datetime, today: date) -> bool:
 
 
 def is_expected(expectation: Expectation, day: date, at: datetime) -> bool:
-    """Whether the integration is expected to cover the day, as it stands at `at`: a later removal does not count yet."""
+    """Whether the integration is expected to cover the day, as known at `at`: a later removal does not count yet."""
     removed_at = expectation.removed_at
-    gone = removed_at is not None and removed_at <= at and removed_at.date() <= day
-    return expectation.added_at <= at and expectation.first <= day and not gone
+    is_removed = removed_at is not None and removed_at <= at and removed_at.date() <= day
+    return expectation.added_at <= at and expectation.first <= day and not is_removed

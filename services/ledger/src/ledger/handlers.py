@@ -1,9 +1,6 @@
 """What each message does to the ledger. The table at the end names every message and its handler."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
-from itertools import groupby
-from uuid import UUID
 
 import structlog
 from common.database import Database
@@ -12,18 +9,16 @@ from common.kafka.consumer import BatchHandler, Handler
 from common.kafka.dead_letter_limit import Breaker
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.publisher import Publisher, all_of
-from common.metrics import LEDGER_DAYS, UNRECONCILED
+from common.metrics import LEDGER_DAYS
 from contract.cloudevents import Event, MalformedError, Record, decode
 from contract.fields import History, Status
-from contract.messages import INTEGRATION_STATES, CostRecorded, IntegrationState, Message, SyncCompleted, WindowRead
-from contract.money import total
+from contract.messages import INTEGRATION_STATES, CostRecorded, IntegrationState, Message, WindowRead
 from contract.topics import COSTS, INTEGRATIONS, SYNC_OUTCOMES, Topic
 from sqlalchemy.exc import ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger import store
-from ledger.domain import Window, unreconciled
-from ledger.store import Judged
+from ledger.reconciliation import reconcile
+from ledger.store import days, erasure, integrations
+from ledger.store.outcomes import Reconciliation
 from ledger.tally import Tally
 
 log = structlog.get_logger()
@@ -42,11 +37,11 @@ class Handlers:
         self._breaker = Breaker()
 
     async def costs(self, records: Sequence[Record]) -> None:
-        """Write every day and judge every window of a batch; what cannot be read goes to dead letters alone."""
-        await self.tallied(records)
+        """Write every day and reconcile every window of a batch; an unreadable record is dead-lettered alone."""
+        await self.handle_batch(records)
 
-    async def tallied(self, records: Sequence[Record]) -> Tally:
-        """Handle a batch as `costs` does, and answer what became of each of its messages."""
+    async def handle_batch(self, records: Sequence[Record]) -> Tally:
+        """Handle a batch as `costs` does; returns what was done with each of its messages."""
         entries: list[Entry] = []
         unreadable: list[tuple[Record, MalformedError]] = []
         for record in records:
@@ -76,9 +71,9 @@ class Handlers:
         except Exception as error:
             if is_transient(error):
                 raise
-            await self._blame(entries, error, tally)
+            await self._bisect(entries, error, tally)
 
-    async def _blame(self, entries: Sequence[Entry], error: Exception, tally: Tally) -> None:
+    async def _bisect(self, entries: Sequence[Entry], error: Exception, tally: Tally) -> None:
         if len(entries) > 1:
             middle = len(entries) // 2
             await self._apply(entries[:middle], tally)
@@ -91,35 +86,33 @@ class Handlers:
         await self._dead_letters.put(record, COSTS, MalformedError("handler_failed", reason))
         tally.dead_lettered += 1
 
-    async def _write(self, messages: Sequence[CostRecorded | WindowRead]) -> tuple[list[Judged], Tally]:
+    async def _write(self, messages: Sequence[CostRecorded | WindowRead]) -> tuple[list[Reconciliation], Tally]:
         """All of it in one transaction; answers what is to be announced once it is committed, and what became of it."""
-        written = 0
         async with self._database.transaction() as connection:
-            await store.lock_out_erasing(connection)
-            gone = await store.erased(connection, {message.integration_id for message in messages})
-            kept = [message for message in messages if message.integration_id not in gone]
-            days = [message for message in kept if isinstance(message, CostRecorded)]
-            for one_each in rounds(days):
-                written += await store.record(connection, one_each)
-            outcomes = [await judge(connection, message) for message in kept if isinstance(message, WindowRead)]
+            await erasure.block_erasure(connection)
+            erased = await erasure.erased(connection, {message.integration_id for message in messages})
+            kept = [message for message in messages if message.integration_id not in erased]
+            recorded = [message for message in kept if isinstance(message, CostRecorded)]
+            written = await days.record(connection, recorded)
+            outcomes = [await reconcile(connection, message) for message in kept if isinstance(message, WindowRead)]
         LEDGER_DAYS.labels("applied").inc(written)
-        LEDGER_DAYS.labels("older").inc(len(days) - written)
-        tally = Tally(written, len(days) - written, len(outcomes))
-        tally.pass_over(message for message in messages if message.integration_id in gone)
+        LEDGER_DAYS.labels("older").inc(len(recorded) - written)
+        tally = Tally(written, len(recorded) - written, len(outcomes))
+        tally.skip(message for message in messages if message.integration_id in erased)
         return outcomes, tally
 
-    async def _announce(self, judged: Judged) -> None:
-        outcome = judged.outcome
+    async def _announce(self, reconciliation: Reconciliation) -> None:
+        outcome, event_id = reconciliation.outcome, reconciliation.event_id
         key, at = str(outcome.integration_id), outcome.observed_at
-        await self._publisher.publish(SYNC_OUTCOMES, outcome, key=key, event_id=judged.event_id, at=at)
+        await self._publisher.publish(SYNC_OUTCOMES, outcome, key=key, event_id=event_id, at=at)
 
     async def integration(self, event: Event[IntegrationState]) -> None:
         """Keep the newest state; erase where the account wants its history gone."""
         state = event.message
         async with self._database.transaction() as connection:
-            await store.save_integration(connection, state)
+            await integrations.save(connection, state)
             if state.status is Status.REMOVED and state.history is History.ERASE:
-                await store.erase(connection, state.integration_id)
+                await erasure.erase(connection, state.integration_id)
 
 
 def _read(record: Record) -> CostRecorded | WindowRead:
@@ -132,57 +125,6 @@ def _read(record: Record) -> CostRecorded | WindowRead:
     except Exception as error:  # noqa: BLE001 - whatever it is, this record alone is to blame
         raise MalformedError("handler_failed", name_of(error)) from None
     return message
-
-
-def rounds(days: Sequence[CostRecorded]) -> list[list[CostRecorded]]:
-    """`days` in rounds that hold each day of an integration once, oldest reading first, so that no revision is lost."""
-    ordered = sorted(days, key=lambda one: (*_whose(one), one.observed_at))
-    made: list[list[CostRecorded]] = []
-    for _, same in groupby(ordered, key=_whose):
-        for number, day in enumerate(same):
-            if number == len(made):
-                made.append([])
-            made[number].append(day)
-    return made
-
-
-def _whose(day: CostRecorded) -> tuple[UUID, date, str]:
-    return day.integration_id, day.day, day.account_id
-
-
-async def judge(connection: AsyncConnection, window: WindowRead) -> Judged:
-    """Whether the ledger holds what the window claims; said before and proven, the same again, word for word."""
-    before = await store.judged(connection, window)
-    if before is not None and before.reconciled:
-        return before
-    claimed = Window(window.first_day, window.last_day, window.reading_id, window.observed_at, window.totals)
-    missing = unreconciled(claimed, await store.standing(connection, window))
-    outcome = _completed(window, missing, await store.days_changed(connection, window))
-    if before is not None and before.outcome == outcome:
-        return before
-    number = before.judgements + 1 if before else 1
-    judged = Judged(_event_id(window, number), number, outcome.reconciled, outcome)
-    await store.save_judged(connection, judged)
-    if missing:
-        UNRECONCILED.inc()
-        log.warning("window.unreconciled", integration_id=str(window.integration_id), days=len(missing))
-    return judged
-
-
-def _event_id(window: WindowRead, number: int) -> str:
-    return f"{window.reading_id}:completed" if number == 1 else f"{window.reading_id}:completed:{number}"
-
-
-def _completed(window: WindowRead, missing: Sequence[object], changed: int) -> SyncCompleted:
-    return SyncCompleted.model_validate(
-        window.model_dump(exclude={"totals"})
-        | {
-            "usd": total(window.totals.values()),
-            "days_changed": changed,
-            "reconciled": not missing,
-            "unreconciled_days": missing,
-        }
-    )
 
 
 def table(handlers: Handlers) -> Mapping[Topic, Mapping[type[Message], Handler]]:

@@ -1,4 +1,4 @@
-"""What became of the messages of a batch, each counted once. Pure: no I/O, no clock, no framework."""
+"""What was done with the messages of a batch, each counted once. Pure: no I/O, no clock, no framework."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -9,8 +9,8 @@ from contract.messages import CostRecorded, WindowRead
 
 
 @dataclass(slots=True)
-class Erased:
-    """What was passed over of one integration, because its history was erased."""
+class Skipped:
+    """Messages of one integration that were skipped because its history was erased."""
 
     first_day: date
     last_day: date
@@ -18,8 +18,8 @@ class Erased:
     """Messages: a day may have been read more than once."""
     window_read: int = 0
 
-    def add(self, other: "Erased") -> None:
-        """Take in what else was passed over of the same integration."""
+    def add(self, other: "Skipped") -> None:
+        """Add other messages of the same integration."""
         self.first_day, self.last_day = min(self.first_day, other.first_day), max(self.last_day, other.last_day)
         self.cost_recorded += other.cost_recorded
         self.window_read += other.window_read
@@ -27,46 +27,44 @@ class Erased:
 
 @dataclass(slots=True)
 class Tally:
-    """Counts by what became of a message; `counts` sums to the number of messages."""
+    """Counts by result; `counts` sums to the number of messages."""
 
     applied: int = 0
     """Days that were written."""
     older: int = 0
-    """Days of which the same or a newer reading stood."""
-    judged: int = 0
-    """Windows."""
+    """Days whose stored reading is the same or newer."""
+    windows: int = 0
     dead_lettered: int = 0
-    erased: dict[UUID, Erased] = field(default_factory=dict)
+    erased: dict[UUID, Skipped] = field(default_factory=dict)
 
-    def pass_over(self, messages: Iterable[CostRecorded | WindowRead]) -> None:
+    def skip(self, messages: Iterable[CostRecorded | WindowRead]) -> None:
         """Count messages of erased integrations."""
         for message in messages:
-            self._add(message.integration_id, _passed_over(message))
+            self._add(message.integration_id, _skipped(message))
 
     def add(self, other: "Tally") -> None:
-        """Take in what became of other messages."""
+        """Add the counts of other messages."""
         self.applied, self.older = self.applied + other.applied, self.older + other.older
-        self.judged, self.dead_lettered = self.judged + other.judged, self.dead_lettered + other.dead_lettered
-        for integration_id, erased in other.erased.items():
-            self._add(integration_id, erased)
+        self.windows, self.dead_lettered = self.windows + other.windows, self.dead_lettered + other.dead_lettered
+        for integration_id, skipped in other.erased.items():
+            self._add(integration_id, skipped)
 
-    def _add(self, integration_id: UUID, erased: Erased) -> None:
-        self.erased.setdefault(integration_id, Erased(erased.first_day, erased.last_day)).add(erased)
+    def _add(self, integration_id: UUID, skipped: Skipped) -> None:
+        self.erased.setdefault(integration_id, Skipped(skipped.first_day, skipped.last_day)).add(skipped)
 
     @property
     def counts(self) -> dict[str, int]:
-        """By name."""
-        passed_over = sum(one.cost_recorded + one.window_read for one in self.erased.values())
+        """Messages by result, with the names of a replay's report."""
         return {
             "applied": self.applied,
             "older": self.older,
-            "judged": self.judged,
-            "erased": passed_over,
+            "judged": self.windows,
+            "erased": sum(one.cost_recorded + one.window_read for one in self.erased.values()),
             "dead_lettered": self.dead_lettered,
         }
 
 
-def _passed_over(message: CostRecorded | WindowRead) -> Erased:
+def _skipped(message: CostRecorded | WindowRead) -> Skipped:
     if isinstance(message, CostRecorded):
-        return Erased(message.day, message.day, cost_recorded=1)
-    return Erased(message.first_day, message.last_day, window_read=1)
+        return Skipped(message.day, message.day, cost_recorded=1)
+    return Skipped(message.first_day, message.last_day, window_read=1)

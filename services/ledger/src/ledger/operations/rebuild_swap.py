@@ -6,7 +6,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.operations.rebuild_tables import SCHEMA, RebuildError
-from ledger.store import ERASING_LOCK
+from ledger.store.erasure import ERASING_LOCK
 
 # To rename a schema locks no table: whoever writes must be kept away until it is done, and then looks names up again.
 # The order is that of the ledger's own handlers: an erase holds its integration's row before it wants the erasing lock.

@@ -12,8 +12,8 @@ from common.replay import Course, one_by_one, run
 from contract.cloudevents import Record
 from contract.topics import COSTS
 
-from ledger import store
 from ledger.handlers import Handlers, table
+from ledger.store.checksum import checksum
 from ledger.tally import Tally
 
 
@@ -24,7 +24,7 @@ def course(database: Database, publisher: Publisher, dead_letters: DeadLetters) 
     whole = Tally()
 
     async def costs(records: tuple[Record, ...]) -> Mapping[str, int]:
-        tally = await handlers.tallied(records)
+        tally = await handlers.handle_batch(records)
         whole.add(tally)
         return tally.counts
 
@@ -33,7 +33,7 @@ def course(database: Database, publisher: Publisher, dead_letters: DeadLetters) 
 
 async def _state(database: Database) -> dict[str, str]:
     async with database.transaction() as connection:
-        return await store.checksum(connection)
+        return await checksum(connection)
 
 
 def _erased(whole: Tally) -> list[dict[str, Any]]:

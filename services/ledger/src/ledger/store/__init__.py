@@ -1,0 +1,1 @@
+"""The ledger's tables. Callers own the transaction."""
