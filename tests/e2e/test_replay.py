@@ -46,7 +46,7 @@ async def _command(world: SystemClient, *arguments: str, status: int = 0) -> Any
 async def _replay(world: SystemClient, topic: Topic, service: str = "ledger", **asked: Any) -> Report:
     """What the command makes the service's own entry point do, in this process."""
     settings = KafkaSettings(kafka_bootstrap_servers=world.address.kafka)
-    course = import_module(f"{service}.replay").course
+    course = import_module(f"{service}.operations.replay").course
     database = Database(make_engine(SecretStr(world.address.database_url), schema=service))
     async with make_broker(settings, "replay") as broker:
         await broker.connect()

@@ -15,16 +15,18 @@ from common.kafka.tolerant_consumer import TolerantBroker
 from common.settings import KafkaSettings
 from common.watchdog import Watchdog
 from contract.cloudevents import decode
-from contract.fields import Trigger
 from contract.messages import SyncRequested
 from contract.topics import Topic
 
 from tests.faults.support.mock_cluster import Api, MockCluster, mock_cluster
-from tests.support.consumer_bench import AT, Bench
+from tests.support.consumer_bench import Bench
+from tests.support.messages import now, sync_requested
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
 IMPATIENT = {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 1_000, "rebalance_timeout_ms": 6_000}
-MESSAGE = SyncRequested(request_id="fits", trigger=Trigger.FORCE, requested_at=AT)
+AT = now()
+MESSAGE = sync_requested(request_id="fits", requested_at=AT)
 PASSING = {
     "LEADER_NOT_AVAILABLE": 5,
     "NOT_LEADER_OR_FOLLOWER": 6,
@@ -174,16 +176,16 @@ async def test_whatever_the_broker_answers_on_the_way_every_message_is_handled(
     """By the process itself, or, where it says that it is stuck, by the one that is started in its place."""
     await bench.send("before")
     async with bench.consuming(instance_name="one") as watchdog:
-        await bench.until(lambda: "before" in bench.handled)
+        await until(lambda: "before" in bench.handled)
         cluster.fails(api, error, error)
         await bench.send("after")
-        await bench.until(lambda: "after" in bench.handled or bool(watchdog.stalled()))
+        await until(lambda: "after" in bench.handled or bool(watchdog.stalled()))
         await _a_heartbeat(api)
         await bench.send("at last")
-        await bench.until(lambda: "at last" in bench.handled or bool(watchdog.stalled()))
+        await until(lambda: "at last" in bench.handled or bool(watchdog.stalled()))
 
     async with bench.consuming(instance_name="one"):
-        await bench.until(lambda: {"before", "after", "at last"} <= set(bench.handled))
+        await until(lambda: {"before", "after", "at last"} <= set(bench.handled))
 
 
 async def _a_heartbeat(api: Api) -> None:
@@ -199,4 +201,4 @@ async def test_whatever_the_broker_answers_at_the_start_every_message_is_handled
     cluster.fails(api, error, error)
 
     async with bench.consuming(instance_name="one"):
-        await bench.until(lambda: "one" in bench.handled)
+        await until(lambda: "one" in bench.handled)

@@ -79,7 +79,7 @@ async def no_offsets(name: str, topic: Topic, load: Load) -> AsyncIterator[None]
     system = load.world.system
     await system.supervisor.end([name])
     admin = AdminClient({"bootstrap.servers": system.kafka.bootstrap_servers})
-    await until(partial(_deleted, admin, group_of(name, topic)), bool)  # once the member's session is over
+    await until(partial(_deleted, admin, group_of(name, topic)))  # once the member's session is over
     yield
     again = Service(name, (sys.executable, "-m", name), system.environment_of(name), system.url_of(name))
     await system.supervisor.start([again])

@@ -1,72 +1,49 @@
-"""A topic of its own on the real broker, a consumer on it, and what became of its records."""
+"""A consumer on a topic of its own on the real broker."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from common.errors import TransientError
 from common.kafka.client import make_broker
 from common.kafka.consumer import Consumers
 from common.settings import KafkaSettings
 from common.watchdog import Watchdog
-from contract.cloudevents import Event, MalformedError, headers_of
-from contract.fields import Trigger
+from contract.cloudevents import Event
 from contract.messages import SyncRequested
 from contract.topics import Topic
 
-AT = datetime(2026, 11, 20, tzinfo=UTC)
-
-
-class RecordingDeadLetters:
-    def __init__(self) -> None:
-        self.put_away: list[tuple[ConsumerRecord, MalformedError, int]] = []
-        self.failures = 0
-
-    async def put(self, record: ConsumerRecord, _topic: Topic, error: MalformedError, *, attempts: int = 1) -> None:
-        if self.failures:
-            self.failures -= 1
-            raise TransientError("the broker is away")
-        self.put_away.append((record, error, attempts))
+from tests.support.fakes import RecordedPauses, RecordingDeadLetters
+from tests.support.messages import sync_requested, wire
 
 
 @dataclass(slots=True)
 class Bench:
-    """A topic of its own, a consumer on it, and what became of its records."""
+    """A topic, a producer to it, consumers of it, and what became of its records."""
 
     topic: Topic
     servers: str
     producer: AIOKafkaProducer
     handled: list[str] = field(default_factory=list)
     batches: list[int] = field(default_factory=list)
-    pauses: list[float] = field(default_factory=list)
+    pauses: RecordedPauses = field(default_factory=RecordedPauses)
     subscribers: list[Any] = field(default_factory=list)
-    dead: RecordingDeadLetters = field(default_factory=RecordingDeadLetters)
+    dead_letters: RecordingDeadLetters = field(default_factory=RecordingDeadLetters)
 
     async def send(self, request_id: str, **replaced: Any) -> None:
-        message = SyncRequested(request_id=request_id, trigger=Trigger.FORCE, requested_at=AT)
-        headers = headers_of(message, event_id=request_id, source="/test", at=AT)
-        raw = {
-            "value": message.model_dump_json().encode(),
-            "headers": [(name, value.encode()) for name, value in headers.items()],
-        }
-        await self.producer.send_and_wait(self.topic.name, key=b"key", **raw | replaced)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        async with asyncio.timeout(60):
-            while not condition():
-                await asyncio.sleep(0.01)
+        value, headers = wire(sync_requested(request_id=request_id), event_id=request_id)
+        await self.producer.send_and_wait(
+            self.topic.name, key=b"key", **{"value": value, "headers": headers} | replaced
+        )
 
     @asynccontextmanager
     async def consuming(
         self, fails: Callable[[str], BaseException | None] = lambda _: None, *, instance_name: str = ""
     ) -> AsyncIterator[Watchdog]:
-        """Handle each request; `fails` says with what, or None."""
+        """Handle each request; `fails` returns the error of a request that is to fail."""
 
         async def handle(event: Event[SyncRequested]) -> None:
             if error := fails(event.message.request_id):
@@ -83,7 +60,7 @@ class Bench:
     async def consuming_batches(
         self, handle: Callable[[tuple[ConsumerRecord, ...]], Awaitable[None]], *, max_records: int = 100
     ) -> AsyncIterator[Watchdog]:
-        """Hand batches to `handle`; what it takes is handled."""
+        """Hand batches to `handle`, and note what it has handled."""
 
         async def take(records: tuple[ConsumerRecord, ...]) -> None:
             self.batches.append(len(records))
@@ -100,13 +77,11 @@ class Bench:
     async def started(
         self, subscribe: Callable[[Consumers], None], *, instance_name: str = ""
     ) -> AsyncIterator[Watchdog]:
-        async def pause(seconds: float) -> None:
-            self.pauses.append(seconds)
-
         watchdog = Watchdog()
         broker = make_broker(KafkaSettings(kafka_bootstrap_servers=self.servers), "test")
-        dead: Any = self.dead
-        consumers = Consumers(broker, "test", dead, watchdog, pause=pause, instance_name=instance_name)
+        consumers = Consumers(
+            broker, "test", self.dead_letters, watchdog, pause=self.pauses, instance_name=instance_name
+        )
         broker.add_middleware(consumers.middleware({self.topic.name: self.topic}))
         subscribe(consumers)
         self.subscribers.extend(broker.subscribers)
@@ -121,7 +96,7 @@ class Bench:
 
 
 async def records_of(servers: str, topic: Topic) -> list[ConsumerRecord]:
-    """Everything that stands in `topic` now."""
+    """All records of `topic`."""
     partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
     consumer = AIOKafkaConsumer(bootstrap_servers=servers, auto_offset_reset="earliest", enable_auto_commit=False)
     await consumer.start()

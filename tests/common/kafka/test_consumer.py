@@ -16,6 +16,7 @@ from contract.messages import SyncRequested
 from structlog.testing import capture_logs
 
 from tests.support.consumer_bench import Bench, bench_on
+from tests.support.waiting import until
 
 BAD: dict[str, dict[str, Any]] = {
     "header_undecodable": {"headers": [("ce_id", b"\xff")]},
@@ -40,9 +41,9 @@ async def test_a_bad_envelope_goes_to_dead_letters_and_the_next_message_is_handl
     await bench.send("good")
 
     async with bench.consuming():
-        await bench.until(lambda: bench.handled == ["good"])
+        await until(lambda: bench.handled == ["good"])
 
-    assert [error.reason for _, error, _ in bench.dead.put_away] == [REASONS.get(reason, reason)]
+    assert bench.dead_letters.reasons() == [REASONS.get(reason, reason)]
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"{", b"[]", b'{"request_id": 1}', b"[" * 10_000, None])
@@ -51,9 +52,10 @@ async def test_a_bad_body_goes_to_dead_letters_without_a_word_of_it(bench: Bench
     await bench.send("good")
 
     async with bench.consuming():
-        await bench.until(lambda: bench.handled == ["good"])
+        await until(lambda: bench.handled == ["good"])
 
-    ((record, error, _),) = bench.dead.put_away
+    (entry,) = bench.dead_letters.entries
+    record, error = entry.record, entry.error
     assert (record.value, error.reason) == (body, "body_malformed")
 
 
@@ -62,9 +64,9 @@ async def test_what_is_away_is_waited_for_and_nothing_is_given_up(bench: Bench) 
     await bench.send("one")
 
     async with bench.consuming(lambda _: next(failures, None)):
-        await bench.until(lambda: bench.handled == ["one"])
+        await until(lambda: bench.handled == ["one"])
 
-    assert bench.dead.put_away == []
+    assert bench.dead_letters.entries == []
     assert bench.pauses == sorted(bench.pauses)
     assert len(bench.pauses) == 3
 
@@ -74,9 +76,10 @@ async def test_an_unknown_bug_is_given_up_after_a_bounded_number_of_tries(bench:
     await bench.send("good")
 
     async with bench.consuming(lambda request_id: ValueError("a bug") if request_id == "poison" else None):
-        await bench.until(lambda: bench.handled == ["good"])
+        await until(lambda: bench.handled == ["good"])
 
-    ((_, error, attempts),) = bench.dead.put_away
+    (entry,) = bench.dead_letters.entries
+    error, attempts = entry.error, entry.attempts
     assert (error.reason, error.detail, attempts) == ("handler_failed", "ValueError", MAX_TRIES)
     assert len(bench.pauses) == MAX_TRIES - 1
 
@@ -88,7 +91,7 @@ async def test_a_message_that_fails_at_every_try_is_told_in_full_once(bench: Ben
 
     with capture_logs() as told:
         async with bench.consuming(lambda request_id: ValueError("a bug") if request_id == "poison" else None):
-            await bench.until(lambda: bench.handled == ["good"])
+            await until(lambda: bench.handled == ["good"])
 
     failed = [one for one in told if one["event"] == "message.failed"]
     assert [bool(one["exc_info"]) for one in failed] == [True] + [False] * (MAX_TRIES - 1)
@@ -101,29 +104,29 @@ async def test_a_cancellation_that_leaks_out_of_a_handler_does_not_end_the_consu
     await bench.send("one")
 
     async with bench.consuming(lambda _: next(failures, None)) as watchdog:
-        await bench.until(lambda: bench.handled == ["one"])
+        await until(lambda: bench.handled == ["one"])
         assert watchdog.stalled() == []
 
 
 async def test_a_dead_letter_that_cannot_be_published_keeps_the_record(bench: Bench) -> None:
-    bench.dead.failures = 3
+    bench.dead_letters.failures = 3
     await bench.send("bad", value=b"{")
     await bench.send("good")
 
     async with bench.consuming():
-        await bench.until(lambda: bench.handled == ["good"])
+        await until(lambda: bench.handled == ["good"])
 
-    assert len(bench.dead.put_away) == 1
+    assert len(bench.dead_letters.entries) == 1
 
 
 async def test_what_was_committed_is_not_delivered_again(bench: Bench) -> None:
     await bench.send("one")
     async with bench.consuming():
-        await bench.until(lambda: bench.handled == ["one"])
+        await until(lambda: bench.handled == ["one"])
     await bench.send("two")
 
     async with bench.consuming():
-        await bench.until(lambda: "two" in bench.handled)
+        await until(lambda: "two" in bench.handled)
 
     assert bench.handled == ["one", "two"]
 
@@ -133,9 +136,9 @@ async def test_a_long_wait_does_not_use_up_the_tries_of_a_message(bench: Bench) 
     await bench.send("one")
 
     async with bench.consuming(lambda _: next(failures, None)):
-        await bench.until(lambda: bench.handled == ["one"])
+        await until(lambda: bench.handled == ["one"])
 
-    assert bench.dead.put_away == []
+    assert bench.dead_letters.entries == []
 
 
 async def test_whoever_sent_what_is_given_up_is_told_before_it_goes_to_dead_letters(bench: Bench) -> None:
@@ -145,18 +148,18 @@ async def test_whoever_sent_what_is_given_up_is_told_before_it_goes_to_dead_lett
     async def tell(record: ConsumerRecord, error: MalformedError) -> None:
         if failure := next(failures, None):
             raise failure
-        told.append((record.value, error.reason, len(bench.dead.put_away)))
+        told.append((record.value, error.reason, len(bench.dead_letters.entries)))
 
     await bench.send("bad", value=b"{")
     await bench.send("bug")
     await bench.send("good")
 
     async with bench.started(_telling(bench, tell)):
-        await bench.until(lambda: bench.handled == ["good"])
+        await until(lambda: bench.handled == ["good"])
 
     assert told[0] == (b"{", "body_malformed", 0)
     assert [(reason, before) for _, reason, before in told] == [("body_malformed", 0), ("handler_failed", 1)]
-    assert len(bench.dead.put_away) == 2
+    assert len(bench.dead_letters.entries) == 2
 
 
 async def test_an_answer_that_fails_for_an_unknown_reason_does_not_stop_the_flow(bench: Bench) -> None:
@@ -167,9 +170,9 @@ async def test_an_answer_that_fails_for_an_unknown_reason_does_not_stop_the_flow
     await bench.send("good")
 
     async with bench.started(_telling(bench, tell)):
-        await bench.until(lambda: bench.handled == ["good"])
+        await until(lambda: bench.handled == ["good"])
 
-    assert [error.reason for _, error, _ in bench.dead.put_away] == ["body_malformed"]
+    assert bench.dead_letters.reasons() == ["body_malformed"]
 
 
 def _telling(bench: Bench, tell: OnGiveUp) -> Callable[[Consumers], None]:
@@ -187,9 +190,10 @@ async def test_a_header_whose_name_is_not_text_does_not_stop_the_flow(bench: Ben
     await bench.send("good")
 
     async with bench.consuming():
-        await bench.until(lambda: bench.handled == ["first", "good"])
+        await until(lambda: bench.handled == ["first", "good"])
 
-    ((record, error, _),) = bench.dead.put_away
+    (entry,) = bench.dead_letters.entries
+    record, error = entry.record, entry.error
     assert (record.offset, error.reason) == (1, "header_undecodable")
 
 
@@ -205,7 +209,7 @@ async def test_a_header_whose_name_is_not_text_does_not_stop_batches(kafka: str)
         await _send_header_name(bench, b"\xff\xfe")
         await bench.send("raw", value=b"20", partition=0)
         async with bench.consuming_batches(handle):
-            await bench.until(lambda: len(bench.handled) == 22)
+            await until(lambda: len(bench.handled) == 22)
 
     assert unreadable == [(0, 10)]
     assert sorted(filter(None, bench.handled), key=int) == [str(number) for number in range(21)]
@@ -238,10 +242,10 @@ async def test_a_batch_whose_database_is_away_comes_again_whole(bench: Bench) ->
             raise error
 
     async with bench.consuming_batches(handle):
-        await bench.until(lambda: len(bench.handled) == 5)
+        await until(lambda: len(bench.handled) == 5)
 
     assert sorted(bench.handled) == ["0", "1", "2", "3", "4"]
-    assert bench.dead.put_away == []
+    assert bench.dead_letters.entries == []
 
 
 @pytest.mark.parametrize(
@@ -256,12 +260,12 @@ async def test_only_the_record_that_is_to_blame_is_taken_out_of_a_batch(kafka: s
         for number in range(6):
             await bench.send("raw", value=str(number).encode(), partition=number % 3)
         async with bench.consuming_batches(handle):
-            await bench.until(lambda: len(bench.handled) == 5 and len(bench.dead.put_away) == 1)
+            await until(lambda: len(bench.handled) == 5 and len(bench.dead_letters.entries) == 1)
             await bench.send("raw", value=b"6")
-            await bench.until(lambda: "6" in bench.handled)
+            await until(lambda: "6" in bench.handled)
 
     assert sorted(bench.handled) == ["0", "1", "2", "4", "5", "6"]
-    assert bench.dead.put_away[0][0].value == b"3"
+    assert bench.dead_letters.entries[0].record.value == b"3"
 
 
 async def test_a_consumer_that_joins_takes_over_without_loss_or_repetition(kafka: str) -> None:
@@ -273,8 +277,8 @@ async def test_a_consumer_that_joins_takes_over_without_loss_or_repetition(kafka
             async with bench.consuming():
                 for number in sent[200:]:
                     await bench.send(number, partition=int(number) % 4)
-                await bench.until(lambda: len(bench.handled) >= 250)
-            await bench.until(lambda: set(bench.handled) == set(sent))
+                await until(lambda: len(bench.handled) >= 250)
+            await until(lambda: set(bench.handled) == set(sent))
 
     assert len(bench.handled) == len(sent)
 
@@ -283,11 +287,11 @@ async def test_a_named_instance_that_died_takes_up_its_partitions_at_once(bench:
     await bench.send("one")
     dead = bench.consuming(instance_name="one-1")
     await dead.__aenter__()
-    await bench.until(lambda: bench.handled == ["one"])
+    await until(lambda: bench.handled == ["one"])
     await bench.send("two")
 
     async with asyncio.timeout(10), bench.consuming(instance_name="one-1"):
-        await bench.until(lambda: "two" in bench.handled)
+        await until(lambda: "two" in bench.handled)
 
     await dead.__aexit__(None, None, None)
 
@@ -297,9 +301,9 @@ async def test_a_version_that_fails_on_everything_is_stopped_before_the_topic_is
         await bench.send(f"{number}")
 
     async with bench.consuming(lambda _: ValueError("an unknown bug")):
-        await bench.until(lambda: STOPPED_PAUSES[0] in bench.pauses)
-        assert len(bench.dead.put_away) == 10
+        await until(lambda: STOPPED_PAUSES[0] in bench.pauses)
+        assert len(bench.dead_letters.entries) == 10
 
     async with bench.consuming():
-        await bench.until(lambda: len(bench.handled) == 10)
+        await until(lambda: len(bench.handled) == 10)
     assert bench.handled == [str(number) for number in range(10, 20)]

@@ -11,6 +11,7 @@ from common.watchdog import STALLED_AFTER, Watchdog
 from contract.topics import COSTS
 
 from tests.support.consumer_bench import Bench
+from tests.support.waiting import until
 
 PARTITION = TopicPartition(COSTS.name, 0)
 
@@ -93,11 +94,11 @@ def test_a_membership_that_ended_is_seen(task: str) -> None:
 async def test_a_real_consumer_whose_heartbeats_ended_is_seen(bench: Bench) -> None:
     await bench.send("one")
     async with bench.consuming() as watchdog:
-        await bench.until(lambda: bench.handled == ["one"])
+        await until(lambda: bench.handled == ["one"])
         (subscriber,) = bench.subscribers
         subscriber.consumer._coordinator._heartbeat_task.cancel()  # noqa: SLF001 - to end it
 
-        await bench.until(lambda: bool(watchdog.stalled()))
+        await until(lambda: bool(watchdog.stalled()))
 
         assert "no member of its group" in watchdog.stalled()[0]
 
@@ -105,7 +106,7 @@ async def test_a_real_consumer_whose_heartbeats_ended_is_seen(bench: Bench) -> N
 async def test_a_real_consumer_is_alive_while_idle_and_seen_when_its_loop_or_membership_ends(bench: Bench) -> None:
     await bench.send("one")
     async with bench.consuming() as watchdog:
-        await bench.until(lambda: bench.handled == ["one"])
+        await until(lambda: bench.handled == ["one"])
         assert watchdog.stalled() == []
         (subscriber,) = bench.subscribers
         membership = subscriber.consumer._coordinator._coordination_task  # noqa: SLF001 - to end it

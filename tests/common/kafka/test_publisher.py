@@ -13,14 +13,14 @@ from common.kafka.publisher import Publisher
 from common.settings import KafkaSettings
 from common.watchdog import Watchdog
 from contract.cloudevents import decode
-from contract.fields import Trigger
-from contract.messages import SyncRequested
 from contract.topics import SYNC_OUTCOMES, TOPICS
 from pydantic import SecretStr
 
-from tests.support.consumer_bench import AT, Bench
+from tests.support.consumer_bench import Bench
+from tests.support.messages import now, sync_requested
 
-MESSAGE = SyncRequested(request_id="fits", trigger=Trigger.FORCE, requested_at=AT)
+AT = now()
+MESSAGE = sync_requested(request_id="fits", requested_at=AT)
 
 
 @asynccontextmanager
@@ -79,7 +79,7 @@ async def test_a_publish_that_took_too_long_is_unknown_and_breaks_nothing(
     async with publishing(bench.servers) as publisher:
         await publisher.publish(bench.topic, MESSAGE, key="key", event_id="0", at=AT)
         with monkeypatch.context() as hurried:
-            hurried.setattr("common.kafka.client.PUBLISH_DEADLINE", 0.0)
+            hurried.setattr("common.kafka.publisher.PUBLISH_DEADLINE", 0.0)
             with pytest.raises(TransientError):
                 await publisher.publish(bench.topic, MESSAGE, key="key", event_id="1", at=AT)
         cancelled = asyncio.create_task(publisher.publish(bench.topic, MESSAGE, key="key", event_id="2", at=AT))
