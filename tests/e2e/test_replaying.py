@@ -55,7 +55,7 @@ async def test_requests_that_come_again_make_no_second_call(world: SystemClient)
     for record in await world.records("xai.sync-requests.v1"):
         if record.key.decode() == integration_id:
             await world.publish("xai.sync-requests.v1", integration_id, record.value, dict(record.headers))
-    await world.consumed("syncer.xai.calls.sync-requests.v1", "xai.sync-requests.v1")
+    await world.consumed("syncer.xai.sync-requests.v1", "xai.sync-requests.v1")
     unread = "SELECT count(*) FROM syncer.windows WHERE closed_at IS NULL AND integration_id = %s"
     await until(lambda: world.rows(unread, integration_id), lambda got: got == [(0,)])
 
