@@ -11,7 +11,7 @@ from tests.support.system import SystemClient
 PAGE = Path(__file__).parents[2] / "docs" / "topics.md"
 
 
-async def test_another_program_can_ask_for_a_sync_and_follow_it(
+async def test_another_program_can_request_a_sync_and_follow_it(
     world: SystemClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
