@@ -14,7 +14,7 @@ from fastapi import FastAPI
 from grafient.documents.openapi import documents
 from ledger.api import Routes
 
-from tests.ledger.support.ledger import FIRST, NOON, World, reading
+from tests.ledger.support.ledger import FIRST, NOON, LedgerHarness, reading_of
 from tests.support.contract import fire, let_wrong_tokens_come, nothing, served
 
 TOKEN = "obviously-fake-token"  # noqa: S105 - of a test
@@ -26,15 +26,15 @@ EXAMPLE = "acme"
 async def app(tables_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     let_wrong_tokens_come(monkeypatch)
     owned = tables_of("ledger")
-    world = World(owned.service, owned.owner)
-    await world.clear()
-    await world.add(team := uuid4(), account_id=EXAMPLE)
-    days = reading(team, {FIRST: {"grok-4": "1.10", "grok-5": "0.0000001"}}).days
-    await world.receive(*(day.model_copy(update={"account_id": EXAMPLE}) for day in days))
-    app = make_app("ledger", Watchdog(), nothing, world.database.ping)
+    ledger = LedgerHarness(owned.service, owned.owner)
+    await ledger.clear()
+    await ledger.add(team := uuid4(), account_id=EXAMPLE)
+    days = reading_of(team, {FIRST: {"grok-4": "1.10", "grok-5": "0.0000001"}}).days
+    await ledger.receive(*(day.model_copy(update={"account_id": EXAMPLE}) for day in days))
+    app = make_app("ledger", Watchdog(), nothing, ledger.database.ping)
     token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
     guard(app, Tokens.model_validate({"tokens": [token]}), requests_per_second=1_000_000)
-    app.include_router(Routes(world.database, clock=lambda: NOON).router())
+    app.include_router(Routes(ledger.database, clock=lambda: NOON).router())
     return app
 
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 from common import logs
 
-from tests.ledger.support.ledger import World
+from tests.ledger.support.ledger import LedgerHarness
 
 
 @pytest.fixture(scope="session")
@@ -16,7 +17,12 @@ def owned(tables_of: Callable[[str], Any]) -> Any:
 
 
 @pytest.fixture
-async def world(owned: Any) -> World:
-    world = World(owned.service, owned.owner)
-    await world.clear()
-    return world
+async def ledger(owned: Any) -> LedgerHarness:
+    ledger = LedgerHarness(owned.service, owned.owner)
+    await ledger.clear()
+    return ledger
+
+
+@pytest.fixture
+def team() -> UUID:
+    return uuid4()

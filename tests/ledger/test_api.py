@@ -1,10 +1,10 @@
-"""What the screen shows of the ledger."""
+"""The ledger's answers over HTTP."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import httpx
 import pytest
@@ -12,27 +12,26 @@ from common.http.app import make_app
 from common.http.gate import guard
 from common.http.tokens import Tokens, digest_of
 from common.watchdog import Watchdog
-from contract.fields import History, Status
 from fastapi import FastAPI
 from ledger.api import Routes
 
-from tests.ledger.support.ledger import ACCOUNT, FIRST, NOON, World, later, reading
+from tests.ledger.support.ledger import ACCOUNT, FIRST, NOON, REMOVED, LedgerHarness, later, reading_of
 
 TODAY = NOON.date()
 TOKEN = "obviously-fake-token"  # noqa: S105 - of a test
 
 
 @pytest.fixture
-async def http(world: World) -> AsyncIterator[httpx.AsyncClient]:
+async def http(ledger: LedgerHarness) -> AsyncIterator[httpx.AsyncClient]:
     @asynccontextmanager
     async def nothing(_app: FastAPI) -> AsyncIterator[None]:
         yield
 
-    app = make_app("ledger", Watchdog(), nothing, world.database.ping)
+    app = make_app("ledger", Watchdog(), nothing, ledger.database.ping)
     bound = {"token_id": "bound", "sha256": digest_of("bound"), "scopes": ["costs:read"], "account_ids": ["other"]}
     token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
     guard(app, Tokens.model_validate({"tokens": [token, bound]}), requests_per_second=10_000)
-    app.include_router(Routes(world.database, clock=lambda: NOON).router())
+    app.include_router(Routes(ledger.database, clock=lambda: NOON).router())
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx.AsyncClient(
         transport=httpx.ASGITransport(app), base_url="http://ledger", headers=headers
@@ -49,14 +48,13 @@ async def _days(http: httpx.AsyncClient, first: date, last: date, **query: str) 
 
 
 @pytest.fixture
-async def team(world: World) -> UUID:
-    integration_id = uuid4()
-    await world.add(integration_id)
-    return integration_id
+async def team(ledger: LedgerHarness, team: UUID) -> UUID:
+    await ledger.add(team)
+    return team
 
 
-async def test_a_day_is_shown_with_its_models(world: World, http: httpx.AsyncClient, team: UUID) -> None:
-    await world.receive(*reading(team, {FIRST: {"grok-4": "1.10", "grok-5": "0.0000001"}}).days)
+async def test_a_day_is_shown_with_its_models(ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID) -> None:
+    await ledger.record(team, {FIRST: {"grok-4": "1.10", "grok-5": "0.0000001"}})
 
     (day,) = await _days(http, FIRST, FIRST)
 
@@ -74,9 +72,9 @@ async def test_a_day_is_shown_with_its_models(world: World, http: httpx.AsyncCli
 
 
 async def test_an_empty_day_is_zero_and_an_unread_one_is_unknown(
-    world: World, http: httpx.AsyncClient, team: UUID
+    ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID
 ) -> None:
-    await world.receive(*reading(team, {FIRST: {}}).days)
+    await ledger.record(team, {FIRST: {}})
 
     read, unread = await _days(http, FIRST, FIRST + timedelta(days=1))
 
@@ -84,43 +82,32 @@ async def test_an_empty_day_is_zero_and_an_unread_one_is_unknown(
     assert (unread["covered"], unread["usd"], unread["missing"]) == (False, None, [str(team)])
 
 
-async def test_a_day_read_before_its_end_is_not_covered(world: World, http: httpx.AsyncClient, team: UUID) -> None:
+async def test_a_day_read_before_its_end_is_not_covered(
+    ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID
+) -> None:
     end = datetime(2026, 11, 2, tzinfo=UTC)
-    await world.receive(*reading(team, {FIRST: {"a": "1"}}, observed_at=end - timedelta(microseconds=1)).days)
+    await ledger.record(team, {FIRST: {"a": "1"}}, observed_at=end - timedelta(microseconds=1))
     (before,) = await _days(http, FIRST, FIRST)
-    await world.receive(*reading(team, {FIRST: {"a": "1"}}, observed_at=end).days)
+    await ledger.record(team, {FIRST: {"a": "1"}}, observed_at=end)
     (after,) = await _days(http, FIRST, FIRST)
 
     assert (before["covered"], before["usd"], before["missing"]) == (False, "1", [str(team)])
     assert after["covered"] is True
 
 
-async def test_today_is_covered_by_any_reading(world: World, http: httpx.AsyncClient, team: UUID) -> None:
-    await world.receive(*reading(team, {TODAY: {"a": "1"}}, observed_at=later(-5)).days)
+async def test_today_is_covered_by_any_reading(ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID) -> None:
+    await ledger.record(team, {TODAY: {"a": "1"}}, observed_at=later(-5))
 
     (day,) = await _days(http, TODAY, TODAY)
 
     assert (day["covered"], day["provisional"]) == (True, True)
 
 
-async def test_a_day_is_provisional_until_it_was_read_a_week_after_its_end(
-    world: World, http: httpx.AsyncClient, team: UUID
-) -> None:
-    settled = datetime(2026, 11, 9, tzinfo=UTC)
-    await world.receive(*reading(team, {FIRST: {"a": "1"}}, observed_at=settled - timedelta(microseconds=1)).days)
-    (before,) = await _days(http, FIRST, FIRST)
-    await world.receive(*reading(team, {FIRST: {"a": "1"}}, observed_at=settled).days)
-    (after,) = await _days(http, FIRST, FIRST)
-
-    assert (before["provisional"], after["provisional"]) == (True, False)
-
-
-async def test_days_outside_of_an_integrations_life_are_not_expected(
-    world: World, http: httpx.AsyncClient, team: UUID
+async def test_days_before_and_after_an_integration_are_not_expected(
+    ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID
 ) -> None:
     removed_at = datetime(2026, 11, 3, 15, tzinfo=UTC)
-    removed = {"version": 2, "status": Status.REMOVED, "history": History.KEEP, "removed_at": removed_at}
-    await world.add(team, **removed)
+    await ledger.add(team, **REMOVED | {"removed_at": removed_at})
 
     days = await _days(http, FIRST - timedelta(days=1), date(2026, 11, 4))
 
@@ -128,19 +115,19 @@ async def test_days_outside_of_an_integrations_life_are_not_expected(
     assert not any(day["covered"] for day in days)
 
 
-async def test_what_was_believed_then_can_be_asked(world: World, http: httpx.AsyncClient, team: UUID) -> None:
+async def test_as_of_shows_what_was_known_then(ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID) -> None:
     for hours, usd in ((0, "1"), (1, "1"), (2, "2")):
-        await world.receive(*reading(team, {FIRST: {"a": usd}}, observed_at=later(hours)).days)
+        await ledger.record(team, {FIRST: {"a": usd}}, observed_at=later(hours))
 
-    believed = [
+    known = [
         (await _days(http, FIRST, FIRST, as_of=later(hours).isoformat()))[0]["usd"] for hours in (-1, 0, 1.5, 2, 9)
     ]
 
-    assert believed == [None, "1", "1", "2", "2"]
+    assert known == [None, "1", "1", "2", "2"]
 
 
-async def test_an_account_sees_its_own_figures_only(world: World, http: httpx.AsyncClient, team: UUID) -> None:
-    await world.receive(*reading(team, {FIRST: {"a": "1"}}).days)
+async def test_an_account_sees_its_own_figures_only(ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID) -> None:
+    await ledger.record(team, {FIRST: {"a": "1"}})
 
     answer = await http.get("/v1/accounts/other/costs", params={"from": str(FIRST), "to": str(FIRST)})
     asked = await http.get("/v1/accounts/other/costs", params={"integration_id": str(team)})
@@ -159,7 +146,7 @@ async def test_the_last_30_days_are_the_default(http: httpx.AsyncClient) -> None
     "query",
     [{"from": "2026-11-02", "to": "2026-11-01"}, {"from": "2024-01-01", "to": "2026-01-01"}, {"from": "yesterday"}],
 )
-async def test_a_range_that_makes_no_sense_is_named(http: httpx.AsyncClient, query: dict[str, str]) -> None:
+async def test_a_range_that_makes_no_sense_is_refused(http: httpx.AsyncClient, query: dict[str, str]) -> None:
     answer = await http.get(f"/v1/accounts/{ACCOUNT}/costs", params=query)
 
     assert (answer.status_code, answer.json()["code"]) == (422, "request_malformed")
@@ -173,35 +160,38 @@ async def test_a_token_that_is_not_accepted_sees_nothing(http: httpx.AsyncClient
     assert answer.status_code == status
 
 
-async def test_a_reading_that_said_the_same_covered_the_day_from_then_on(
-    world: World, http: httpx.AsyncClient, team: UUID
+async def test_an_equal_reading_covered_the_day_from_then_on(
+    ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID
 ) -> None:
     in_the_day, after_it, settled, last = (datetime(2026, 11, 1 + number, 12, tzinfo=UTC) for number in (0, 1, 8, 9))
     for observed_at in (in_the_day, after_it, settled, last):
-        said = reading(team, {FIRST: {"grok-4": "1"}}, observed_at=observed_at)
-        await world.receive(*said.days, said.window)
+        reading = reading_of(team, {FIRST: {"grok-4": "1"}}, observed_at=observed_at)
+        await ledger.receive(*reading.messages)
 
-    believed = [
+    known = [
         (await _days(http, FIRST, FIRST, as_of=str(moment).replace(" ", "T")))[0]
         for moment in (after_it - timedelta(hours=1), after_it + timedelta(hours=1), settled + timedelta(hours=1))
     ]
 
-    told = [(day["usd"], day["covered"], day["provisional"]) for day in believed]
-    assert told == [("1", False, True), ("1", True, True), ("1", True, False)]
+    assert [(day["usd"], day["covered"], day["provisional"]) for day in known] == [
+        ("1", False, True),
+        ("1", True, True),
+        ("1", True, False),
+    ]
 
 
-async def test_an_instant_that_lies_ahead_is_now(world: World, http: httpx.AsyncClient, team: UUID) -> None:
-    await world.receive(*reading(team, {TODAY: {}}, observed_at=later(-1)).days)
+async def test_an_instant_in_the_future_is_now(ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID) -> None:
+    await ledger.record(team, {TODAY: {}}, observed_at=later(-1))
 
     (day,) = await _days(http, TODAY, TODAY, as_of="2026-12-31T00:00:00Z")
 
     assert day["covered"] is True
 
 
-async def test_an_integration_removed_since_was_expected_then(
-    world: World, http: httpx.AsyncClient, team: UUID
+async def test_an_integration_that_was_removed_later_was_expected_then(
+    ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID
 ) -> None:
-    await world.add(team, version=2, status=Status.REMOVED, history=History.KEEP, removed_at=later(-1))
+    await ledger.add(team, **REMOVED | {"removed_at": later(-1)})
 
     (now,) = await _days(http, TODAY, TODAY)
     (then,) = await _days(http, TODAY, TODAY, as_of="2026-11-20T10:59:59Z")
@@ -209,19 +199,20 @@ async def test_an_integration_removed_since_was_expected_then(
     assert (now["missing"], then["missing"]) == ([], [str(team)])
 
 
-async def test_models_stand_by_integration_and_label(world: World, http: httpx.AsyncClient) -> None:
+async def test_models_are_sorted_by_integration_and_label(ledger: LedgerHarness, http: httpx.AsyncClient) -> None:
     teams = [UUID(int=2), UUID(int=1)]
     for one in teams:
-        await world.receive(*reading(one, {FIRST: {"b": "1", "a": "2"}}).days)
+        await ledger.record(one, {FIRST: {"b": "1", "a": "2"}})
 
     (day,) = await _days(http, FIRST, FIRST)
 
-    told = [(one["integration_id"], one["label"]) for one in day["models"]]
-    assert told == [(str(one), label) for one in sorted(teams) for label in ("a", "b")]
+    assert [(one["integration_id"], one["label"]) for one in day["models"]] == [
+        (str(one), label) for one in sorted(teams) for label in ("a", "b")
+    ]
 
 
 @pytest.mark.parametrize("query", [{"to": "0001-01-01"}, {"from": "9999-12-31"}, {"as_of": "2026-11-01T00:00:00"}])
-async def test_a_time_that_cannot_be_counted_from_is_named(http: httpx.AsyncClient, query: dict[str, str]) -> None:
+async def test_a_time_out_of_bounds_is_refused_with_its_field(http: httpx.AsyncClient, query: dict[str, str]) -> None:
     answer = await http.get(f"/v1/accounts/{ACCOUNT}/costs", params=query)
 
     assert (answer.status_code, answer.json()["code"]) == (422, "request_malformed")

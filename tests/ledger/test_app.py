@@ -31,5 +31,5 @@ def test_a_missing_file_of_tokens_stops_the_start(tmp_path: Path) -> None:
         create_app(settings(tmp_path / "none.json"))
 
 
-def test_the_port_is_8003_unless_told_otherwise(tmp_path: Path) -> None:
+def test_the_default_port_is_8003(tmp_path: Path) -> None:
     assert settings(tmp_path).port == 8003

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ledger.domain import StoredDay, batches_of_unique_days, days_of, unreconciled
 
-from tests.ledger.support.ledger import FIRST, later, reading
+from tests.ledger.support.ledger import FIRST, later, reading_of
 
 TEAM = UUID(int=1)
 
@@ -17,7 +17,7 @@ TEAM = UUID(int=1)
 def test_a_day_adds_up_with_this_reading_and_its_sum_or_with_a_newer_one(kinds: list[str]) -> None:
     by_day = dict(zip(days_of(FIRST, FIRST + timedelta(days=len(kinds) - 1)), kinds, strict=True))
     cut = [day for day, kind in by_day.items() if kind == "cut"]
-    window = reading(TEAM, {day: {"a": "1"} for day in by_day if day not in cut}, cut=cut).window
+    window = reading_of(TEAM, {day: {"a": "1"} for day in by_day if day not in cut}, cut=cut).window
     stored = {}
     for day, kind in by_day.items():
         if kind != "absent":
@@ -32,7 +32,9 @@ def test_a_day_adds_up_with_this_reading_and_its_sum_or_with_a_newer_one(kinds: 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=12))
 def test_batches_have_each_day_once_with_its_oldest_readings_first(numbers: list[tuple[int, int]]) -> None:
-    days = [reading(TEAM, {FIRST + timedelta(days=day): {}}, observed_at=later(hour)).days[0] for day, hour in numbers]
+    days = [
+        reading_of(TEAM, {FIRST + timedelta(days=day): {}}, observed_at=later(hour)).days[0] for day, hour in numbers
+    ]
 
     batches = batches_of_unique_days(days)
 

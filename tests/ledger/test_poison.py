@@ -1,10 +1,11 @@
-"""What cannot be written, or not be told, is given up alone; nothing else waits for it."""
+"""What cannot be written or announced is dead-lettered alone; nothing else waits for it."""
 
+from collections.abc import Callable
 from datetime import date, datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from aiokafka import ConsumerRecord
 from common.errors import TransientError
 from common.kafka.publisher import check_size
 from contract.cloudevents import headers_of
@@ -12,10 +13,10 @@ from contract.messages import Message
 from contract.topics import Topic
 from ledger.handlers import Handlers
 
-from tests.ledger.support.ledger import FIRST, RecordingPublisher, World, reading, record_of
+from tests.ledger.support.ledger import FIRST, LedgerHarness, Reading, RecordingPublisher, reading_of, record_of
 
 BEFORE_TIME = "0001-01-01T00:00:00+14:00"
-"""An instant that has no place in UTC."""
+"""An instant that has no equivalent in UTC."""
 
 
 class CheckingPublisher(RecordingPublisher):
@@ -28,124 +29,124 @@ class CheckingPublisher(RecordingPublisher):
         await super().publish(topic, message, key=key, event_id=event_id, at=at)
 
 
-@pytest.fixture
-def team() -> UUID:
-    return uuid4()
+def _day(reading: Reading, **replaced: object) -> ConsumerRecord:
+    body = reading.days[0].model_dump_json()
+    for field, value in replaced.items():
+        before = reading.days[0].model_dump(mode="json")[field]
+        body = body.replace(f'"{field}":"{before}"', f'"{field}":"{value}"', 1)
+    return record_of(reading.days[0], value=body.encode(), offset=3)
 
 
-def reasons(world: World) -> list[tuple[int, str]]:
-    return [(record.offset, error.reason) for record, error in world.dead_letters.put_away]
-
-
-async def test_an_instant_outside_of_the_calendar_does_not_stop_the_flow(world: World, team: UUID) -> None:
-    said = reading(team, {FIRST: {"a": "1"}})
-    body = said.days[0].model_dump_json().replace(said.days[0].model_dump(mode="json")["observed_at"], BEFORE_TIME)
-
-    await world.receive(record_of(said.days[0], value=body.encode(), offset=3), *said.days, said.window)
-
-    assert reasons(world) == [(3, "body_malformed")]
-    assert world.publisher.published[0].message.reconciled is True
-
-
-async def test_a_record_dated_outside_of_the_calendar_does_not_stop_the_flow(world: World, team: UUID) -> None:
-    said = reading(team, {FIRST: {"a": "1"}})
-
-    await world.receive(record_of(said.days[0], timestamp=2**62, offset=3), *said.days)
-
-    assert reasons(world) == [(3, "timestamp_malformed")]
-    assert len(await world.figures()) == 1
+def _window(reading: Reading, first: date, last: date) -> ConsumerRecord:
+    return record_of(reading.window.model_copy(update={"first_day": first, "last_day": last}), offset=3)
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("poison", "reason"),
     [
-        {"first_day": date.min, "last_day": date.max},
-        {"first_day": FIRST, "last_day": FIRST - timedelta(days=1)},
-        {"first_day": FIRST, "last_day": FIRST + timedelta(days=400)},
+        (lambda one: record_of(one.days[0], value=b"{nonsense", offset=3), "body_malformed"),
+        (lambda one: _day(one, usd="2"), "body_malformed"),
+        (lambda one: _day(one, observed_at=BEFORE_TIME), "body_malformed"),
+        (lambda one: record_of(one.days[0], timestamp=2**62, offset=3), "timestamp_malformed"),
+        (lambda one: _window(one, date.min, date.max), "body_malformed"),
+        (lambda one: _window(one, FIRST, FIRST - timedelta(days=1)), "body_malformed"),
+        (lambda one: _window(one, FIRST, FIRST + timedelta(days=400)), "body_malformed"),
     ],
-    ids=["of ten thousand years", "that ends before it begins", "of 401 days"],
+    ids=[
+        "no JSON",
+        "wrong sum",
+        "instant",
+        "date of the record",
+        "ten thousand years",
+        "ends before it begins",
+        "401 days",
+    ],
 )
-async def test_a_window_that_is_no_range_is_given_up(world: World, team: UUID, changes: dict[str, Any]) -> None:
-    said = reading(team, {FIRST: {"a": "1"}})
+async def test_a_malformed_message_is_dead_lettered_alone(
+    ledger: LedgerHarness, team: UUID, poison: Callable[[Reading], ConsumerRecord], reason: str
+) -> None:
+    reading = reading_of(team, {FIRST: {"a": "1"}})
 
-    await world.receive(*said.days, record_of(said.window.model_copy(update=changes), offset=3), said.window)
+    await ledger.receive(poison(reading), *reading.days, poison(reading), reading.window)
 
-    assert reasons(world) == [(3, "body_malformed")]
-    assert [one.message.reconciled for one in world.publisher.published] == [True]
+    assert ledger.dead_letters.reasons == [(3, reason)] * 2
+    assert [one.reconciled for one in ledger.outcomes] == [True]
 
 
-async def test_a_window_whose_outcome_is_too_large_to_tell_is_given_up(world: World, team: UUID) -> None:
+async def test_a_window_is_dead_lettered_when_its_outcome_is_too_large_to_publish(
+    ledger: LedgerHarness, team: UUID
+) -> None:
     publisher = CheckingPublisher()
-    handlers = Handlers(world.database, publisher, world.dead_letters)  # type: ignore[arg-type]  # speak the same
-    said, other = reading(team, {FIRST: {"a": "1"}}), reading(uuid4(), {FIRST: {"a": "1"}})
-    large = said.window.model_copy(update={"request_ids": tuple(f"{number:0200}" for number in range(4_600))})
+    handlers = Handlers(ledger.database, publisher, ledger.dead_letters)  # type: ignore[arg-type]  # same methods
+    reading, other = reading_of(team, {FIRST: {"a": "1"}}), reading_of(uuid4(), {FIRST: {"a": "1"}})
+    large = reading.window.model_copy(update={"request_ids": tuple(f"{number:0200}" for number in range(4_600))})
 
-    await handlers.costs([record_of(large, offset=3), *map(record_of, (*other.days, other.window))])
+    await handlers.costs([record_of(large, offset=3), *map(record_of, other.messages)])
 
-    assert reasons(world) == [(3, "handler_failed")]
+    assert ledger.dead_letters.reasons == [(3, "handler_failed")]
     assert {one.message.reading_id for one in publisher.published} == {other.reading_id}
 
 
-async def test_tables_that_are_not_as_they_should_be_give_nothing_up(world: World, team: UUID) -> None:
-    said = reading(team, {FIRST: {"a": "1"}})
-    await world.sql("REVOKE INSERT ON days FROM ledger")
+async def test_wrong_grants_dead_letter_nothing(ledger: LedgerHarness, team: UUID) -> None:
+    reading = reading_of(team, {FIRST: {"a": "1"}})
+    await ledger.sql("REVOKE INSERT ON days FROM ledger")
     try:
         with pytest.raises(TransientError):
-            await world.receive(*said.days, said.window)
+            await ledger.receive(*reading.messages)
     finally:
-        await world.sql("GRANT INSERT ON days TO ledger")
+        await ledger.sql("GRANT INSERT ON days TO ledger")
 
-    assert reasons(world) == []
+    assert ledger.dead_letters.reasons == []
 
 
 async def test_a_batch_that_comes_again_leaves_no_second_dead_letter(
-    world: World, team: UUID, monkeypatch: pytest.MonkeyPatch
+    ledger: LedgerHarness, team: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: object) -> int:
+    async def unavailable(*_: object) -> int:
         raise ConnectionError
 
-    said = reading(team, {FIRST: {"a": "1"}})
-    batch = (record_of(said.days[0], value=b"{", offset=3), *said.days)
+    reading = reading_of(team, {FIRST: {"a": "1"}})
+    batch = (record_of(reading.days[0], value=b"{", offset=3), *reading.days)
     with monkeypatch.context() as broken:
-        broken.setattr("ledger.store.days.record", away)
+        broken.setattr("ledger.store.days.record", unavailable)
         with pytest.raises(ConnectionError):
-            await world.receive(*batch)
+            await ledger.receive(*batch)
 
-    await world.receive(*batch)
+    await ledger.receive(*batch)
 
-    assert reasons(world) == [(3, "body_malformed")]
+    assert ledger.dead_letters.reasons == [(3, "body_malformed")]
 
 
 async def test_a_crash_before_the_commit_leaves_nothing(
-    world: World, team: UUID, monkeypatch: pytest.MonkeyPatch
+    ledger: LedgerHarness, team: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away(*_: object) -> None:
+    async def unavailable(*_: object) -> None:
         raise ConnectionError
 
-    said = reading(team, {FIRST: {"a": "1"}})
-    monkeypatch.setattr("ledger.store.outcomes.save", away)
+    reading = reading_of(team, {FIRST: {"a": "1"}})
+    monkeypatch.setattr("ledger.store.outcomes.save", unavailable)
     with pytest.raises(ConnectionError):
-        await world.receive(*said.days, said.window)
+        await ledger.receive(*reading.messages)
 
-    assert (await world.figures(), world.publisher.published) == ([], [])
+    assert (await ledger.figures(), ledger.publisher.published) == ([], [])
 
 
 async def test_a_version_that_fails_on_everything_does_not_empty_the_topic_into_dead_letters(
-    world: World, team: UUID, monkeypatch: pytest.MonkeyPatch
+    ledger: LedgerHarness, team: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fails(*_: object) -> int:
         raise ZeroDivisionError
 
-    said = reading(team, {FIRST + timedelta(days=number): {"a": "1"} for number in range(12)})
+    reading = reading_of(team, {FIRST + timedelta(days=number): {"a": "1"} for number in range(12)})
     with monkeypatch.context() as broken:
         broken.setattr("ledger.store.days.record", fails)
         for _ in range(2):
             with pytest.raises(TransientError):
-                await world.receive(*said.days, said.window)
-        assert {reason for _, reason in reasons(world)} == {"handler_failed"}
-        assert len(reasons(world)) == 10
+                await ledger.receive(*reading.messages)
+        assert {reason for _, reason in ledger.dead_letters.reasons} == {"handler_failed"}
+        assert len(ledger.dead_letters.reasons) == 10
 
-    await world.receive(*said.days, said.window)
+    await ledger.receive(*reading.messages)
 
-    assert len(await world.figures()) == 12
-    assert len(reasons(world)) == 10
+    assert len(await ledger.figures()) == 12
+    assert len(ledger.dead_letters.reasons) == 10

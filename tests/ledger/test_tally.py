@@ -1,22 +1,21 @@
-"""What became of every message of a batch is counted, and the counts add up."""
+"""Every message of a batch is counted by its result, and the counts add up."""
 
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from contract.fields import History, Status
 from contract.messages import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger.handlers import Handlers
 from ledger.tally import Skipped, Tally
 
-from tests.ledger.support.ledger import FIRST, RecordingPublisher, World, later, reading, record_of
+from tests.ledger.support.ledger import ERASED, FIRST, LedgerHarness, RecordingPublisher, reading_of, record_of
 
 LAST = FIRST + timedelta(days=2)
 
 
-class Deaf(RecordingPublisher):
-    """Refuses what is said of one integration, for no reason that waiting helps with."""
+class RefusingPublisher(RecordingPublisher):
+    """Refuses the outcomes of one integration, each time."""
 
     def __init__(self, refused: UUID) -> None:
         super().__init__()
@@ -28,24 +27,24 @@ class Deaf(RecordingPublisher):
         await super().publish(topic, message, key=key, event_id=event_id, at=at)
 
 
-async def test_what_became_of_each_message_is_counted_also_of_what_is_passed_over(world: World) -> None:
+async def test_each_message_is_counted_by_its_result_also_when_it_is_skipped(ledger: LedgerHarness) -> None:
     live, gone = uuid4(), uuid4()
-    said, erased = reading(live, {FIRST: {"a": "1"}}), reading(gone, {FIRST: {"a": "1"}, LAST: {"a": "2"}})
-    await world.add(gone, version=2, status=Status.REMOVED, history=History.ERASE, removed_at=later(0))
-    poison = record_of(said.window, value=b"{")
-    batch = [record_of(one) for one in (*said.days, *said.days, said.window, *erased.days, erased.window)]
+    reading, erased = reading_of(live, {FIRST: {"a": "1"}}), reading_of(gone, {FIRST: {"a": "1"}, LAST: {"a": "2"}})
+    await ledger.add(gone, **ERASED)
+    poison = record_of(reading.window, value=b"{")
+    batch = [record_of(one) for one in (*reading.days, *reading.messages, *erased.messages)]
 
-    tally = await world.handlers.handle_batch([*batch, poison])
+    tally = await ledger.handlers.handle_batch([*batch, poison])
 
     assert tally.counts == {"applied": 1, "older": 1, "judged": 1, "erased": 3, "dead_lettered": 1}
     assert tally.erased == {gone: Skipped(FIRST, LAST, cost_recorded=2, window_read=1)}
 
 
-async def test_what_fails_with_its_batch_is_counted_once(world: World) -> None:
+async def test_a_message_that_fails_with_its_batch_is_counted_once(ledger: LedgerHarness) -> None:
     refused, sound = uuid4(), uuid4()
-    handlers = Handlers(world.database, Deaf(refused), world.dead_letters)  # type: ignore[arg-type]  # speak the same
-    readings = [reading(one, {FIRST: {"a": "1"}}) for one in (refused, sound)]
-    batch = [record_of(message) for one in readings for message in (*one.days, one.window)]
+    handlers = Handlers(ledger.database, RefusingPublisher(refused), ledger.dead_letters)  # type: ignore[arg-type]  # same methods
+    readings = [reading_of(one, {FIRST: {"a": "1"}}) for one in (refused, sound)]
+    batch = [record_of(message) for one in readings for message in one.messages]
 
     counts = (await handlers.handle_batch(batch)).counts
 
@@ -57,16 +56,16 @@ BATCHES = st.lists(st.tuples(st.integers(0, 3), st.booleans()), max_size=12)
 
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(batches=st.lists(BATCHES, min_size=1, max_size=3))
-async def test_the_counts_of_many_batches_add_up(world: World, batches: list[list[tuple[int, bool]]]) -> None:
-    await world.clear()
+async def test_the_counts_of_many_batches_add_up(ledger: LedgerHarness, batches: list[list[tuple[int, bool]]]) -> None:
+    await ledger.clear()
     teams = [UUID(int=number) for number in range(4)]
-    await world.add(teams[0], version=2, status=Status.REMOVED, history=History.ERASE, removed_at=later(0))
+    await ledger.add(teams[0], **ERASED)
     whole = Tally()
     for batch in batches:
-        told = [reading(teams[number], {FIRST: {"a": "1"}}) for number, _ in batch]
+        readings = [reading_of(teams[number], {FIRST: {"a": "1"}}) for number, _ in batch]
         records = [
-            record_of(one.window if window else one.days[0]) for one, (_, window) in zip(told, batch, strict=True)
+            record_of(one.window if window else one.days[0]) for one, (_, window) in zip(readings, batch, strict=True)
         ]
-        whole.add(await world.handlers.handle_batch(records))
+        whole.add(await ledger.handlers.handle_batch(records))
 
     assert sum(whole.counts.values()) == sum(map(len, batches))

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from tests.ledger.support.ledger import FIRST, RecordingPublisher, Said, World, later, reading, record_of
+from tests.ledger.support.ledger import FIRST, LedgerHarness, Reading, RecordingPublisher, later, reading_of, record_of
 
 TEAM = UUID(int=1)
 ERASED = {"status": Status.REMOVED, "history": History.ERASE, "version": 2}
@@ -31,7 +31,7 @@ NOTHING_IS_COPIED: FirstRecords = {}
 class Rebuilt:
     """The rebuilt tables, beside the living ones of `live`."""
 
-    def __init__(self, live: World, database: Database) -> None:
+    def __init__(self, live: LedgerHarness, database: Database) -> None:
         self.live = live
         self.database = database
         self.handlers = self.through(database)
@@ -60,29 +60,31 @@ class Rebuilt:
 
 
 @pytest.fixture
-async def rebuilt(world: World, postgres: str) -> AsyncIterator[Rebuilt]:
+async def rebuilt(ledger: LedgerHarness, postgres: str) -> AsyncIterator[Rebuilt]:
     rebuild_tables.make(SecretStr(postgres))
     database = Database(make_engine(SecretStr(postgres), schema=rebuild_tables.SCHEMA))
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
-        made = Rebuilt(world, database)
+        made = Rebuilt(ledger, database)
         await made.clear()
         yield made
-        rows = await world.sql("SELECT nspname FROM pg_namespace WHERE nspname ~ '^ledger_(rebuilt|before_)'")
+        rows = await ledger.sql("SELECT nspname FROM pg_namespace WHERE nspname ~ '^ledger_(rebuilt|before_)'")
         for row in rows:
             async with database.transaction() as connection:
                 await rebuild_tables.drop(connection, row.nspname)
 
 
-def of_hours(said: dict[int, dict[int, str]]) -> list[Said]:
+def of_hours(said: dict[int, dict[int, str]]) -> list[Reading]:
     """A reading an hour, oldest first: what each says of which days."""
     return [
-        reading(TEAM, {FIRST + timedelta(days=day): {"a": usd} for day, usd in days.items()}, observed_at=later(hour))
+        reading_of(
+            TEAM, {FIRST + timedelta(days=day): {"a": usd} for day, usd in days.items()}, observed_at=later(hour)
+        )
         for hour, days in sorted(said.items())
     ]
 
 
-def messages_of(readings: Sequence[Said]) -> list[Message]:
+def messages_of(readings: Sequence[Reading]) -> list[Message]:
     return [message for one in readings for message in (*one.days, one.window)]
 
 
@@ -196,7 +198,7 @@ async def test_what_is_written_while_the_tables_are_swapped_is_not_lost(rebuilt:
         """A ledger at work: what it handles stands on the topic before."""
         added = 0
         for hour in range(1_000):
-            said = messages_of([reading(team, {FIRST + timedelta(days=hour): {"a": "1"}}, observed_at=later(hour))])
+            said = messages_of([reading_of(team, {FIRST + timedelta(days=hour): {"a": "1"}}, observed_at=later(hour))])
             topic.extend(said)
             await rebuilt.live.receive(*said)
             await rebuilt.live.add(team, version=hour + 1)
@@ -222,7 +224,7 @@ async def test_what_is_written_while_the_tables_are_swapped_is_not_lost(rebuilt:
     written = {(one.integration_id, one.day) for one in topic if isinstance(one, CostRecorded)}
     assert {(row.integration_id, row.day) for row in await rebuilt.live.figures()} == written
     assert len(await rebuilt.live.sql("SELECT 1 FROM outcomes WHERE reconciled")) == len(written)
-    assert rebuilt.live.dead_letters.put_away == []
+    assert rebuilt.live.dead_letters.written == []
     newest = await rebuilt.live.sql("SELECT integration_id, version FROM integrations")
     assert {row.integration_id: row.version for row in newest} == {
         team: sum(one == team for one, _ in written) for team in {team for team, _ in written}

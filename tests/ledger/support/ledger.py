@@ -10,15 +10,19 @@ from uuid import UUID, uuid4
 from aiokafka import ConsumerRecord
 from common.database import Database
 from contract.cloudevents import Event, MalformedError, headers_of
-from contract.fields import Plan, Status, Trigger
+from contract.fields import History, Plan, Status, Trigger
 from contract.messages import Cost, CostRecorded, IntegrationChanged, Message, WindowRead
 from contract.money import total
 from ledger.handlers import Handlers
 from sqlalchemy import text
 
-ACCOUNT = "account-1"
+ACCOUNT, OTHER_ACCOUNT = "account-1", "account-2"
 FIRST = date(2026, 11, 1)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
+REMOVED = {"version": 2, "status": Status.REMOVED, "history": History.KEEP, "removed_at": NOON}
+ERASED = REMOVED | {"history": History.ERASE}
+Costs = Mapping[date, Mapping[str, str]]
+"""US dollars by day and label."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,31 +35,51 @@ class Published:
 class RecordingPublisher:
     def __init__(self) -> None:
         self.published: list[Published] = []
-        self.away = False
+        self.unavailable = False
 
     async def publish(self, _topic: object, message: Message, *, key: str, event_id: str, at: datetime) -> None:
         assert at.tzinfo is not None
-        if self.away:
-            raise ConnectionError("the broker is away")
+        if self.unavailable:
+            raise ConnectionError("the broker is unavailable")
         self.published.append(Published(message, key, event_id))
 
 
 class RecordingDeadLetters:
     def __init__(self) -> None:
-        self.put_away: list[tuple[ConsumerRecord, MalformedError]] = []
+        self.written: list[tuple[ConsumerRecord, MalformedError]] = []
 
     async def put(self, record: ConsumerRecord, _topic: object, error: MalformedError, *, attempts: int = 1) -> None:
         assert attempts == 1
-        self.put_away.append((record, error))
+        self.written.append((record, error))
+
+    @property
+    def reasons(self) -> list[tuple[int, str]]:
+        """Offset and reason of each."""
+        return [(record.offset, error.reason) for record, error in self.written]
 
 
-class World:
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The messages of a reading."""
+
+    reading_id: UUID
+    observed_at: datetime
+    days: tuple[CostRecorded, ...]
+    window: WindowRead
+
+    @property
+    def messages(self) -> tuple[CostRecorded | WindowRead, ...]:
+        """All of them, in the order in which the syncer publishes them."""
+        return *self.days, self.window
+
+
+class LedgerHarness:
     def __init__(self, database: Database, owner: Database) -> None:
         self.database = database
         self._owner = owner
         self.publisher = RecordingPublisher()
         self.dead_letters = RecordingDeadLetters()
-        self.handlers = Handlers(database, self.publisher, self.dead_letters)  # type: ignore[arg-type]  # speak the same
+        self.handlers = Handlers(database, self.publisher, self.dead_letters)  # type: ignore[arg-type]  # same methods
 
     async def clear(self) -> None:
         await self.sql("TRUNCATE integrations, days, day_revisions, outcomes, erased")
@@ -70,16 +94,28 @@ class World:
         """One batch."""
         await self.handlers.costs([one if isinstance(one, ConsumerRecord) else record_of(one) for one in messages])
 
+    async def record(self, integration_id: UUID, costs: Costs, *, observed_at: datetime = NOON) -> Reading:
+        """Receive the days of a reading, without its window."""
+        reading = reading_of(integration_id, costs, observed_at=observed_at)
+        await self.receive(*reading.days)
+        return reading
+
     async def add(self, integration_id: UUID, **changes: Any) -> None:
         state = integration(integration_id, **changes)
         await self.handlers.integration(Event(state, f"{integration_id}:{state.version}", NOON))
+
+    @property
+    def outcomes(self) -> list[Any]:
+        """The messages that were published."""
+        return [one.message for one in self.publisher.published]
 
     async def figures(self) -> list[Any]:
         return await self.sql("SELECT integration_id, day, usd, costs, reading_id, observed_at FROM days ORDER BY 1, 2")
 
     async def revisions(self) -> list[Any]:
         return await self.sql(
-            "SELECT day, usd, said_since, said_until, reading_id, replaced_by FROM day_revisions ORDER BY day, said_since"
+            """SELECT day, usd, said_since AS valid_from, said_until AS valid_to, reading_id, replaced_by
+            FROM day_revisions ORDER BY day, said_since"""
         )
 
 
@@ -100,26 +136,12 @@ def integration(integration_id: UUID, **changes: Any) -> IntegrationChanged:
     return IntegrationChanged(**fields | changes)
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A reading: what it says of which days."""
-
-    reading_id: UUID
-    observed_at: datetime
-    days: tuple[CostRecorded, ...]
-    window: WindowRead
-
-
-def reading(
-    integration_id: UUID,
-    costs: Mapping[date, Mapping[str, str]],
-    *,
-    observed_at: datetime = NOON,
-    cut: Iterable[date] = (),
-) -> Said:
+def reading_of(
+    integration_id: UUID, costs: Costs, *, observed_at: datetime = NOON, cut: Iterable[date] = ()
+) -> Reading:
     """The messages of a reading of `costs`; days of `cut` belong to its window and were not read."""
     reading_id = uuid4()
-    days = tuple(_day(integration_id, day, said, reading_id, observed_at) for day, said in sorted(costs.items()))
+    days = tuple(_day(integration_id, day, labels, reading_id, observed_at) for day, labels in sorted(costs.items()))
     every = sorted([*costs, *cut])
     window = WindowRead(
         account_id=ACCOUNT,
@@ -133,13 +155,13 @@ def reading(
         totals={day.day: day.usd for day in days},
         credential_version=1,
     )
-    return Said(reading_id, observed_at, days, window)
+    return Reading(reading_id, observed_at, days, window)
 
 
 def _day(
-    integration_id: UUID, day: date, said: Mapping[str, str], reading_id: UUID, observed_at: datetime
+    integration_id: UUID, day: date, labels: Mapping[str, str], reading_id: UUID, observed_at: datetime
 ) -> CostRecorded:
-    costs = tuple(Cost(label=label, model=label, usd=Decimal(usd)) for label, usd in sorted(said.items()))
+    costs = tuple(Cost(label=label, model=label, usd=Decimal(usd)) for label, usd in sorted(labels.items()))
     return CostRecorded(
         account_id=ACCOUNT,
         integration_id=integration_id,

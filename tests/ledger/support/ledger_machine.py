@@ -1,4 +1,4 @@
-"""The ledger against a model of it: whatever comes, in whatever order, however often, and wherever it crashes."""
+"""The ledger against a model of it: any messages, in any order and number, with a crash at any step."""
 
 import asyncio
 import random
@@ -17,103 +17,109 @@ from ledger.store.checksum import checksum
 from ledger.store.costs import IntegrationDay, integration_days
 from sqlalchemy.exc import OperationalError
 
-from tests.ledger.support.ledger import ACCOUNT, FIRST, NOON, World, later, reading, record_of
-from tests.ledger.support.ledger_model import Model, Outcome, Told
+from tests.ledger.support.ledger import (
+    ACCOUNT,
+    FIRST,
+    NOON,
+    OTHER_ACCOUNT,
+    LedgerHarness,
+    later,
+    reading_of,
+    record_of,
+)
+from tests.ledger.support.ledger_model import CostMessage, Model, Outcome
 from tests.support.state_machines import Ends, Stage
 
 TEAMS = (UUID(int=1), UUID(int=2))
-OTHER = "account-2"
 Rows = tuple[dict[Any, Any], dict[Any, Any], dict[Any, Any]]
 """Days, revisions and outcomes, by their keys."""
 CONTENTS: tuple[dict[str, str], ...] = ({}, {"a": "1"}, {"a": "1.0"}, {"a": "0.4", "b": "0.6"}, {"a": "2", "b": "-1"})
 
 
 class LedgerMachine(RuleBasedStateMachine):
-    """Readings are made, told in any order and number, and must stand as the model says after every step."""
+    """Readings are made and received in any order and number; after every step the tables equal the model."""
 
     stage: Stage
 
     @initialize()
     def begin(self) -> None:
-        self.world = World(self.stage.database, self.stage.owner)
-        self.stage.run(self.world.clear())
+        self.ledger = LedgerHarness(self.stage.database, self.stage.owner)
+        self.stage.run(self.ledger.clear())
         self.model = Model()
-        self.said: list[Told] = []
-        self.applied: list[Told] = []
+        self.messages: list[CostMessage] = []
+        self.applied: list[CostMessage] = []
         self.hours: set[int] = set()
-        self.told = 0
 
     @rule(
         team=st.sampled_from([TEAMS[0], TEAMS[0], TEAMS[0], TEAMS[1]]),
         first=st.integers(0, 1),
         costs=st.lists(st.sampled_from([*CONTENTS, *CONTENTS, None]), min_size=1, max_size=3),
         hour=st.integers(1, 60),
-        account=st.sampled_from([ACCOUNT, ACCOUNT, ACCOUNT, OTHER]),
+        account=st.sampled_from([ACCOUNT, ACCOUNT, ACCOUNT, OTHER_ACCOUNT]),
     )
-    def xai_is_read(self, team: UUID, first: int, costs: list[dict[str, str] | None], hour: int, account: str) -> None:
+    def xai_is_stored_amounts(
+        self, team: UUID, first: int, costs: list[dict[str, str] | None], hour: int, account: str
+    ) -> None:
         """A reading of one to three days, some of which xAI may have cut off; no two are observed at one instant."""
         while hour in self.hours:
             hour += 1
         self.hours.add(hour)
-        days = {FIRST + timedelta(days=first + number): said for number, said in enumerate(costs)}
-        read = {day: said for day, said in days.items() if said is not None}
-        cut = [day for day, said in days.items() if said is None]
-        told = reading(team, read, observed_at=later(hour), cut=cut)
-        named = {"account_id": account, "reading_id": UUID(int=1000 + hour)}
-        self.said += [day.model_copy(update=named) for day in told.days]
-        self.said.append(told.window.model_copy(update=named))
+        days = {FIRST + timedelta(days=first + number): labels for number, labels in enumerate(costs)}
+        read = {day: labels for day, labels in days.items() if labels is not None}
+        cut = [day for day, labels in days.items() if labels is None]
+        reading = reading_of(team, read, observed_at=later(hour), cut=cut)
+        changes = {"account_id": account, "reading_id": UUID(int=1000 + hour)}
+        self.messages += [day.model_copy(update=changes) for day in reading.days]
+        self.messages.append(reading.window.model_copy(update=changes))
 
-    @precondition(lambda self: self.said)
+    @precondition(lambda self: self.messages)
     @rule(number=st.integers(0), costs=st.sampled_from(CONTENTS), days=st.integers(0, 2), hour=st.integers(-1, 1))
-    def something_false_is_said_under_an_id_that_is_taken(
-        self, number: int, costs: dict[str, str], days: int, hour: int
-    ) -> None:
+    def a_false_message_reuses_a_reading_id(self, number: int, costs: dict[str, str], days: int, hour: int) -> None:
         """The same reading ID with other content, of the same instant or of another one."""
-        one = self.said[number % len(self.said)]
+        one = self.messages[number % len(self.messages)]
         at = one.observed_at + timedelta(minutes=hour)
         if isinstance(one, CostRecorded):
-            other = reading(one.integration_id, {one.day: costs}, observed_at=at).days[0]
-            self.said.append(other.model_copy(update={"reading_id": one.reading_id, "account_id": one.account_id}))
+            other = reading_of(one.integration_id, {one.day: costs}, observed_at=at).days[0]
+            self.messages.append(other.model_copy(update={"reading_id": one.reading_id, "account_id": one.account_id}))
         else:
             last = one.first_day + timedelta(days=days)
             totals = {one.first_day + timedelta(days=day): Decimal(day) for day in range(days + 1)}
-            self.said.append(one.model_copy(update={"last_day": last, "totals": totals, "observed_at": at}))
+            self.messages.append(one.model_copy(update={"last_day": last, "totals": totals, "observed_at": at}))
 
-    @precondition(lambda self: self.said)
+    @precondition(lambda self: self.messages)
     @rule(
         picks=st.lists(st.integers(0, 50), min_size=1, max_size=12),
         ends=st.sampled_from([Ends.WELL, Ends.WELL, Ends.WELL, Ends.ABORTED, Ends.UNHEARD]),
-        away=st.booleans(),
+        down=st.booleans(),
         malformed=st.booleans(),
     )
-    def a_batch_comes(self, picks: list[int], ends: Ends, *, away: bool, malformed: bool) -> None:
-        """In any order and with copies; the connection may break, or the broker be away when it is told."""
-        self._come([self.said[pick % len(self.said)] for pick in picks], ends, away=away, malformed=malformed)
+    def a_batch_comes(self, picks: list[int], ends: Ends, *, down: bool, malformed: bool) -> None:
+        """In any order and with copies; the connection may break, or the broker be unavailable at the announcement."""
+        self._come(self._pick(picks), ends, down=down, malformed=malformed)
 
-    @precondition(lambda self: self.said)
+    @precondition(lambda self: self.messages)
     @rule(seed=st.integers(0, 1000), newest=st.integers(1, 12))
     def the_newest_come_in_order(self, seed: int, newest: int) -> None:
-        """As it is on a good day."""
+        """As in normal operation."""
         size = 1 + seed % 5
-        batch = self.said[-newest:]
+        batch = self.messages[-newest:]
         for start in range(0, len(batch), size):
             self._come(batch[start : start + size], Ends.WELL)
 
-    @precondition(lambda self: len(self.said) > 1)
+    @precondition(lambda self: len(self.messages) > 1)
     @rule(picks=st.lists(st.integers(0, 50), min_size=2, max_size=12), cut=st.integers(1, 11))
     def two_batches_come_at_once(self, picks: list[int], cut: int) -> None:
         """Of two consumers; as if one had come after the other, whichever that was."""
-        told = [self.said[pick % len(self.said)] for pick in picks]
-        days = [one for one in told if isinstance(one, CostRecorded)]
+        days = [one for one in self._pick(picks) if isinstance(one, CostRecorded)]
         self.stage.run(self._at_once(days[:cut], days[cut:]))
         self.applied += days
         orders = [days[:cut], days[cut:]], [days[cut:], days[:cut]]
         either = [deepcopy(self.model) for _ in orders]
         for model, order in zip(either, orders, strict=True):
             for batch in order:
-                model.take(batch)
-        stands = self.stage.run(self._rows())
-        self.model = next((one for one in either if _of(one) == stands), either[0])
+                model.receive(batch)
+        rows = self.stage.run(self._rows())
+        self.model = next((one for one in either if _rows_of(one) == rows), either[0])
 
     @precondition(lambda self: self.applied)
     @rule(seed=st.integers(0, 1000), shuffled=st.booleans())
@@ -140,61 +146,70 @@ class LedgerMachine(RuleBasedStateMachine):
             history = History.ERASE if what.endswith("erased") else History.KEEP
             changes |= {"status": Status.REMOVED, "history": history, "removed_at": NOON}
         self.stage.database.breaks(ends)
-        if self._breaks(lambda: self.world.add(team, **changes)) and ends is Ends.ABORTED:
+        if self._breaks(lambda: self.ledger.add(team, **changes)) and ends is Ends.ABORTED:
             return
-        self.model.state(team, version, what, erase=what.endswith("erased"))
+        self.model.change(team, version, what, erase=what.endswith("erased"))
 
     @invariant()
-    def the_tables_are_the_models(self) -> None:
-        assert self.stage.run(self._rows()) == _of(self.model)
+    def the_tables_equal_the_model(self) -> None:
+        assert self.stage.run(self._rows()) == _rows_of(self.model)
 
     @invariant()
-    def what_was_believed_is_known_of_every_instant(self) -> None:
-        """The spans of a day tile without a gap or an overlap, up to what stands."""
-        for key, stands in self.model.days.items():
-            spans = sorted((day.said_since, until) for one, day, until, _ in self.model.revisions if one == key)
+    def former_days_have_no_gap_and_no_overlap(self) -> None:
+        """Each ends where the next one begins, up to the stored one."""
+        for key, stored in self.model.days.items():
+            spans = sorted((day.valid_from, until) for one, day, until, _ in self.model.revisions if one == key)
             ends = [until for _, until in spans]
-            begins = [since for since, _ in spans[1:]] + [stands.said_since]
+            begins = [since for since, _ in spans[1:]] + [stored.valid_from]
             assert not spans or ends == begins
 
-    @rule(hour=st.integers(0, 70), account=st.sampled_from([ACCOUNT, OTHER]))
-    def somebody_asks_what_was_believed(self, hour: int, account: str) -> None:
+    @rule(hour=st.integers(0, 70), account=st.sampled_from([ACCOUNT, OTHER_ACCOUNT]))
+    def somebody_reads_the_costs_as_of_an_instant(self, hour: int, account: str) -> None:
         at = later(hour)
         known = self.stage.run(self._known(account, at))
         keys = {key for key in self.model.days if key[2] == account}
-        expected = {key[:2]: usd for key in keys if (usd := self.model.believed(key, at)) is not None}
+        expected = {key[:2]: usd for key in keys if (usd := self.model.known(key, at)) is not None}
         assert {(one.integration_id, one.day): one.usd for one in known} == expected
 
     @invariant()
-    def the_read_model_and_the_erased_are_the_models(self) -> None:
+    def integrations_and_the_erased_are_those_of_the_model(self) -> None:
         integrations, erased = self.stage.run(self._others())
         assert integrations == {team: (version, label) for team, (version, label) in self.model.versions.items()}
         assert erased == self.model.erased
 
+    def _pick(self, numbers: Sequence[int]) -> list[CostMessage]:
+        return [self.messages[number % len(self.messages)] for number in numbers]
+
     def _come(
-        self, batch: Sequence[Told], ends: Ends, *, away: bool = False, malformed: bool = False, note: bool = True
+        self,
+        batch: Sequence[CostMessage],
+        ends: Ends,
+        *,
+        down: bool = False,
+        malformed: bool = False,
+        note: bool = True,
     ) -> None:
         records = [record_of(one) for one in batch]
         if malformed:
             records.insert(len(records) // 2, record_of(batch[0], value=b"{nonsense"))
-        published = self.world.publisher.published
+        published = self.ledger.publisher.published
         published.clear()
-        self.world.dead_letters.put_away.clear()
-        self.world.publisher.away = away
+        self.ledger.dead_letters.written.clear()
+        self.ledger.publisher.unavailable = down
         self.stage.database.breaks(ends)
-        broke = self._breaks(lambda: self.world.receive(*records))
-        self.world.publisher.away = False
+        broke = self._breaks(lambda: self.ledger.receive(*records))
+        self.ledger.publisher.unavailable = False
         if ends is Ends.ABORTED:
             assert broke
-            assert (published, self.world.dead_letters.put_away) == ([], [])
+            assert (published, self.ledger.dead_letters.written) == ([], [])
             return
-        expected = deepcopy(self.model.take(batch))
+        expected = deepcopy(self.model.receive(batch))
         if note:
             self.applied += batch
-        assert broke == (ends is Ends.UNHEARD or (away and expected != []))
+        assert broke == (ends is Ends.UNHEARD or (down and expected != []))
         if not broke:
             assert sorted(map(_announced, published)) == sorted(map(_expected, expected))
-        assert len(self.world.dead_letters.put_away) == (malformed and not broke)
+        assert len(self.ledger.dead_letters.written) == (malformed and not broke)
 
     def _breaks(self, step: Callable[[], Any]) -> bool:
         try:
@@ -205,37 +220,29 @@ class LedgerMachine(RuleBasedStateMachine):
             self.stage.database.breaks()
         return False
 
-    async def _at_once(self, *batches: Sequence[Told]) -> None:
-        await asyncio.gather(*(self.world.receive(*batch) for batch in batches))
+    async def _at_once(self, *batches: Sequence[CostMessage]) -> None:
+        await asyncio.gather(*(self.ledger.receive(*batch) for batch in batches))
 
     async def _rows(self) -> Rows:
         days = {
             (row.integration_id, row.day, row.account_id): (
-                row.usd,
-                _read(row.costs),
-                row.reading_id,
-                row.observed_at,
-                row.said_since,
+                *(row.usd, _stored_amounts(row.costs), row.reading_id, row.observed_at, row.valid_from),
             )
-            for row in await self.world.sql("SELECT * FROM days")
+            for row in await self.ledger.sql("SELECT *, said_since AS valid_from FROM days")
         }
         revisions = {
-            (row.integration_id, row.day, row.account_id, row.said_since): (
-                _read(row.costs),
-                row.reading_id,
-                row.said_until,
-                row.replaced_by,
+            (row.integration_id, row.day, row.account_id, row.valid_from): (
+                *(_stored_amounts(row.costs), row.reading_id, row.valid_to, row.replaced_by),
             )
-            for row in await self.world.sql("SELECT * FROM day_revisions")
+            for row in await self.ledger.sql(
+                "SELECT *, said_since AS valid_from, said_until AS valid_to FROM day_revisions"
+            )
         }
         outcomes = {
             (row.integration_id, row.reading_id, row.account_id): (
-                row.event_id,
-                row.judgements,
-                row.reconciled,
-                tuple(row.unreconciled_days),
+                *(row.event_id, row.judgements, row.reconciled, tuple(row.unreconciled_days)),
             )
-            for row in await self.world.sql("SELECT * FROM outcomes")
+            for row in await self.ledger.sql("SELECT * FROM outcomes")
         }
         return days, revisions, outcomes
 
@@ -249,32 +256,32 @@ class LedgerMachine(RuleBasedStateMachine):
             return await integration_days(connection, account, FIRST, FIRST + timedelta(days=9), at)
 
     async def _others(self) -> tuple[dict[UUID, tuple[int, str]], set[UUID]]:
-        rows = await self.world.sql("SELECT integration_id, version, label FROM integrations")
-        erased = await self.world.sql("SELECT integration_id FROM erased")
+        rows = await self.ledger.sql("SELECT integration_id, version, label FROM integrations")
+        erased = await self.ledger.sql("SELECT integration_id FROM erased")
         return {row.integration_id: (row.version, row.label) for row in rows}, {row.integration_id for row in erased}
 
 
-def _of(model: Model) -> Rows:
+def _rows_of(model: Model) -> Rows:
     """The tables as they must be."""
     days = {
-        key: (one.usd, _said(one.costs), one.reading_id, one.observed_at, one.said_since)
+        key: (one.usd, _amounts_of(one.costs), one.reading_id, one.observed_at, one.valid_from)
         for key, one in model.days.items()
     }
     revisions = {
-        (*key, day.said_since): (_said(day.costs), day.reading_id, until, by) for key, day, until, by in model.revisions
+        (*key, day.valid_from): (_amounts_of(day.costs), day.reading_id, until, by)
+        for key, day, until, by in model.revisions
     }
     outcomes = {
-        key: (one.event_id, one.judgements, not one.unreconciled, one.unreconciled)
-        for key, one in model.outcomes.items()
+        key: (one.event_id, one.number, not one.unreconciled, one.unreconciled) for key, one in model.outcomes.items()
     }
     return days, revisions, outcomes
 
 
-def _said(costs: tuple[Cost, ...]) -> list[tuple[str, Decimal]]:
+def _amounts_of(costs: tuple[Cost, ...]) -> list[tuple[str, Decimal]]:
     return [(one.label, one.usd) for one in costs]
 
 
-def _read(costs: list[dict[str, str]]) -> list[tuple[str, Decimal]]:
+def _stored_amounts(costs: list[dict[str, str]]) -> list[tuple[str, Decimal]]:
     return [(one["label"], Decimal(one["usd"])) for one in costs]
 
 
