@@ -1,7 +1,6 @@
 """The ledger's answers over HTTP."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -12,10 +11,11 @@ from common.http.app import make_app
 from common.http.gate import guard
 from common.http.tokens import Tokens, digest_of
 from common.watchdog import Watchdog
-from fastapi import FastAPI
 from ledger.api import Routes
 
-from tests.ledger.support.ledger import ACCOUNT, FIRST, NOON, REMOVED, LedgerHarness, later, reading_of
+from tests.ledger.support.ledger import FIRST, NOON, REMOVED, LedgerHarness, later, reading_of
+from tests.support.fakes import no_lifespan
+from tests.support.messages import ACCOUNT
 
 TODAY = NOON.date()
 TOKEN = "obviously-fake-token"  # noqa: S105 - of a test
@@ -23,11 +23,7 @@ TOKEN = "obviously-fake-token"  # noqa: S105 - of a test
 
 @pytest.fixture
 async def http(ledger: LedgerHarness) -> AsyncIterator[httpx.AsyncClient]:
-    @asynccontextmanager
-    async def nothing(_app: FastAPI) -> AsyncIterator[None]:
-        yield
-
-    app = make_app("ledger", Watchdog(), nothing, ledger.database.ping)
+    app = make_app("ledger", Watchdog(), no_lifespan, ledger.database.ping)
     bound = {"token_id": "bound", "sha256": digest_of("bound"), "scopes": ["costs:read"], "account_ids": ["other"]}
     token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
     guard(app, Tokens.model_validate({"tokens": [token, bound]}), requests_per_second=10_000)

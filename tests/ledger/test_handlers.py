@@ -5,6 +5,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
+from common.errors import TransientError
 from sqlalchemy.exc import OperationalError
 
 from tests.ledger.support.ledger import ERASED, FIRST, NOON, REMOVED, LedgerHarness, later, reading_of, record_of
@@ -79,7 +80,7 @@ async def test_what_the_database_refuses_is_found_by_halves(ledger: LedgerHarnes
     finally:
         await ledger.sql("ALTER TABLE days DROP CONSTRAINT poison")
 
-    assert [record for record, _ in ledger.dead_letters.written] == [poison]
+    assert [one.record for one in ledger.dead_letters.entries] == [poison]
     assert len(await ledger.figures()) == 8
 
 
@@ -93,15 +94,15 @@ async def test_an_outage_of_the_database_dead_letters_nothing(
 
     with pytest.raises(OperationalError):
         await ledger.record(team, {FIRST: {"a": "1"}})
-    assert ledger.dead_letters.written == []
+    assert ledger.dead_letters.entries == []
 
 
 async def test_a_crash_between_commit_and_publish_publishes_the_same_again(ledger: LedgerHarness, team: UUID) -> None:
     reading = reading_of(team, {FIRST: {"a": "1"}})
-    ledger.publisher.unavailable = True
-    with pytest.raises(ConnectionError):
+    ledger.publisher.available(available=False)
+    with pytest.raises(TransientError):
         await ledger.receive(*reading.messages)
-    ledger.publisher.unavailable = False
+    ledger.publisher.available()
 
     await ledger.receive(*reading.messages)
     await ledger.receive(*reading.messages)

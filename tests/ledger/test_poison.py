@@ -1,32 +1,21 @@
 """What cannot be written or announced is dead-lettered alone; nothing else waits for it."""
 
 from collections.abc import Callable
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from uuid import UUID, uuid4
 
 import pytest
 from aiokafka import ConsumerRecord
 from common.errors import TransientError
-from common.kafka.publisher import check_size
-from contract.cloudevents import headers_of
-from contract.messages import Message
-from contract.topics import Topic
-from ledger.handlers import Handlers
 
-from tests.ledger.support.ledger import FIRST, LedgerHarness, Reading, RecordingPublisher, reading_of, record_of
+from tests.ledger.support.ledger import FIRST, LedgerHarness, Reading, reading_of, record_of
 
 BEFORE_TIME = "0001-01-01T00:00:00+14:00"
 """An instant that has no equivalent in UTC."""
 
 
-class CheckingPublisher(RecordingPublisher):
-    """Refuses what is too large, as the real one does."""
-
-    async def publish(self, topic: object, message: Message, *, key: str, event_id: str, at: datetime) -> None:
-        assert isinstance(topic, Topic)
-        headers = headers_of(message, event_id=event_id, source="/test", at=at)
-        check_size(topic, message.model_dump_json().encode(), key=key.encode(), headers=headers)
-        await super().publish(topic, message, key=key, event_id=event_id, at=at)
+def _reasons(ledger: LedgerHarness) -> list[tuple[int, str]]:
+    return [(one.record.offset, one.error.reason) for one in ledger.dead_letters.entries]
 
 
 def _day(reading: Reading, **replaced: object) -> ConsumerRecord:
@@ -69,22 +58,20 @@ async def test_a_malformed_message_is_dead_lettered_alone(
 
     await ledger.receive(poison(reading), *reading.days, poison(reading), reading.window)
 
-    assert ledger.dead_letters.reasons == [(3, reason)] * 2
+    assert _reasons(ledger) == [(3, reason)] * 2
     assert [one.reconciled for one in ledger.outcomes] == [True]
 
 
 async def test_a_window_is_dead_lettered_when_its_outcome_is_too_large_to_publish(
     ledger: LedgerHarness, team: UUID
 ) -> None:
-    publisher = CheckingPublisher()
-    handlers = Handlers(ledger.database, publisher, ledger.dead_letters)  # type: ignore[arg-type]  # same methods
     reading, other = reading_of(team, {FIRST: {"a": "1"}}), reading_of(uuid4(), {FIRST: {"a": "1"}})
     large = reading.window.model_copy(update={"request_ids": tuple(f"{number:0200}" for number in range(4_600))})
 
-    await handlers.costs([record_of(large, offset=3), *map(record_of, other.messages)])
+    await ledger.receive(record_of(large, offset=3), *other.messages)
 
-    assert ledger.dead_letters.reasons == [(3, "handler_failed")]
-    assert {one.message.reading_id for one in publisher.published} == {other.reading_id}
+    assert _reasons(ledger) == [(3, "handler_failed")]
+    assert {one.reading_id for one in ledger.outcomes} == {other.reading_id}
 
 
 async def test_wrong_grants_dead_letter_nothing(ledger: LedgerHarness, team: UUID) -> None:
@@ -96,7 +83,7 @@ async def test_wrong_grants_dead_letter_nothing(ledger: LedgerHarness, team: UUI
     finally:
         await ledger.sql("GRANT INSERT ON days TO ledger")
 
-    assert ledger.dead_letters.reasons == []
+    assert _reasons(ledger) == []
 
 
 async def test_a_batch_that_comes_again_leaves_no_second_dead_letter(
@@ -114,7 +101,7 @@ async def test_a_batch_that_comes_again_leaves_no_second_dead_letter(
 
     await ledger.receive(*batch)
 
-    assert ledger.dead_letters.reasons == [(3, "body_malformed")]
+    assert _reasons(ledger) == [(3, "body_malformed")]
 
 
 async def test_a_crash_before_the_commit_leaves_nothing(
@@ -143,10 +130,10 @@ async def test_a_version_that_fails_on_everything_does_not_empty_the_topic_into_
         for _ in range(2):
             with pytest.raises(TransientError):
                 await ledger.receive(*reading.messages)
-        assert {reason for _, reason in ledger.dead_letters.reasons} == {"handler_failed"}
-        assert len(ledger.dead_letters.reasons) == 10
+        assert {reason for _, reason in _reasons(ledger)} == {"handler_failed"}
+        assert len(_reasons(ledger)) == 10
 
     await ledger.receive(*reading.messages)
 
     assert len(await ledger.figures()) == 12
-    assert len(ledger.dead_letters.reasons) == 10
+    assert len(_reasons(ledger)) == 10

@@ -20,7 +20,8 @@ from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.ledger.support.ledger import ACCOUNT, ERASED, FIRST, OTHER_ACCOUNT, LedgerHarness, later, reading_of
+from tests.ledger.support.ledger import ERASED, FIRST, OTHER_ACCOUNT, LedgerHarness, later, reading_of
+from tests.support.messages import ACCOUNT
 
 NUMBERS = st.integers(0, 2)
 

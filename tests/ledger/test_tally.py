@@ -1,30 +1,16 @@
 """Every message of a batch is counted by its result, and the counts add up."""
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from uuid import UUID, uuid4
 
-from contract.messages import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ledger.handlers import Handlers
 from ledger.tally import Skipped, Tally
 
-from tests.ledger.support.ledger import ERASED, FIRST, LedgerHarness, RecordingPublisher, reading_of, record_of
+from tests.ledger.support.ledger import ERASED, FIRST, LedgerHarness, reading_of, record_of
+from tests.support.fakes import Published
 
 LAST = FIRST + timedelta(days=2)
-
-
-class RefusingPublisher(RecordingPublisher):
-    """Refuses the outcomes of one integration, each time."""
-
-    def __init__(self, refused: UUID) -> None:
-        super().__init__()
-        self._refused = str(refused)
-
-    async def publish(self, topic: object, message: Message, *, key: str, event_id: str, at: datetime) -> None:
-        if key == self._refused:
-            raise ValueError("obviously refused")
-        await super().publish(topic, message, key=key, event_id=event_id, at=at)
 
 
 async def test_each_message_is_counted_by_its_result_also_when_it_is_skipped(ledger: LedgerHarness) -> None:
@@ -42,11 +28,17 @@ async def test_each_message_is_counted_by_its_result_also_when_it_is_skipped(led
 
 async def test_a_message_that_fails_with_its_batch_is_counted_once(ledger: LedgerHarness) -> None:
     refused, sound = uuid4(), uuid4()
-    handlers = Handlers(ledger.database, RefusingPublisher(refused), ledger.dead_letters)  # type: ignore[arg-type]  # same methods
+
+    def refuses(record: Published) -> bool:
+        if record.key == str(refused):
+            raise ValueError("obviously refused")
+        return False
+
+    ledger.publisher.refuses = refuses
     readings = [reading_of(one, {FIRST: {"a": "1"}}) for one in (refused, sound)]
     batch = [record_of(message) for one in readings for message in one.messages]
 
-    counts = (await handlers.handle_batch(batch)).counts
+    counts = (await ledger.handlers.handle_batch(batch)).counts
 
     assert (counts["applied"] + counts["older"], counts["judged"], counts["dead_lettered"]) == (2, 1, 1)
 

@@ -102,9 +102,11 @@ def cost_recorded(
 
 def window_read(*days: CostRecorded, **fields: Any) -> WindowRead:
     """The window of one reading, from the first of `days` to the last; without days it needs its fields."""
-    read = {name: getattr(days[0], name) for name in ("integration_id", "account_id", "reading_id", "observed_at")}
-    dates = sorted(day.day for day in days)
-    default = _window() | read | {"first_day": dates[0], "last_day": dates[-1]} if days else _window()
+    default = _window()
+    if days:
+        dates = sorted(day.day for day in days)
+        names = ("integration_id", "account_id", "reading_id", "observed_at")
+        default |= {name: getattr(days[0], name) for name in names} | {"first_day": dates[0], "last_day": dates[-1]}
     totals = {day.day: day.usd for day in days}
     return WindowRead.model_validate(default | {"totals": totals} | fields)
 

@@ -21,7 +21,8 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from tests.ledger.support.ledger import FIRST, LedgerHarness, Reading, RecordingPublisher, later, reading_of, record_of
+from tests.ledger.support.ledger import FIRST, LedgerHarness, Reading, later, reading_of, record_of
+from tests.support.fakes import RecordingPublisher
 
 TEAM = UUID(int=1)
 ERASED = {"status": Status.REMOVED, "history": History.ERASE, "version": 2}
@@ -37,7 +38,7 @@ class Rebuilt:
         self.handlers = self.through(database)
 
     def through(self, database: Database) -> Handlers:
-        return Handlers(database, RecordingPublisher(), self.live.dead_letters)  # type: ignore[arg-type]  # speak the same
+        return Handlers(database, RecordingPublisher(), self.live.dead_letters)
 
     async def clear(self) -> None:
         await self.live.clear()
@@ -224,7 +225,7 @@ async def test_what_is_written_while_the_tables_are_swapped_is_not_lost(rebuilt:
     written = {(one.integration_id, one.day) for one in topic if isinstance(one, CostRecorded)}
     assert {(row.integration_id, row.day) for row in await rebuilt.live.figures()} == written
     assert len(await rebuilt.live.sql("SELECT 1 FROM outcomes WHERE reconciled")) == len(written)
-    assert rebuilt.live.dead_letters.written == []
+    assert rebuilt.live.dead_letters.entries == []
     newest = await rebuilt.live.sql("SELECT integration_id, version FROM integrations")
     assert {row.integration_id: row.version for row in newest} == {
         team: sum(one == team for one, _ in written) for team in {team for team, _ in written}

@@ -3,59 +3,29 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
 from aiokafka import ConsumerRecord
 from common.database import Database
-from contract.cloudevents import Event, MalformedError, headers_of
-from contract.fields import History, Plan, Status, Trigger
-from contract.messages import Cost, CostRecorded, IntegrationChanged, Message, WindowRead
-from contract.money import total
+from contract.cloudevents import Event
+from contract.fields import History, Status
+from contract.messages import CostRecorded, IntegrationChanged, Message, WindowRead
+from contract.topics import COSTS
 from ledger.handlers import Handlers
 from sqlalchemy import text
 
-ACCOUNT, OTHER_ACCOUNT = "account-1", "account-2"
+from tests.support import messages
+from tests.support.fakes import RecordingDeadLetters, RecordingPublisher
+from tests.support.messages import cost_recorded, integration_changed, window_read
+
+OTHER_ACCOUNT = "account-2"
 FIRST = date(2026, 11, 1)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 REMOVED = {"version": 2, "status": Status.REMOVED, "history": History.KEEP, "removed_at": NOON}
 ERASED = REMOVED | {"history": History.ERASE}
 Costs = Mapping[date, Mapping[str, str]]
 """US dollars by day and label."""
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    message: Any
-    key: str
-    event_id: str
-
-
-class RecordingPublisher:
-    def __init__(self) -> None:
-        self.published: list[Published] = []
-        self.unavailable = False
-
-    async def publish(self, _topic: object, message: Message, *, key: str, event_id: str, at: datetime) -> None:
-        assert at.tzinfo is not None
-        if self.unavailable:
-            raise ConnectionError("the broker is unavailable")
-        self.published.append(Published(message, key, event_id))
-
-
-class RecordingDeadLetters:
-    def __init__(self) -> None:
-        self.written: list[tuple[ConsumerRecord, MalformedError]] = []
-
-    async def put(self, record: ConsumerRecord, _topic: object, error: MalformedError, *, attempts: int = 1) -> None:
-        assert attempts == 1
-        self.written.append((record, error))
-
-    @property
-    def reasons(self) -> list[tuple[int, str]]:
-        """Offset and reason of each."""
-        return [(record.offset, error.reason) for record, error in self.written]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +49,7 @@ class LedgerHarness:
         self._owner = owner
         self.publisher = RecordingPublisher()
         self.dead_letters = RecordingDeadLetters()
-        self.handlers = Handlers(database, self.publisher, self.dead_letters)  # type: ignore[arg-type]  # same methods
+        self.handlers = Handlers(database, self.publisher, self.dead_letters)
 
     async def clear(self) -> None:
         await self.sql("TRUNCATE integrations, days, day_revisions, outcomes, erased")
@@ -120,75 +90,31 @@ class LedgerHarness:
 
 
 def integration(integration_id: UUID, **changes: Any) -> IntegrationChanged:
-    fields = {
-        "integration_id": integration_id,
-        "account_id": ACCOUNT,
-        "team_id": "team-1",
-        "label": "Team",
-        "plan": Plan.FREE,
-        "status": Status.ACTIVE,
-        "version": 1,
-        "credential_version": 1,
-        "added_at": datetime(2026, 10, 1, tzinfo=UTC),
-        "history_from": FIRST,
-        "changed_at": NOON,
-    }
-    return IntegrationChanged(**fields | changes)
+    fields = {"added_at": datetime(2026, 10, 1, tzinfo=UTC), "history_from": FIRST, "changed_at": NOON}
+    return integration_changed(integration_id, **fields | changes)
 
 
 def reading_of(
     integration_id: UUID, costs: Costs, *, observed_at: datetime = NOON, cut: Iterable[date] = ()
 ) -> Reading:
     """The messages of a reading of `costs`; days of `cut` belong to its window and were not read."""
-    reading_id = uuid4()
-    days = tuple(_day(integration_id, day, labels, reading_id, observed_at) for day, labels in sorted(costs.items()))
+    reading: dict[str, Any] = {"reading_id": uuid4(), "observed_at": observed_at}
+    days = tuple(cost_recorded(integration_id, labels, day=day, **reading) for day, labels in sorted(costs.items()))
     every = sorted([*costs, *cut])
-    window = WindowRead(
-        account_id=ACCOUNT,
+    window = window_read(
+        *days,
         integration_id=integration_id,
         first_day=every[0],
         last_day=every[-1],
-        trigger=Trigger.FORCE,
         request_ids=("request-1",),
-        reading_id=reading_id,
-        observed_at=observed_at,
-        totals={day.day: day.usd for day in days},
-        credential_version=1,
+        **reading,
     )
-    return Reading(reading_id, observed_at, days, window)
-
-
-def _day(
-    integration_id: UUID, day: date, labels: Mapping[str, str], reading_id: UUID, observed_at: datetime
-) -> CostRecorded:
-    costs = tuple(Cost(label=label, model=label, usd=Decimal(usd)) for label, usd in sorted(labels.items()))
-    return CostRecorded(
-        account_id=ACCOUNT,
-        integration_id=integration_id,
-        day=day,
-        usd=total(cost.usd for cost in costs),
-        costs=costs,
-        reading_id=reading_id,
-        observed_at=observed_at,
-    )
+    return Reading(reading["reading_id"], observed_at, days, window)
 
 
 def record_of(message: Message, **replaced: Any) -> ConsumerRecord:
-    headers = headers_of(message, event_id=str(uuid4()), source="/test", at=NOON)
-    fields = {
-        "topic": "xai.costs.v1",
-        "partition": 0,
-        "offset": 7,
-        "timestamp": int(NOON.timestamp() * 1000),
-        "timestamp_type": 0,
-        "key": b"key",
-        "value": message.model_dump_json().encode(),
-        "checksum": None,
-        "serialized_key_size": 3,
-        "serialized_value_size": 0,
-        "headers": [(name, value.encode()) for name, value in headers.items()],
-    }
-    return ConsumerRecord(**fields | replaced)
+    """The record of the topic of costs that carries `message`."""
+    return messages.record_of(COSTS, message, at=NOON, **replaced)
 
 
 def later(hours: float) -> datetime:

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from common.errors import TransientError
 from contract.fields import History, Status
 from contract.messages import Cost, CostRecorded
 from hypothesis import strategies as st
@@ -18,7 +19,6 @@ from ledger.store.costs import IntegrationDay, integration_days
 from sqlalchemy.exc import OperationalError
 
 from tests.ledger.support.ledger import (
-    ACCOUNT,
     FIRST,
     NOON,
     OTHER_ACCOUNT,
@@ -28,6 +28,7 @@ from tests.ledger.support.ledger import (
     record_of,
 )
 from tests.ledger.support.ledger_model import CostMessage, Model, Outcome
+from tests.support.messages import ACCOUNT
 from tests.support.state_machines import Ends, Stage
 
 TEAMS = (UUID(int=1), UUID(int=2))
@@ -194,14 +195,14 @@ class LedgerMachine(RuleBasedStateMachine):
             records.insert(len(records) // 2, record_of(batch[0], value=b"{nonsense"))
         published = self.ledger.publisher.published
         published.clear()
-        self.ledger.dead_letters.written.clear()
-        self.ledger.publisher.unavailable = down
+        self.ledger.dead_letters.entries.clear()
+        self.ledger.publisher.available(available=not down)
         self.stage.database.breaks(ends)
         broke = self._breaks(lambda: self.ledger.receive(*records))
-        self.ledger.publisher.unavailable = False
+        self.ledger.publisher.available()
         if ends is Ends.ABORTED:
             assert broke
-            assert (published, self.ledger.dead_letters.written) == ([], [])
+            assert (published, self.ledger.dead_letters.entries) == ([], [])
             return
         expected = deepcopy(self.model.receive(batch))
         if note:
@@ -209,12 +210,12 @@ class LedgerMachine(RuleBasedStateMachine):
         assert broke == (ends is Ends.UNHEARD or (down and expected != []))
         if not broke:
             assert sorted(map(_announced, published)) == sorted(map(_expected, expected))
-        assert len(self.ledger.dead_letters.written) == (malformed and not broke)
+        assert len(self.ledger.dead_letters.entries) == (malformed and not broke)
 
     def _breaks(self, step: Callable[[], Any]) -> bool:
         try:
             self.stage.run(step())
-        except (OperationalError, ConnectionError):
+        except (OperationalError, TransientError):
             return True
         finally:
             self.stage.database.breaks()
