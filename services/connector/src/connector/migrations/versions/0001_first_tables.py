@@ -1,4 +1,4 @@
-"""What the connector keeps: accounts and their plan, integrations (each row its own outbox), the history of syncs."""
+"""Accounts and their plan, integrations (each row is its own outbox), the history of syncs."""
 
 from alembic import op
 

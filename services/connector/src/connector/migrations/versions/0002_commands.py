@@ -1,4 +1,4 @@
-"""Commands that came by topic: each is taken once, and its result stands in the row until it is published."""
+"""Commands received by topic: each runs once, and its row keeps the result until it is published."""
 
 from alembic import op
 

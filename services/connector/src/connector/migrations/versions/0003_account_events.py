@@ -1,4 +1,4 @@
-"""What an account's screen hears while it is open: every change of status, every completed sync, in order."""
+"""Events that an account can subscribe to: every change of status and every completed sync, in order."""
 
 from alembic import op
 

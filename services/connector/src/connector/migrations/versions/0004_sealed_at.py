@@ -1,4 +1,4 @@
-"""When each key was sealed, or wrapped anew: the instant of its announcement, whatever else of the row changes."""
+"""When each key was sealed or wrapped again: the time of its announcement, independent of other changes of the row."""
 
 from alembic import op
 

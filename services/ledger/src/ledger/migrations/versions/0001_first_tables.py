@@ -1,4 +1,4 @@
-"""What the ledger keeps: days and their revisions, outcomes, the read model of the integrations, who was erased."""
+"""Days and their revisions, outcomes, the read model of the integrations, the erased integrations."""
 
 from alembic import op
 
@@ -106,8 +106,8 @@ END $$;
 REVOKE ALL ON FUNCTION erase_integration(uuid) FROM PUBLIC;
 """
 
-# Postgres looks for tables among the temporary ones first, unless pg_temp is named: whoever may make one could lead a
-# function astray that runs with its owner's rights.
+# Postgres searches temporary tables first, unless pg_temp is named: otherwise a role that can create one could
+# misdirect a function that runs with its owner's rights.
 SEARCH_PATHS = """
 DO $$ BEGIN
     EXECUTE format('ALTER FUNCTION keep_revision() SET search_path TO %I, pg_temp', current_schema());

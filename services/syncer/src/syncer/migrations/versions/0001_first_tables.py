@@ -1,4 +1,4 @@
-"""What the syncer keeps: integrations and their sealed keys, requests, windows, coverage, raw answers."""
+"""Integrations and their sealed keys, requests, windows, coverage, raw answers."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Since when an integration is connected: a wish for all of them that was written before does not mean it."""
+"""When an integration was connected: an earlier request for all integrations does not include it."""
 
 from alembic import op
 
