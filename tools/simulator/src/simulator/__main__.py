@@ -1,4 +1,4 @@
-"""`python -m simulator`: serves until it is told to end; each option can be given in the environment too."""
+"""`python -m simulator`: serves until it is terminated; each option can also be set in the environment."""
 
 import argparse
 import os
@@ -8,7 +8,7 @@ import uvicorn
 from simulator.app import build
 from simulator.delivery import DroppableProtocol
 
-SECONDS_TO_END = 1  # hanging answers would otherwise be waited for
+SECONDS_TO_END = 1  # otherwise it waits for hanging answers
 
 
 def main() -> None:
@@ -29,8 +29,8 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="simulator", description="A stand-in for xAI's usage endpoint.")
     parser.add_argument("--host", default=env("HOST", "127.0.0.1"), help="HOST")
     parser.add_argument("--port", type=int, default=env("PORT", "8099"), help="PORT")
-    parser.add_argument("--delay-ms", type=int, default=env("DELAY_MS", "0"), help="DELAY_MS: of each answer")
-    parser.add_argument("--seed", type=int, default=env("SEED", "1"), help="SEED: which costs are drawn")
+    parser.add_argument("--delay-ms", type=int, default=env("DELAY_MS", "0"), help="DELAY_MS: delay of each answer")
+    parser.add_argument("--seed", type=int, default=env("SEED", "1"), help="SEED: seed of the random costs")
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""Who may ask what: every refusal of a key or a Team ID."""
+"""Access: every refusal of a key or a Team ID."""
 
 import re
 
@@ -10,23 +10,23 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def bearer(authorization: str) -> str:
-    """Give the key of an Authorization header, or an empty text."""
+    """The key of an Authorization header, or an empty string."""
     scheme, _, key = authorization.partition(" ")
     return key.strip() if scheme.lower() == "bearer" else ""
 
 
 def admit(state: State, team_id: str, key: str) -> Team:
-    """Give the team (its ID in lower case) that the key may read; raises RefusalError: 401, 400, 404 or 403, in this order."""
-    held = state.keys.get(key)
-    if held is None or held.revoked:
+    """The team (its ID in lower case) that the key may read; raises RefusalError: 401, 400, 404 or 403, in this order."""
+    known = state.keys.get(key)
+    if known is None or known.revoked:
         raise RefusalError(401, "Invalid or revoked management API key")
     if not _UUID.fullmatch(team_id):
         raise RefusalError(400, "team_id is not a UUID")
     team = state.teams.get(team_id)
     if team is None:
         raise RefusalError(404, "No such team")
-    if held.team_id != team.team_id:
+    if known.team_id != team.team_id:
         raise RefusalError(403, "The key belongs to another team")
-    if not held.scope:
+    if not known.scope:
         raise RefusalError(403, "The key lacks the scope Billing: Read")
     return team

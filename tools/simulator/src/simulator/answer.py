@@ -32,7 +32,7 @@ class Series:
 
 
 class _Number(str):
-    """Digits that go into the JSON as they are, for a float would lose some."""
+    """Digits that are written to the JSON unchanged, because a float would lose some."""
 
     __slots__ = ()
 

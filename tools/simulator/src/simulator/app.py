@@ -1,4 +1,4 @@
-"""The app and its state: the only place where they are built."""
+"""Builds the app and its state."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -10,7 +10,7 @@ from simulator.state import State, utc_now
 
 
 def build(seed: int = 1, delay_ms: int = 0, clock: Callable[[], datetime] = utc_now) -> FastAPI:
-    """Build a simulator of its own; `delay_ms` is how long each answer takes; `clock` gives aware instants, UTC."""
+    """A new simulator; `delay_ms` is how long each answer takes; `clock` returns aware instants, UTC."""
     app = FastAPI(title="Simulator of xAI's usage endpoint", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.simulator = State(seed, delay_ms, clock)
     app.include_router(usage.router)

@@ -1,4 +1,4 @@
-"""What a test says to a simulator: the product's question, and the control API by name."""
+"""A test's client of a simulator: the product's call, and the control API."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ class Client:
     async def ask(
         self, first_day: date, last_day: date, *, team: str = DEMO_TEAM, key: str = DEMO_KEY, grouped: bool = True
     ) -> httpx.Response:
-        """Ask as the product does, for UTC days, both included."""
+        """Call the endpoint as the product does, for UTC days, both included."""
         return await self.post(question(first_day, last_day, grouped=grouped), team=team, key=key)
 
     async def post(self, body: object, *, team: str = DEMO_TEAM, key: str = DEMO_KEY) -> httpx.Response:
@@ -27,11 +27,11 @@ class Client:
         return await self.http.post(f"/v1/billing/teams/{team}/usage", json=body, headers=headers)
 
     async def control(self, method: str, path: str, body: object = None) -> httpx.Response:
-        """Call the control API, `path` being what follows /control; raises httpx.HTTPStatusError."""
+        """Call the control API; `path` is relative to /control. Raises httpx.HTTPStatusError."""
         return (await self.http.request(method, f"/control{path}", json=body)).raise_for_status()
 
     async def costs(self, first_day: date, last_day: date, *, team: str = DEMO_TEAM) -> dict[date, dict[str, Decimal]]:
-        """Give the exact costs per label of every day, both included, as the endpoint would say them now."""
+        """The exact costs per label of every day, both included, as the endpoint would answer now."""
         answer = await self.control("GET", f"/teams/{team}/costs?from={first_day}&to={last_day}")
         days: Mapping[str, Mapping[str, str]] = answer.json()["days"]
         return {
@@ -43,7 +43,7 @@ class Client:
         await self.control("POST", "/faults", fields)
 
     async def requests(self, team: str = DEMO_TEAM) -> list[dict[str, Any]]:
-        """Give the calls of the usage endpoint that were seen for the team, oldest first."""
+        """The team's calls of the usage endpoint, oldest first."""
         found: list[dict[str, Any]] = (await self.control("GET", f"/requests?team_id={team}")).json()["requests"]
         return found
 

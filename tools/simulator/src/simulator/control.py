@@ -1,4 +1,4 @@
-"""The control API: what a test changes, scripts and asks. Answers callers on the same machine only."""
+"""The control API, with which tests change and inspect the simulator. It answers callers on the same machine only."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, timedelta
@@ -41,8 +41,8 @@ router = APIRouter(prefix="/control", dependencies=[Depends(only_from_this_machi
 
 @router.put("/teams/{team_id}", status_code=204)
 async def put_team(state: Simulator, team_id: TeamId, order: TeamOrder) -> None:
-    """Create the team, or make it anew: its keys are these and its edits are gone."""
-    state.keys = {key: held for key, held in state.keys.items() if held.team_id != team_id}
+    """Create or replace the team: it has exactly these keys, and no edits."""
+    state.keys = {key: known for key, known in state.keys.items() if known.team_id != team_id}
     for key in order.keys:
         state.keys[key.key] = Key(key.shown_name(), team_id, key.scope, key.revoked)
     state.teams[team_id] = order.team(team_id, state.seed)
@@ -50,7 +50,7 @@ async def put_team(state: Simulator, team_id: TeamId, order: TeamOrder) -> None:
 
 @router.delete("/teams/{team_id}", status_code=204)
 async def delete_team(state: Simulator, team: Annotated[Team, Depends(known_team)]) -> None:
-    """Delete the team: from now on it is unknown to the endpoint; its keys stay."""
+    """Delete the team: the endpoint no longer knows it; its keys stay."""
     del state.teams[team.team_id]
 
 
@@ -61,7 +61,7 @@ async def get_costs(
     first_day: Annotated[date | None, Query(alias="from")] = None,
     last_day: Annotated[date | None, Query(alias="to")] = None,
 ) -> dict[str, dict[str, dict[str, str]]]:
-    """Say what the endpoint would answer now: every day of the range (both included), without zeros."""
+    """The costs as the endpoint would answer now: every day of the range (both included), without zeros."""
     now = state.now()
     last = last_day or now.date()
     first = first_day or last - timedelta(days=HISTORY_DAYS - 1)

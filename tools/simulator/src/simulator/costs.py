@@ -1,11 +1,11 @@
-"""What each team spends, drawn from a seed: a pure function, so that anybody can compute the expected figures."""
+"""The costs of each team, drawn from a seed: a pure function, so that tests can compute the expected figures."""
 
 from datetime import date, timedelta
 from decimal import Context, Decimal, Inexact
 from hashlib import blake2b
 
 EXACT = Context(prec=200, traps=[Inexact])
-"""Every calculation is made here: amounts have at most a few dozen digits, and none may be rounded."""
+"""For every calculation: amounts have at most a few dozen digits, and none may be rounded."""
 
 ZERO = Decimal(0)
 
@@ -18,7 +18,7 @@ LARGEST_USD = {
     "grok-voice-think-fast-2.0": 3,
     "File Storage": 1,
 }
-"""The labels that are always there, and about how much each may cost a day."""
+"""Labels that exist on every day, and about the largest daily cost of each."""
 
 
 def costs(seed: int, team_id: str, day: date) -> dict[str, Decimal]:
@@ -67,7 +67,7 @@ def _is_used(seed: int, team_id: str, day: date, label: str) -> bool:
 
 
 def _previews(seed: int, team_id: str, day: date) -> list[str]:
-    """Each month a new model appears on some day, and goes with the month after: any window meets new labels."""
+    """A new model appears each month and disappears at the end of the next: any window contains new labels."""
     month_before = day.replace(day=1) - timedelta(days=1)
     labels = [f"grok-preview-{month_before:%Y-%m}"]
     if day.day > _draw(seed, team_id, f"{day:%Y-%m}") % 28:

@@ -1,4 +1,4 @@
-"""How an answer travels: in time and whole, or not."""
+"""Sends an answer: in time and whole, or not."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from simulator.faults import Fault
 
 
 class DroppableProtocol(H11Protocol):
-    """Hands each request what drops its connection, for ASGI itself has no word for that."""
+    """Adds functions to each request that drop its connection, which ASGI itself does not offer."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as in H11Protocol
         super().connection_made(transport)
@@ -20,7 +20,7 @@ class DroppableProtocol(H11Protocol):
 
 
 class Delivery(Response):
-    """Sends the answer as the fault says; without one, after the delay and whole."""
+    """Sends the answer as the fault specifies; without one, after the delay and whole."""
 
     def __init__(self, status: int, headers: dict[str, str], body: bytes, fault: Fault, delay_ms: int) -> None:
         super().__init__(body, status, headers)
@@ -32,7 +32,7 @@ class Delivery(Response):
         if self._fault.reset:
             await _drop(scope, "abort", receive)
         elif self._fault.hang:
-            await _until_gone(receive)
+            await _until_disconnected(receive)
         elif self._fault.drip_ms is None and self._fault.cut_after_bytes is None:
             await super().__call__(scope, receive, send)
         else:
@@ -58,9 +58,9 @@ async def _drop(scope: Scope, how: str, receive: Receive) -> None:
     if drop is None:
         raise ConnectionResetError  # no server, so no connection: an app called in-process
     drop()
-    await _until_gone(receive)
+    await _until_disconnected(receive)
 
 
-async def _until_gone(receive: Receive) -> None:
+async def _until_disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""What a test changes in the costs of a team. Edits apply in the order in which they were made."""
+"""A test's changes of a team's costs. Edits apply in the order in which they were made."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from simulator.costs import EXACT, ZERO, add, amount
 
 class Edit(Protocol):
     def __call__(self, day: date, costs: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
-        """Make of a day's costs what they are after the edit."""
+        """The day's costs after the edit."""
 
 
 @dataclass(frozen=True, slots=True)
 class Restate:
-    """The day costs this and nothing else, at once: nothing of it arrives late."""
+    """Replaces the costs of the day, effective at once: none of them arrives late."""
 
     day: date
     costs: Mapping[str, Decimal]
@@ -27,7 +27,7 @@ class Restate:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Every amount of the day is multiplied."""
+    """Multiplies every amount of the day."""
 
     day: date
     factor: Decimal
@@ -40,7 +40,7 @@ class Scale:
 
 @dataclass(frozen=True, slots=True)
 class Relabel:
-    """A label is called otherwise, or vanishes with its amounts; on all days, or from one on."""
+    """Renames a label, or removes it with its amounts; on all days, or from one on."""
 
     label: str
     becomes: str | None
@@ -57,7 +57,7 @@ class Relabel:
 
 @dataclass(frozen=True, slots=True)
 class NewModel:
-    """A label costs something every day from `from_day` on, beside what was there."""
+    """Adds a label that costs something on every day from `from_day` on."""
 
     seed: int
     team_id: str

@@ -1,4 +1,4 @@
-"""Faults that a test scripts: a queue, each entry for the next requests that match it."""
+"""Faults scripted by a test: a queue, each entry for the next requests that match it."""
 
 from dataclasses import dataclass
 from datetime import date
@@ -15,40 +15,40 @@ Milliseconds = Annotated[int, Field(ge=0, le=600_000)]
 
 
 class Fault(BaseModel):
-    """What goes wrong, and with which requests; the fields combine, and without any of them all goes well."""
+    """A fault and the requests that it applies to; the fields combine, and without any of them there is no fault."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     team_id: str | None = None
     """None: any team's requests."""
     day: date | None = None
-    """Only requests whose range holds this UTC day."""
+    """Only requests for a range that includes this UTC day."""
     times: int | None = Field(default=1, ge=1)
-    """How many requests it meets; None: until it is cleared."""
+    """Number of requests that it applies to; None: until it is cleared."""
 
     status: int | None = Field(default=None, ge=200, le=599)
     headers: dict[str, str] = {}
     body: str | None = None
-    """In place of the answer, as it is."""
+    """Replaces the body of the answer."""
     html: bool = False
-    """A gateway's page in place of the answer."""
+    """Replaces the answer with the page of a gateway."""
     redirect: str | None = None
     gzip_bomb: int | None = Field(default=None, ge=1, le=LARGEST_BOMB)
-    """Bytes that the answer has once it is decompressed."""
+    """Size of the decompressed answer in bytes."""
     limit_reached: bool = False
     """The answer is cut: half of its series, and limitReached."""
     limit_reached_over_days: int | None = Field(default=None, ge=0)
-    """The same, and only for ranges of more days than this: others do not meet the fault."""
+    """The same, but only for ranges of more days than this: the fault does not apply to others."""
     extra: frozenset[Shape] = frozenset()
 
     delay_ms: Milliseconds | None = None
-    """In place of the usual delay."""
+    """Replaces the usual delay."""
     drip_ms: Milliseconds | None = None
-    """Between any two bytes of the body."""
+    """Pause between any two bytes of the body."""
     cut_after_bytes: int | None = Field(default=None, ge=0)
-    """The connection ends after so many bytes of the body, short of what was promised."""
+    """The connection ends after so many bytes of the body, before its announced length."""
     hang: bool = False
-    """No answer ever."""
+    """The request is never answered."""
     reset: bool = False
     """The connection is dropped without an answer."""
 
@@ -56,15 +56,15 @@ class Fault(BaseModel):
     def is_cut(self) -> bool:
         return self.limit_reached or self.limit_reached_over_days is not None
 
-    def meets(self, team_id: str, question: Question | None) -> bool:
-        """Tell whether it applies; `question` is None for a request that was refused."""
-        return self.team_id in {None, team_id} and self._meets_range(question)
+    def applies_to(self, team_id: str, question: Question | None) -> bool:
+        """`question` is None for a request that was refused."""
+        return self.team_id in {None, team_id} and self._applies_to_range(question)
 
-    def _meets_range(self, question: Question | None) -> bool:
+    def _applies_to_range(self, question: Question | None) -> bool:
         if question is None:
             return self.day is None and self.limit_reached_over_days is None
-        held = self.day is None or question.first_day <= self.day <= question.last_day
-        return held and question.days > (self.limit_reached_over_days or 0)
+        includes_day = self.day is None or question.first_day <= self.day <= question.last_day
+        return includes_day and question.days > (self.limit_reached_over_days or 0)
 
 
 @dataclass(slots=True)
@@ -84,13 +84,13 @@ class Faults:
         self._queue.clear()
 
     def waiting(self) -> list[Fault]:
-        """Give what is still to come, `times` being what is left of them."""
+        """The faults that still apply; `times` is what remains of each."""
         return [entry.fault.model_copy(update={"times": entry.left}) for entry in self._queue]
 
     def take(self, team_id: str, question: Question | None) -> Fault:
-        """Take the first that meets the request, and count it down; one without any effect if there is none."""
+        """Take the first fault that applies to the request, and count it down; without one, a fault with no effect."""
         for entry in self._queue:
-            if entry.fault.meets(team_id, question):
+            if entry.fault.applies_to(team_id, question):
                 self._count_down(entry)
                 return entry.fault
         return Fault()

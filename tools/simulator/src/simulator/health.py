@@ -1,4 +1,4 @@
-"""Whether the process answers; there is nothing that it could wait for."""
+"""Liveness and readiness; the simulator depends on nothing."""
 
 from fastapi import APIRouter
 

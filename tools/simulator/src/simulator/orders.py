@@ -14,7 +14,7 @@ from simulator.teams import Team, key_name
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise ValueError("a decimal string, for a number would lose digits")  # noqa: TRY004 - pydantic takes ValueError
+        raise ValueError("a decimal string, because a number would lose digits")  # noqa: TRY004 - pydantic takes ValueError
     return value
 
 
@@ -29,7 +29,7 @@ class _Order(BaseModel):
 class TeamKey(_Order):
     key: str = Field(min_length=1, repr=False)
     name: str | None = None
-    """What `GET /control/requests` calls it; None: the first digits of its hash."""
+    """Its name in `GET /control/requests`; None: the first digits of its hash."""
     scope: bool = True
     revoked: bool = False
 
@@ -61,7 +61,7 @@ class TeamOrder(_Order):
 
 
 class RestateOrder(_Order):
-    """Either the day's costs, at once and whole, or a factor for what it costs."""
+    """Either the costs of the day, or a factor that multiplies them."""
 
     day: date
     costs: dict[str, Exact] | None = None
@@ -82,7 +82,7 @@ class RestateOrder(_Order):
 class LabelOrder(_Order):
     label: str
     becomes: str | None = None
-    """None: the label vanishes, its amounts with it."""
+    """None: the label is removed with its amounts."""
     from_day: date | None = None
     """None: on all days."""
 
@@ -98,4 +98,4 @@ class KeyOrder(_Order):
 
 class ClockOrder(_Order):
     now: AwareDatetime | None
-    """None: the time it is."""
+    """None: the current time."""

@@ -1,4 +1,4 @@
-"""What a request asks for, checked strictly: nothing that the reference does not know passes."""
+"""Reads a request and checks it strictly: what the reference does not describe is refused."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ Moment = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-
 @dataclass(frozen=True, slots=True)
 class Question:
     bounds: tuple[datetime, ...]
-    """Where the asked intervals begin, UTC, and last the end of the range, which is not included."""
+    """The beginnings of the requested intervals, UTC, and the end of the range, which is not included."""
     grouped: bool
 
     @property
@@ -64,7 +64,7 @@ class _Body(_Strict):
 
 
 def read_question(body: bytes) -> Question:
-    """Read the request's body; raises RefusalError (400) that says what this simulator knows."""
+    """Read the request's body; raises RefusalError (400) with the reason."""
     try:
         request = _Body.model_validate_json(body).analytics_request
         return Question(_bounds(request.time_range), bool(request.group_by))
@@ -79,17 +79,17 @@ def _sentence(error: ValidationError) -> str:
     return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in found)
 
 
-def _bounds(asked: _TimeRange) -> tuple[datetime, ...]:
-    zone = ZoneInfo(asked.timezone)
-    start, end = datetime.fromisoformat(asked.start_time), datetime.fromisoformat(asked.end_time)
+def _bounds(time_range: _TimeRange) -> tuple[datetime, ...]:
+    zone = ZoneInfo(time_range.timezone)
+    start, end = (datetime.fromisoformat(at) for at in (time_range.start_time, time_range.end_time))
     if not timedelta() < end - start <= LONGEST:
-        raise ValueError(f"endTime must lie after startTime, by {LONGEST.days} days at most")
+        raise ValueError(f"endTime must be after startTime, by {LONGEST.days} days at most")
     local = [start, *_midnights(start, end), end]
     return tuple(moment.replace(tzinfo=zone).astimezone(UTC) for moment in local)
 
 
 def _midnights(start: datetime, end: datetime) -> Iterator[datetime]:
-    """Days begin at midnight of the asked time zone; the first may begin later, the last may end earlier."""
+    """Days begin at midnight of the requested time zone; the first may begin later, the last may end earlier."""
     for n in range(1, (end.date() - start.date()).days + 1):
         midnight = datetime.combine(start.date() + timedelta(days=n), time())
         if midnight < end:

@@ -7,7 +7,7 @@ UNKNOWN = 2
 
 
 class RefusalError(Exception):
-    """The call is answered with this status, and the sentence in a gRPC body."""
+    """The call is answered with this status, and the message in a gRPC body."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)

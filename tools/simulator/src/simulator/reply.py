@@ -1,4 +1,4 @@
-"""What is sent in the end: the answer or refusal, as the fault and the client's Accept-Encoding make it."""
+"""The response: an answer or refusal, changed by the fault and the client's Accept-Encoding."""
 
 import gzip
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ def json_reply(status: int, body: bytes) -> Reply:
 
 
 def faulty(reply: Reply, fault: Fault) -> Reply:
-    """Replace of the reply what the fault says."""
+    """Change the reply as the fault specifies."""
     if fault.status is not None:
         reply = json_reply(fault.status, reply.body if fault.status == reply.status else _scripted(fault.status))
     if fault.redirect is not None:
@@ -39,7 +39,7 @@ def faulty(reply: Reply, fault: Fault) -> Reply:
 
 
 def compressed(reply: Reply, accept_encoding: str) -> Reply:
-    """Compress with gzip where that is accepted and nothing else was decided."""
+    """Compress with gzip where that is accepted and the fault set no other encoding."""
     if "gzip" not in accept_encoding or "content-encoding" in reply.headers or not reply.body:
         return reply
     headers = {**reply.headers, "content-encoding": "gzip", "vary": "accept-encoding"}

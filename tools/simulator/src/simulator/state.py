@@ -1,4 +1,4 @@
-"""All that the simulator knows and remembers, in one object."""
+"""The whole state of the simulator, in one object."""
 
 from collections import deque
 from collections.abc import Callable
@@ -22,11 +22,11 @@ class SeenRequest:
     key: str
     """Its name, or the first digits of its hash; never the key."""
     first_day: date | None
-    """None, as `last_day` and `grouped`, where the request was refused before they mattered."""
+    """None, like `last_day` and `grouped`, where the request was refused before its body was read."""
     last_day: date | None
     grouped: bool | None
     status: int | None
-    """None: no answer was given."""
+    """None: there was no answer."""
 
     def as_json(self) -> dict[str, object]:
         return {name: value.isoformat() if isinstance(value, date) else value for name, value in asdict(self).items()}
@@ -36,7 +36,7 @@ class SeenRequest:
 class State:
     seed: int
     delay_ms: int
-    """Of each answer, where neither team nor fault says otherwise."""
+    """Of each answer, unless the team or the fault has its own."""
     clock: Callable[[], datetime] = utc_now
     frozen_at: datetime | None = None
     faults: Faults = field(default_factory=Faults)
@@ -48,5 +48,5 @@ class State:
         self.teams = well_known_teams(self.seed)
 
     def now(self) -> datetime:
-        """UTC: where the clock was set, or else the time it is."""
+        """UTC: the time that the clock was set to, or else the current time."""
         return self.frozen_at or self.clock()

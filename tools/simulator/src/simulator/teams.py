@@ -1,4 +1,4 @@
-"""Teams and their keys: the well-known ones that are there out of the box, and what a team is."""
+"""Teams and their keys, and the well-known ones that exist from the start."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -13,9 +13,9 @@ from simulator.edits import Edit
 DEMO_TEAM = "11111111-1111-4111-8111-111111111111"
 SECOND_TEAM = "22222222-2222-4222-8222-222222222222"
 EMPTY_TEAM = "33333333-3333-4333-8333-333333333333"
-"""A team that never spent anything."""
+"""A team without any costs."""
 UNKNOWN_TEAM = "99999999-9999-4999-8999-999999999999"
-"""A well-formed Team ID that no team has: 404."""
+"""A well-formed Team ID without a team: 404."""
 
 DEMO_KEY = "fake-management-key-of-the-demo-team"
 SECOND_KEY = "fake-management-key-of-the-second-team"
@@ -25,10 +25,10 @@ NO_SCOPE_KEY = "fake-management-key-without-billing-scope"
 REVOKED_KEY = "fake-management-key-that-was-revoked"
 """Of the demo team: 401."""
 INFERENCE_KEY = "xai-fake-inference-key-for-chat-completions"
-"""No management key at all, so the endpoint does not know it: 401."""
+"""Not a management key, so the endpoint does not know it: 401."""
 
 HISTORY_DAYS = 90
-"""Today included. Beyond, the answer is zeros that are false."""
+"""Today included. For earlier days the answer is zeros that are false."""
 DAY_HOURS = 24
 
 
@@ -46,13 +46,13 @@ class Team:
     team_id: str
     seed: int
     spends: bool = True
-    """False: nothing, on any day."""
+    """False: no costs on any day."""
     late_hours: int | None = 6
-    """Hours after its end until a day is whole; None: every day is whole from its first instant on."""
+    """Hours after its end until a day is complete; None: every day is complete from its first instant on."""
     delay_ms: int | None = None
     """Of each answer; None: the simulator's own."""
     doubled_labels: frozenset[str] = frozenset({"grok-code-fast-1"})
-    """Labels whose amounts come as two series."""
+    """Labels that are answered as two series."""
     shapes: frozenset[Shape] = frozenset()
     edits: list[Edit] = field(default_factory=list)
 
@@ -75,7 +75,7 @@ class Team:
 
 
 def key_name(key: str) -> str:
-    """Name a key without saying it."""
+    """A name for the key that does not reveal it."""
     return f"sha256:{sha256(key.encode()).hexdigest()[:8]}"
 
 

@@ -1,4 +1,4 @@
-"""The endpoint that the simulator is about: POST /v1/billing/teams/{team_id}/usage."""
+"""The endpoint that is simulated: POST /v1/billing/teams/{team_id}/usage."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
@@ -27,14 +27,14 @@ async def usage(team_id: str, request: Request) -> Delivery:
     state: State = request.app.state.simulator
     team_id = team_id.lower()
     key = bearer(request.headers.get("authorization", ""))
-    question, fault, reply = _judge(state, team_id, key, await request.body())
+    question, fault, reply = _respond(state, team_id, key, await request.body())
     reply = compressed(faulty(reply, fault), request.headers.get("accept-encoding", ""))
     _remember(state, team_id, key, question, None if fault.hang or fault.reset else reply.status)
     return Delivery(reply.status, reply.headers, reply.body, fault, _delay_ms(state, team_id, fault))
 
 
 def answer(team: Team, question: Question, fault: Fault, now: datetime) -> bytes:
-    """Write what the endpoint says to the question at `now`."""
+    """The body of the endpoint's answer at `now`."""
     shapes = team.shapes | fault.extra
     bounds = _bounds(question, end_included=Shape.END_INCLUDED in shapes)
     costs = [_costs_within(team, start, end, now) for start, end in pairwise(bounds)]
@@ -43,7 +43,7 @@ def answer(team: Team, question: Question, fault: Fault, now: datetime) -> bytes
     return write(shown, shapes, limit_reached=fault.is_cut)
 
 
-def _judge(state: State, team_id: str, key: str, body: bytes) -> tuple[Question | None, Fault, Reply]:
+def _respond(state: State, team_id: str, key: str, body: bytes) -> tuple[Question | None, Fault, Reply]:
     try:
         team = admit(state, team_id, key)
         question = read_question(body)
@@ -54,12 +54,12 @@ def _judge(state: State, team_id: str, key: str, body: bytes) -> tuple[Question 
 
 
 def _remember(state: State, team_id: str, key: str, question: Question | None, status: int | None) -> None:
-    held = state.keys.get(key)
+    known = state.keys.get(key)
     state.requests.append(
         SeenRequest(
             at=state.now(),
             team_id=team_id,
-            key=held.name if held else key_name(key),
+            key=known.name if known else key_name(key),
             first_day=question.first_day if question else None,
             last_day=question.last_day if question else None,
             grouped=question.grouped if question else None,
@@ -80,15 +80,15 @@ def _bounds(question: Question, *, end_included: bool) -> Sequence[datetime]:
 
 
 def _costs_within(team: Team, start: datetime, end: datetime, now: datetime) -> dict[str, Decimal]:
-    """Sum per label from `start` to before `end`: each UTC day's costs arise at its noon, whatever the time zone."""
+    """Sum per label from `start` to before `end`: each UTC day's costs arise at its noon, in any time zone."""
     found: dict[str, Decimal] = {}
-    for day in _days_whose_noon_is_within(start, end):
+    for day in _days_by_noon(start, end):
         for label, usd in team.costs_on(day, now).items():
             found[label] = add(found.get(label, ZERO), usd)
     return found
 
 
-def _days_whose_noon_is_within(start: datetime, end: datetime) -> Iterator[date]:
+def _days_by_noon(start: datetime, end: datetime) -> Iterator[date]:
     for n in range((end.date() - start.date()).days + 1):
         noon = datetime.combine(start.date() + timedelta(days=n), time(12), UTC)
         if start <= noon < end:
