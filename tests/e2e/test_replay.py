@@ -18,7 +18,7 @@ from common.kafka.publisher import Publisher
 from common.replay import Asked, Quiet, Report, bound, replay
 from common.settings import KafkaSettings
 from common.watchdog import Watchdog
-from contract.cloudevents import Record
+from contract.cloudevents import Event
 from contract.topics import COSTS, INTEGRATIONS, TOPICS, Topic
 from grafient.replay import HANDLED_BY
 from ledger.handlers import Handlers
@@ -135,8 +135,8 @@ async def test_what_had_to_be_handled_again_is_counted_once(
     _, integration_id = await _connected(world)
     handle_batch, failed = Handlers.handle_batch, asyncio.Event()
 
-    async def fail_once(handlers: Handlers, records: Sequence[Record]) -> Tally:
-        done = await handle_batch(handlers, records)
+    async def fail_once(handlers: Handlers, events: Sequence[Event[Any]]) -> Tally:
+        done = await handle_batch(handlers, events)
         if not failed.is_set():
             failed.set()
             raise TransientError("the broker went away when all was written")

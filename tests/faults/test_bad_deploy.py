@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
-from common.kafka.dead_letter_limit import ROOM
+from common.kafka.dead_letter_limit import CAPACITY
 from contract.topics import COSTS, DEAD_LETTERS
 from grafient.dead_letters.letters import Letter, letters_of
 
@@ -42,7 +42,7 @@ async def test_a_deploy_that_fails_with_every_message_stops_and_says_so(
         os.kill(world.system.address().pids["ledger"], signal.SIGTERM)  # the next deploy
 
         await until(lambda: _metrics(world), lambda shown: STOPPED not in shown)
-        assert 0 < len(waiting) <= ROOM
+        assert 0 < len(waiting) <= CAPACITY
         assert {one.reason for one in waiting} == {"handler_failed"}
 
     redriven = await _redrive(world)

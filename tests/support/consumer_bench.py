@@ -1,7 +1,7 @@
 """A consumer on a topic of its own on the real broker."""
 
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -58,14 +58,16 @@ class Bench:
 
     @asynccontextmanager
     async def consuming_batches(
-        self, handle: Callable[[tuple[ConsumerRecord, ...]], Awaitable[None]], *, max_records: int = 100
+        self, fails: Callable[[list[str]], BaseException | None] = lambda _: None, *, max_records: int = 100
     ) -> AsyncIterator[Watchdog]:
-        """Hand batches to `handle`, and note what it has handled."""
+        """Handle batches of requests; `fails` returns the error of a batch that is to fail."""
 
-        async def take(records: tuple[ConsumerRecord, ...]) -> None:
-            self.batches.append(len(records))
-            await handle(records)
-            self.handled.extend((record.value or b"").decode() for record in records)
+        async def take(events: Sequence[Event[SyncRequested]]) -> None:
+            self.batches.append(len(events))
+            requests = [event.message.request_id for event in events]
+            if error := fails(requests):
+                raise error
+            self.handled.extend(requests)
 
         def subscribe(consumers: Consumers) -> None:
             consumers.on_batch(self.topic, take, max_records=max_records)
@@ -82,7 +84,6 @@ class Bench:
         consumers = Consumers(
             broker, "test", self.dead_letters, watchdog, pause=self.pauses, instance_name=instance_name
         )
-        broker.add_middleware(consumers.middleware({self.topic.name: self.topic}))
         subscribe(consumers)
         self.subscribers.extend(broker.subscribers)
         try:

@@ -5,10 +5,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from aiokafka import ConsumerRecord
-from contract.cloudevents import MARKER_KEY, Event, MalformedError, Tombstone, headers_of
+from contract.cloudevents import Event, MalformedError, Marker, Tombstone
 from contract.messages import CredentialSealed
-from contract.topics import CREDENTIALS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -35,19 +33,8 @@ def _message(step: Step) -> CredentialSealed | Tombstone:
     )
 
 
-def _record(step: Step) -> ConsumerRecord:
-    message = _message(step)
-    if isinstance(message, Tombstone):
-        headers, value = message.headers, None
-    else:
-        headers = headers_of(message, event_id="any", source="/test", at=AT)
-        value = message.model_dump_json().encode()
-    return _raw(str(step[0]).encode(), value, headers)
-
-
-def _raw(key: bytes, value: bytes | None, headers: dict[str, str]) -> ConsumerRecord:
-    pairs = [(name, text.encode()) for name, text in headers.items()]
-    return ConsumerRecord(CREDENTIALS.name, 0, 0, 0, 0, key, value, None, 0, 0, pairs)
+def _event(step: Step) -> Event[Any]:
+    return Event(_message(step), "", AT)
 
 
 async def _kept(world: World) -> list[Any]:
@@ -61,23 +48,22 @@ async def _kept(world: World) -> list[Any]:
 async def test_a_batch_leaves_what_its_messages_leave_one_by_one(world: World, steps: list[Step]) -> None:
     await world.sql("TRUNCATE credentials")
     for step in steps:
-        event = Event(_message(step), "", AT)
         handle: Any = world.handlers.credential_gone if step[2] is None else world.handlers.credential
-        await handle(event)
+        await handle(_event(step))
     expected = await _kept(world)
     await world.sql("TRUNCATE credentials")
 
-    await world.handlers.credentials(tuple(map(_record, steps)))
+    await world.handlers.credentials(list(map(_event, steps)))
 
     assert await _kept(world) == expected
 
 
 async def test_markers_in_a_batch_are_passed_over(world: World) -> None:
-    await world.handlers.credentials((_raw(MARKER_KEY.encode(), b"{}", {}), _record((IDS[0], 1, 1))))
+    await world.handlers.credentials([Event(Marker(), "", AT), _event((IDS[0], 1, 1))])
     assert len(await _kept(world)) == 1
 
 
-async def test_a_batch_with_a_record_that_nobody_can_read_leaves_nothing_and_comes_one_by_one(world: World) -> None:
+async def test_a_batch_with_a_tombstone_that_names_nothing_leaves_nothing(world: World) -> None:
     with pytest.raises(MalformedError):
-        await world.handlers.credentials((_record((IDS[0], 1, 1)), _raw(b"any", b"{", {})))
+        await world.handlers.credentials([_event((IDS[0], 1, 1)), Event(Tombstone(key="any", headers={}), "", AT)])
     assert await _kept(world) == []

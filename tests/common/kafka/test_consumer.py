@@ -198,21 +198,18 @@ async def test_a_header_whose_name_is_not_text_does_not_stop_the_flow(bench: Ben
 
 
 async def test_a_header_whose_name_is_not_text_does_not_stop_batches(kafka: str) -> None:
-    unreadable: list[tuple[int, int]] = []
-
-    async def handle(records: tuple[ConsumerRecord, ...]) -> None:
-        unreadable.extend((one.partition, one.offset) for one in records if one.value is None)
-
     async with bench_on(kafka, partitions=2) as bench:
         for number in range(20):
-            await bench.send("raw", value=str(number).encode(), partition=number % 2)
+            await bench.send(f"{number}", partition=number % 2)
         await _send_header_name(bench, b"\xff\xfe")
-        await bench.send("raw", value=b"20", partition=0)
-        async with bench.consuming_batches(handle):
-            await until(lambda: len(bench.handled) == 22)
+        await bench.send("20", partition=0)
+        async with bench.consuming_batches():
+            await until(lambda: len(bench.handled) == 21)
 
-    assert unreadable == [(0, 10)]
-    assert sorted(filter(None, bench.handled), key=int) == [str(number) for number in range(21)]
+    (dead_letter,) = bench.dead_letters.entries
+    assert (dead_letter.record.partition, dead_letter.record.offset) == (0, 10)
+    assert bench.dead_letters.reasons() == ["header_undecodable"]
+    assert sorted(bench.handled, key=int) == [str(number) for number in range(21)]
 
 
 async def _send_header_name(bench: Bench, name: bytes) -> None:
@@ -235,13 +232,9 @@ async def _send_header_name(bench: Bench, name: bytes) -> None:
 async def test_a_batch_whose_database_is_away_comes_again_whole(bench: Bench) -> None:
     failures = iter([TransientError("away"), TimeoutError()])
     for number in range(5):
-        await bench.send("raw", value=str(number).encode())
+        await bench.send(f"{number}")
 
-    async def handle(_: tuple[ConsumerRecord, ...]) -> None:
-        if error := next(failures, None):
-            raise error
-
-    async with bench.consuming_batches(handle):
+    async with bench.consuming_batches(lambda _: next(failures, None)):
         await until(lambda: len(bench.handled) == 5)
 
     assert sorted(bench.handled) == ["0", "1", "2", "3", "4"]
@@ -249,23 +242,28 @@ async def test_a_batch_whose_database_is_away_comes_again_whole(bench: Bench) ->
 
 
 @pytest.mark.parametrize(
-    "error", [ValueError("a bug"), MalformedError("body_malformed", "no")], ids=["bug", "malformed"]
+    ("error", "expected"),
+    [
+        (ValueError("a bug"), ("handler_failed", MAX_TRIES)),
+        (MalformedError("body_malformed", "no"), ("body_malformed", 1)),
+    ],
+    ids=["bug", "malformed"],
 )
-async def test_only_the_record_that_is_to_blame_is_taken_out_of_a_batch(kafka: str, error: Exception) -> None:
-    async def handle(records: tuple[ConsumerRecord, ...]) -> None:
-        if any(record.value == b"3" for record in records):
-            raise error
-
+async def test_only_the_record_that_is_to_blame_is_taken_out_of_a_batch(
+    kafka: str, error: Exception, expected: tuple[str, int]
+) -> None:
     async with bench_on(kafka, partitions=3) as bench:
         for number in range(6):
-            await bench.send("raw", value=str(number).encode(), partition=number % 3)
-        async with bench.consuming_batches(handle):
-            await until(lambda: len(bench.handled) == 5 and len(bench.dead_letters.entries) == 1)
-            await bench.send("raw", value=b"6")
+            await bench.send(f"{number}", partition=number % 3)
+        async with bench.consuming_batches(lambda requests: error if "3" in requests else None):
+            await until(lambda: len(bench.dead_letters.entries) == 1)
+            await bench.send("6")
             await until(lambda: "6" in bench.handled)
 
-    assert sorted(bench.handled) == ["0", "1", "2", "4", "5", "6"]
-    assert bench.dead_letters.entries[0].record.value == b"3"
+    assert set(bench.handled) == {"0", "1", "2", "4", "5", "6"}
+    (dead_letter,) = bench.dead_letters.entries
+    assert (dead_letter.record.partition, dead_letter.record.offset) == (0, 1)
+    assert (dead_letter.error.reason, dead_letter.attempts) == expected
 
 
 async def test_a_consumer_that_joins_takes_over_without_loss_or_repetition(kafka: str) -> None:

@@ -1,38 +1,35 @@
-"""One bad message is given up; when hardly one is handled, none is."""
+"""One poison is dead-lettered; when hardly a record is handled, none is."""
 
-from common.kafka.dead_letter_limit import ROOM, Breaker
+from common.kafka.dead_letter_limit import CAPACITY, DeadLetterLimit
 from hypothesis import given
 from hypothesis import strategies as st
 
 
-def _given_up(breaker: Breaker, tries: int, topic: str = "topic") -> int:
-    return sum(breaker.may_give_up(topic) for _ in range(tries))
+def _taken(limit: DeadLetterLimit, tries: int) -> int:
+    return sum(limit.take() for _ in range(tries))
 
 
-def test_a_topic_of_which_nothing_is_handled_is_given_up_only_so_far() -> None:
-    breaker = Breaker()
-
-    assert _given_up(breaker, 1000) == ROOM
-    assert _given_up(breaker, 1, "another topic") == 1
+def test_a_topic_of_which_nothing_is_handled_is_dead_lettered_up_to_the_limit() -> None:
+    assert _taken(DeadLetterLimit("topic"), 1000) == CAPACITY
 
 
-def test_messages_that_are_handled_make_room_again() -> None:
-    breaker = Breaker()
-    _given_up(breaker, 1000)
+def test_records_that_are_handled_refill_the_limit() -> None:
+    limit = DeadLetterLimit("topic")
+    _taken(limit, 1000)
 
-    breaker.handled("topic", 25)
-    assert _given_up(breaker, 1000) == 2
-    breaker.handled("topic", 1000)
-    assert _given_up(breaker, 1000) == ROOM
+    limit.record_handled(25)
+    assert _taken(limit, 1000) == 2
+    limit.record_handled(1000)
+    assert _taken(limit, 1000) == CAPACITY
 
 
 @given(st.lists(st.booleans(), max_size=300))
-def test_never_more_is_given_up_than_a_tenth_of_what_is_handled_and_the_room(handled: list[bool]) -> None:
-    breaker, gone = Breaker(), 0
+def test_dead_letters_never_exceed_the_capacity_and_a_tenth_of_what_is_handled(handled: list[bool]) -> None:
+    limit, taken = DeadLetterLimit("topic"), 0
     for one in handled:
         if one:
-            breaker.handled("topic")
+            limit.record_handled()
         else:
-            gone += breaker.may_give_up("topic")
+            taken += limit.take()
 
-    assert gone <= ROOM + sum(handled) / 10
+    assert taken <= CAPACITY + sum(handled) / 10

@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 
-from tests.ledger.support.ledger import FIRST, LedgerHarness, Reading, later, reading_of, record_of
+from tests.ledger.support.ledger import FIRST, LedgerHarness, Reading, event_of, later, reading_of
 from tests.support.fakes import RecordingPublisher
 
 TEAM = UUID(int=1)
@@ -38,7 +38,7 @@ class Rebuilt:
         self.handlers = self.through(database)
 
     def through(self, database: Database) -> Handlers:
-        return Handlers(database, RecordingPublisher(), self.live.dead_letters)
+        return Handlers(database, RecordingPublisher())
 
     async def clear(self) -> None:
         await self.live.clear()
@@ -46,7 +46,7 @@ class Rebuilt:
             await connection.execute(text("TRUNCATE integrations, days, day_revisions, outcomes, erased"))
 
     async def receive(self, *messages: Message) -> None:
-        await self.handlers.costs([record_of(one) for one in messages])
+        await self.handlers.costs([event_of(one) for one in messages])
 
     async def differences(self, first_records: FirstRecords = NOTHING_IS_COPIED) -> list[dict[str, Any]]:
         async with self.database.transaction() as connection:
@@ -214,7 +214,7 @@ async def test_what_is_written_while_the_tables_are_swapped_is_not_lost(rebuilt:
     async with rebuilt.database.transaction() as connection:
         await rebuild_swap.stop_writes(connection)
         read = len(topic)
-        await rebuilt.through(Held(connection)).costs([record_of(one) for one in topic[:read]])
+        await rebuilt.through(Held(connection)).costs([event_of(one) for one in topic[:read]])
         held = {row.integration_id for row in await connection.execute(text("SELECT integration_id FROM ledger.days"))}
         await rebuild_tables.take_over(connection, NOTHING_IS_COPIED)
         kept_as = await rebuild_swap.exchange(connection, datetime.now(UTC))

@@ -3,11 +3,15 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
 from aiokafka import ConsumerRecord
 from common.database import Database
+from common.errors import TransientError
+from common.kafka.failure_policy import MAX_TRIES, FailurePolicy, RetryLaterError
+from common.watchdog import Watchdog
 from contract.cloudevents import Event
 from contract.fields import History, Status
 from contract.messages import CostRecorded, IntegrationChanged, Message, WindowRead
@@ -16,11 +20,12 @@ from ledger.handlers import Handlers
 from sqlalchemy import text
 
 from tests.support import messages
-from tests.support.fakes import RecordingDeadLetters, RecordingPublisher
+from tests.support.fakes import RecordingDeadLetters, RecordingPublisher, no_pause
 from tests.support.messages import cost_recorded, integration_changed, window_read
 
 OTHER_ACCOUNT = "account-2"
 FIRST = date(2026, 11, 1)
+OFFSETS = count(100)
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 REMOVED = {"version": 2, "status": Status.REMOVED, "history": History.KEEP, "removed_at": NOON}
 ERASED = REMOVED | {"history": History.ERASE}
@@ -49,7 +54,8 @@ class LedgerHarness:
         self._owner = owner
         self.publisher = RecordingPublisher()
         self.dead_letters = RecordingDeadLetters()
-        self.handlers = Handlers(database, self.publisher, self.dead_letters)
+        self.handlers = Handlers(database, self.publisher)
+        self.policy = FailurePolicy(COSTS, self.dead_letters, Watchdog(), pause=no_pause)
 
     async def clear(self) -> None:
         await self.sql("TRUNCATE integrations, days, day_revisions, outcomes, erased")
@@ -61,8 +67,17 @@ class LedgerHarness:
             return list(result.all()) if result.returns_rows else []
 
     async def receive(self, *messages: Message | ConsumerRecord) -> None:
-        """One batch."""
-        await self.handlers.costs([one if isinstance(one, ConsumerRecord) else record_of(one) for one in messages])
+        """One batch, delivered as often as the consumer retries a record."""
+        records = [one if isinstance(one, ConsumerRecord) else record_of(one) for one in messages]
+        for _ in range(MAX_TRIES):
+            try:
+                await self.policy.consume(records, self.handlers.costs)
+            except RetryLaterError as error:
+                if error.__cause__:
+                    raise error.__cause__ from None
+            else:
+                return
+        raise TransientError("not done after all tries")
 
     async def record(self, integration_id: UUID, costs: Costs, *, observed_at: datetime = NOON) -> Reading:
         """Receive the days of a reading, without its window."""
@@ -114,7 +129,11 @@ def reading_of(
 
 def record_of(message: Message, **replaced: Any) -> ConsumerRecord:
     """The record of the topic of costs that carries `message`."""
-    return messages.record_of(COSTS, message, at=NOON, **replaced)
+    return messages.record_of(COSTS, message, at=NOON, **{"offset": next(OFFSETS)} | replaced)
+
+
+def event_of(message: Message) -> Event[Any]:
+    return Event(message, str(uuid4()), NOON)
 
 
 def later(hours: float) -> datetime:

@@ -3,7 +3,7 @@
 import asyncio
 
 from aiokafka.errors import KafkaError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 
@@ -35,6 +35,11 @@ def is_transient(error: BaseException) -> bool:
         error,
         TransientError | OperationalError | InterfaceError | PoolTimeoutError | TimeoutError | ConnectionError,
     )
+
+
+def tables_unfit(error: BaseException) -> bool:
+    """Whether tables or grants are not as they should be: statements are fixed text, so no message is to blame."""
+    return isinstance(error, ProgrammingError)
 
 
 def is_own_cancellation() -> bool:

@@ -179,7 +179,9 @@ async def _patiently(handle: Handle, records: tuple[Record, ...]) -> Mapping[str
             if not is_transient(error) or pause is None:
                 first = records[0]
                 place = f"{first.topic} partition {first.partition} offset {first.offset}"
-                raise TransientError(f"stopped at {place}: {type(error).__name__}; replay from there") from error
+                raise TransientError(
+                    f"stopped at {place}: {name_of(error.__cause__ or error)}; replay from there"
+                ) from error
         await asyncio.sleep(pause)
     return {}
 

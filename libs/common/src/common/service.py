@@ -9,7 +9,6 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaError
 from contract.access import ACCESS, BrokerAccess
-from contract.topics import TOPICS
 from faststream.kafka import KafkaBroker
 
 from common.database import Database, make_engine
@@ -58,7 +57,6 @@ def assemble(settings: ServiceSettings, service: str, *, pool_size: int = 5) -> 
     publisher = Publisher(broker, service, watchdog)
     dead_letters = DeadLetters(publisher, service)
     consumers = Consumers(broker, service, dead_letters, watchdog, instance_name=settings.instance_name)
-    broker.add_middleware(consumers.middleware({topic.name: topic for topic in TOPICS}))
     database = Database(make_engine(settings.database_url, schema=service, pool_size=pool_size))
     return Parts(watchdog, database, broker, publisher, dead_letters, consumers, ACCESS[service])
 

@@ -20,7 +20,7 @@ from ledger.settings import LedgerSettings
 def create_app(settings: LedgerSettings) -> FastAPI:
     """The ledger as an ASGI app; nothing is connected before its lifespan begins. Raises TokensError."""
     parts = assemble(settings, "ledger")
-    handlers = Handlers(parts.database, parts.publisher, parts.dead_letters)
+    handlers = Handlers(parts.database, parts.publisher)
     for topic, one_by_one in table(handlers).items():
         parts.consumers.on(topic, one_by_one)
     for topic, batch in batches(handlers).items():

@@ -6,9 +6,10 @@ from itertools import groupby
 from uuid import UUID
 
 from common.database import Database
-from common.kafka.consumer import BatchHandler, Handler
+from common.kafka.consumer import Handler
+from common.kafka.failure_policy import BatchHandler
 from common.metrics import REQUESTS_IGNORED
-from contract.cloudevents import Event, MalformedError, Record, Tombstone, decode
+from contract.cloudevents import Event, MalformedError, Tombstone
 from contract.fields import History, Status, Trigger
 from contract.messages import (
     INTEGRATION_STATES,
@@ -69,9 +70,9 @@ class Handlers:
     async def credential_gone(self, event: Event[Tombstone]) -> None:
         await self._take_credentials([event.message])
 
-    async def credentials(self, records: tuple[Record, ...]) -> None:
-        """A batch of both: a rotation wraps all of them anew. Where one cannot be read, they come again one by one."""
-        await self._take_credentials([decode(record, CREDENTIALS).message for record in records])
+    async def credentials(self, events: Sequence[Event[Message]]) -> None:
+        """A batch of both: a rotation wraps all of them again."""
+        await self._take_credentials([event.message for event in events])
 
     async def _take_credentials(self, messages: Sequence[Message]) -> None:
         async with self._database.transaction() as connection:

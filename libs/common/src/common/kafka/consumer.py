@@ -1,19 +1,20 @@
-"""How every service consumes: one subscriber a topic, one record or batch in hand, and one place that sorts failures."""
+"""How every service consumes: one subscriber a topic, one record or batch at a time, one failure policy for both."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from contract.access import group_of
-from contract.cloudevents import Event, Record, decode
+from contract.cloudevents import Event, Record
 from contract.messages import Message
 from contract.topics import Topic
-from faststream import AckPolicy, BaseMiddleware
+from faststream import AckPolicy
+from faststream.exceptions import NackMessage
 from faststream.kafka import KafkaBroker, KafkaMessage
 
 from common.kafka.dead_letters import DeadLetters
-from common.kafka.failure_policy import OnGiveUp, SortFailures, Sorting, records_of_message
+from common.kafka.failure_policy import BatchHandler, FailurePolicy, OnGiveUp, RetryLaterError
 from common.kafka.health import complaint
 from common.kafka.rebalance import FinishBeforeRevoke
 from common.kafka.tolerant_consumer import parse_without_headers
@@ -23,7 +24,6 @@ BATCH_TIMEOUT_MS = 10
 """FastStream's batch subscriber sleeps this long once more after an empty poll: every event would wait for it."""
 
 Handler = Callable[[Event[Any]], Awaitable[None]]
-BatchHandler = Callable[[tuple[Record, ...]], Awaitable[None]]
 
 
 class Consumers:
@@ -46,41 +46,35 @@ class Consumers:
         self._watchdog = watchdog
         self._instance_name = instance_name
         self._pause = pause
-        self._unread: dict[str, OnGiveUp] = {}
 
-    def on(self, topic: Topic, handlers: Mapping[type[Message], Handler], unread: OnGiveUp | None = None) -> None:
-        """Give each message of `topic` to the handler of its type; one that nobody handles is passed over.
+    def on(self, topic: Topic, handlers: Mapping[type[Message], Handler], on_give_up: OnGiveUp | None = None) -> None:
+        """Give each message of `topic` to the handler of its type; one without a handler is skipped.
 
-        What is given up is told to `unread` first: somebody may wait for an answer.
+        `on_give_up` is called before a record is dead-lettered: somebody may wait for an answer.
         """
-        if unread is not None:
-            self._unread[topic.name] = unread
 
-        async def read(message: KafkaMessage) -> Event[Message]:
-            return decode(_one(message.raw_message), topic)
+        async def handle(events: Sequence[Event[Message]]) -> None:
+            for event in events:
+                if handler := handlers.get(type(event.message)):
+                    await handler(event)
 
-        async def handle(event: Event[Message]) -> None:
-            if handler := handlers.get(type(event.message)):
-                await handler(event)
-
-        self._subscribe(topic, read, handle)
+        self._subscribe(topic, handle, on_give_up)
 
     def on_batch(self, topic: Topic, handle: BatchHandler, *, max_records: int) -> None:
-        """Give raw records in batches; the handler sorts out the bad ones itself.
+        """Give the messages of `topic` to `handle`, as many as there are up to `max_records`."""
+        self._subscribe(topic, handle, batch=True, max_records=max_records, batch_timeout_ms=BATCH_TIMEOUT_MS)
 
-        A batch that it raises MalformedError for, or fails with again and again, it is given record by record.
-        """
+    def _subscribe(
+        self, topic: Topic, handle: BatchHandler, on_give_up: OnGiveUp | None = None, **options: Any
+    ) -> None:
+        policy = FailurePolicy(topic, self._dead_letters, self._watchdog, pause=self._pause, on_give_up=on_give_up)
 
-        async def read(message: KafkaMessage) -> tuple[Record, ...]:
-            return records_of_message(message.raw_message)
+        async def consume(records: Any) -> None:  # FastStream models the type, and a protocol has no model
+            try:
+                await policy.consume(records, handle)
+            except RetryLaterError:
+                raise NackMessage from None
 
-        async def handle_batch(records: Any) -> None:  # FastStream would check each record against the handler's types
-            await handle(records)
-
-        options = {"max_records": max_records, "batch_timeout_ms": BATCH_TIMEOUT_MS}
-        self._subscribe(topic, read, handle_batch, batch=True, **options)
-
-    def _subscribe(self, topic: Topic, read: Any, handle: Any, **options: Any) -> None:
         listener = FinishBeforeRevoke()
         if self._instance_name:
             options["group_instance_id"] = self._instance_name
@@ -96,19 +90,14 @@ class Consumers:
             rebalance_timeout_ms=60_000,
             listener=listener,
             parser=parse_without_headers,
-            decoder=read,
+            decoder=_records,
             **options,
         )
-        subscriber(handle)
+        subscriber(consume)
         listener.subscriber = subscriber
         self._watchdog.probe(partial(complaint, subscriber, topic, self._watchdog))
 
-    def middleware(self, topics: Mapping[str, Topic]) -> Callable[..., BaseMiddleware[Any, Any]]:
-        """What to add to the broker, once: sorts every failure of every subscriber."""
-        sorting = Sorting(topics, self._dead_letters, self._watchdog, self._pause, self._unread)
-        return partial(SortFailures, sorting=sorting)
 
-
-def _one(raw: Any) -> Record:
-    record: Record = raw
-    return record
+async def _records(message: KafkaMessage) -> tuple[Record, ...]:
+    raw: Any = message.raw_message
+    return raw if isinstance(raw, tuple) else (raw,)

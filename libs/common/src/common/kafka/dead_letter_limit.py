@@ -1,4 +1,4 @@
-"""When messages fail for an unknown reason and hardly one is handled, they are not to blame: stop giving them up, and say so."""
+"""When records fail for an unknown reason and few are handled, the records are not to blame: stop dead-lettering, and alert."""
 
 import structlog
 
@@ -6,37 +6,36 @@ from common.metrics import CONSUMER_STOPPED
 
 log = structlog.get_logger()
 
-ROOM = 10.0
-"""Messages of a topic that may be given up for an unknown reason; more are to blame on a new version, or on a table."""
-GIVEN_BACK = 0.1
-"""Of that room, by each message that is handled."""
+CAPACITY = 10.0
+"""Records of a topic that may be dead-lettered for an unknown reason; more point to a new version, or to a table."""
+REFILL = 0.1
+"""Of that capacity, by each record that is handled."""
 
 
-class Breaker:
-    """How many more messages of each topic may go to dead letters for an unknown reason."""
+class DeadLetterLimit:
+    """How many more records of one topic may be dead-lettered for an unknown reason."""
 
-    def __init__(self) -> None:
-        self._room: dict[str, float] = {}
+    def __init__(self, topic: str) -> None:
+        self._topic = topic
+        self._left = CAPACITY
 
-    def may_give_up(self, topic: str) -> bool:
-        """Whether one more message may go; it counts as gone. Where it may not, it waits, and whoever runs this is told."""
-        room = self._room.get(topic, ROOM)
-        if room >= 1:
-            self._room[topic] = room - 1
+    def take(self) -> bool:
+        """Use one unit; False, and an alert, where none is left: the record has to wait."""
+        if self._left >= 1:
+            self._left -= 1
             return True
-        CONSUMER_STOPPED.labels(topic).set(1)
+        CONSUMER_STOPPED.labels(self._topic).set(1)
         log.error(
-            "consumer.stopped", topic=topic, next_step="nothing is given up any more: roll back, or mend and restart"
+            "consumer.stopped",
+            topic=self._topic,
+            next_step="nothing more is dead-lettered: roll back, or fix the cause and restart",
         )
         return False
 
-    def handled(self, topic: str, count: int = 1) -> None:
-        """So many messages were handled."""
-        if topic not in self._room:
+    def record_handled(self, count: int = 1) -> None:
+        """`count` records were handled: refill."""
+        if self._left >= CAPACITY:
             return
-        room = self._room[topic] + count * GIVEN_BACK
-        if room < ROOM:
-            self._room[topic] = room
-            return
-        del self._room[topic]
-        CONSUMER_STOPPED.labels(topic).set(0)
+        self._left = min(CAPACITY, self._left + count * REFILL)
+        if self._left >= CAPACITY:
+            CONSUMER_STOPPED.labels(self._topic).set(0)

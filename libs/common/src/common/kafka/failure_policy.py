@@ -1,22 +1,18 @@
-"""What becomes of a record that was not handled: dead letter, wait, or try again."""
+"""What happens to a record that was not handled: wait, retry, or dead letter; the same for single records and batches."""
 
 import asyncio
 import logging
-from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
-from copy import copy
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
-from contract.cloudevents import MalformedError, Record, traceparent
+from contract.cloudevents import Event, MalformedError, Record, decode, traceparent
 from contract.topics import Topic
-from faststream import BaseMiddleware
-from faststream.exceptions import NackMessage
 
-from common.errors import is_own_cancellation, is_transient, name_of
-from common.kafka.dead_letter_limit import Breaker
+from common.errors import TransientError, is_own_cancellation, is_transient, name_of, tables_unfit
+from common.kafka.dead_letter_limit import CAPACITY, DeadLetterLimit
 from common.kafka.dead_letters import DeadLetters
 from common.metrics import HANDLED
 from common.watchdog import Watchdog
@@ -24,175 +20,234 @@ from common.watchdog import Watchdog
 log = structlog.get_logger()
 
 HANDLER_DEADLINE = 20.0
-"""Seconds; well below the broker's patience with a silent consumer (`max_poll_interval_ms`, 5 minutes)."""
+"""Seconds; well below `max_poll_interval_ms` (5 minutes), after which the broker removes a silent consumer."""
 MAX_TRIES = 5
-"""Tries of a message that fails for an unknown reason, before it is given up; the log tells the first in full."""
+"""Attempts at a record that fails for an unknown reason, before it is dead-lettered; the first is logged in full."""
 STOPPED_PAUSES = (6.0,)
 BUG_PAUSES = (0.1, 0.3, 0.6, 1.2)
-"""Together below the 5 s within which poison is put away: what stands behind it waits as long."""
+"""Together below the 5 s within which poison is dead-lettered: what is behind it waits as long."""
 TRANSIENT_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 
-WAITS, FAILED = "waits", "failed"
+WAITING, FAILED = "waits", "failed"
 UNKNOWN = "handler_failed"
-"""Reason of a dead letter that was given up for an unknown bug."""
-Place = tuple[str, int, int]
-"""Topic, partition and offset of the first record in hand."""
+"""Reason of a dead letter whose record failed for an unknown reason."""
+
+BatchHandler = Callable[[Sequence[Event[Any]]], Awaitable[None]]
+"""Handles all events, or raises; may get the same events again. MalformedError: one of them must not be retried."""
 OnGiveUp = Callable[[Record, MalformedError], Awaitable[None]]
-"""What is done about a record that is given up, before it goes to dead letters; may come more than once."""
+"""Called before a record is dead-lettered; may be called more than once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sorting:
-    """What a service's subscribers share to sort their failures."""
-
-    topics: Mapping[str, Topic]
-    dead_letters: DeadLetters
-    watchdog: Watchdog
-    pause: Callable[[float], Awaitable[None]]
-    unread: Mapping[str, OnGiveUp]
-    tries: dict[Place, Counter[str]] = field(default_factory=dict)
-    breaker: Breaker = field(default_factory=Breaker)
+class RetryLaterError(TransientError):
+    """The records have to be delivered again, after the pause that was made already."""
 
 
-class SortFailures(BaseMiddleware[Any, Any]):
-    """Malformed: to dead letters, and on. Transient: wait, and again. Unknown: again with growing pauses, then given up."""
+class RecordRef(NamedTuple):
+    """Where a record is stored."""
 
-    def __init__(self, msg: Any, /, *, context: Any, sorting: Sorting) -> None:
-        super().__init__(msg, context=context)
-        self._with = sorting
+    topic: str
+    partition: int
+    offset: int
 
-    async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> None:
-        """Handle, bounded in time; what is raised from here is only the wish to get the record again."""
-        records = records_of_message(msg.raw_message)
-        self._note_delivery(records)
-        failure = await _failure(call_next, msg)
-        if failure is None or len(records) == 1 or not self._is_to_be_split(failure, records):
-            await self._judge(failure, records)
+
+class Entry(NamedTuple):
+    """A record that was decoded."""
+
+    record: Record
+    event: Event[Any]
+
+
+@dataclass(slots=True)
+class Pending:
+    """What is known of a record that was delivered and is not committed. Waits do not use up its tries."""
+
+    waits: int = 0
+    failures: int = 0
+    handled: bool = False
+    dead_lettered: bool = False
+
+
+@dataclass(slots=True)
+class Delivery:
+    """One delivery: what to dead-letter at its end, and what to retry."""
+
+    rejected: list[tuple[Record, MalformedError]] = field(default_factory=list)
+    failing: int = 0
+    """Records that failed alone for an unknown reason."""
+    tries: int = 0
+    """Most failures of a record that has to be retried; 0: none has."""
+
+
+class FailurePolicy:
+    """Malformed: dead letter, and on. Transient: wait, and again. Unknown: retry with growing pauses, then dead letter.
+
+    A batch that fails is halved until the record to blame is alone.
+    """
+
+    def __init__(
+        self,
+        topic: Topic,
+        dead_letters: DeadLetters,
+        watchdog: Watchdog,
+        *,
+        pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        on_give_up: OnGiveUp | None = None,
+    ) -> None:
+        """`pause` waits the given seconds."""
+        self._topic = topic
+        self._dead_letters = dead_letters
+        self._watchdog = watchdog
+        self._pause = pause
+        self._on_give_up = on_give_up
+        self._limit = DeadLetterLimit(topic.name)
+        self._pending: dict[RecordRef, Pending] = {}
+
+    async def consume(self, records: Sequence[Record], handle: BatchHandler) -> int:
+        """Handle or dead-letter every record; answers how many were dead-lettered. Raises RetryLaterError."""
+        self._register(records)
+        delivery = Delivery()
+        for entries in self._parts(self._decode(records, delivery)):
+            await self._apply_policy(entries, handle, delivery)
+        for record, error in delivery.rejected:  # last, so that a batch that comes again leaves no second copy
+            await self._dead_letter(record, error)
+        if delivery.tries:
+            await self._retry_later(FAILED, delivery.tries, BUG_PAUSES)
+        return sum(self._pending.pop(ref_of(record)).dead_lettered for record in records)
+
+    def _register(self, records: Sequence[Record]) -> None:
+        """Own retries are not logged: who looks for records that the broker delivered twice compares these lines."""
+        new = [record for record in records if ref_of(record) not in self._pending]
+        self._pending |= {ref_of(record): Pending() for record in new}
+        if not log.is_enabled_for(logging.DEBUG):
             return
-        for record in records:
-            failure = await _failure(call_next, _only(msg, record))
-            await self._judge(failure and _final(failure), (record,))
-
-    def _note_delivery(self, records: tuple[Record, ...]) -> None:
-        """Whoever wants to know whether the broker gave a record twice compares these; own retries are none of them."""
-        if not log.is_enabled_for(logging.DEBUG) or _place(records) in self._with.tries:
-            return
-        for partition, some in groupby(records, key=lambda record: record.partition):
+        for partition, some in groupby(new, key=lambda record: record.partition):
             offsets = [record.offset for record in some]
-            log.debug("message.delivered", topic=records[0].topic, partition=partition, offsets=offsets)
+            log.debug("message.delivered", topic=self._topic.name, partition=partition, offsets=offsets)
 
-    def _is_to_be_split(self, failure: BaseException, records: tuple[Record, ...]) -> bool:
-        """Which record of a batch is to blame shows when each comes alone."""
-        if isinstance(failure, MalformedError):
-            return True
-        return not is_transient(failure) and self._tried(_place(records), FAILED) >= MAX_TRIES - 1
+    def _decode(self, records: Sequence[Record], delivery: Delivery) -> list[Entry]:
+        traceparent.set(None)
+        entries = []
+        for record in records:
+            try:
+                entries.append(Entry(record, decode(record, self._topic)))
+            except Exception as error:  # noqa: BLE001 - whatever it is, this record alone is to blame
+                self._retry_or_give_up(record, error, delivery)
+        return entries
 
-    async def _judge(self, failure: BaseException | None, records: tuple[Record, ...]) -> None:
-        place = _place(records)
-        if failure is None:
-            self._forget(records)
-            self._ended(place[0], "handled")
-            self._with.breaker.handled(place[0], len(records))
-        elif isinstance(failure, MalformedError):
-            await self._give_up(records, failure, place)
+    def _parts(self, entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+        """Records that failed before are handled alone, in their place."""
+        for failed, some in groupby(entries, key=lambda entry: self._pending[ref_of(entry.record)].failures > 0):
+            if failed:
+                yield from ([entry] for entry in some)
+            else:
+                yield list(some)
+
+    async def _apply_policy(self, entries: Sequence[Entry], handle: BatchHandler, delivery: Delivery) -> None:
+        if delivery.failing >= CAPACITY:  # the records are not to blame: the rest comes with the next delivery
+            delivery.tries = MAX_TRIES
+            return
+        error = await _attempt(handle, [entry.event for entry in entries])
+        if error is None:
+            self._record_handled(entries)
+        elif _must_wait(error):
+            await self._wait("message.waits", entries[0].record, error)
+        elif len(entries) == 1:
+            self._retry_or_give_up(entries[0].record, error, delivery)
         else:
-            await self._sort(failure, records, place)
+            log.warning("batch.halved", topic=self._topic.name, records=len(entries), error=name_of(error))
+            middle = len(entries) // 2
+            await self._apply_policy(entries[:middle], handle, delivery)
+            await self._apply_policy(entries[middle:], handle, delivery)
 
-    async def _sort(self, error: BaseException, records: tuple[Record, ...], place: Place) -> None:
-        where = {"topic": place[0], "partition": place[1], "offset": place[2]}
-        if is_transient(error):
-            tries = self._count(place, WAITS)
-            log.warning("message.waits", **where, tries=tries, error=name_of(error))
-            await self._again(place, WAITS, TRANSIENT_PAUSES)
-        tries = self._count(place, FAILED)
-        log.error("message.failed", **where, tries=tries, error=name_of(error), exc_info=error if tries == 1 else None)
-        if tries < MAX_TRIES or len(records) > 1:
-            await self._again(place, FAILED, BUG_PAUSES)
-        await self._give_up(records, MalformedError(UNKNOWN, name_of(error)), place)
+    def _record_handled(self, entries: Sequence[Entry]) -> None:
+        """A batch that comes again counts once."""
+        pending = [self._pending[ref_of(entry.record)] for entry in entries]
+        new = sum(not one.handled for one in pending)
+        for one in pending:
+            one.handled = True
+        self._limit.record_handled(new)
+        self._count("handled", new)
 
-    async def _again(self, place: Place, outcome: str, pauses: tuple[float, ...]) -> None:
-        self._ended(place[0], outcome)
-        await self._with.pause(pauses[min(self._tried(place, outcome), len(pauses)) - 1])
-        raise NackMessage
+    def _retry_or_give_up(self, record: Record, error: BaseException, delivery: Delivery) -> None:
+        pending = self._pending[ref_of(record)]
+        if isinstance(error, MalformedError):
+            delivery.rejected.append((record, error))
+        elif not pending.dead_lettered:
+            pending.failures += 1
+            delivery.failing += 1
+            full = error if pending.failures == 1 else None
+            log.error("message.failed", **_where(record), tries=pending.failures, error=name_of(error), exc_info=full)
+            if pending.failures < MAX_TRIES:
+                delivery.tries = max(delivery.tries, pending.failures)
+            else:
+                delivery.rejected.append((record, MalformedError(UNKNOWN, name_of(error))))
 
-    async def _give_up(self, records: tuple[Record, ...], error: MalformedError, place: Place) -> None:
-        attempts = self._tried(place, FAILED) or 1
-        if error.reason == UNKNOWN and not self._with.breaker.may_give_up(place[0]):
-            self._count(place, WAITS)
-            await self._again(place, WAITS, STOPPED_PAUSES)
+    async def _dead_letter(self, record: Record, error: MalformedError) -> None:
+        pending = self._pending[ref_of(record)]
+        if pending.dead_lettered:
+            return
+        if error.reason == UNKNOWN and not self._limit.take():
+            await self._retry_later(WAITING, 1, STOPPED_PAUSES)
         try:
-            for record in records:
-                await self._tell_unread(record, error)
-                await self._with.dead_letters.put(record, self._with.topics[record.topic], error, attempts=attempts)
-        except Exception as failure:  # noqa: BLE001 - until the dead letter stands, the record is not done
-            tries = self._count(place, WAITS)
-            log.warning("dead_letter.waits", topic=place[0], tries=tries, error=name_of(failure))
-            await self._again(place, WAITS, TRANSIENT_PAUSES)
-        self._forget(records)
-        self._ended(place[0], "dead_lettered")
+            await self._notify(record, error)
+            await self._dead_letters.put(record, self._topic, error, attempts=pending.failures or 1)
+        except Exception as failure:  # noqa: BLE001 - until the dead letter is stored, the record is not done
+            await self._wait("dead_letter.waits", record, failure)
+        pending.dead_lettered = True
+        self._count("dead_lettered")
 
-    async def _tell_unread(self, record: Record, error: MalformedError) -> None:
-        """An answer that is not given for an unknown reason does not stop the flow."""
+    async def _notify(self, record: Record, error: MalformedError) -> None:
+        """A callback that fails for an unknown reason does not stop the flow."""
         try:
-            if unread := self._with.unread.get(record.topic):
-                await unread(record, error)
+            if self._on_give_up:
+                await self._on_give_up(record, error)
         except Exception as failure:
-            if is_transient(failure):
+            if _must_wait(failure):
                 raise
-            where = {"topic": record.topic, "partition": record.partition, "offset": record.offset}
-            log.error("message.unanswered", **where, error=name_of(failure))  # noqa: TRY400 - the log stays short
+            log.error("message.unanswered", **_where(record), error=name_of(failure))  # noqa: TRY400 - the log stays short
 
-    def _count(self, place: Place, outcome: str) -> int:
-        """Waits and failures are counted apart: a long outage does not use up a message's tries."""
-        tries = self._with.tries.setdefault(place, Counter())
-        tries[outcome] += 1
-        return tries[outcome]
+    async def _wait(self, event: str, record: Record, error: BaseException) -> None:
+        pending = self._pending[ref_of(record)]
+        pending.waits += 1
+        log.warning(event, **_where(record), tries=pending.waits, error=name_of(error))
+        await self._retry_later(WAITING, pending.waits, TRANSIENT_PAUSES, error)
 
-    def _tried(self, place: Place, outcome: str) -> int:
-        return self._with.tries[place][outcome] if place in self._with.tries else 0
+    async def _retry_later(
+        self, outcome: str, tries: int, pauses: Sequence[float], cause: BaseException | None = None
+    ) -> None:
+        self._count(outcome)
+        await self._pause(pauses[min(tries, len(pauses)) - 1])
+        raise RetryLaterError from cause
 
-    def _forget(self, records: tuple[Record, ...]) -> None:
-        if self._with.tries:  # a batch need not begin with the same record when it comes again
-            for record in records:
-                self._with.tries.pop(_place((record,)), None)
-
-    def _ended(self, topic: str, outcome: str) -> None:
-        self._with.watchdog.beat(topic)
-        HANDLED.labels(topic, outcome).inc()
+    def _count(self, outcome: str, records: int = 1) -> None:
+        self._watchdog.beat(self._topic.name)
+        HANDLED.labels(self._topic.name, outcome).inc(records)
 
 
-async def _failure(call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> BaseException | None:
-    """What handling `msg` failed with. Raises only the cancellation of this task itself."""
-    traceparent.set(None)
+async def _attempt(handle: BatchHandler, events: Sequence[Event[Any]]) -> BaseException | None:
+    """What handling `events` failed with. Raises only the cancellation of this task itself."""
     try:
         async with asyncio.timeout(HANDLER_DEADLINE):
-            await call_next(msg)
+            await handle(events)
     except asyncio.CancelledError as error:
         if is_own_cancellation():
             raise
         return error
-    except Exception as error:  # noqa: BLE001 - every failure is sorted
+    except Exception as error:  # noqa: BLE001 - the policy decides on every failure
         return error
     return None
 
 
-def _final(failure: BaseException) -> BaseException:
-    """What a record that came alone failed with: it has been tried, and told in full, with its batch before."""
-    if isinstance(failure, MalformedError) or is_transient(failure):
-        return failure
-    return MalformedError(UNKNOWN, name_of(failure))
+def _must_wait(error: BaseException) -> bool:
+    if tables_unfit(error):
+        log.error("tables.unfit", error=name_of(error))
+        return True
+    return is_transient(error)
 
 
-def _only(message: Any, record: Record) -> Any:
-    """The batch as if it held `record` alone."""
-    one = copy(message)
-    one.raw_message = (record,)
-    return one
+def ref_of(record: Record) -> RecordRef:
+    return RecordRef(record.topic, record.partition, record.offset)
 
 
-def _place(records: tuple[Record, ...]) -> Place:
-    return records[0].topic, records[0].partition, records[0].offset
-
-
-def records_of_message(raw: Any) -> tuple[Record, ...]:
-    return raw if isinstance(raw, tuple) else (raw,)
+def _where(record: Record) -> dict[str, Any]:
+    return ref_of(record)._asdict()

@@ -1,0 +1,145 @@
+"""What the consumer does with a batch that fails: found by halves, tried alone, dead-lettered once."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from common.kafka.dead_letter_limit import CAPACITY
+from common.kafka.failure_policy import (
+    BUG_PAUSES,
+    MAX_TRIES,
+    STOPPED_PAUSES,
+    TRANSIENT_PAUSES,
+    FailurePolicy,
+    RetryLaterError,
+)
+from common.watchdog import Watchdog
+from contract.cloudevents import Event, MalformedError
+from contract.messages import SyncRequested
+from contract.topics import SYNC_REQUESTS
+from sqlalchemy.exc import ProgrammingError
+from structlog.testing import capture_logs
+
+from tests.support.fakes import RecordedPauses, RecordingDeadLetters
+from tests.support.messages import record_of, sync_requested
+
+Fails = Callable[[list[str]], Exception | None]
+
+
+class Policy:
+    """A policy without a broker: deliveries are made by hand."""
+
+    def __init__(self) -> None:
+        self._dead_letters, self.pauses = RecordingDeadLetters(), RecordedPauses()
+        self.calls: list[list[str]] = []
+        self._policy = FailurePolicy(SYNC_REQUESTS, self._dead_letters, Watchdog(), pause=self.pauses)
+
+    async def deliver(self, records: Sequence[Any], fails: Fails = lambda _: None) -> int:
+        async def handle(events: Sequence[Event[SyncRequested]]) -> None:
+            self.calls.append([event.message.request_id for event in events])
+            if error := fails(self.calls[-1]):
+                raise error
+
+        return await self._policy.consume(records, handle)
+
+    async def deliver_until_done(self, records: Sequence[Any], fails: Fails, most: int = MAX_TRIES) -> int:
+        for _ in range(most - 1):
+            with pytest.raises(RetryLaterError):
+                await self.deliver(records, fails)
+        return await self.deliver(records, fails)
+
+    @property
+    def dead_letters(self) -> list[tuple[int, str, int]]:
+        return [(one.record.offset, one.error.reason, one.attempts) for one in self._dead_letters.entries]
+
+
+@pytest.fixture
+def policy() -> Policy:
+    return Policy()
+
+
+def _batch(count: int) -> list[Any]:
+    return [record_of(SYNC_REQUESTS, sync_requested(request_id=str(number)), offset=number) for number in range(count)]
+
+
+def _malformed(offset: int) -> Any:
+    return record_of(SYNC_REQUESTS, sync_requested(), offset=offset, value=b"{")
+
+
+def _fails_on(*poison: str) -> Fails:
+    return lambda requests: ValueError("a bug") if set(poison) & set(requests) else None
+
+
+async def test_the_record_to_blame_is_found_by_halves_and_then_retried_alone_in_its_place(policy: Policy) -> None:
+    assert await policy.deliver_until_done(_batch(8), _fails_on("5")) == 1
+
+    first = [["0", "1", "2", "3", "4", "5", "6", "7"], ["0", "1", "2", "3"], ["4", "5", "6", "7"], ["4", "5"]]
+    assert policy.calls[:7] == [*first, ["4"], ["5"], ["6", "7"]]
+    assert policy.calls[7:] == [["0", "1", "2", "3", "4"], ["5"], ["6", "7"]] * (MAX_TRIES - 1)
+    assert policy.dead_letters == [(5, "handler_failed", MAX_TRIES)]
+    assert tuple(policy.pauses) == BUG_PAUSES
+
+
+async def test_several_poisons_of_a_batch_are_retried_at_the_same_time(policy: Policy) -> None:
+    await policy.deliver_until_done(_batch(8), _fails_on("1", "5"))
+
+    assert policy.dead_letters == [(1, "handler_failed", MAX_TRIES), (5, "handler_failed", MAX_TRIES)]
+
+
+async def test_what_cannot_be_read_never_reaches_the_handler_and_is_dead_lettered_last(policy: Policy) -> None:
+    batch = [_malformed(9), *_batch(2)]
+    with pytest.raises(RetryLaterError):
+        await policy.deliver(batch, lambda _: ConnectionError())
+    assert policy.dead_letters == []
+
+    assert await policy.deliver(batch) == 1
+
+    assert policy.calls[-1] == ["0", "1"]
+    assert policy.dead_letters == [(9, "body_malformed", 1)]
+
+
+async def test_what_the_handler_calls_malformed_is_not_retried(policy: Policy) -> None:
+    poison = MalformedError("requested_in_future", "no")
+
+    assert await policy.deliver(_batch(4), lambda requests: poison if "2" in requests else None) == 1
+
+    assert (policy.dead_letters, policy.pauses) == ([(2, "requested_in_future", 1)], [])
+
+
+async def test_a_batch_that_comes_again_leaves_no_second_copy(policy: Policy) -> None:
+    batch = [_malformed(9), *_batch(4)]
+
+    await policy.deliver_until_done(batch, _fails_on("2"))
+
+    assert policy.dead_letters == [(9, "body_malformed", 1), (2, "handler_failed", MAX_TRIES)]
+
+
+async def test_tables_that_do_not_fit_are_waited_for_whoever_consumes(policy: Policy) -> None:
+    def unfit(_: list[str]) -> Exception:
+        return ProgrammingError("", {}, Exception())
+
+    with capture_logs() as logged:
+        for _ in range(2 * MAX_TRIES):
+            with pytest.raises(RetryLaterError):
+                await policy.deliver(_batch(1), unfit)
+
+    assert "tables.unfit" in {line["event"] for line in logged}
+    assert policy.dead_letters == []
+    assert set(policy.pauses) == set(TRANSIENT_PAUSES)
+
+
+async def test_a_version_that_fails_on_everything_stops_after_a_bounded_number_of_calls(policy: Policy) -> None:
+    batch = _batch(500)
+    for _ in range(MAX_TRIES + 3):
+        with pytest.raises(RetryLaterError):
+            await policy.deliver(batch, lambda _: ValueError("a new version"))
+    assert len(policy.dead_letters) == CAPACITY
+    assert len(policy.calls) < 400
+
+    for _ in range(MAX_TRIES):
+        with pytest.raises(RetryLaterError):
+            await policy.deliver(batch, lambda _: ValueError("a new version"))
+    assert len(policy.dead_letters) == CAPACITY
+    assert policy.pauses[-1] == STOPPED_PAUSES[0]
+
+    assert await policy.deliver(batch) == CAPACITY
