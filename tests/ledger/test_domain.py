@@ -1,16 +1,31 @@
-"""The rules of the ledger, without any surroundings."""
+"""The rules of the ledger, also at the edges of days, months and years."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
 
+from contract.rules import SETTLED_AFTER
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger.domain import StoredDay, batches_of_unique_days, days_of, unreconciled
+from ledger.domain import (
+    Expectation,
+    StoredDay,
+    batches_of_unique_days,
+    days_of,
+    ends_at,
+    is_expected,
+    is_provisional,
+    is_read,
+    unreconciled,
+)
 
 from tests.ledger.support.ledger import FIRST, later, reading_of
 
 TEAM = UUID(int=1)
+DAY, INSTANT = timedelta(days=1), timedelta(microseconds=1)
+any_day = st.dates(date(2000, 1, 1), date(2100, 12, 31)) | st.sampled_from(
+    [date(2027, 12, 31), date(2028, 2, 28), date(2028, 2, 29), date(2028, 12, 31), date(2100, 2, 28)]
+)
 
 
 @given(st.lists(st.sampled_from(["same", "newer", "older", "other sum", "absent", "cut"]), min_size=1, max_size=40))
@@ -45,3 +60,47 @@ def test_batches_have_each_day_once_with_its_oldest_readings_first(numbers: list
             seen.setdefault(one.day, []).append(one.observed_at)
     assert all(instants == sorted(instants) for instants in seen.values())
     assert sorted(one.reading_id for batch in batches for one in batch) == sorted(one.reading_id for one in days)
+
+
+@given(any_day)
+def test_a_day_ends_where_the_next_one_begins_and_lasts_24_hours(day: date) -> None:
+    assert ends_at(day) - ends_at(day - DAY) == timedelta(hours=24)
+    assert (ends_at(day) - INSTANT).date() == day
+    assert ends_at(day).date() == day + DAY
+
+
+@given(any_day)
+def test_a_reading_of_the_last_instant_of_a_day_covers_it_only_until_midnight(day: date) -> None:
+    last = ends_at(day) - INSTANT
+
+    assert is_read(day, last, today=day)
+    assert not is_read(day, last, today=day + DAY)
+    assert is_read(day, ends_at(day), today=day + DAY)
+
+
+@given(any_day)
+def test_a_day_may_change_until_it_is_read_after_it_has_settled(day: date) -> None:
+    settles = ends_at(day) + SETTLED_AFTER
+
+    assert is_provisional(day, settles - INSTANT)
+    assert not is_provisional(day, settles)
+
+
+@given(any_day, st.integers(0, 399))
+def test_a_range_has_every_day_once(first: date, more: int) -> None:
+    days = list(days_of(first, first + more * DAY))
+
+    assert len(days) == len(set(days)) == more + 1
+    assert days == sorted(days)
+
+
+@given(any_day, st.sampled_from([-INSTANT, timedelta(0), INSTANT]))
+def test_the_day_of_the_removal_is_not_expected_and_the_one_before_it_is(day: date, edge: timedelta) -> None:
+    """Removed in the last instant of a day, in the first of the next, or after it."""
+    removed_at = ends_at(day) + edge
+    removed = Expectation(TEAM, date(1999, 1, 1), removed_at, datetime(1999, 1, 1, tzinfo=UTC))
+    after = removed_at + DAY
+
+    assert not is_expected(removed, removed_at.date(), after)
+    assert is_expected(removed, removed_at.date() - DAY, after)
+    assert is_expected(removed, removed_at.date(), removed_at - INSTANT)

@@ -10,7 +10,7 @@ from sqlalchemy.exc import OperationalError
 
 from tests.ledger.support.ledger import ERASED, FIRST, NOON, REMOVED, LedgerHarness, later, reading_of, record_of
 
-DAY_2, DAY_3 = FIRST + timedelta(days=1), FIRST + timedelta(days=2)
+DAY_2 = FIRST + timedelta(days=1)
 
 
 async def test_a_readings_days_are_stored_digit_for_digit(ledger: LedgerHarness, team: UUID) -> None:
@@ -20,15 +20,6 @@ async def test_a_readings_days_are_stored_digit_for_digit(ledger: LedgerHarness,
     assert first.usd == Decimal("1000000000000.1234567890123456789")
     assert [cost["usd"] for cost in first.costs] == ["0.1234567890123456789", "1000000000000"]
     assert (second.usd, second.costs) == (0, [])
-
-
-async def test_a_whole_reading_is_reconciled(ledger: LedgerHarness, team: UUID) -> None:
-    await ledger.receive(*reading_of(team, {FIRST: {"grok-4": "1.5"}, DAY_2: {"grok-4": "2.25"}}).messages)
-
-    (completed,) = ledger.outcomes
-    assert (completed.reconciled, completed.usd, completed.days_changed) == (True, Decimal("3.75"), 0)
-    assert completed.request_ids == ("request-1",)
-    assert ledger.publisher.published[0].key == str(team)
 
 
 async def test_a_newer_reading_replaces_the_day_whole(ledger: LedgerHarness, team: UUID) -> None:
@@ -109,40 +100,6 @@ async def test_a_crash_between_commit_and_publish_publishes_the_same_again(ledge
 
     first, second = ledger.publisher.published
     assert (first.event_id, first.message) == (second.event_id, second.message)
-
-
-async def test_a_window_with_a_missing_day_is_not_reconciled_until_it_comes(ledger: LedgerHarness, team: UUID) -> None:
-    reading = reading_of(team, {FIRST: {"a": "1"}, DAY_2: {"a": "2"}})
-    await ledger.receive(reading.days[0], reading.window)
-    await ledger.receive(reading.days[1], reading.window)
-
-    first, second = ledger.publisher.published
-    assert (first.message.reconciled, first.message.unreconciled_days) == (False, (DAY_2,))
-    assert second.message.reconciled is True
-    assert first.event_id != second.event_id
-
-
-async def test_a_newer_reading_of_a_day_counts_for_an_older_window(ledger: LedgerHarness, team: UUID) -> None:
-    await ledger.record(team, {FIRST: {"a": "2"}}, observed_at=later(1))
-
-    await ledger.receive(reading_of(team, {FIRST: {"a": "1"}}).window)
-
-    assert ledger.outcomes[0].reconciled is True
-
-
-async def test_a_day_that_xai_cut_off_is_not_reconciled(ledger: LedgerHarness, team: UUID) -> None:
-    await ledger.receive(*reading_of(team, {FIRST: {"a": "1"}, DAY_3: {"a": "3"}}, cut=[DAY_2]).messages)
-
-    (completed,) = ledger.outcomes
-    assert (completed.unreconciled_days, completed.usd) == ((DAY_2,), 4)
-
-
-async def test_a_window_with_another_sum_is_not_reconciled(ledger: LedgerHarness, team: UUID) -> None:
-    reading = await ledger.record(team, {FIRST: {"a": "1"}})
-
-    await ledger.receive(reading.window.model_copy(update={"totals": {FIRST: Decimal("1.01")}}))
-
-    assert ledger.outcomes[0].unreconciled_days == (FIRST,)
 
 
 async def test_an_erased_integration_stays_erased(ledger: LedgerHarness, team: UUID) -> None:

@@ -74,15 +74,6 @@ async def test_no_account_changes_anothers_figures(ledger: LedgerHarness, team: 
     assert await ledger.revisions() == []
 
 
-async def test_another_accounts_days_prove_no_window(ledger: LedgerHarness, team: UUID) -> None:
-    reading = reading_of(team, {FIRST: {"a": "1"}})
-    await ledger.receive(*reading.messages)
-
-    await ledger.receive(reading.window.model_copy(update={"account_id": OTHER_ACCOUNT}))
-
-    assert [(one.account_id, one.reconciled) for one in ledger.outcomes] == [(ACCOUNT, True), (OTHER_ACCOUNT, False)]
-
-
 async def test_a_replayed_day_is_not_even_locked(ledger: LedgerHarness, team: UUID) -> None:
     reading = await ledger.record(team, {FIRST: {"a": "1"}})
     before = await ledger.sql("SELECT xmin, xmax FROM days")

@@ -1,0 +1,62 @@
+"""A window is compared with the stored days, and the outcome is published."""
+
+from datetime import timedelta
+from decimal import Decimal
+from uuid import UUID
+
+from tests.ledger.support.ledger import FIRST, OTHER_ACCOUNT, LedgerHarness, later, reading_of
+from tests.support.messages import ACCOUNT
+
+DAY_2, DAY_3 = FIRST + timedelta(days=1), FIRST + timedelta(days=2)
+
+
+async def test_a_whole_reading_is_reconciled(ledger: LedgerHarness, team: UUID) -> None:
+    await ledger.receive(*reading_of(team, {FIRST: {"grok-4": "1.5"}, DAY_2: {"grok-4": "2.25"}}).messages)
+
+    (completed,) = ledger.outcomes
+    assert (completed.reconciled, completed.usd, completed.days_changed) == (True, Decimal("3.75"), 0)
+    assert completed.request_ids == ("request-1",)
+    assert ledger.publisher.published[0].key == str(team)
+
+
+async def test_a_window_with_a_missing_day_is_not_reconciled_until_it_comes(ledger: LedgerHarness, team: UUID) -> None:
+    reading = reading_of(team, {FIRST: {"a": "1"}, DAY_2: {"a": "2"}})
+    await ledger.receive(reading.days[0], reading.window)
+    await ledger.receive(reading.days[1], reading.window)
+
+    first, second = ledger.publisher.published
+    assert (first.message.reconciled, first.message.unreconciled_days) == (False, (DAY_2,))
+    assert second.message.reconciled is True
+    assert first.event_id != second.event_id
+
+
+async def test_a_newer_reading_of_a_day_counts_for_an_older_window(ledger: LedgerHarness, team: UUID) -> None:
+    await ledger.record(team, {FIRST: {"a": "2"}}, observed_at=later(1))
+
+    await ledger.receive(reading_of(team, {FIRST: {"a": "1"}}).window)
+
+    assert ledger.outcomes[0].reconciled is True
+
+
+async def test_a_day_that_xai_cut_off_is_not_reconciled(ledger: LedgerHarness, team: UUID) -> None:
+    await ledger.receive(*reading_of(team, {FIRST: {"a": "1"}, DAY_3: {"a": "3"}}, cut=[DAY_2]).messages)
+
+    (completed,) = ledger.outcomes
+    assert (completed.unreconciled_days, completed.usd) == ((DAY_2,), 4)
+
+
+async def test_a_window_with_another_sum_is_not_reconciled(ledger: LedgerHarness, team: UUID) -> None:
+    reading = await ledger.record(team, {FIRST: {"a": "1"}})
+
+    await ledger.receive(reading.window.model_copy(update={"totals": {FIRST: Decimal("1.01")}}))
+
+    assert ledger.outcomes[0].unreconciled_days == (FIRST,)
+
+
+async def test_another_accounts_days_prove_no_window(ledger: LedgerHarness, team: UUID) -> None:
+    reading = reading_of(team, {FIRST: {"a": "1"}})
+    await ledger.receive(*reading.messages)
+
+    await ledger.receive(reading.window.model_copy(update={"account_id": OTHER_ACCOUNT}))
+
+    assert [(one.account_id, one.reconciled) for one in ledger.outcomes] == [(ACCOUNT, True), (OTHER_ACCOUNT, False)]
