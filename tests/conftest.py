@@ -1,4 +1,4 @@
-"""One broker and one database a run, shared by every test that asks for them; nothing starts before the first one does."""
+"""One broker and one database a run, shared by the tests that need them and started by the first of these."""
 
 import asyncio
 import os
@@ -17,6 +17,7 @@ from grafient.local.kafka import Kafka
 from grafient.local.postgres import Postgres
 from grafient.local.processes import free_ports
 from grafient.topics.commands import bring_about
+from hypothesis import settings
 from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url, text
 from testcontainers.core.config import testcontainers_config
@@ -26,13 +27,29 @@ from testcontainers.core.wait_strategies import LogMessageWaitStrategy
 FAKE_PASSWORD = "obviously-fake"  # noqa: S105 - of a database that is thrown away
 
 
+SYSTEM_FIXTURES = {"docker", "server_url"}
+"""They start a broker, a database, the simulator."""
+SYSTEM_FOLDERS = {"e2e", "faults", "local"}
+"""Tests in them start processes themselves."""
+
+settings.register_profile("fast", max_examples=10)  # of `make check`; every test is run with the default number
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark as `system` what needs a broker, a database or another process; `make check` runs the rest."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & SYSTEM_FIXTURES or SYSTEM_FOLDERS & set(item.path.parts):
+            item.add_marker(pytest.mark.system)
+
+
 def _docker_answers() -> bool:
-    """Whether an engine listens where its clients look; only its socket is asked for, for the client leaks one on failure."""
+    """Whether an engine listens where its clients look. Only the socket is tried: the client leaks one on failure."""
     host = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
     if not host.startswith("unix://"):
         return True
-    with socket.socket(socket.AF_UNIX) as one:
-        return one.connect_ex(host.removeprefix("unix://")) == 0
+    with socket.socket(socket.AF_UNIX) as client:
+        return client.connect_ex(host.removeprefix("unix://")) == 0
 
 
 @pytest.fixture(scope="session")

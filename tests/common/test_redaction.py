@@ -118,8 +118,8 @@ def test_a_long_text_keeps_its_beginning_and_its_end() -> None:
 @pytest.mark.parametrize("hostile", ["://a:b", "xai-", "bearer ", "password=", "a", ":", "://:"])
 def test_no_text_takes_long(hostile: str) -> None:
     before = time.process_time()
-    redacted_text(hostile * (1_000_000 // len(hostile)))
-    assert time.process_time() - before < 10
+    redacted_text(hostile * (200_000 // len(hostile)))
+    assert time.process_time() - before < 5
 
 
 @given(

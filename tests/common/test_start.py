@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 
+@pytest.mark.system  # starts the services
 @pytest.mark.parametrize("service", ["connector", "syncer"])
 def test_a_keyring_that_others_can_read_stops_the_start(tmp_path: Path, service: str) -> None:
     keyring, tokens = tmp_path / "keyring.json", tmp_path / "tokens.json"

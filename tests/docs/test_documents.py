@@ -64,6 +64,7 @@ def test_an_api_is_described_in_valid_openapi(apis: dict[str, dict[str, Any]], s
     validate(apis[service])
 
 
+@pytest.mark.system  # in Node
 async def test_the_messages_are_described_in_valid_asyncapi(messages: dict[str, Any], tmp_path: Path) -> None:
     described = tmp_path / "asyncapi.yaml"
     described.write_text(yaml.safe_dump(messages))

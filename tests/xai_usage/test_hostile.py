@@ -178,6 +178,7 @@ PIECES = st.sampled_from(
 )
 
 
+@pytest.mark.system  # a server that falls silent on purpose: seconds
 @settings(max_examples=80, deadline=None)
 @given(st.lists(PIECES | st.binary(max_size=10), max_size=8).map(b"".join))
 @example(OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
