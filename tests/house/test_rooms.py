@@ -1,0 +1,117 @@
+"""Where things are: members of the workspace stand alone, modules have tests, documents name files that exist."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import packages_distributions
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+MEMBERS = {
+    path.name: path.parent.parent
+    for path in sorted(ROOT.glob("*/*/src/*"))
+    if path.is_dir() and not path.name.endswith(".egg-info") and path.name != "__pycache__"
+}
+"""Folder of each member of the workspace by the name of its package."""
+LONGEST_LINE = 120
+DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
+PYDANTIC = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
+READ_AT_RUN_TIME = {"tzdata"}
+"""Distributions that need no import: zoneinfo reads the time zones."""
+
+ALONE = """
+import importlib, pkgutil, sys
+refused, root = set(sys.argv[2].split()), sys.argv[1]
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in refused:
+            raise ModuleNotFoundError(f"{root} does not declare {name}", name=name)
+sys.meta_path.insert(0, Refuse())
+package = importlib.import_module(root)
+for module in pkgutil.walk_packages(package.__path__, f"{root}."):
+    if not module.name.endswith("__main__") and ".migrations" not in module.name:
+        importlib.import_module(module.name)
+print(*{name.partition(".")[0] for name in sys.modules} - sys.stdlib_module_names)
+"""
+
+
+@cache
+def project(member: str) -> dict[str, Any]:
+    project: dict[str, Any] = tomllib.loads((MEMBERS[member] / "pyproject.toml").read_text())["project"]
+    return project
+
+
+def declared(member: str) -> set[str]:
+    """Distributions that the member declares, those of its extras included."""
+    extras = project(member).get("optional-dependencies", {}).values()
+    return {re.split(r"[\[>=<~ ;]", one)[0] for one in (*project(member)["dependencies"], *chain(*extras))}
+
+
+_installed = cache(packages_distributions)
+
+
+@cache
+def distributions(module: str) -> set[str]:
+    """Distributions that contain a top-level module, named as in a pyproject.toml."""
+    found = [project(module)["name"]] if module in MEMBERS else _installed().get(module, ())
+    return {name.lower().replace("_", "-") for name in found}
+
+
+def reachable(member: str) -> set[str]:
+    """Packages of the workspace that the member may import, itself included."""
+    own = {one for one in MEMBERS if project(one)["name"] in declared(member)}
+    return {member}.union(*(reachable(one) for one in own))
+
+
+def sources(member: str) -> Iterator[Path]:
+    return (MEMBERS[member] / "src").rglob("*.py")
+
+
+def run_alone(member: str, refused: set[str]) -> set[str]:
+    """Packages from outside the standard library that every module of the member imports."""
+    argv = [sys.executable, "-c", ALONE, member, " ".join(refused)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603 - it is ours
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.split())
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_a_member_is_imported_with_nothing_but_what_it_declares(member: str) -> None:
+    run_alone(member, set(MEMBERS) - reachable(member))
+
+
+def test_the_contract_needs_pydantic_alone() -> None:
+    assert {name for name in run_alone("contract", set()) if name[0] != "_"} <= {"contract"} | PYDANTIC
+
+
+@pytest.mark.parametrize("member", MEMBERS)
+def test_a_member_declares_what_it_imports_and_nothing_else(member: str) -> None:
+    imported = {name for path in sources(member) for name in _imports(path)} - sys.stdlib_module_names - {member}
+    named = {name: distributions(name) for name in imported}
+
+    assert {name for name, known in named.items() if not known & declared(member)} == set()
+    assert declared(member) - set(chain(*named.values())) - READ_AT_RUN_TIME == set()
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Top-level names of the modules that a file imports, inside functions, too."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module.partition(".")[0]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_lines_of_prose_have_at_most_120_characters(document: Path) -> None:
+    prose = re.sub(r"^```.*?^```|^\|.*?$", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
+
+    assert [line for line in prose.splitlines() if len(line) > LONGEST_LINE] == []
