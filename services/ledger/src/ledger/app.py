@@ -13,7 +13,7 @@ from common.settings import load
 from fastapi import FastAPI
 
 from ledger.api import Routes
-from ledger.handlers import BATCH, Handlers, batches, table
+from ledger.handlers import BATCH_HANDLERS, HANDLERS, Handlers
 from ledger.settings import LedgerSettings
 
 
@@ -21,10 +21,7 @@ def create_app(settings: LedgerSettings) -> FastAPI:
     """The ledger as an ASGI app; nothing is connected before its lifespan begins. Raises TokensError."""
     parts = assemble(settings, "ledger")
     handlers = Handlers(parts.database, parts.publisher)
-    for topic, one_by_one in table(handlers).items():
-        parts.consumers.on(topic, one_by_one)
-    for topic, batch in batches(handlers).items():
-        parts.consumers.on_batch(topic, batch, max_records=BATCH)
+    parts.consumers.subscribe(handlers, HANDLERS, BATCH_HANDLERS)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

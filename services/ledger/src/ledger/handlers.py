@@ -1,26 +1,20 @@
-"""What each message does to the ledger. The table at the end names every message and its handler."""
+"""What each message does to the ledger. The tables at the end name every message and its handler."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-import structlog
 from common.database import Database
-from common.kafka.consumer import Handler
-from common.kafka.failure_policy import BatchHandler
+from common.kafka.consumer import BatchTable, HandlerTable
 from common.kafka.publisher import Publisher, all_of
 from common.metrics import LEDGER_DAYS
 from contract.cloudevents import Event
 from contract.fields import History, Status
-from contract.messages import INTEGRATION_STATES, CostRecorded, IntegrationState, Message, WindowRead
-from contract.topics import COSTS, INTEGRATIONS, SYNC_OUTCOMES, Topic
+from contract.messages import INTEGRATION_STATES, CostRecorded, IntegrationState, WindowRead
+from contract.topics import COSTS, INTEGRATIONS, SYNC_OUTCOMES
 
 from ledger.reconciliation import reconcile
 from ledger.store import days, erasure, integrations
 from ledger.store.outcomes import Reconciliation
 from ledger.tally import Tally
-
-log = structlog.get_logger()
-
-BATCH = 500
 
 
 class Handlers:
@@ -69,11 +63,6 @@ class Handlers:
                 await erasure.erase(connection, state.integration_id)
 
 
-def table(handlers: Handlers) -> Mapping[Topic, Mapping[type[Message], Handler]]:
-    """Every message that the ledger consumes one by one, and what handles it."""
-    return {INTEGRATIONS: dict.fromkeys(INTEGRATION_STATES, handlers.integration)}
-
-
-def batches(handlers: Handlers) -> Mapping[Topic, BatchHandler]:
-    """Every topic that the ledger consumes in batches: CostRecorded and WindowRead."""
-    return {COSTS: handlers.costs}
+HANDLERS: HandlerTable[Handlers] = {INTEGRATIONS: dict.fromkeys(INTEGRATION_STATES, Handlers.integration)}
+BATCH_HANDLERS: BatchTable[Handlers] = {COSTS: Handlers.costs}
+"""CostRecorded and WindowRead."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from contract.access import group_of
 from contract.cloudevents import Event, Record
@@ -23,7 +23,19 @@ from common.watchdog import Watchdog
 BATCH_TIMEOUT_MS = 10
 """FastStream's batch subscriber sleeps this long once more after an empty poll: every event would wait for it."""
 
+MAX_BATCH = 500
+"""Records of a batch."""
+
+H = TypeVar("H")
+K = TypeVar("K")
+P = ParamSpec("P")
+R = TypeVar("R")
+
 Handler = Callable[[Event[Any]], Awaitable[None]]
+HandlerTable = Mapping[Topic, Mapping[type[Message], Callable[[H, Event[Any]], Awaitable[None]]]]
+"""What a service does with each message: methods of its handlers, not bound to an instance."""
+BatchTable = Mapping[Topic, Callable[[H, Sequence[Event[Any]]], Awaitable[None]]]
+"""The same for topics that are consumed in batches, whatever the type."""
 
 
 class Consumers:
@@ -47,6 +59,21 @@ class Consumers:
         self._instance_name = instance_name
         self._pause = pause
 
+    def subscribe(
+        self,
+        handlers: H,
+        table: HandlerTable[H],
+        batches: BatchTable[H] | None = None,
+        on_give_up: OnGiveUp | None = None,
+    ) -> None:
+        """Consume what the tables name with the methods of `handlers`; a topic of both is consumed in batches."""
+        by_topic = bind(batches or {}, handlers)
+        for topic, batch in by_topic.items():
+            self.on_batch(topic, batch)
+        for topic, methods in table.items():
+            if topic not in by_topic:
+                self.on(topic, bind(methods, handlers), on_give_up)
+
     def on(self, topic: Topic, handlers: Mapping[type[Message], Handler], on_give_up: OnGiveUp | None = None) -> None:
         """Give each message of `topic` to the handler of its type; one without a handler is skipped.
 
@@ -60,7 +87,7 @@ class Consumers:
 
         self._subscribe(topic, handle, on_give_up)
 
-    def on_batch(self, topic: Topic, handle: BatchHandler, *, max_records: int) -> None:
+    def on_batch(self, topic: Topic, handle: BatchHandler, *, max_records: int = MAX_BATCH) -> None:
         """Give the messages of `topic` to `handle`, as many as there are up to `max_records`."""
         self._subscribe(topic, handle, batch=True, max_records=max_records, batch_timeout_ms=BATCH_TIMEOUT_MS)
 
@@ -96,6 +123,11 @@ class Consumers:
         subscriber(consume)
         listener.subscriber = subscriber
         self._watchdog.probe(partial(complaint, subscriber, topic, self._watchdog))
+
+
+def bind(methods: Mapping[K, Callable[Concatenate[H, P], R]], instance: H) -> dict[K, Callable[P, R]]:
+    """The methods of `instance` that a table names; an override counts."""
+    return {key: getattr(instance, method.__name__) for key, method in methods.items()}
 
 
 async def _records(message: KafkaMessage) -> tuple[Record, ...]:

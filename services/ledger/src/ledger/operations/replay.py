@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any
 
 from common.database import Database
+from common.kafka.consumer import bind
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.failure_policy import FailurePolicy
 from common.kafka.publisher import Publisher
@@ -14,7 +15,7 @@ from common.watchdog import Watchdog
 from contract.cloudevents import Event, Record
 from contract.topics import COSTS
 
-from ledger.handlers import Handlers, table
+from ledger.handlers import HANDLERS, Handlers
 from ledger.store.checksum import checksum
 from ledger.tally import Tally
 
@@ -22,7 +23,7 @@ from ledger.tally import Tally
 def course(database: Database, publisher: Publisher, dead_letters: DeadLetters) -> Course:
     """What the ledger can handle again; its state is the checksum of figures and coverage."""
     handlers = Handlers(database, publisher)
-    single = {topic: one_by_one(topic, each, dead_letters) for topic, each in table(handlers).items()}
+    single = {topic: one_by_one(topic, bind(each, handlers), dead_letters) for topic, each in HANDLERS.items()}
     policy = FailurePolicy(COSTS, dead_letters, Watchdog(), pause=_no_pause)
     whole = Tally()
 

@@ -56,8 +56,7 @@ def parties() -> tuple[Party, ...]:
     received: dict[BrokerAccess, Flows] = {
         CONNECTOR: _flows(connector.handlers.table(anyone, anyone)),
         SYNCER: _flows(syncer.handlers.table(anyone)),
-        LEDGER: _flows(ledger.handlers.table(anyone))
-        | {topic: topic.messages for topic in ledger.handlers.batches(anyone)},
+        LEDGER: _flows(ledger.handlers.HANDLERS) | {topic: topic.messages for topic in ledger.handlers.BATCH_HANDLERS},
     }
     known = [_party(access, what, received.get(access)) for access, what in WHAT.items()]
     operator = Party("operator", "The command line `grafient`.", {}, {DEAD_LETTERS: ()}, is_service=False)
