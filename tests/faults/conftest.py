@@ -1,52 +1,44 @@
-"""A system of its own, under load; each test breaks one thing in it, and a table tells what became of all of them."""
+"""A system under load; each test breaks one thing in it, and a table at the end of the run lists what followed."""
 
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from tests.faults.support.load import Load, Result, load_on
+from tests.faults.support.fault import Fault, Row, as_markdown, as_text
+from tests.faults.support.load import Load, system_under_load
+from tests.support.system import SystemClient
 
-RESULTS = pytest.StashKey[list[Result]]()
+ROWS = pytest.StashKey[list[Row]]()
 
 
 @pytest.fixture(scope="session")
 async def load(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load]:
-    """Six connected teams on a system of its own."""
-    async with load_on(tmp_path_factory.mktemp("faults"), teams=6) as load:
+    """Six connected teams on a system that tests share; a module that needs its own overrides this fixture."""
+    async with system_under_load(tmp_path_factory.mktemp("faults"), teams=6) as load:
         yield load
 
 
 @pytest.fixture
-async def apart(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load]:
-    """The same on another system: for what takes as long as there is on the topics, which all other faults fill up."""
-    async with load_on(tmp_path_factory.mktemp("apart"), teams=6) as load:
-        yield load
+def client(load: Load) -> SystemClient:
+    """The APIs, topics, tables and processes of the system under load."""
+    return load.client
 
 
-@pytest.fixture(scope="session")
-def results(request: pytest.FixtureRequest) -> list[Result]:
-    """What the table at the end tells."""
-    return request.config.stash.setdefault(RESULTS, [])
+@pytest.fixture
+def fault(load: Load, request: pytest.FixtureRequest) -> Fault:
+    """What every test of a fault runs in."""
+    return Fault(load, request.config.stash.setdefault(ROWS, []))
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """The table; as Markdown too where `FAULTS_TABLE` names a file."""
-    found = config.stash.get(RESULTS, [])
-    if not found:
+    rows = config.stash.get(ROWS, [])
+    if not rows:
         return
     terminalreporter.section("faults")
-    heads = f"{'syncs':>6} {'healed after':>13} {'delivered twice':>16} {'lost':>5} {'doubled':>8}"
-    terminalreporter.write_line(f"{'fault':<72} {heads}")
-    for one in found:
-        figures = f"{one.asked:>6} {one.healed_after:>11.1f} s {one.twice:>16} {one.lost:>5} {one.doubled:>8}"
-        terminalreporter.write_line(f"{one.fault:<72} {figures}")
+    for line in as_text(rows):
+        terminalreporter.write_line(line)
     if table := os.environ.get("FAULTS_TABLE"):
-        Path(table).write_text("".join(_markdown(found)))
-
-
-def _markdown(found: list[Result]) -> Iterator[str]:
-    yield "| fault | syncs meanwhile | healed after | delivered twice | lost | doubled |\n|---|--:|--:|--:|--:|--:|\n"
-    for one in found:
-        yield f"| {one.fault} | {one.asked} | {one.healed_after:.1f} s | {one.twice} | {one.lost} | {one.doubled} |\n"
+        Path(table).write_text("\n".join(as_markdown(rows)) + "\n")

@@ -1,10 +1,7 @@
-"""A deploy whose every message fails stops and says so, instead of giving everything up; the next deploy goes on."""
+"""A deploy that fails with every message stops consuming and reports it, and dead-letters few; the next one continues."""
 
 import asyncio
-import json
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 
 import httpx
@@ -13,8 +10,10 @@ from common.kafka.dead_letter_limit import CAPACITY
 from contract.topics import COSTS, DEAD_LETTERS
 from grafient.dead_letters.letters import Letter, letters_of
 
-from tests.faults.support.crashes import Crashing, crashing_system
-from tests.faults.support.load import Result
+from tests.faults.support.crashes import CrashingSystem, crashing_system
+from tests.faults.support.fault import Fault
+from tests.faults.support.load import Load
+from tests.support import commands
 from tests.support.system import SystemClient
 from tests.support.waiting import until
 
@@ -23,53 +22,51 @@ STOPPED = f'consumer_stopped{{topic="{COSTS.name}"}} 1.0'
 
 
 @pytest.fixture
-async def crashing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Crashing]:
+async def crashing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[CrashingSystem]:
     async with crashing_system(tmp_path_factory) as crashing:
         yield crashing
 
 
-async def test_a_deploy_that_fails_with_every_message_stops_and_says_so(
-    crashing: Crashing, results: list[Result]
+@pytest.fixture
+def load(crashing: CrashingSystem) -> Load:
+    return crashing.load
+
+
+async def test_a_deploy_that_fails_with_every_message_stops_consuming_and_reports_it(
+    crashing: CrashingSystem, client: SystemClient, fault: Fault
 ) -> None:
-    load, world = crashing.load, crashing.load.world
-
-    async with load.running():
+    async with fault("a deploy fails with every message, and another one follows"):
         with crashing.plan.broken("ledger.handlers:Handlers.costs"):
-            await until(lambda: _metrics(world), lambda shown: STOPPED in shown)
-            waiting = await _letters(world)
-            await asyncio.sleep(15)  # more than one of the pauses after which it would give up another one
-            assert await _letters(world) == waiting
-        os.kill(world.system.address().pids["ledger"], signal.SIGTERM)  # the next deploy
+            await until(lambda: _metrics(client), lambda shown: STOPPED in shown)
+            waiting = await _dead_letters(client)
+            await asyncio.sleep(15)  # longer than one of the pauses after which it might dead-letter another one
+            assert await _dead_letters(client) == waiting
+        client.signal("ledger", signal.SIGTERM)  # the next deploy
 
-        await until(lambda: _metrics(world), lambda shown: STOPPED not in shown)
+        await until(lambda: _metrics(client), lambda shown: STOPPED not in shown)
         assert 0 < len(waiting) <= CAPACITY
         assert {one.reason for one in waiting} == {"handler_failed"}
+        redriven = await _redrive(client)
 
-    redriven = await _redrive(world)
     assert {one["letter"] for one in redriven} == {"redriven"}
     assert len(redriven) == len(waiting)
-    results.append(await load.heals("a deploy fails with every message, and another one follows"))
 
 
-async def _metrics(world: SystemClient) -> str:
-    async with httpx.AsyncClient(trust_env=False) as client:
+async def _metrics(client: SystemClient) -> str:
+    async with httpx.AsyncClient(trust_env=False) as http:
         try:
-            return (await client.get(f"{world.address.ledger_url}/metrics")).text
+            return (await http.get(f"{client.address.ledger_url}/metrics")).text
         except httpx.TransportError:
-            return STOPPED  # it is just being started again
+            return STOPPED  # it is being started again
 
 
-async def _letters(world: SystemClient) -> list[Letter]:
-    found = letters_of(await world.records(DEAD_LETTERS.name)).values()
+async def _dead_letters(client: SystemClient) -> list[Letter]:
+    found = letters_of(await client.records(DEAD_LETTERS.name)).values()
     return [one for one in found if one.topic == COSTS.name]
 
 
-async def _redrive(world: SystemClient) -> list[dict[str, str]]:
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "grafient", "dead-letters", "redrive", "--topic", COSTS.name, "--json"),
-        env=os.environ | {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka},
-        stdout=asyncio.subprocess.PIPE,
-    )
-    output, _ = await process.communicate()
-    told: list[dict[str, str]] = json.loads(output)
-    return told
+async def _redrive(client: SystemClient) -> list[dict[str, str]]:
+    env = {"KAFKA_BOOTSTRAP_SERVERS": client.address.kafka}
+    done = await commands.grafient("dead-letters", "redrive", "--topic", COSTS.name, "--json", env=env)
+    results: list[dict[str, str]] = done.json(status=done.status)
+    return results

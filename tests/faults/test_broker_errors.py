@@ -1,4 +1,4 @@
-"""Errors that a healthy broker never sends: nothing counts as published that was not acknowledged, nothing goes unhandled."""
+"""Errors that a healthy broker never returns: only what it acknowledged counts as published, and all is handled."""
 
 import asyncio
 import uuid
@@ -24,10 +24,10 @@ from tests.support.messages import now, sync_requested
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.timeout(120)
-IMPATIENT = {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 1_000, "rebalance_timeout_ms": 6_000}
+SHORT_SESSIONS = {"session_timeout_ms": 6_000, "heartbeat_interval_ms": 1_000, "rebalance_timeout_ms": 6_000}
 AT = now()
 MESSAGE = sync_requested(request_id="fits", requested_at=AT)
-PASSING = {
+TRANSIENT = {
     "LEADER_NOT_AVAILABLE": 5,
     "NOT_LEADER_OR_FOLLOWER": 6,
     "REQUEST_TIMED_OUT": 7,
@@ -86,7 +86,7 @@ def _named(cases: list[tuple[Api, str, int]]) -> list[object]:
     ]
 
 
-class Told(Watchdog):
+class RecordingWatchdog(Watchdog):
     """Does not end the process that tests run in."""
 
     def __init__(self) -> None:
@@ -117,13 +117,13 @@ async def cluster() -> AsyncIterator[MockCluster]:
 
 @pytest.fixture
 async def bench(cluster: MockCluster, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Bench]:
-    """The mock knows no static members: who comes back under its name waits until its former self is given up."""
+    """The mock has no static members: a member that returns waits for the session of its former self to end."""
     real = TolerantBroker.subscriber
 
-    def hurried(broker: TolerantBroker, *topics: str, **options: Any) -> Any:
-        return real(broker, *topics, **options | IMPATIENT)
+    def with_short_sessions(broker: TolerantBroker, *topics: str, **options: Any) -> Any:
+        return real(broker, *topics, **options | SHORT_SESSIONS)
 
-    monkeypatch.setattr(TolerantBroker, "subscriber", hurried)
+    monkeypatch.setattr(TolerantBroker, "subscriber", with_short_sessions)
     async with bench_on(cluster) as bench:
         yield bench
 
@@ -142,11 +142,11 @@ async def _ids(bench: Bench) -> list[str]:
     return [decode(record, bench.topic).event_id for record in await bench.records()]
 
 
-@pytest.mark.parametrize("error", PASSING.values(), ids=PASSING)
-async def test_what_the_broker_refuses_for_now_is_published_when_it_takes_it(
+@pytest.mark.parametrize("error", TRANSIENT.values(), ids=TRANSIENT)
+async def test_what_the_broker_refuses_for_now_is_published_when_it_accepts_it(
     cluster: MockCluster, bench: Bench, error: int
 ) -> None:
-    watchdog = Told()
+    watchdog = RecordingWatchdog()
     async with publishing(bench.servers, watchdog) as publisher:
         cluster.fails(Api.PRODUCE, error, error, error)
         await publisher.publish(bench.topic, MESSAGE, key="key", event_id="1", at=AT)
@@ -158,7 +158,7 @@ async def test_what_the_broker_refuses_for_now_is_published_when_it_takes_it(
 async def test_what_the_broker_refuses_for_good_is_not_published_and_the_process_ends(
     cluster: MockCluster, bench: Bench, error: int
 ) -> None:
-    watchdog = Told()
+    watchdog = RecordingWatchdog()
     async with publishing(bench.servers, watchdog) as publisher:
         cluster.fails(Api.PRODUCE, error)
         with pytest.raises(TransientError, match=bench.topic.name):
@@ -170,31 +170,31 @@ async def test_what_the_broker_refuses_for_good_is_not_published_and_the_process
 
 
 @pytest.mark.parametrize(("api", "error"), _named(ON_THE_WAY))
-async def test_whatever_the_broker_answers_on_the_way_every_message_is_handled(
+async def test_whatever_error_the_broker_returns_on_the_way_every_message_is_handled(
     cluster: MockCluster, bench: Bench, api: Api, error: int
 ) -> None:
-    """By the process itself, or, where it says that it is stuck, by the one that is started in its place."""
+    """By the process itself, or, where it reports that it is stuck, by the process that replaces it."""
     await bench.send("before")
     async with bench.consuming(instance_name="one") as watchdog:
         await until(lambda: "before" in bench.handled)
         cluster.fails(api, error, error)
         await bench.send("after")
         await until(lambda: "after" in bench.handled or bool(watchdog.stalled()))
-        await _a_heartbeat(api)
-        await bench.send("at last")
-        await until(lambda: "at last" in bench.handled or bool(watchdog.stalled()))
+        await _two_heartbeats(api)
+        await bench.send("last")
+        await until(lambda: "last" in bench.handled or bool(watchdog.stalled()))
 
     async with bench.consuming(instance_name="one"):
-        await until(lambda: {"before", "after", "at last"} <= set(bench.handled))
+        await until(lambda: {"before", "after", "last"} <= set(bench.handled))
 
 
-async def _a_heartbeat(api: Api) -> None:
-    """Heartbeats come every second."""
-    await asyncio.sleep(2.5 if api is Api.HEARTBEAT else 0)  # nothing else tells that two of them were answered
+async def _two_heartbeats(api: Api) -> None:
+    """They are sent every second."""
+    await asyncio.sleep(2.5 if api is Api.HEARTBEAT else 0)  # nothing else shows that two of them were answered
 
 
 @pytest.mark.parametrize(("api", "error"), _named(AT_THE_START))
-async def test_whatever_the_broker_answers_at_the_start_every_message_is_handled(
+async def test_whatever_error_the_broker_returns_at_the_start_every_message_is_handled(
     cluster: MockCluster, bench: Bench, api: Api, error: int
 ) -> None:
     await bench.send("one")

@@ -1,8 +1,7 @@
-"""Who shows a certificate that is not xAI's gets no key, and what was missed meanwhile is read when it is right again."""
+"""A server with a certificate that is not xAI's receives no key; what was missed is read once the certificate is right."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,68 +10,61 @@ from contract.problems import CAUSES, Code
 from grafient.local.processes import free_ports
 from grafient.local.system import System
 
-from tests.faults.support.failing_xai import card_of, line_of
-from tests.faults.support.load import SETTINGS, Load, Result
+from tests.faults.support.failing_xai import card_of, failure_of
+from tests.faults.support.fault import Fault
+from tests.faults.support.load import SETTINGS, Load, under_load
 from tests.support.system import SystemClient
 from tests.support.tls import WRONG, Gate, right
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 
 
-@dataclass(frozen=True, slots=True)
-class Guarded:
-    """Load on services that reach xAI over TLS."""
+class TlsSystem(System):
+    """The services trust the gate's authority only, and reach xAI through the gate."""
 
-    load: Load
-    gate: Gate
-
-
-class GuardedSystem(System):
-    """The services trust the gate's authority only, and know xAI by its address."""
-
-    def __init__(self, folder: Path, port: int, gate: Gate) -> None:
+    def __init__(self, folder: Path, gate: Gate) -> None:
         trust = {"XAI_BASE_URL": gate.url, "PYTHONPATH": str(gate.trusted_by(folder / "trust"))}
         super().__init__(folder, lambda _text: None, delay_ms=5, settings=SETTINGS | trust)
-        self._ports["simulator"] = port
+        self._ports["simulator"] = gate.behind
         self._xai_url = self.url_of("simulator")
 
 
 @pytest.fixture(scope="module")
-async def guarded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Guarded]:
-    """Three teams on a system of their own."""
+async def gate() -> AsyncIterator[Gate]:
     (port,) = free_ports(1)
-    gate = Gate(port)
     async with AsyncExitStack() as stack:
+        gate = Gate(port)
         await stack.enter_async_context(gate.open())
-        system = GuardedSystem(tmp_path_factory.mktemp("certificates"), port, gate)
-        stack.push_async_callback(system.stop)
-        await system.start()
-        load = Load(await stack.enter_async_context(SystemClient(system)))
-        await load.connect(3)
-        yield Guarded(load, gate)
+        yield gate
+
+
+@pytest.fixture(scope="module")
+async def load(tmp_path_factory: pytest.TempPathFactory, gate: Gate) -> AsyncIterator[Load]:
+    """Three teams on a system that reaches xAI over TLS."""
+    async with under_load(TlsSystem(tmp_path_factory.mktemp("certificates"), gate), teams=3) as load:
+        yield load
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_no_key_is_told_where_the_certificate(guarded: Guarded, results: list[Result], wrong: str) -> None:
-    load, gate, victim, since = guarded.load, guarded.gate, guarded.load.teams[0], datetime.now(UTC)
-    code = Code.XAI_UNAVAILABLE
-    gate.shows(WRONG[wrong])
-    async with load.running():
+async def test_no_key_is_sent_where_the_certificate(load: Load, gate: Gate, fault: Fault, wrong: str) -> None:
+    victim, since, code = load.teams[0], datetime.now(UTC), Code.XAI_UNAVAILABLE
+
+    async with fault(f"xAI's certificate {wrong}"):
+        gate.shows(WRONG[wrong])
         await load.force(*victim)
-        await line_of(load.world, victim, code, since)
-        card = await card_of(load.world, victim, code)
-        tested = await _test_connection(load.world)
+        await failure_of(load.client, victim, code, since)
+        card = await card_of(load.client, victim, code)
+        tested = await _test_connection(load.client)
         assert gate.greeted > 0
         assert gate.heard == 0
         gate.shows(right)
 
     assert (card["status"], card["status_text"]) == ("active", CAUSES[code].title)
     assert tested == (False, code)
-    results.append(await load.heals(f"xAI's certificate {wrong}"))
 
 
-async def _test_connection(world: SystemClient) -> tuple[bool, str]:
-    team = await world.team()
+async def _test_connection(client: SystemClient) -> tuple[bool, str]:
+    team = await client.team()
     body = {"team_id": team.team_id, "management_key": team.key}
-    said = (await world.request("POST", f"/accounts/{team.account_id}/integrations/test", body)).json()
-    return said["ok"], said["code"]
+    response = (await client.request("POST", f"/accounts/{team.account_id}/integrations/test", body)).json()
+    return response["ok"], response["code"]

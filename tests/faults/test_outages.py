@@ -1,4 +1,4 @@
-"""All of xAI is away, for everybody: it is hardly asked meanwhile, and afterwards every day that was missed is read by itself."""
+"""All of xAI is unavailable: it is hardly called meanwhile, and afterwards every missed day is read without a request."""
 
 from collections.abc import AsyncIterator
 from typing import Any
@@ -6,16 +6,17 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.faults.support.load import Load, Result, load_on
+from tests.faults.support.fault import Fault
+from tests.faults.support.load import Load, system_under_load
 from tests.support.system import SystemClient
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 TEAMS = 12
-"""More than either circuit needs to open."""
+"""More than either circuit breaker needs to open."""
 IN_FLIGHT = 8
 FAULTS: dict[str, dict[str, Any]] = {
-    "answers 503": {"status": 503},
+    "responds with 503": {"status": 503},
     "refuses every key": {"status": 401},
     "resets connections": {"reset": True},
 }
@@ -24,44 +25,41 @@ MISS = (
     "DELETE FROM syncer.coverage WHERE day BETWEEN current_date - 20 AND current_date - 2 RETURNING 1",
     "DELETE FROM ledger.days WHERE day BETWEEN current_date - 20 AND current_date - 2 RETURNING 1",
 )
-THERE = "SELECT count(*) FROM ledger.days WHERE day BETWEEN current_date - 20 AND current_date - 2"
+STORED = "SELECT count(*) FROM ledger.days WHERE day BETWEEN current_date - 20 AND current_date - 2"
 
 
 @pytest.fixture(scope="module")
-async def many(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load]:
-    """Many teams on a system of their own."""
-    async with load_on(tmp_path_factory.mktemp("outages"), teams=TEAMS) as load:
+async def load(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load]:
+    async with system_under_load(tmp_path_factory.mktemp("outages"), teams=TEAMS) as load:
         yield load
 
 
 @pytest.mark.parametrize("how", FAULTS)
-async def test_after_an_outage_of_all_of_xai_every_missed_day_is_read_without_anyone_asking(
-    many: Load, results: list[Result], how: str
+async def test_after_an_outage_of_all_of_xai_every_missed_day_is_read_without_a_request(
+    load: Load, fault: Fault, how: str
 ) -> None:
-    world = many.world
-    await world.control("POST", "/faults", {"times": None, **FAULTS[how]})
-    for table in MISS:
-        assert len(await world.rows(table)) == TEAMS * DAYS
+    client = load.client
 
-    await until(lambda: _open_circuits(world))
-    before = await _calls(many)
-    after = await until(lambda: _calls(many), lambda calls: calls > before)
-    assert after - before <= IN_FLIGHT + 1  # what was on its way, and a probe
-    await world.clear_faults()
-
-    await until(lambda: world.rows(THERE), lambda days: days == [(TEAMS * DAYS,)])
-    assert await _open_circuits(world) == 0
-    results.append(await many.heals(f"all of xAI {how}, for {TEAMS} teams"))
+    async with fault(f"all of xAI {how}, for {TEAMS} teams", under_load=False):
+        await client.control("POST", "/faults", {"times": None, **FAULTS[how]})
+        for table in MISS:
+            assert len(await client.rows(table)) == TEAMS * DAYS
+        await until(lambda: _open_circuits(client))
+        before = await _calls(load)
+        after = await until(lambda: _calls(load), lambda calls: calls > before)
+        assert after - before <= IN_FLIGHT + 1  # those in flight, and a probe
+        await client.clear_faults()
+        await until(lambda: client.rows(STORED), lambda days: days == [(TEAMS * DAYS,)])
+        assert await _open_circuits(client) == 0
 
 
 async def _calls(load: Load) -> int:
-    return sum([len(await load.world.calls(team)) for team, _ in load.teams])
+    return sum([len(await load.client.calls(team)) for team, _ in load.teams])
 
 
-async def _open_circuits(world: SystemClient) -> int:
-    """How many the syncer says are open."""
-    async with httpx.AsyncClient(trust_env=False) as client:
-        shown = (await client.get(f"{world.address.syncer_url}/metrics")).text
-    return shown.count("\nxai_circuit_open{") - sum(
-        line.endswith(" 0.0") for line in shown.splitlines() if line.startswith("xai_circuit_open{")
-    )
+async def _open_circuits(client: SystemClient) -> int:
+    """How many circuits the syncer's metrics show as open."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        shown = (await http.get(f"{client.address.syncer_url}/metrics")).text
+    circuits = [line for line in shown.splitlines() if line.startswith("xai_circuit_open{")]
+    return sum(not line.endswith(" 0.0") for line in circuits)

@@ -1,114 +1,107 @@
-"""What a service fails on is put away as well; once the cause is mended it is sent again, and what cannot be mended stays."""
+"""What a service fails on is dead-lettered, too; it is handled when it is redriven after the fix, and the rest stays."""
 
-import asyncio
-import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import psycopg
 import pytest
 from contract.topics import COSTS, Topic
-from grafient.main import app
-from typer.testing import CliRunner
 
-from tests.faults.support.dead_letters import (
-    LETTERS_WITHIN,
-    LOGGED_AT_MOST,
-    Letters,
-    Logged,
-    handled,
-    latest,
-    owner_in,
-    run,
-    said,
-    sending,
-    shown,
-)
-from tests.faults.support.load import Load, Result
-from tests.faults.support.poison import CONSUMERS, Good, Poison, good, poisons
+from tests.faults.support.dead_letters import WITHIN, dead_letters_from_now, headers_of, latest
+from tests.faults.support.fault import Fault
+from tests.faults.support.load import Load
+from tests.faults.support.sending import sending
+from tests.faults.support.service_logs import LOGGED_AT_MOST, ServiceLogs
+from tests.faults.support.valid import Valid, handled, rows_of, valid
+from tests.support import commands
+from tests.support.poison import CONSUMERS, Poison, poisons
 from tests.support.system import SystemClient
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 
 
 @asynccontextmanager
-async def refused(world: SystemClient, unwanted: Good) -> AsyncIterator[None]:
-    """The last of its tables does not take what the message would leave: a bug that nobody knows yet."""
-    table = unwanted.tables[-1]
-    await run(
-        world,
-        """CREATE FUNCTION public.refuses() RETURNS trigger LANGUAGE plpgsql AS
-           $$ BEGIN RAISE EXCEPTION 'refused' USING ERRCODE = 'data_exception'; END $$""",
-        f"""CREATE TRIGGER refuses BEFORE INSERT ON {table} FOR EACH ROW
-            WHEN (NEW.{unwanted.column}::text = '{unwanted.shown}') EXECUTE FUNCTION public.refuses()""",
+async def rejected_by_its_table(client: SystemClient, message: Valid) -> AsyncIterator[None]:
+    """The last of its tables does not accept the message's row: an unknown bug."""
+    await _execute(
+        client,
+        """CREATE FUNCTION public.rejects() RETURNS trigger LANGUAGE plpgsql AS
+           $$ BEGIN RAISE EXCEPTION 'rejected' USING ERRCODE = 'data_exception'; END $$""",
+        f"""CREATE TRIGGER rejects BEFORE INSERT ON {message.tables[-1]} FOR EACH ROW
+            WHEN (NEW.{message.column}::text = '{message.row_id}') EXECUTE FUNCTION public.rejects()""",
     )
     try:
         yield
     finally:
-        await run(world, "DROP FUNCTION public.refuses CASCADE")
+        await _execute(client, "DROP FUNCTION public.rejects CASCADE")
 
 
-async def _dead_letters(world: SystemClient, *arguments: str) -> Any:
-    env = {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka}
-    result = await asyncio.to_thread(CliRunner().invoke, app, ["dead-letters", *arguments, "--json"], env=env)
-    assert result.stdout.startswith(("[", "{")), result.output
-    return json.loads(result.stdout)
+async def _execute(client: SystemClient, *statements: str) -> None:
+    async with await psycopg.AsyncConnection.connect(client.dsn) as owner:
+        for statement in statements:
+            await owner.execute(statement.encode())
 
 
-async def _state(world: SystemClient, letter_id: str) -> str:
-    (fate,) = await _dead_letters(world, "redrive", letter_id)
-    return str(fate["state"])
+async def _dead_letters(client: SystemClient, *arguments: str) -> Any:
+    env = {"KAFKA_BOOTSTRAP_SERVERS": client.address.kafka}
+    done = await commands.in_process("dead-letters", *arguments, "--json", env=env)
+    return done.json(status=done.status)
 
 
-async def _counted(world: SystemClient, redrives: int) -> str:
-    """The open letter that was sent again so often."""
-    found = await _dead_letters(world, "list", "--topic", COSTS.name, "--reason", "header_unknown")
-    (letter_id,) = [one["id"] for one in found if one["redrives"] == str(redrives)]
-    return str(letter_id)
+async def _redrive(client: SystemClient, dead_letter_id: str) -> str:
+    (result,) = await _dead_letters(client, "redrive", dead_letter_id)
+    return str(result["state"])
+
+
+async def _open_after(client: SystemClient, redrives: int) -> str:
+    """The open dead letter of the record that has been redriven so often."""
+    found = await _dead_letters(client, "list", "--topic", COSTS.name, "--reason", "header_unknown")
+    (dead_letter_id,) = [one["id"] for one in found if one["redrives"] == str(redrives)]
+    return str(dead_letter_id)
 
 
 @pytest.mark.parametrize("topic", CONSUMERS, ids=lambda topic: topic.name)
-async def test_what_a_service_fails_on_is_put_away_in_time_and_handled_once_the_cause_is_mended(
-    load: Load, results: list[Result], topic: Topic
+async def test_what_a_service_fails_on_is_dead_lettered_in_time_and_handled_after_the_fix(
+    load: Load, fault: Fault, topic: Topic
 ) -> None:
-    world, owner = load.world, owner_in(load)
-    letters, logged = Letters(world), Logged(world.system.logs)
-    await letters.begin()
-    bad, behind = good(topic, owner), [good(topic, owner) for _ in range(topic.partitions)]
-    poison = Poison("refused", "handler_failed", bad.key.encode(), bad.value, bad.headers)
-    async with load.running(), sending(world) as sender:
-        async with refused(world, bad):
-            written = await sender.poison(topic, 0, poison, by=(bad.tables[-1].split(".")[0],))
+    client, bad = load.client, valid(topic, load)
+    dead_letters, logs = await dead_letters_from_now(client), ServiceLogs(client.system.logs)
+    behind = [valid(topic, load) for _ in range(topic.partitions)]
+    value, headers = bad.wire()
+    poison = Poison("rejected", "handler_failed", bad.key.encode(), value, tuple(headers))
+
+    async with fault(f"a service fails on a message of {topic.name}") as row, sending(client) as sender:
+        async with rejected_by_its_table(client, bad):
+            written = await sender.poison(topic, 0, poison, services=(bad.tables[-1].split(".")[0],))
             for partition, one in enumerate(behind):
-                await sender.good(topic, partition, one)
-            ((letter_id, letter),) = (await letters.of([written])).items()
-            await handled(world, behind)
-        state = await _state(world, letter_id)
+                await sender.valid(topic, partition, one)
+            ((dead_letter_id, dead_letter),) = (await dead_letters.of([written])).items()
+            await handled(client, behind)
+        state = await _redrive(client, dead_letter_id)
+        took = latest([written], {dead_letter_id: dead_letter})
+        row.note(f"dead-lettered within {took:.1f} s")
+        row.note(f"{logs.bytes_of([written])} B of log")
 
-    assert said(letter)["dead_letter_reason"] == "handler_failed"
+    assert headers_of(dead_letter)["dead_letter_reason"] == "handler_failed"
     assert state == ("not_kept" if topic.secret else "handled")
-    assert len(await shown(world, [bad])) == (len(bad.tables) if not topic.secret else state == "handled")
-    most, other = logged.about([written])
-    took = latest([written], {letter_id: letter})
-    assert most + other <= LOGGED_AT_MOST
-    assert took <= LETTERS_WITHIN
-    results.append(await load.heals(f"{topic.name} fails: dead letter in {took:.1f} s, {most} B of log"))
+    assert len(await rows_of(client, [bad])) == (0 if topic.secret else len(bad.tables))
+    assert logs.bytes_of([written]) <= LOGGED_AT_MOST
+    assert took <= WITHIN
 
 
-async def test_what_nobody_can_read_comes_back_counted_and_does_not_go_round_for_ever(
-    load: Load, results: list[Result]
+async def test_what_nobody_can_read_is_counted_and_refused_after_three_redrives(
+    client: SystemClient, fault: Fault
 ) -> None:
-    world, letters = load.world, Letters(load.world)
-    await letters.begin()
-    poison = next(one for one in poisons(COSTS, owner_in(load)) if one.kind == "an unknown version")
-    async with load.running(), sending(world) as sender:
-        written = await sender.poison(COSTS, 0, poison)
-        (letter_id,) = await letters.of([written])
-        states = []
-        for count in range(1, 4):
-            states.append(await _state(world, letter_id))
-            letter_id = await _counted(world, count)
-        states.append(await _state(world, letter_id))
+    dead_letters = await dead_letters_from_now(client)
+    poison = next(one for one in poisons(COSTS) if one.kind == "an unknown version")
+    states = []
+
+    async with fault("an unreadable message is redriven until that is refused"), sending(client) as sender:
+        (dead_letter_id,) = await dead_letters.of([await sender.poison(COSTS, 0, poison)])
+        for redrives in range(1, 4):
+            states.append(await _redrive(client, dead_letter_id))
+            dead_letter_id = await _open_after(client, redrives)
+        states.append(await _redrive(client, dead_letter_id))
 
     assert states == ["dead_lettered_again"] * 3 + ["too_often"]
-    results.append(await load.heals("an unreadable message is sent again until it is refused"))

@@ -1,4 +1,4 @@
-"""Disks fill up, and memory ends. When there is room again, nothing is missing."""
+"""Disks fill up, and memory runs out. When there is room again, nothing is missing."""
 
 import asyncio
 import errno
@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.support.load import Load, Result, load_on
+from tests.faults.support.fault import Fault
+from tests.faults.support.load import Load, system_under_load
+from tests.support.system import SystemClient
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 LASTS = 12.0
@@ -30,7 +32,7 @@ async def small_disks(folder: Path) -> AsyncIterator[None]:
             options = ["-t", "tmpfs", "-o", f"size={size},mode=0755", "tmpfs", str(folder / name)]
             done = await asyncio.to_thread(subprocess.run, ["mount", *options], capture_output=True, check=False)
             if done.returncode:
-                pytest.skip("only who may mount a disk can fill it up without filling the machine's own")
+                pytest.skip("without the right to mount a disk the machine's own would have to be filled")
             mounted.append(folder / name)
         yield
     finally:
@@ -39,9 +41,10 @@ async def small_disks(folder: Path) -> AsyncIterator[None]:
 
 
 @pytest.fixture(scope="module")
-async def on_small_disks(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load]:
+async def load(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load]:
+    """Three teams on small disks."""
     folder = tmp_path_factory.mktemp("disks")
-    async with small_disks(folder), load_on(folder, teams=3) as load:
+    async with small_disks(folder), system_under_load(folder, teams=3) as load:
         yield load
 
 
@@ -57,31 +60,26 @@ def _fill(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", SIZES)
-async def test_nothing_is_lost_when_the_disk_is_full_of(on_small_disks: Load, results: list[Result], name: str) -> None:
-    load, world = on_small_disks, on_small_disks.world
-    fill = world.system.logs.parent / name / "fill"
+async def test_nothing_is_lost_when_the_disk_is_full_of(client: SystemClient, fault: Fault, name: str) -> None:
+    fill = client.system.logs.parent / name / "fill"
 
-    async with load.running():
+    async with fault(f"the disk of {name} is full"):
         await asyncio.to_thread(_fill, fill)
         await asyncio.sleep(LASTS)  # the fault is an interval
         fill.unlink()
         fill.with_name("one-more").unlink(missing_ok=True)
-        await world.broker_answers()
-        await world.reconnect()
-
-    results.append(await load.heals(f"the disk of {name} is full"))
+        await client.broker_answers()
+        await client.reconnect()
 
 
 @pytest.mark.parametrize("name", ["connector", "syncer", "ledger"])
-async def test_nothing_is_lost_when_memory_ends_for(load: Load, results: list[Result], name: str) -> None:
-    pid = load.world.system.address().pids[name]
+async def test_nothing_is_lost_when_memory_runs_out_for(client: SystemClient, fault: Fault, name: str) -> None:
+    pid = client.pid(name)
     (used,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmSize"))
     former = resource.prlimit(pid, resource.RLIMIT_AS)
 
-    async with load.running():
+    async with fault(f"the {name}'s memory runs out"):
         resource.prlimit(pid, resource.RLIMIT_AS, (int(used.split()[1]) * 1024 + MIB, former[1]))
         await asyncio.sleep(LASTS)  # the fault is an interval
-        with suppress(ProcessLookupError):  # it ended itself, and another one is there
+        with suppress(ProcessLookupError):  # it has ended, and been replaced
             resource.prlimit(pid, resource.RLIMIT_AS, former)
-
-    results.append(await load.heals(f"the {name}'s memory ends"))

@@ -1,7 +1,6 @@
-"""Longer than a session, a statement or a start: locks, freezes and kills that last. Who comes back late does no harm."""
+"""Faults that last longer than a session, a statement or a start: locks, freezes, kills. A late return does no harm."""
 
 import asyncio
-import os
 import signal
 import sys
 import time
@@ -19,62 +18,55 @@ from contract.topics import COSTS, SYNC_OUTCOMES, SYNC_REQUESTS
 from grafient.local.processes import free_ports, spawn, stop
 from grafient.local.system import System
 
-from tests.faults.support.load import Load, Result
+from tests.faults.support.fault import Fault
+from tests.faults.support.load import Load
+from tests.support.processes import signal_with_children
+from tests.support.system import SystemClient
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(400)]
 
 LOCKED = 60.0
 FROZEN = 38.0
-"""Seconds: past the group's session of 30 s, so that its partitions are somebody else's when it wakes."""
+"""Seconds: past the group's session of 30 s, so that its partitions have been reassigned when it resumes."""
 BOTH = 25.0
-AWAY = {"kafka": 30.0, "postgres": 35.0}
+UNAVAILABLE = {"kafka": 30.0, "postgres": 35.0}
 KILLS = 3
 AGAIN_AFTER = 5.0
 COMMITTERS = 8
 CONSUMES = {"ledger": COSTS, "syncer": SYNC_REQUESTS, "connector": SYNC_OUTCOMES}
 
 
-def _url(load: Load) -> str:
-    return load.world.address.database_url.replace("+psycopg", "")
-
-
-# Locks
-
-
 @pytest.mark.parametrize("table", ["ledger.days", "syncer.windows", "connector.integrations"])
-async def test_nobody_is_started_again_because_a_table_is_locked_for_a_minute(
-    load: Load, results: list[Result], table: str
+async def test_no_service_is_restarted_because_a_table_is_locked_for_a_minute(
+    client: SystemClient, fault: Fault, table: str
 ) -> None:
     """Attempts that end by failing are progress: a statement may take 15 s, a lock 10."""
-    before = load.world.system.address().pids
-    async with load.running(), await psycopg.AsyncConnection.connect(_url(load)) as connection:
-        await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
-        await asyncio.sleep(LOCKED)  # the fault is an interval
-        await connection.rollback()
+    before = client.system.address().pids
 
-    assert load.world.system.address().pids == before
-    results.append(await load.heals(f"{table} is locked for {LOCKED:.0f} s"))
-
-
-# Freezes
+    async with fault(f"{table} is locked for {LOCKED:.0f} s"):
+        async with await psycopg.AsyncConnection.connect(client.dsn) as connection:
+            await connection.execute(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE".encode())
+            await asyncio.sleep(LOCKED)  # the fault is an interval
+            await connection.rollback()
+        assert client.system.address().pids == before
 
 
 @dataclass
-class Another:
-    """A process that nobody watches or starts again."""
+class ExtraProcess:
+    """A process of a service that nothing supervises."""
 
     process: asyncio.subprocess.Process
     log: Path
     url: str
 
-    async def works(self) -> None:
-        """Wait until all of it has started, and it is given messages."""
+    async def consumes(self) -> None:
+        """Wait until it is ready, and records are delivered to it."""
 
         async def delivered() -> bool:
             with suppress(httpx.TransportError):
-                async with httpx.AsyncClient(trust_env=False) as client:
-                    ready = (await client.get(f"{self.url}/readyz")).status_code == httpx.codes.OK
+                async with httpx.AsyncClient(trust_env=False) as http:
+                    ready = (await http.get(f"{self.url}/readyz")).is_success
                 return ready and b"message.delivered" in await asyncio.to_thread(self.log.read_bytes)
             return False
 
@@ -82,14 +74,14 @@ class Another:
 
 
 @asynccontextmanager
-async def another(system: System, service: str, name: str, log: str) -> AsyncIterator[Another]:
-    """One more process of the service, under that name."""
+async def extra_process(system: System, service: str, name: str, log: str) -> AsyncIterator[ExtraProcess]:
+    """One more process of the service, with that instance name."""
     (port,) = free_ports(1)
     env = system.environment_of(service) | {"INSTANCE_NAME": name, "PORT": str(port)}
     path = system.logs / f"{log}.log"
     process = await spawn((sys.executable, "-m", service), path, env=env, when_orphaned=signal.SIGKILL)
     try:
-        yield Another(process, path, f"http://127.0.0.1:{port}")
+        yield ExtraProcess(process, path, f"http://127.0.0.1:{port}")
     finally:
         with suppress(ProcessLookupError):
             process.send_signal(signal.SIGCONT)
@@ -97,177 +89,142 @@ async def another(system: System, service: str, name: str, log: str) -> AsyncIte
 
 
 @asynccontextmanager
-async def in_hand(load: Load, service: str, name: str) -> AsyncIterator[None]:
-    """The process has work in hand at the beginning, which cannot end before the end."""
+async def busy(client: SystemClient, service: str, name: str) -> AsyncIterator[None]:
+    """The process has work at the beginning that cannot end before the context does."""
     if service == "syncer":
-        await load.world.control("POST", "/faults", {"times": None, "delay_ms": 1000})
+        await client.control("POST", "/faults", {"times": None, "delay_ms": 1000})
         leased = "SELECT 1 FROM syncer.integrations WHERE lease_owner = %s AND lease_until > clock_timestamp()"
-        await until(lambda: load.world.rows(leased, name))
+        await until(lambda: client.rows(leased, name))
         yield
-        await load.world.clear_faults()
+        await client.clear_faults()
         return
-    async with load.world.locked({"ledger": "ledger.days", "connector": "connector.integrations"}[service]):
-        await asyncio.sleep(1)  # a message, or a batch, waits in each of them
+    async with client.locked({"ledger": "ledger.days", "connector": "connector.integrations"}[service]):
+        await asyncio.sleep(1)  # until a message, or a batch, waits in each of them
         yield
 
 
-async def _members(load: Load, service: str) -> set[str | None]:
-    """Names of the processes among which the broker shares out what the service consumes."""
+async def _members(client: SystemClient, service: str) -> set[str | None]:
+    """Instance names of the group's members."""
     group = group_of(service, CONSUMES[service])
-    admin = AdminClient({"bootstrap.servers": load.world.system.kafka.bootstrap_servers})
+    admin = AdminClient({"bootstrap.servers": client.system.kafka.bootstrap_servers})
     described = await asyncio.to_thread(admin.describe_consumer_groups([group])[group].result)
     return {member.group_instance_id for member in described.members}
 
 
 @pytest.mark.parametrize("service", CONSUMES)
-async def test_who_wakes_after_its_partitions_went_to_another_doubles_nothing(
-    load: Load, results: list[Result], service: str
+async def test_a_process_that_resumes_after_its_partitions_were_reassigned_doubles_nothing(
+    client: SystemClient, fault: Fault, service: str
 ) -> None:
     name = f"{service}-2"
-    async with another(load.world.system, service, name, name) as one:
-        async with load.running():
-            await one.works()
-            async with in_hand(load, service, name):
-                one.process.send_signal(signal.SIGSTOP)
+    async with extra_process(client.system, service, name, name) as extra:
+        async with fault(f"one of two {service}s is frozen for {FROZEN:.0f} s and resumed"):
+            await extra.consumes()
+            async with busy(client, service, name):
+                extra.process.send_signal(signal.SIGSTOP)
             await asyncio.sleep(FROZEN)  # the fault is an interval
-            assert name not in await _members(load, service)
-            one.process.send_signal(signal.SIGCONT)
-            await until(lambda: _members(load, service), lambda found: name in found)
-        results.append(await load.heals(f"one of two {service}s is frozen for {FROZEN:.0f} s and woken"))
-    results.append(await load.heals(f"one of two {service}s is taken away"))
+            assert name not in await _members(client, service)
+            extra.process.send_signal(signal.SIGCONT)
+            await until(lambda: _members(client, service), lambda members: name in members)
+        async with fault(f"one of two {service}s is removed", under_load=False):
+            await stop(extra.process)
 
 
 @pytest.mark.parametrize("service", CONSUMES)
-async def test_two_with_one_name_take_it_from_each_other_and_double_nothing(
-    load: Load, results: list[Result], service: str
+async def test_two_processes_with_one_name_fence_each_other_and_double_nothing(
+    client: SystemClient, fault: Fault, service: str
 ) -> None:
-    """As where a machine is not reachable, the process is started on another one, and the first machine is back for a while."""
-    name, system = f"{service}-2", load.world.system
-    async with another(system, service, name, f"{name}-former") as former:
-        async with load.running():
-            await former.works()
-            former.process.send_signal(signal.SIGSTOP)
-            async with another(system, service, name, f"{name}-successor") as successor:
-                await successor.works()
-                former.process.send_signal(signal.SIGCONT)
-                await asyncio.sleep(BOTH)  # the fault is an interval
-                assert b"consumer.unsteady" in former.log.read_bytes() + successor.log.read_bytes()
-                await stop(former.process)
-                assert successor.process.returncode is None
-        results.append(await load.heals(f"two {service}s have one name for {BOTH:.0f} s"))
+    """As when an unreachable machine's process is started on another one, and the first machine comes back."""
+    name, system = f"{service}-2", client.system
+    async with (
+        extra_process(system, service, name, f"{name}-former") as former,
+        fault(f"two {service}s have one name for {BOTH:.0f} s"),
+    ):
+        await former.consumes()
+        former.process.send_signal(signal.SIGSTOP)
+        async with extra_process(system, service, name, f"{name}-successor") as successor:
+            await successor.consumes()
+            former.process.send_signal(signal.SIGCONT)
+            await asyncio.sleep(BOTH)  # the fault is an interval
+            assert b"consumer.unsteady" in former.log.read_bytes() + successor.log.read_bytes()
+            await stop(former.process)
+            assert successor.process.returncode is None
 
 
-# What is away for long, or again and again
-
-
-def _processes_of(pid: int) -> list[int]:
-    """It and its children: those of Postgres would go on without it."""
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-    return [pid, *map(int, children.split())]
-
-
-def _signal_all(load: Load, name: str, how: signal.Signals) -> None:
-    for pid in _processes_of(load.world.system.address().pids[name]):
-        with suppress(ProcessLookupError):
-            os.kill(pid, how)
-
-
-@pytest.mark.parametrize("name", AWAY)
-async def test_what_does_not_answer_for_longer_than_a_session_is_waited_for(
-    load: Load, results: list[Result], name: str
+@pytest.mark.parametrize("name", UNAVAILABLE)
+async def test_nothing_is_lost_when_for_longer_than_a_session_no_answer_comes_from(
+    client: SystemClient, fault: Fault, name: str
 ) -> None:
-    async with load.running():
-        _signal_all(load, name, signal.SIGSTOP)
+    async with fault(f"{name} is frozen for {UNAVAILABLE[name]:.0f} s"):
+        signal_with_children(client.pid(name), signal.SIGSTOP)  # those of Postgres would go on without it
         try:
-            await asyncio.sleep(AWAY[name])  # the fault is an interval
+            await asyncio.sleep(UNAVAILABLE[name])  # the fault is an interval
         finally:
-            _signal_all(load, name, signal.SIGCONT)
-
-    results.append(await load.heals(f"{name} is frozen for {AWAY[name]:.0f} s"))
+            signal_with_children(client.pid(name), signal.SIGCONT)
 
 
-async def _killed(load: Load, name: str) -> None:
-    """Killed with all its children, and another one is on its way."""
-    former = load.world.system.address().pids[name]
-    _signal_all(load, name, signal.SIGKILL)
-
-    async def current() -> int:
-        await asyncio.sleep(0)
-        return load.world.system.address().pids[name]
-
-    await until(current, lambda pid: pid != former)
+async def _killed(client: SystemClient, name: str) -> None:
+    pid = client.pid(name)
+    signal_with_children(pid, signal.SIGKILL)
+    await client.replaced(name, pid)
 
 
-async def _answers(load: Load, name: str) -> None:
-    await (load.world.broker_answers() if name == "kafka" else load.world.reconnect())
+async def _answers(client: SystemClient, name: str) -> None:
+    await (client.broker_answers() if name == "kafka" else client.reconnect())
 
 
-@pytest.mark.parametrize("name", AWAY)
-async def test_what_is_killed_again_before_it_comes_to_rest_loses_nothing(
-    load: Load, results: list[Result], name: str
+@pytest.mark.parametrize("name", UNAVAILABLE)
+async def test_nothing_is_lost_by_kills_before_the_recovery_ends_of(
+    client: SystemClient, fault: Fault, name: str
 ) -> None:
-    async with load.running():
+    async with fault(f"{name} is killed {KILLS} times") as row:
         began = time.monotonic()
         for _ in range(KILLS):
-            await _killed(load, name)
+            await _killed(client, name)
             await asyncio.sleep(AGAIN_AFTER)  # the fault is an interval
-        took = time.monotonic() - began
-        await _answers(load, name)
-
-    results.append(await load.heals(f"{name} is killed {KILLS} times within {took:.0f} s"))
+        row.note(f"within {time.monotonic() - began:.0f} s")
+        await _answers(client, name)
 
 
-async def test_what_postgres_has_confirmed_is_there_after_a_kill_in_mid_commit(
-    load: Load, results: list[Result]
-) -> None:
-    async with await psycopg.AsyncConnection.connect(_url(load), autocommit=True) as connection:
+async def test_what_postgres_has_confirmed_survives_a_kill_in_mid_commit(load: Load, fault: Fault) -> None:
+    client, in_mid_commit, confirmed = load.client, 0, set[int]()
+    async with await psycopg.AsyncConnection.connect(client.dsn, autocommit=True) as connection:
         await connection.execute("CREATE TABLE public.confirmed (number int)")
-    in_mid_commit, confirmed = 0, set[int]()
-    async with load.running():
+
+    async with fault("Postgres is killed in mid-commit") as row:
         for kill in range(KILLS):
             committing = [
-                asyncio.create_task(_commit(load, range(start, 10**9, COMMITTERS), confirmed))
+                asyncio.create_task(_commit(client, range(start, 10**9, COMMITTERS), confirmed))
                 for start in range(kill * 10**6, kill * 10**6 + COMMITTERS)
             ]
-            await _busy(load)
-            in_mid_commit += await _many_commit(load)
-            await _killed(load, "postgres")
+            await _more_is_accepted(load)
+            in_mid_commit += await _many_commit(client)
+            await _killed(client, "postgres")
             await asyncio.gather(*committing)
-            await _answers(load, "postgres")
+            await _answers(client, "postgres")
+        row.note(f"{in_mid_commit} commits under way")
 
-    rows = [number for (number,) in await load.world.rows("SELECT number FROM public.confirmed")]
+    rows = [number for (number,) in await client.rows("SELECT number FROM public.confirmed")]
     assert confirmed <= set(rows)
     assert len(rows) == len(set(rows))
-    results.append(await load.heals(f"Postgres is killed while {in_mid_commit} commits are under way"))
 
 
-async def _busy(load: Load) -> None:
-    """Wait until a few more wishes are accepted."""
-    accepted = len(load.accepted)
-
-    async def more() -> int:
-        await asyncio.sleep(0)
-        return len(load.accepted) - accepted
-
-    await until(more, lambda found: found > KILLS)
+async def _more_is_accepted(load: Load) -> None:
+    before = len(load.accepted)
+    await until(lambda: len(load.accepted), lambda accepted: accepted > before + KILLS)
 
 
-async def _commit(load: Load, numbers: range, confirmed: set[int]) -> None:
+async def _commit(client: SystemClient, numbers: range, confirmed: set[int]) -> None:
     """One after another, until the database is gone."""
     with suppress(psycopg.OperationalError):
-        async with await psycopg.AsyncConnection.connect(_url(load)) as connection:
+        async with await psycopg.AsyncConnection.connect(client.dsn) as connection:
             for number in numbers:
                 await connection.execute("INSERT INTO public.confirmed VALUES (%s)", [number])
                 await connection.commit()
                 confirmed.add(number)
 
 
-async def _many_commit(load: Load) -> int:
-    """Wait until several transactions are being committed at once; answers how many."""
+async def _many_commit(client: SystemClient) -> int:
+    """Wait until several transactions are being committed at once; return how many."""
     committing = "SELECT count(*) FROM pg_stat_activity WHERE state = 'active' AND query = 'COMMIT'"
-
-    async def count() -> int:
-        ((found,),) = await load.world.rows(committing)
-        return int(found)
-
-    return await until(count, lambda found: found > 1)
+    rows = await until(lambda: client.rows(committing), lambda rows: rows[0][0] > 1)
+    return int(rows[0][0])

@@ -1,17 +1,17 @@
-"""What hangs is ended, what is blocked or cut off is seen and started again, and the work goes on."""
+"""A handler that hangs times out; a process that is blocked or cut off is detected and replaced."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.faults.support.crashes import Crashing, crashing_system
-from tests.faults.support.load import Result
+from tests.faults.support.crashes import CrashingSystem, crashing_system
+from tests.faults.support.fault import Fault
+from tests.faults.support.load import Load
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
-SEEN_WITHIN = 45.0
+DETECTED_WITHIN = 45.0
 """Seconds of a stall."""
 STEPS = {
     "connector": "connector.handlers:Handlers.sync_completed",
@@ -21,60 +21,51 @@ STEPS = {
 
 
 @pytest.fixture(scope="module")
-async def crashing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Crashing]:
+async def crashing(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[CrashingSystem]:
     async with crashing_system(tmp_path_factory) as crashing:
         yield crashing
 
 
+@pytest.fixture(scope="module")
+def load(crashing: CrashingSystem) -> Load:
+    return crashing.load
+
+
 @pytest.mark.parametrize("service", STEPS)
-async def test_a_handler_that_hangs_is_ended_and_its_message_handled_again(
-    crashing: Crashing, results: list[Result], service: str
+async def test_a_handler_that_hangs_times_out_and_its_message_is_handled_again(
+    crashing: CrashingSystem, fault: Fault, service: str
 ) -> None:
-    """Ended by its own deadline of 20 s: an attempt that failed is progress, and the process need not be started again."""
-    async with crashing.load.running():
+    """Its own timeout of 20 s ends it: an attempt that failed is progress, and the process need not be replaced."""
+    client = crashing.load.client
+    log = client.system.logs / f"{service}.log"
+
+    async with fault(f"a handler of the {service} hangs"):
         pid = await _happens(crashing, service, "hang")
-
-        await until(lambda: _logged(crashing, service, "TimeoutError"))
-
-    assert crashing.load.world.system.address().pids[service] == pid
-    results.append(await crashing.load.heals(f"a handler of the {service} hangs"))
+        await until(lambda: "TimeoutError" in log.read_text())
+        assert client.pid(service) == pid
 
 
 @pytest.mark.parametrize("how", ["block", "mute"])
 @pytest.mark.parametrize("service", STEPS)
-async def test_a_process_whose_loop_is_blocked_or_whose_heartbeats_ended_is_started_again_in_time(
-    crashing: Crashing, results: list[Result], service: str, how: str
+async def test_a_process_with_a_blocked_loop_or_without_heartbeats_is_replaced_in_time(
+    crashing: CrashingSystem, fault: Fault, service: str, how: str
 ) -> None:
-    async with crashing.load.running():
+    what = {"block": "loop is blocked", "mute": "heartbeats end"}[how]
+
+    async with fault(f"the {service}'s {what}") as row:
         pid = await _happens(crashing, service, how)
         began = time.monotonic()
-        await until(lambda: _pid(crashing, service), lambda now: now != pid)
-        unseen = time.monotonic() - began
+        await crashing.load.client.replaced(service, pid)
+        undetected = time.monotonic() - began
+        row.note(f"undetected for {undetected:.0f} s")
 
-    assert unseen <= SEEN_WITHIN
-    words = {"block": "loop is blocked", "mute": "heartbeats ended"}[how]
-    results.append(await crashing.load.heals(f"the {service}'s {words}, unseen for {unseen:.0f} s"))
+    assert undetected <= DETECTED_WITHIN
 
 
-async def _happens(crashing: Crashing, service: str, how: str) -> int:
-    """Make it happen once; answers the ID of the process that it happened to."""
+async def _happens(crashing: CrashingSystem, service: str, how: str) -> int:
+    """Make it happen once; return the ID of the process."""
     point = (STEPS[service], len(crashing.plan.passed()) % 2)
     (crashing.plan.folder / "passed" / f"{point[0]}@{point[1]}").unlink(missing_ok=True)
     crashing.arm([(*point, how)])
-    await until(lambda: _has_passed(crashing, point))
-    return await _pid(crashing, service)
-
-
-async def _has_passed(crashing: Crashing, point: tuple[str, int]) -> bool:
-    await asyncio.sleep(0)
-    return point in crashing.plan.passed()
-
-
-async def _pid(crashing: Crashing, service: str) -> int:
-    await asyncio.sleep(0)
-    return crashing.load.world.system.address().pids[service]
-
-
-async def _logged(crashing: Crashing, service: str, text: str) -> bool:
-    log = await asyncio.to_thread((crashing.load.world.system.logs / f"{service}.log").read_text)
-    return text in log
+    await until(lambda: point in crashing.plan.passed())
+    return crashing.load.client.pid(service)

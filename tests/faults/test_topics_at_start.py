@@ -1,7 +1,8 @@
-"""A service whose topic is missing, or is not as declared, refuses to start, says what to do, and works once that is done."""
+"""A service with a missing or different topic refuses to start, says what to do, and starts once that is done."""
 
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from common.migrations import SERVICES
@@ -13,11 +14,20 @@ from grafient.local.supervisor import Service
 from grafient.local.system import System
 from grafient.topics.commands import bring_about
 
-from tests.faults.support.load import Load, Result
+from tests.faults.support.fault import Fault
+from tests.faults.support.load import Load, system_under_load
+from tests.support.system import SystemClient
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 Breaks = Callable[[AdminClient], None]
+
+
+@pytest.fixture
+async def load(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Load]:
+    """A system of its own: its topic is deleted."""
+    async with system_under_load(tmp_path_factory.mktemp("topics"), teams=6) as load:
+        yield load
 
 
 def is_missing(admin: AdminClient) -> None:
@@ -39,42 +49,39 @@ SENTENCES: dict[Breaks, str] = {
 
 @pytest.mark.parametrize("breaks", SENTENCES, ids=lambda one: one.__name__)
 async def test_services_start_only_on_the_topics_that_are_declared(
-    apart: Load, results: list[Result], breaks: Breaks
+    client: SystemClient, fault: Fault, breaks: Breaks
 ) -> None:
-    system, admin = apart.world.system, AdminClient({"bootstrap.servers": apart.world.address.kafka})
+    system, admin = client.system, AdminClient({"bootstrap.servers": client.address.kafka})
     services = [_service(system, name) for name in SERVICES]
-    async with apart.running():
+
+    async with fault(f"a topic {breaks.__name__.replace('_', ' ')} at the services' start"):
         await system.supervisor.end(list(SERVICES))
         breaks(admin)
-
         for service in services:
-            with pytest.raises(StartError, match=_as_pattern(SENTENCES[breaks])):
+            with pytest.raises(StartError, match=re.escape(SENTENCES[breaks])):
                 await system.supervisor.start([service])
-        assert (DEAD_LETTERS.name in admin.list_topics(timeout=30).topics) is (breaks is not is_missing)
-
-        await _made_anew(apart, admin)
+        assert _exists(admin) is (breaks is not is_missing)
+        await _recreate(system, admin)
         await system.supervisor.start(services)
-
-    results.append(await apart.heals(f"a topic {breaks.__name__.replace('_', ' ')} at the services' start"))
 
 
 def _service(system: System, name: str) -> Service:
     return Service(name, (sys.executable, "-m", name), system.environment_of(name), system.url_of(name))
 
 
-def _as_pattern(sentence: str) -> str:
-    return sentence.replace(".", r"\.").replace("`", ".")
+def _exists(admin: AdminClient) -> bool:
+    return DEAD_LETTERS.name in admin.list_topics(timeout=30).topics
 
 
-async def _made_anew(apart: Load, admin: AdminClient) -> None:
-    """As an operator does it: what is not as declared goes, what is missing is applied."""
+async def _recreate(system: System, admin: AdminClient) -> None:
+    """As an operator does: delete what is not as declared, and apply what is missing."""
 
-    async def gone() -> bool:
+    async def deleted() -> bool:
         try:
             is_missing(admin)
         except KafkaException:
-            return DEAD_LETTERS.name not in admin.list_topics(timeout=30).topics
+            return not _exists(admin)
         return False
 
-    await until(gone)
-    await bring_about(apart.world.system.kafka.settings(), replication=1)
+    await until(deleted)
+    await bring_about(system.kafka.settings(), replication=1)

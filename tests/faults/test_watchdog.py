@@ -1,37 +1,25 @@
-"""A process that makes no progress is seen, ended and started again, and the work goes on."""
+"""A process that makes no progress is detected, killed and replaced."""
 
-import asyncio
-import os
 import signal
 import time
 
 import pytest
 
-from tests.faults.support.load import Load, Result
-from tests.support.waiting import until
+from tests.faults.support.fault import Fault
+from tests.support.system import SystemClient
 
-SEEN_WITHIN = 45.0
+DETECTED_WITHIN = 45.0
 """Seconds of a stall."""
 
 
 @pytest.mark.timeout(240)
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", ["connector", "syncer", "ledger"])
-async def test_a_process_whose_loop_is_stuck_is_started_again_in_time(
-    load: Load, results: list[Result], name: str
-) -> None:
-    system = load.world.system
-    stuck = system.address().pids[name]
-
-    async def current() -> int:
-        await asyncio.sleep(0)
-        return system.address().pids[name]
-
-    async with load.running():
+async def test_a_process_that_is_stuck_is_replaced_in_time(client: SystemClient, fault: Fault, name: str) -> None:
+    async with fault(f"the {name} is stuck for ever") as row:
         began = time.monotonic()
-        os.kill(stuck, signal.SIGSTOP)
-        await until(current, lambda pid: pid != stuck)
-        unseen = time.monotonic() - began
+        await client.replaced(name, client.signal(name, signal.SIGSTOP))
+        undetected = time.monotonic() - began
+        row.note(f"undetected for {undetected:.0f} s")
 
-    assert unseen <= SEEN_WITHIN
-    results.append(await load.heals(f"the {name} is stuck for ever, unseen for {unseen:.0f} s"))
+    assert undetected <= DETECTED_WITHIN

@@ -48,7 +48,7 @@ class Gate:
     """Takes TLS away and hands on the rest. `greeted` counts clients that began, `heard` the bytes they said after it."""
 
     def __init__(self, behind: int) -> None:
-        self._behind = behind
+        self.behind = behind
         self._authority = trustme.CA()
         self._context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self._context.sni_callback = self._greet
@@ -88,7 +88,7 @@ class Gate:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open.add(writer)
         with suppress(OSError):
-            there, back = await asyncio.open_connection(AT, self._behind)
+            there, back = await asyncio.open_connection(AT, self.behind)
             await asyncio.gather(self._hand_on(reader, back, said=True), self._hand_on(there, writer))
         self._open.discard(writer)
 

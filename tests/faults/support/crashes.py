@@ -1,32 +1,23 @@
-"""Business that passes every handler and every step, while processes end at the points of a plan (`crash_site`)."""
+"""Services that end at the points of a plan, which `crash_site` carries out inside them."""
 
-import asyncio
 import json
-import os
-import signal
-import uuid
 from collections import defaultdict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
+from signal import Signals
 
-import httpx
 import pytest
 from common.migrations import SERVICES
-from contract.fields import History, Plan
-from contract.messages import ChangePlan, Command, RemoveIntegration, RenameIntegration, ReplaceCredential
-from contract.topics import COMMAND_RESULTS
 
-from tests.faults.support.load import Load, load_on
-from tests.support.system import SystemClient, Team
-from tests.support.web_app import Program
+from tests.faults.support.load import Load, system_under_load
 
 SITE = Path(__file__).with_name("crash_site")
 MOST = 25
-"""Points of one step; where it has more suspensions they are spread evenly over them."""
+"""Points of one step; those of a step with more suspensions are spread evenly over them."""
 SEEN_OFTEN = 3
-"""So often a step must have come so far that it will do so again."""
+"""So often a step must have been suspended so many times to be expected to be again."""
 Point = tuple[str, int, str]
 
 
@@ -42,7 +33,7 @@ class CrashPlan:
         return {"PYTHONPATH": str(SITE), "CRASH_PLAN": str(self.folder)}
 
     def seen(self) -> dict[str, list[int]]:
-        """By step, how often each of its passages was suspended."""
+        """By step, how often each of its runs was suspended."""
         found: dict[str, list[int]] = defaultdict(list)
         for line in (self.folder / "seen").read_text().splitlines():
             step, suspensions = line.split()
@@ -52,8 +43,8 @@ class CrashPlan:
     def points(self, how: str = "kill") -> list[Point]:
         """Every suspension that was seen often enough."""
         found: list[Point] = []
-        for step, passages in self.seen().items():
-            often = sorted(passages)[-SEEN_OFTEN] if len(passages) >= SEEN_OFTEN else min(passages)
+        for step, runs in self.seen().items():
+            often = sorted(runs)[-SEEN_OFTEN] if len(runs) >= SEEN_OFTEN else min(runs)
             found += [(step, at, how) for at in _spread(often)]
         return found
 
@@ -78,99 +69,23 @@ def _spread(count: int) -> list[int]:
 
 
 @dataclass
-class Business:
-    """Accounts that connect, rename, re-key, grow and remove an integration by commands, again and again."""
-
-    world: SystemClient
-    sent: list[Command] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-
-    @asynccontextmanager
-    async def running(self, accounts: int = 3) -> AsyncIterator[None]:
-        running = [asyncio.create_task(self._lives()) for _ in range(accounts)]
-        try:
-            yield
-        finally:
-            for one in running:
-                one.cancel()
-            for error in await asyncio.gather(*running, return_exceptions=True):
-                if isinstance(error, Exception):
-                    raise error
-
-    async def _lives(self) -> None:
-        while True:
-            await self._life()
-
-    async def _life(self) -> None:
-        former, new = (f"fake-key-{uuid.uuid4().hex}" for _ in range(2))
-        team = await self.world.team(keys=[{"key": former}, {"key": new}])
-        program = Program(self.world, Team(team.team_id, former, team.account_id))
-        added = await self._done(program, lambda: program.add(label="Research"))
-        about = {"integration_id": added}
-
-        async def replaced() -> Command:
-            said = program.about(**about)
-            return ReplaceCredential(**said, sealed_key=await program.sealed(said["command_id"], new))
-
-        async def wish(kind: type[Command], **fields: object) -> Command:
-            return kind(**program.about(**fields))
-
-        await self._done(program, lambda: wish(RenameIntegration, label="Production", **about))
-        await self._done(program, replaced)
-        await self._done(program, lambda: wish(ChangePlan, plan=Plan.PRO))
-        await self._done(program, lambda: wish(RemoveIntegration, history=History.ERASE, **about))
-        self.removed.append(added)
-
-    async def _done(self, program: Program, make: Callable[[], Awaitable[Command]]) -> str:
-        """Make a command as soon as the connector answers, send it twice, and wait for its result."""
-        while True:
-            try:
-                command = await make()
-                break
-            except (httpx.TransportError, KeyError):  # it is away, or says so
-                await asyncio.sleep(0.1)
-        self.sent.append(command)
-        for _ in range(2):
-            await program.send(command)
-        while not (told := [one for one in await program.results() if one["command_id"] == command.command_id]):
-            await asyncio.sleep(0.5)  # each kill may delay it: the test's own limit bounds this
-        assert "code" not in told[0], told
-        return str(told[0]["integration_id"])
-
-    async def unanswered(self) -> list[str]:
-        """Commands with no result, or with more than one."""
-        told: dict[str, set[bytes]] = defaultdict(set)
-        for record in await self.world.records(COMMAND_RESULTS.name):
-            told[json.loads(record.value)["command_id"]].add(record.value)
-        return [command.command_id for command in self.sent if len(told[command.command_id]) != 1]
-
-    async def left_behind(self) -> int:
-        """Days of integrations that were removed together with their history."""
-        ((days,),) = await self.world.rows(
-            "SELECT count(*) FROM ledger.days WHERE integration_id = ANY(%s::uuid[])", self.removed
-        )
-        return int(days)
-
-
-@dataclass
-class Crashing:
-    """A system whose services look into a plan."""
+class CrashingSystem:
+    """Load on services that follow a plan."""
 
     load: Load
-    business: Business
     plan: CrashPlan
 
     def arm(self, points: Iterable[Point]) -> None:
-        """Every service is started again, and ends there from now on."""
+        """Every service is killed, and its next process ends there."""
         self.plan.arm(points)
         for name in SERVICES:
-            with suppress(ProcessLookupError):  # it is just being started again
-                os.kill(self.load.world.system.address().pids[name], signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it is being started again
+                self.load.client.signal(name, Signals.SIGKILL)
 
 
 @asynccontextmanager
-async def crashing_system(folders: pytest.TempPathFactory) -> AsyncIterator[Crashing]:
-    """A system of its own with two teams, whose services tell where they wait."""
+async def crashing_system(folders: pytest.TempPathFactory) -> AsyncIterator[CrashingSystem]:
+    """Two teams on a system of its own."""
     plan = CrashPlan(folders.mktemp("plan"))
-    async with load_on(folders.mktemp("crashing"), teams=2, **plan.settings()) as load:
-        yield Crashing(load, Business(load.world), plan)
+    async with system_under_load(folders.mktemp("crashing"), teams=2, **plan.settings()) as load:
+        yield CrashingSystem(load, plan)

@@ -1,4 +1,4 @@
-"""A broker that answers with errors which a healthy one never sends: the mock cluster that is built into librdkafka."""
+"""A broker that returns errors which a healthy one never returns: the mock cluster that is built into librdkafka."""
 
 import ctypes
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ class Api(IntEnum):
 
 
 class MockCluster:
-    """One broker in this process; it forgets everything when it ends."""
+    """One broker in this process; its records end with it."""
 
     def __init__(self, library: ctypes.CDLL, handle: int) -> None:
         self._library = library
@@ -43,11 +43,11 @@ class MockCluster:
 @contextmanager
 def mock_cluster() -> Iterator[MockCluster]:
     library = _librdkafka()
-    said = ctypes.create_string_buffer(512)
+    reason = ctypes.create_string_buffer(512)
     conf = library.rd_kafka_conf_new()
-    library.rd_kafka_conf_set(conf, b"bootstrap.servers", b"127.0.0.1:9", said, len(said))
-    library.rd_kafka_conf_set(conf, b"log_level", b"0", said, len(said))
-    client = library.rd_kafka_new(0, conf, said, len(said))
+    library.rd_kafka_conf_set(conf, b"bootstrap.servers", b"127.0.0.1:9", reason, len(reason))
+    library.rd_kafka_conf_set(conf, b"log_level", b"0", reason, len(reason))
+    client = library.rd_kafka_new(0, conf, reason, len(reason))
     cluster = library.rd_kafka_mock_cluster_new(client, 1)
     library.rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, 0)
     try:
@@ -58,7 +58,7 @@ def mock_cluster() -> Iterator[MockCluster]:
 
 
 def _librdkafka() -> ctypes.CDLL:
-    """The library inside the wheel of confluent-kafka, whose Python part has no way to the mock's errors."""
+    """The library inside the wheel of confluent-kafka, which does not expose the mock's errors to Python."""
     spec = find_spec("confluent_kafka")
     assert spec is not None
     assert spec.origin is not None

@@ -1,4 +1,4 @@
-"""A stack whose services reach broker and database through Toxiproxy, which does to the bytes what bad networks do to them."""
+"""A system with Toxiproxy between its services and broker or database, which breaks connections as bad networks do."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,27 +13,27 @@ from grafient.local.system import System
 from tests.faults.support.load import SETTINGS
 from tests.support.waiting import until
 
-TOXIPROXY = Path(__file__).parents[2] / ".tools" / "bin" / "toxiproxy"
+TOXIPROXY = Path(__file__).parents[3] / ".tools" / "bin" / "toxiproxy"
 FOR_EVER = 3_600_000
 """Milliseconds: longer than any test."""
 
 
 class Side(StrEnum):
-    """What the services talk to."""
+    """What the services connect to."""
 
     BROKER = "broker"
     POSTGRES = "Postgres"
 
 
 class Way(StrEnum):
-    """Which half of a connection: Toxiproxy's words."""
+    """Which half of a connection, in Toxiproxy's terms."""
 
     THERE = "upstream"
     BACK = "downstream"
 
 
 class Network:
-    """Toxiproxy's control side: what is broken stays broken until its context ends."""
+    """Toxiproxy's control API: what is broken stays broken until its context ends."""
 
     def __init__(self, url: str) -> None:
         self._http = httpx.AsyncClient(base_url=url, trust_env=False)
@@ -48,7 +48,6 @@ class Network:
             return False
 
     async def connect(self, ports: dict[Side, tuple[int, int]]) -> None:
-        """For each side the port that the services know, and the port behind it."""
         proxies = [
             {"name": side, "listen": f"127.0.0.1:{front}", "upstream": f"127.0.0.1:{behind}", "enabled": True}
             for side, (front, behind) in ports.items()
@@ -56,14 +55,14 @@ class Network:
         (await self._http.post("/populate", json=proxies)).raise_for_status()
 
     @asynccontextmanager
-    async def held(self, side: Side, way: Way) -> AsyncIterator[None]:
-        """Nothing arrives one way; all of it does afterwards, late and in order."""
+    async def delayed(self, side: Side, way: Way) -> AsyncIterator[None]:
+        """Nothing arrives one way; afterwards all of it does, late and in order."""
         async with self._toxic(side, "latency", way, latency=FOR_EVER):
             yield
 
     @asynccontextmanager
-    async def swallowed(self, side: Side, way: Way) -> AsyncIterator[None]:
-        """Nothing arrives one way, nor ever will: afterwards the connections are gone."""
+    async def lost(self, side: Side, way: Way) -> AsyncIterator[None]:
+        """Nothing arrives one way, ever; afterwards the connections are closed."""
         async with self._toxic(side, "timeout", way, timeout=0):
             yield
 
@@ -75,14 +74,14 @@ class Network:
             yield
 
     @asynccontextmanager
-    async def unheard(self, side: Side, after: int = 0) -> AsyncIterator[None]:
-        """Every request arrives whole, and its connection is cut when the answer has come to more than `after` bytes."""
-        async with self._toxic(side, "limit_data", Way.BACK, bytes=after):
+    async def cut_after(self, side: Side, response_bytes: int) -> AsyncIterator[None]:
+        """Every request arrives whole; its connection is cut when the responses exceed `response_bytes`."""
+        async with self._toxic(side, "limit_data", Way.BACK, bytes=response_bytes):
             yield
 
     @asynccontextmanager
     async def cut_off(self, side: Side) -> AsyncIterator[None]:
-        """All connections end at once, and there are no new ones."""
+        """All connections end at once, and no new one is accepted."""
         (await self._http.post(f"/proxies/{side}", json={"enabled": False})).raise_for_status()
         try:
             yield
@@ -101,7 +100,7 @@ class Network:
 
 
 class ProxiedKafka(Kafka):
-    """A second listener is for those who come through the proxy: it tells them the proxy's port as its own."""
+    """A second listener is for clients behind the proxy: it advertises the proxy's port as its own."""
 
     def __init__(self, folder: Path, front: int) -> None:
         super().__init__(folder)
@@ -117,36 +116,37 @@ class ProxiedKafka(Kafka):
 
 
 class ProxiedSystem(System):
-    """The services come through the proxy; the test itself, the cron emitter and whoever looks do not."""
+    """The services connect through the proxy; the test and the cron emitter do not."""
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder, lambda _text: None, delay_ms=5, settings=SETTINGS)
-        self._control, broker, self._database_port = free_ports(3)
-        self._broker_port = broker
-        self.kafka: ProxiedKafka = ProxiedKafka(folder / "kafka", broker)
+        self.control, self._broker_port, self._database_port = free_ports(3)
+        self.kafka: ProxiedKafka = ProxiedKafka(folder / "kafka", self._broker_port)
+
+    @property
+    def proxies(self) -> dict[Side, tuple[int, int]]:
+        """For each side the port that the services know, and the port behind it."""
+        return {
+            Side.BROKER: (self._broker_port, self.kafka.behind),
+            Side.POSTGRES: (self._database_port, self.postgres.port),
+        }
 
     def environment_of(self, service: str) -> dict[str, str]:
         direct = super().environment_of(service)
         url = direct["DATABASE_URL"].replace(f":{self.postgres.port}/", f":{self._database_port}/")
         return direct | {"KAFKA_BOOTSTRAP_SERVERS": f"127.0.0.1:{self._broker_port}", "DATABASE_URL": url}
 
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[Network]:
-        """The stack, behind a network that can be broken."""
-        assert TOXIPROXY.exists(), "run 'make toxiproxy' first: it builds the proxy"
-        self.logs.mkdir(parents=True, exist_ok=True)
-        network = Network(f"http://127.0.0.1:{self._control}")
-        async with AsyncExitStack() as stack:
-            argv = (str(TOXIPROXY), "-host", "127.0.0.1", "-port", str(self._control))
-            stack.push_async_callback(stop, await spawn(argv, self.logs / "toxiproxy.out"))
-            stack.push_async_callback(network.aclose)
-            await until(network.answers)
-            await network.connect(
-                {
-                    Side.BROKER: (self._broker_port, self.kafka.behind),
-                    Side.POSTGRES: (self._database_port, self.postgres.port),
-                }
-            )
-            stack.push_async_callback(self.stop)
-            await self.start()
-            yield network
+
+@asynccontextmanager
+async def toxiproxy(system: ProxiedSystem) -> AsyncIterator[Network]:
+    """Run the proxy, before the system starts and until it has stopped."""
+    assert TOXIPROXY.exists(), "run 'make toxiproxy' first: it builds the proxy"
+    system.logs.mkdir(parents=True, exist_ok=True)
+    network = Network(f"http://127.0.0.1:{system.control}")
+    async with AsyncExitStack() as stack:
+        argv = (str(TOXIPROXY), "-host", "127.0.0.1", "-port", str(system.control))
+        stack.push_async_callback(stop, await spawn(argv, system.logs / "toxiproxy.out"))
+        stack.push_async_callback(network.aclose)
+        await until(network.answers)
+        await network.connect(system.proxies)
+        yield network
