@@ -1,8 +1,8 @@
-"""How fast the key-encryption key is rotated under load, on a real broker and database, and whether anybody notices.
+"""How fast the key-encryption key is rotated under load, on a real broker and database, and whether the load notices.
 
 Everything runs as in `grafient up`. Beside it, a process opens random credentials as the syncer does, and teams are
-connected by HTTP. Figures are told per second, and as a ratio to a plain UPDATE of as many rows, which they can be compared
-by from machine to machine.
+connected by HTTP. Figures are given per second, and as a ratio to a plain UPDATE of as many rows, which is comparable
+between machines.
 """
 
 import asyncio
@@ -53,7 +53,7 @@ SYNCER = """
 
 @dataclass(slots=True)
 class Load:
-    """What the load saw."""
+    """What the load measured."""
 
     opened: int = 0
     failed: int = 0
@@ -66,7 +66,7 @@ def main(
     *,
     rows: Annotated[int, typer.Option(min=1000, help="Credentials.")] = 100_000,
     load: Annotated[
-        bool, typer.Option("--load", hidden=True, help="Be the load, on what stands in the input.")
+        bool, typer.Option("--load", hidden=True, help="Run as the load; the system's addresses are on standard input.")
     ] = False,
 ) -> None:
     """Rotate, and print what was measured as one line of JSON."""
@@ -78,7 +78,7 @@ def main(
 
 async def _measure(rows: int) -> dict[str, Any]:
     folder = Path(tempfile.mkdtemp(prefix="rotation-"))
-    system = System(folder, _say, delay_ms=0, settings={"LOG_LEVEL": "WARNING"})
+    system = System(folder, _report, delay_ms=0, settings={"LOG_LEVEL": "WARNING"})
     try:
         await system.start()
         return await _rotate(system, folder / "keyring.json", rows)
@@ -89,15 +89,15 @@ async def _measure(rows: int) -> dict[str, Any]:
 
 async def _rotate(system: System, keyring: Path, rows: int) -> dict[str, Any]:
     address = system.address()
-    _say(f"sealing {rows} credentials")
+    _report(f"sealing {rows} credentials")
     async with await psycopg.AsyncConnection.connect(
         address.database_url.replace("+psycopg", ""), autocommit=True
     ) as database:
         await _fill(database, Sealer(load_keyring(keyring), ENVIRONMENT), rows)
         plain = await _timed(database.execute(PLAIN))
         await database.execute("VACUUM ANALYZE")
-    told = asdict(address) | {"keyring": str(keyring)}
-    load = await _load_started(told)
+    target = asdict(address) | {"keyring": str(keyring)}
+    load = await _load_started(target)
     environment = os.environ | {
         "DATABASE_URL": address.database_url,
         "KAFKA_BOOTSTRAP_SERVERS": address.kafka,
@@ -106,12 +106,12 @@ async def _rotate(system: System, keyring: Path, rows: int) -> dict[str, Any]:
     }
     await _keys(environment, "add", "next")
     await _keys(environment, "use", "next")
-    _say("wrapping anew")
+    _report("rewrapping")
     moving = await _timed(_keys(environment, "rewrap", "--no-wait"))
     following = await _timed(_keys(environment, "rewrap"))
     await _keys(environment, "check")
     load.send_signal(signal.SIGTERM)
-    seen: dict[str, Any] = json.loads((await load.communicate())[0].splitlines()[-1])  # after what its keyring logged
+    seen: dict[str, Any] = json.loads((await load.communicate())[0].splitlines()[-1])  # after its log
     whole = moving + following
     return seen | {
         "credentials": rows,
@@ -148,28 +148,28 @@ async def _keys(environment: dict[str, str], *arguments: str) -> None:
     command = (sys.executable, "-m", "grafient", "keys", *arguments, "--json")
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.PIPE)
     printed, _ = await process.communicate()
-    _say(f"keys {' '.join(arguments)}: {printed.decode().strip()}")
+    _report(f"keys {' '.join(arguments)}: {printed.decode().strip()}")
     if process.returncode:
         raise SystemExit(f"keys {arguments[0]} ended with status {process.returncode}")
 
 
-async def _load_started(told: dict[str, Any]) -> asyncio.subprocess.Process:
+async def _load_started(target: dict[str, Any]) -> asyncio.subprocess.Process:
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(sys.executable, __file__, "--load", stdin=pipe, stdout=pipe)
-    assert process.stdin is not None  # noqa: S101 - it was asked for
-    process.stdin.write(json.dumps(told).encode() + b"\n")
+    assert process.stdin is not None  # noqa: S101 - it is a pipe
+    process.stdin.write(json.dumps(target).encode() + b"\n")
     await process.stdin.drain()
     return process
 
 
-async def _load(told: dict[str, Any]) -> Load:
+async def _load(target: dict[str, Any]) -> Load:
     """Open credentials and connect teams until SIGTERM."""
     seen = Load()
-    database = Database(make_engine(SecretStr(told["database_url"]), schema="syncer", pool_size=READERS))
-    opener = Opener(LiveKeyring(Path(told["keyring"])), ENVIRONMENT)
-    ids = await _ids(told["database_url"])
+    database = Database(make_engine(SecretStr(target["database_url"]), schema="syncer", pool_size=READERS))
+    opener = Opener(LiveKeyring(Path(target["keyring"])), ENVIRONMENT)
+    ids = await _ids(target["database_url"])
     work = [asyncio.create_task(_open(database, opener, ids, seen)) for _ in range(READERS)]
-    work.append(asyncio.create_task(_connect(told, seen)))
+    work.append(asyncio.create_task(_connect(target, seen)))
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
     await stopped.wait()
@@ -205,21 +205,21 @@ async def _open(database: Database, opener: Opener, ids: list[uuid.UUID], seen: 
         await asyncio.sleep(0.001)
 
 
-async def _connect(told: dict[str, Any], seen: Load) -> None:
-    headers = {"Authorization": f"Bearer {told['token']}"}
+async def _connect(target: dict[str, Any], seen: Load) -> None:
+    headers = {"Authorization": f"Bearer {target['token']}"}
     async with httpx.AsyncClient(trust_env=False, timeout=30) as http:
         while True:
             team, key, account = str(uuid.uuid4()), f"fake-key-{uuid.uuid4().hex}", uuid.uuid4().hex
-            await http.put(f"{told['xai_url']}/control/teams/{team}", json={"keys": [{"key": key}]})
+            await http.put(f"{target['xai_url']}/control/teams/{team}", json={"keys": [{"key": key}]})
             body = {"team_id": team, "management_key": key, "plan": "free"}
-            url = f"{told['connector_url']}/v1/accounts/{account}/integrations"
+            url = f"{target['connector_url']}/v1/accounts/{account}/integrations"
             answer = await http.post(url, json=body, headers=headers)
             seen.connected += answer.is_success
             seen.refused += not answer.is_success
             await asyncio.sleep(1)
 
 
-def _say(text: str) -> None:
+def _report(text: str) -> None:
     typer.echo(text, err=True)
 
 

@@ -1,8 +1,9 @@
 #!/app/bin/python -I
-"""The images' health check: status 0 while `/livez` says that the service makes progress.
+"""The images' health check: status 0 while `/livez` reports progress.
 
-Docker starts again what has ended, not what is unhealthy. So a service that answers badly, or not at all, three times in
-a row is killed here. It needs an init process in the container (compose: `init: true`): process 1 cannot be killed from inside.
+Docker restarts containers that have ended, not unhealthy ones: a service that answers badly, or not at all, three times
+in a row is killed here. This needs an init process in the container (compose: `init: true`): process 1 cannot be killed
+from inside.
 """
 
 import http.client
@@ -15,14 +16,14 @@ from contextlib import suppress
 from pathlib import Path
 
 SERVICE = b"/app/bin/start"
-LOOKS = 3
+ATTEMPTS = 3
 PAUSE = 1.0
-ANSWERS_WITHIN = 5.0
+TIMEOUT = 5.0
 
 
 def check(port: int, kill: Callable[[], None]) -> int:
-    """0 for alive, otherwise 1; `kill` is called for what is stuck, not for what is starting or has ended."""
-    for _ in range(LOOKS):
+    """0 if the service is alive, otherwise 1; `kill` is called if it is stuck, not if it is starting or has ended."""
+    for _ in range(ATTEMPTS):
         try:
             if _status(port) == http.client.OK:
                 return 0
@@ -36,14 +37,14 @@ def check(port: int, kill: Callable[[], None]) -> int:
 
 
 def kill_service() -> None:
-    """End what the image's entry point started."""
+    """Kill the service that the entry point of the image started."""
     for pid in _pids():
         with suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signal.SIGKILL)
 
 
 def _status(port: int) -> int:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=ANSWERS_WITHIN)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
     try:
         connection.request("GET", "/livez")
         return connection.getresponse().status

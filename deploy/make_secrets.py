@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Makes the secrets that docker-compose.yml hands to the containers as files; needs Python 3.9 and nothing else.
+"""Create the secrets that docker-compose.yml mounts into the containers as files; needs only Python 3.9 or later.
 
-Files given to containers keep their owner and mode, so they must belong to the user that the containers run as: the one
-who runs this (kept in .env, which compose reads), or 10001 when that is root, for nothing runs as root.
+Mounted files keep their owner and mode, so they must belong to the user that the containers run as: the one who runs
+this (stored in .env, which compose reads), or 10001 if that is root, because nothing runs as root.
 """
 
 import base64
@@ -18,15 +18,15 @@ from urllib.parse import quote
 SERVICES = ("connector", "syncer", "ledger")
 SCOPES = ("integrations:read", "integrations:write", "costs:read")
 LIVE = {name: f"live/{name}/{name}" for name in ("keyring", "sealing_key", "tokens")}
-"""Files that change while services run: their folders are mounted, for a file that is mounted alone never changes."""
+"""Files that change while services run: their folders are mounted, because a file that is mounted alone never changes."""
 LATER = (LIVE["sealing_key"],)
-"""Files that an earlier version of this did not make, and that nothing else depends on."""
+"""Files that an earlier version did not create, and that nothing else depends on."""
 WITHOUT_ROOT = 10001
 HERE = Path(__file__).resolve().parent
 
 
 def contents(token: str) -> dict[str, str]:
-    """Every file's name and content, all new; of `token` only its hash is kept."""
+    """Names and contents of all files, newly generated; of `token` only the hash is stored."""
     passwords = {role: secrets.token_urlsafe(32) for role in ("postgres", *SERVICES)}
     kept = {"token_id": "first", "sha256": hashlib.sha256(token.encode()).hexdigest(), "scopes": SCOPES}
     return {
@@ -44,7 +44,7 @@ def _keys() -> str:
 
 
 def write(folder: Path, files: dict[str, str], owner: tuple[int, int]) -> None:
-    """Make `folder` whole or not at all; raises FileExistsError, for a keyring that is replaced opens nothing any more."""
+    """Create `folder` completely or not at all; raises FileExistsError: replacing a keyring would lose all sealed keys."""
     if folder.exists():
         raise FileExistsError(folder)
     made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".secrets-"))
@@ -55,7 +55,7 @@ def write(folder: Path, files: dict[str, str], owner: tuple[int, int]) -> None:
 
 
 def complete(folder: Path, files: dict[str, str]) -> list[str]:
-    """Add what an earlier version of this did not make, for the folder's owner; answers the names. Replaces nothing."""
+    """Add the files that an earlier version did not create, for the folder's owner; returns their names."""
     owner = (folder.stat().st_uid, folder.stat().st_gid)
     missing = [name for name in LATER if not (folder / name).exists()]
     for name in missing:
@@ -96,11 +96,11 @@ def main() -> int:
         write(folder, contents(token), owner)
     except FileExistsError:
         added = complete(folder, contents(token))
-        told = f"added {', '.join(added)}" if added else "nothing was changed"
-        sys.stderr.write(f"{folder} is there already: {told}\n")
+        result = f"added {', '.join(added)}" if added else "nothing was changed"
+        sys.stderr.write(f"{folder} is there already: {result}\n")
         return int(not added)
     _remember(HERE.parent / ".env", owner)
-    sys.stderr.write(f"made {folder}; the token of the HTTP APIs, shown this once:\n")
+    sys.stderr.write(f"created {folder}; the token of the HTTP APIs, shown this once:\n")
     sys.stdout.write(f"{token}\n")
     return 0
 

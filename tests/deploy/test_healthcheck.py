@@ -35,7 +35,7 @@ def service(*statuses: int) -> Iterator[int]:
 @pytest.fixture
 def killed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(healthcheck, "PAUSE", 0.0)
-    monkeypatch.setattr(healthcheck, "ANSWERS_WITHIN", 0.2)
+    monkeypatch.setattr(healthcheck, "TIMEOUT", 0.2)
     return []
 
 
