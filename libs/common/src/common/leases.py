@@ -7,7 +7,7 @@ from typing import Generic, Protocol, TypeVar
 
 import structlog
 
-from common.errors import name_of
+from common.errors import is_transient, name_of
 from common.wakeup import Wakeup
 from common.watchdog import Watchdog
 
@@ -28,7 +28,7 @@ class LeasedQueue(Protocol[C]):
         """Take the most urgent entry; None where nothing is due. `held`: what this process works on already."""
 
     async def attempt(self, claim: C) -> None:
-        """Work on one entry until it is done or released; handles its own failures."""
+        """Work on one entry until it is done or released; what it raises is logged, and the lease expires."""
 
     async def renew(self, held: Collection[C]) -> None:
         """Extend the leases of what is worked on."""
@@ -92,7 +92,7 @@ class LeasedWorker(Generic[C]):
         self._held.pop(task)
         if not task.cancelled() and (error := task.exception()):
             event = f"{self._name}.attempt_failed"
-            log.error(event, error=name_of(error), exc_info=error)
+            log.warning(event, error=name_of(error), exc_info=None if is_transient(error) else error)
         self.wake()
 
     async def _claim(self) -> C | None:

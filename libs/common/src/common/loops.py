@@ -27,15 +27,20 @@ class Loop:
         *,
         every: float,
         after_failure: Sequence[float] = AFTER_FAILURE,
+        failed_event: str = "",
     ) -> None:
-        """`step` does all that is due and calls `beat` where that takes long; `every`: seconds of rest between two steps."""
+        """`step` does all that is due and calls `beat` where that takes long; `every`: seconds of rest between two steps.
+
+        `failed_event`: what is logged when a step raises, `<name>.failed` by default.
+        """
         self._name = name
-        self._failed_event = f"{name}.failed"
+        self._failed_event = failed_event or f"{name}.failed"
         self._watchdog = watchdog
         self._step = step
         self._every = every
         self._after_failure = after_failure
         self._wakeup = Wakeup()
+        self._failures = 0
 
     def wake(self) -> None:
         """There may be something to do: end the rest now."""
@@ -45,21 +50,25 @@ class Loop:
         """The step in hand made progress."""
         self._watchdog.beat(self._name)
 
+    def recovered(self) -> None:
+        """The step in hand, which may never end, works: the next failure is the first in a row."""
+        self._failures = 0
+
     async def run(self) -> None:
         self._watchdog.register(self._name)
-        failures = 0
         while True:
             self._wakeup.clear()
             try:
                 await self._step()
-                failures = 0
+                self._failures = 0
             except Exception as error:  # noqa: BLE001 - the next step may find database and broker again
                 log.warning(self._failed_event, error=name_of(error))
-                failures += 1
+                self._failures += 1
             self.beat()
-            await self._rest(
-                self._after_failure[min(failures, len(self._after_failure)) - 1] if failures else self._every
-            )
+            await self._rest(self._pause())
+
+    def _pause(self) -> float:
+        return self._after_failure[min(self._failures, len(self._after_failure)) - 1] if self._failures else self._every
 
     async def _rest(self, seconds: float) -> None:
         while seconds > 0 and not await self._wakeup.wait(min(seconds, BEAT_EVERY)):

@@ -5,6 +5,7 @@ Partition counts never change in place, for that would split a key's order. Keys
 """
 
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from contract.messages import (
     COMMANDS,
@@ -45,6 +46,11 @@ class Topic:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "types", {message.__name__: message for message in self.messages})
+
+    @property
+    def retention(self) -> timedelta:
+        """How long the broker keeps a record; raises KeyError for a compacted topic."""
+        return timedelta(milliseconds=int(self.config["retention.ms"]))
 
 
 def _kept(days: int) -> dict[str, str]:
