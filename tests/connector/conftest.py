@@ -1,4 +1,4 @@
-"""The connector's own tables on a real Postgres, empty for each test; its API without a network, xAI by script."""
+"""The connector's own tables on a real Postgres, empty for each test; its API without a network, a scripted xAI."""
 
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from common import logs
 
-from tests.connector.support.commands import Office
-from tests.connector.support.connector import World
-from tests.connector.support.streams import Process
+from tests.connector.support.commands import CommandsHarness
+from tests.connector.support.connector import ConnectorHarness
+from tests.connector.support.streams import StreamsHarness
 
 
 @pytest.fixture(scope="session")
@@ -19,24 +19,27 @@ def owned(tables_of: Callable[[str], Any]) -> Any:
 
 
 @pytest.fixture
-async def world(owned: Any) -> AsyncIterator[World]:
-    world = World(owned.service, owned.owner)
-    await world.sql("TRUNCATE accounts, integrations, syncs, account_events")
-    async with world.http:
-        yield world
+def tests_per_minute() -> int:
+    return 1000
 
 
 @pytest.fixture
-async def office(world: World, tmp_path: Path) -> Office:
-    """Where commands come in and results go out; nobody works there by itself."""
-    await world.sql("TRUNCATE commands RESTART IDENTITY")
-    return Office(world, tmp_path)
+async def connector(owned: Any, tests_per_minute: int) -> AsyncIterator[ConnectorHarness]:
+    connector = ConnectorHarness(owned.service, owned.owner, tests_per_minute=tests_per_minute)
+    await connector.sql("TRUNCATE accounts, integrations, syncs, account_events")
+    async with connector.http:
+        yield connector
 
 
 @pytest.fixture
-async def process(world: World) -> AsyncIterator[Process]:
-    """A connector that hears of events at once, and whose streams never look by themselves in a test's time."""
-    process = Process(world.database)
-    async with process.listening():
-        yield process
-        await process.close()
+async def commands(connector: ConnectorHarness, tmp_path: Path) -> CommandsHarness:
+    """No process works by itself."""
+    await connector.sql("TRUNCATE commands RESTART IDENTITY")
+    return CommandsHarness(connector, tmp_path)
+
+
+@pytest.fixture
+async def streams(connector: ConnectorHarness) -> AsyncIterator[StreamsHarness]:
+    """A connector that listens, and whose streams never poll within a test."""
+    async with StreamsHarness(connector.database).open() as streams:
+        yield streams

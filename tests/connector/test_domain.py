@@ -1,4 +1,4 @@
-"""The rules of a card, without anything around them."""
+"""The rules of an integration, without anything around them."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -6,44 +6,33 @@ import pytest
 from connector.domain import (
     Health,
     Outcome,
-    backfill_first,
     covered,
     default_label,
     health_after,
     health_with_new_key,
     hints,
     next_sync,
-    readable_from,
 )
-from contract.fields import Plan, Status
+from contract.fields import Status
 from contract.problems import Code
 
 TEAM = "3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"
-WELL = Health(Status.ACTIVE, None)
-WORKS = Outcome(None, final=True, credential_version=2)
-
-
-@pytest.mark.parametrize(("plan", "first"), [("free", "2026-10-22"), ("pro", "2026-08-23"), ("ultimate", "2026-08-23")])
-def test_the_plan_says_how_far_back_the_history_goes(plan: str, first: str) -> None:
-    assert backfill_first(Plan(plan), date(2026, 11, 20)) == date.fromisoformat(first)
-
-
-def test_the_longest_backfill_begins_with_the_first_day_that_xai_still_tells() -> None:
-    assert readable_from(date(2026, 11, 20)) == backfill_first(Plan.PRO, date(2026, 11, 20))
+HEALTHY = Health(Status.ACTIVE, None)
+COMPLETED = Outcome(None, final=True, credential_version=2)
 
 
 @pytest.mark.parametrize("status", [Status.BACKFILLING, Status.ACTIVE, Status.ERROR])
 def test_a_success_is_active_once_the_history_is_filled_in(status: Status) -> None:
     before = Health(status, None)
 
-    assert health_after(before, WORKS, 2, filled_in=True) == Health(Status.ACTIVE, None)
-    assert health_after(before, WORKS, 2, filled_in=False) == Health(Status.BACKFILLING, None)
+    assert health_after(before, COMPLETED, 2, filled_in=True) == Health(Status.ACTIVE, None)
+    assert health_after(before, COMPLETED, 2, filled_in=False) == Health(Status.BACKFILLING, None)
 
 
-def test_nothing_brings_a_removed_integration_back() -> None:
+def test_no_outcome_changes_a_removed_integration() -> None:
     removed = Health(Status.REMOVED, None)
 
-    assert health_after(removed, WORKS, 2, filled_in=True) == removed
+    assert health_after(removed, COMPLETED, 2, filled_in=True) == removed
 
 
 @pytest.mark.parametrize("code", [Code.KEY_REFUSED, Code.ACCESS_DENIED, Code.TEAM_UNKNOWN])
@@ -55,13 +44,14 @@ def test_a_refusal_counts_for_the_current_key_only(code: Code) -> None:
     assert current == Health(Status.ERROR, code)
 
 
-def test_a_hiccup_is_told_but_does_not_hide_what_is_really_wrong() -> None:
-    hiccup = Outcome(Code.RATE_LIMITED, final=False, credential_version=2)
+def test_a_failure_that_is_retried_shows_but_does_not_hide_a_refusal() -> None:
+    retried = Outcome(Code.RATE_LIMITED, final=False, credential_version=2)
     refused = Health(Status.ERROR, Code.KEY_REFUSED)
 
-    told = health_after(Health(Status.ACTIVE, None), hiccup, 2, filled_in=False)
-    assert told == Health(Status.ACTIVE, Code.RATE_LIMITED)
-    assert health_after(refused, hiccup, 2, filled_in=False) == refused
+    assert health_after(Health(Status.ACTIVE, None), retried, 2, filled_in=False) == Health(
+        Status.ACTIVE, Code.RATE_LIMITED
+    )
+    assert health_after(refused, retried, 2, filled_in=False) == refused
 
 
 def test_a_default_label_is_the_accounts_only_one() -> None:
@@ -75,7 +65,7 @@ def test_a_default_label_is_the_accounts_only_one() -> None:
 def test_the_next_sync_is_at_six(now: str, then: str) -> None:
     at = datetime.fromisoformat(f"2026-11-20T{now}+00:00")
 
-    assert next_sync(WELL, at, at) == datetime.fromisoformat(f"2026-11-{then}").replace(tzinfo=UTC)
+    assert next_sync(HEALTHY, at, at) == datetime.fromisoformat(f"2026-11-{then}").replace(tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -87,19 +77,19 @@ def test_the_next_sync_is_at_six(now: str, then: str) -> None:
         (Health(Status.REMOVED, None), 0, False),
     ],
 )
-def test_nothing_is_promised_that_does_not_come_by_itself(health: Health, days: int, comes: bool) -> None:  # noqa: FBT001 - a parameter
+def test_a_next_sync_is_shown_only_where_it_is_automatic(health: Health, days: int, comes: bool) -> None:  # noqa: FBT001 - a parameter
     now = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
     assert (next_sync(health, now - timedelta(days=days), now) is not None) is comes
 
 
 @pytest.mark.parametrize("code", [None, Code.KEY_REFUSED, Code.XAI_UNAVAILABLE, Code.ANSWER_UNREADABLE])
-def test_a_key_that_passed_its_test_ends_what_was_wrong(code: Code | None) -> None:
-    assert health_with_new_key(code, filled_in=True) == WELL
+def test_a_key_that_passed_its_test_clears_the_error(code: Code | None) -> None:
+    assert health_with_new_key(code, filled_in=True) == HEALTHY
     assert health_with_new_key(code, filled_in=False) == Health(Status.BACKFILLING, None)
 
 
-def test_a_new_key_does_not_mend_figures_that_do_not_add_up() -> None:
+def test_a_new_key_does_not_clear_figures_that_do_not_add_up() -> None:
     assert health_with_new_key(Code.NOT_RECONCILED, filled_in=True) == Health(Status.ERROR, Code.NOT_RECONCILED)
 
 
@@ -110,7 +100,7 @@ def test_hints_name_what_was_mixed_up_and_never_a_value() -> None:
     assert not any(TEAM in hint or "obviously-fake" in hint for hint in found)
 
 
-def test_days_that_are_missing_split_what_is_covered() -> None:
+def test_missing_days_split_what_is_covered() -> None:
     days = [date(2026, 11, number) for number in range(1, 6)]
 
     assert covered(days[0], days[4], []) == [(days[0], days[4])]

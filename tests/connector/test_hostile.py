@@ -1,8 +1,9 @@
-"""What somebody types to break the connector: a clear code, no call of xAI, nothing kept, nothing repeated anywhere."""
+"""Hostile input gets a clear code: no call of xAI, nothing stored, nothing repeated anywhere."""
 
 import json
 import logging
 from collections.abc import AsyncIterator
+from typing import Any
 from urllib.parse import quote
 
 import httpx
@@ -11,10 +12,10 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from tests.connector.support.connector import KEY, TEAM, TOKEN, World
+from tests.connector.support.connector import KEY, TEAM, TOKEN, ConnectorHarness, path_of
 
 CANARY = "canary-7f3a-obviously-fake"
-"""A part of every hostile value: found again anywhere, it has leaked."""
+"""A part of every hostile value: where it is found, the value has leaked."""
 HOSTILE = {
     "line break": f"{CANARY}\r\nX-Injected: {CANARY}",
     "line feed": f"a\n{CANARY}",
@@ -47,78 +48,83 @@ ADDRESSES = {
     "quote": f"a'; DROP TABLE integrations; --{CANARY}",
     "template": f"{{{{{CANARY}}}}}",
 }
-"""What means something in an address; a key may hold such signs."""
+"""Characters with a meaning in a URL; a key may contain them."""
 WORDS = st.text(max_size=80) | st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=600)
 IDS = st.from_regex(r"[A-Za-z0-9_-]{0,70}", fullmatch=True)
 anything = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture(autouse=True)
-async def nothing_is_told(world: World, caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
-    """Whatever a test does, no log and no row has the canary."""
+async def nothing_leaks(connector: ConnectorHarness, caplog: pytest.LogCaptureFixture) -> AsyncIterator[None]:
+    """No log and no row contains the canary."""
     caplog.set_level(logging.DEBUG)
-    with capture_logs() as told:
+    with capture_logs() as logged:
         yield
-    assert CANARY not in str(told) + caplog.text
+    assert CANARY not in str(logged) + caplog.text
     for table in ("accounts", "integrations", "syncs", "account_events"):
-        rows = await world.sql(f"SELECT {table}::text FROM {table}")  # noqa: S608 - names from the line above
+        rows = await connector.sql(f"SELECT {table}::text FROM {table}")  # noqa: S608 - names from the line above
         assert CANARY not in str(rows)
 
 
-async def _send(world: World, method: str, path: str, **body: object) -> httpx.Response:
-    """In ASCII, so that what is no character can be said as well."""
-    return await world.http.request(
+async def _send(connector: ConnectorHarness, method: str, path: str, **body: object) -> httpx.Response:
+    """In ASCII, which can escape what is no character."""
+    return await connector.http.request(
         method, path, content=json.dumps(body), headers={"content-type": "application/json"}
     )
 
 
-async def _ask(world: World, method: str, path: str, **body: object) -> tuple[int, str]:
-    answer = await _send(world, method, path, **body)
+async def _ask(connector: ConnectorHarness, method: str, path: str, **body: object) -> tuple[int, str]:
+    answer = await _send(connector, method, path, **body)
     assert CANARY not in answer.text + str(answer.headers)
     return answer.status_code, answer.json()["code"]
 
 
+async def _any_card(connector: ConnectorHarness) -> dict[str, Any]:
+    cards = (await connector.call("GET", "/integrations"))["integrations"]
+    return cards[0] if cards else await connector.add()
+
+
 @pytest.mark.parametrize("team_id", [*HOSTILE.values(), *ADDRESSES.values()], ids=[*HOSTILE, *ADDRESSES])
-async def test_a_hostile_team_id_is_no_team_id(world: World, team_id: str) -> None:
+async def test_a_hostile_team_id_is_no_team_id(connector: ConnectorHarness, team_id: str) -> None:
     credentials = {"team_id": team_id, "management_key": KEY}
 
-    tested = await _ask(world, "POST", "/integrations/test", **credentials)
-    added = await _ask(world, "POST", "/integrations", **credentials, plan="free")
+    tested = await _ask(connector, "POST", "/integrations/test", **credentials)
+    added = await _ask(connector, "POST", "/integrations", **credentials, plan="free")
 
     assert (tested, added) == ((200, "team_malformed"), (422, "team_malformed"))
-    assert (world.asked, await world.sql("SELECT 1 FROM integrations, accounts")) == ([], [])
+    assert (connector.xai_requests, await connector.sql("SELECT 1 FROM integrations, accounts")) == ([], [])
 
 
 @pytest.mark.parametrize("key", HOSTILE.values(), ids=HOSTILE)
-async def test_a_hostile_key_is_no_key(world: World, key: str) -> None:
-    card = await world.add()
-    del world.asked[:]
+async def test_a_hostile_key_is_no_key(connector: ConnectorHarness, key: str) -> None:
+    card = await connector.add()
+    del connector.xai_requests[:]
     credentials = {"team_id": "another", "management_key": key}
 
-    tested = await _ask(world, "POST", "/integrations/test", **credentials)
-    added = await _ask(world, "POST", "/integrations", **credentials, plan="free")
-    replaced = await _ask(world, "PUT", f"/integrations/{card['integration_id']}/credential", management_key=key)
+    tested = await _ask(connector, "POST", "/integrations/test", **credentials)
+    added = await _ask(connector, "POST", "/integrations", **credentials, plan="free")
+    replaced = await _ask(connector, "PUT", path_of(card, "/credential"), management_key=key)
 
     assert (tested, added, replaced) == ((200, "key_malformed"), *[(422, "key_malformed")] * 2)
-    assert world.asked == []
-    assert await world.card(card["integration_id"]) == card
+    assert connector.xai_requests == []
+    assert await connector.card(card) == card
 
 
 @anything
 @given(WORDS | IDS, WORDS)
 @example(f" {TEAM}\n", f"\t{KEY} ")
-async def test_whatever_is_typed_xai_is_asked_for_exactly_that_team_with_exactly_that_key_or_not_at_all(
-    world: World, team_id: str, key: str
+async def test_xai_is_called_with_exactly_the_entered_team_and_key_or_not_at_all(
+    connector: ConnectorHarness, team_id: str, key: str
 ) -> None:
-    del world.asked[:]
+    del connector.xai_requests[:]
 
-    answer = await _send(world, "POST", "/integrations/test", team_id=team_id, management_key=key)
+    answer = await _send(connector, "POST", "/integrations/test", team_id=team_id, management_key=key)
 
-    told = answer.json()
+    result = answer.json()
     assert answer.status_code == 200
-    assert told.get("code") in {None, "team_malformed", "key_malformed"}
-    assert len(world.asked) == (1 if told["ok"] else 0)
-    for request in world.asked:
+    assert result.get("code") in {None, "team_malformed", "key_malformed"}
+    assert len(connector.xai_requests) == (1 if result["ok"] else 0)
+    for request in connector.xai_requests:
         assert str(request.url) == f"https://xai.test/v1/billing/teams/{team_id.strip()}/usage"
         assert request.headers["authorization"] == f"Bearer {key.strip()}"
 
@@ -127,14 +133,13 @@ async def test_whatever_is_typed_xai_is_asked_for_exactly_that_team_with_exactly
 @given(st.text(max_size=300))
 @example("\ud800")
 @example(f"\u202e{CANARY[:6]}")
-async def test_a_label_is_kept_as_it_was_typed_or_refused(world: World, label: str) -> None:
-    [*cards] = (await world.http.get("/integrations")).json()["integrations"]
-    card = cards[0] if cards else await world.add()
+async def test_a_label_is_stored_as_entered_or_rejected(connector: ConnectorHarness, label: str) -> None:
+    card = await _any_card(connector)
 
-    answer = await _send(world, "PATCH", f"/integrations/{card['integration_id']}", label=label)
+    answer = await _send(connector, "PATCH", path_of(card), label=label)
 
     if answer.status_code == 200:
-        assert answer.json()["label"] == label == (await world.card(card["integration_id"]))["label"]
+        assert answer.json()["label"] == label == (await connector.card(card))["label"]
     else:
         assert (answer.status_code, answer.json()["code"]) == (422, "request_malformed")
 
@@ -146,10 +151,12 @@ ACCOUNTS = st.text(min_size=1, max_size=80) | st.from_regex(r"[A-Za-z0-9_.-]{1,7
 @given(ACCOUNTS.filter(lambda text: text not in {".", ".."}), st.text(max_size=60))
 @example("a\x00b", "\x00")
 @example("\ud800", "\ud800")
-async def test_an_address_of_any_text_finds_nothing_and_breaks_nothing(world: World, account: str, other: str) -> None:
+async def test_a_url_of_any_text_finds_nothing_and_breaks_nothing(
+    connector: ConnectorHarness, account: str, other: str
+) -> None:
     first, second = (quote(text.encode("utf-8", "surrogatepass"), safe="") for text in (account, other))
 
-    answer = await world.http.get(f"http://connector/v1/accounts/{first}/integrations/{second}")
+    answer = await connector.http.get(f"http://connector/v1/accounts/{first}/integrations/{second}")
 
     assert (answer.status_code, answer.json()["code"]) in {
         (404, "not_found"),
@@ -162,14 +169,13 @@ async def test_an_address_of_any_text_finds_nothing_and_breaks_nothing(world: Wo
 @given(st.text(max_size=250))
 @example("\ud800")
 @example("a\x00b")
-async def test_a_request_id_is_taken_as_it_was_typed_or_refused(world: World, request_id: str) -> None:
-    [*cards] = (await world.http.get("/integrations")).json()["integrations"]
-    card = cards[0] if cards else await world.add()
-    world.publisher.published.clear()
+async def test_a_request_id_is_published_as_entered_or_rejected(connector: ConnectorHarness, request_id: str) -> None:
+    card = await _any_card(connector)
+    connector.publisher.published.clear()
 
-    answer = await _send(world, "POST", f"/integrations/{card['integration_id']}/sync", request_id=request_id)
+    answer = await _send(connector, "POST", path_of(card, "/sync"), request_id=request_id)
 
-    published = [one.message.request_id for one in world.publisher.of("xai.sync-requests.v1")]
+    published = [one.message.request_id for one in connector.publisher.of("xai.sync-requests.v1")]
     if answer.status_code == 202:
         assert published == [request_id]
     else:
@@ -183,8 +189,8 @@ async def test_a_request_id_is_taken_as_it_was_typed_or_refused(world: World, re
 @example(b"1" * 60_000)
 @example(b"\xef\xbb\xbf{}")
 @example(json.dumps({"team_id": CANARY, "management_key": CANARY}).encode()[:-1])
-async def test_a_body_of_any_bytes_is_malformed(world: World, body: bytes) -> None:
-    answer = await world.http.post("/integrations", content=body, headers={"content-type": "application/json"})
+async def test_a_body_of_any_bytes_is_malformed(connector: ConnectorHarness, body: bytes) -> None:
+    answer = await connector.http.post("/integrations", content=body, headers={"content-type": "application/json"})
 
     assert (answer.status_code, answer.json()["code"]) == (422, "request_malformed")
     assert CANARY not in answer.text
@@ -193,8 +199,8 @@ async def test_a_body_of_any_bytes_is_malformed(world: World, body: bytes) -> No
 @pytest.mark.parametrize(
     "token", [f"Bearer {CANARY}", f"Bearer {TOKEN}{CANARY}", f"Basic {CANARY}", CANARY, "Bearer \xff"]
 )
-async def test_a_wrong_token_is_repeated_nowhere(world: World, token: str) -> None:
-    answer = await world.http.get("/integrations", headers=[(b"authorization", token.encode("latin-1"))])
+async def test_a_wrong_token_is_repeated_nowhere(connector: ConnectorHarness, token: str) -> None:
+    answer = await connector.http.get("/integrations", headers=[(b"authorization", token.encode("latin-1"))])
 
     assert (answer.status_code, answer.json()["code"]) == (401, "token_refused")
     assert CANARY not in answer.text + str(answer.headers)

@@ -1,4 +1,4 @@
-"""What can happen to an integration after it was added."""
+"""Every change of an integration, from the first to the last."""
 
 import asyncio
 from typing import Any
@@ -8,218 +8,249 @@ import pytest
 from common.crypto.envelopes import Binding
 from contract.problems import Code
 
-from tests.connector.support.connector import ACCOUNT, KEY, World
+from tests.connector.support.connector import KEY, TEAM, ConnectorHarness, path_of
+from tests.support.messages import ACCOUNT
 
 OTHER_KEY = "another-obviously-fake-key"
+ADD = {"team_id": TEAM, "management_key": KEY, "plan": "free"}
 
 
-def _path(card: dict[str, Any], more: str = "") -> str:
-    return f"/integrations/{card['integration_id']}{more}"
+async def _replace(connector: ConnectorHarness, card: dict[str, Any], key: str = OTHER_KEY) -> Any:
+    return await connector.call("PUT", path_of(card, "/credential"), {"management_key": key})
 
 
-async def _replace(world: World, card: dict[str, Any], key: str = OTHER_KEY) -> dict[str, Any]:
-    answer = await world.http.put(_path(card, "/credential"), json={"management_key": key})
-    assert answer.status_code == 200, answer.text
-    replaced: dict[str, Any] = answer.json()
-    return replaced
+async def _key(connector: ConnectorHarness, card: dict[str, Any], version: int) -> str:
+    [(envelope,)] = await connector.sql("SELECT envelope FROM integrations")
+    return connector.opener.open(envelope, Binding(ACCOUNT, UUID(card["integration_id"]), version))
 
 
-async def _key(world: World, card: dict[str, Any], version: int) -> str:
-    [(envelope,)] = await world.sql("SELECT envelope FROM integrations")
-    return world.opener.open(envelope, Binding(ACCOUNT, UUID(card["integration_id"]), version))
+# add
 
 
-async def test_another_key_takes_the_place_of_the_former_one(world: World) -> None:
-    card = await world.add()
+async def test_the_key_is_stored_sealed_only(connector: ConnectorHarness) -> None:
+    card = await connector.add()
 
-    replaced = await _replace(world, card)
-
-    assert await _key(world, card, 2) == OTHER_KEY
-    assert (replaced["version"], replaced["credential_version"]) == (2, 2)
-    assert world.asked[-1].headers["authorization"] == f"Bearer {OTHER_KEY}"
-    assert {**replaced, "version": 1, "credential_version": 1} | {"changed_at": card["changed_at"]} == card
+    ((row,),) = await connector.sql("SELECT integrations::text FROM integrations")
+    assert KEY not in row
+    assert await _key(connector, card, 1) == KEY
 
 
-async def test_a_key_that_fails_its_test_replaces_nothing(world: World) -> None:
-    card = await world.add()
-    world.status = 401
+async def test_a_failed_test_stores_nothing(connector: ConnectorHarness) -> None:
+    connector.status = 401
 
-    answer = await world.http.put(_path(card, "/credential"), json={"management_key": OTHER_KEY})
+    problem = await connector.call("POST", "/integrations", ADD, status=422)
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "key_refused")
-    assert await _key(world, card, 1) == KEY
-    assert (await world.card(card["integration_id"]))["version"] == 1
-
-
-@pytest.mark.parametrize("key", ["two words", "line\nbreak", "", "k" * 513])
-async def test_what_cannot_be_a_key_is_refused_without_asking_xai(world: World, key: str) -> None:
-    card = await world.add()
-    asked = len(world.asked)
-
-    answer = await world.http.put(_path(card, "/credential"), json={"management_key": key})
-
-    assert (answer.status_code, answer.json()["code"]) == (422, "key_malformed")
-    assert len(world.asked) == asked
+    assert problem["code"] == "key_refused"
+    assert KEY not in str(problem)
+    assert await connector.sql("SELECT 1 FROM integrations") == []
 
 
-async def test_an_integration_in_error_goes_back_to_work_with_another_key(world: World) -> None:
-    card = await world.add()
-    await world.completed(card)
-    await world.failed(card, Code.KEY_REFUSED, hours=1)
-    assert (await world.card(card["integration_id"]))["status"] == "error"
+async def test_a_team_is_connected_once(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    calls = len(connector.xai_requests)
 
-    replaced = await _replace(world, card)
+    problem = await connector.call("POST", "/integrations", ADD, status=409)
+
+    assert (problem["code"], problem["integration_id"]) == ("already_connected", card["integration_id"])
+    assert len(connector.xai_requests) == calls
+
+
+async def test_a_team_that_is_added_five_times_at_once_is_connected_once(connector: ConnectorHarness) -> None:
+    answers = await asyncio.gather(*(connector.http.post("/integrations", json=ADD) for _ in range(5)))
+
+    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
+    assert len({answer.json()["integration_id"] for answer in answers}) == 1
+
+
+async def test_default_labels_differ(connector: ConnectorHarness) -> None:
+    cards = [await connector.add(team_id=f"{TEAM[:8]}-{number}") for number in range(2)]
+
+    assert [card["label"] for card in cards] == [f"xAI team {TEAM[:8]}", f"xAI team {TEAM[:8]} (2)"]
+
+
+# replace the key, rename
+
+
+async def test_another_key_replaces_the_former_one(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+
+    replaced = await _replace(connector, card)
+
+    assert await _key(connector, card, 2) == OTHER_KEY
+    assert connector.xai_requests[-1].headers["authorization"] == f"Bearer {OTHER_KEY}"
+    changed = {"version": 2, "credential_version": 2, "changed_at": replaced["changed_at"]}
+    assert replaced == card | changed
+
+
+@pytest.mark.parametrize(("key", "code"), [(OTHER_KEY, "key_refused"), ("two words", "key_malformed")])
+async def test_a_key_that_fails_its_test_replaces_nothing(connector: ConnectorHarness, key: str, code: str) -> None:
+    card = await connector.add()
+    connector.status = 401
+
+    problem = await connector.call("PUT", path_of(card, "/credential"), {"management_key": key}, status=422)
+
+    assert problem["code"] == code
+    assert await _key(connector, card, 1) == KEY
+    assert (await connector.card(card))["version"] == 1
+
+
+async def test_another_key_clears_an_error_of_the_former_one(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    await connector.completed(card)
+    await connector.failed(card, Code.KEY_REFUSED, hours=1)
+    assert await connector.health(card) == ("error", "key_refused")
+
+    replaced = await _replace(connector, card)
 
     assert (replaced["status"], replaced["status_code"]) == ("active", None)
     assert replaced["backfill"]["days_read"] == replaced["backfill"]["days_expected"]
 
 
-async def test_an_error_in_mid_backfill_goes_back_to_filling_in(world: World) -> None:
-    card = await world.add()
-    await world.failed(card, Code.ACCESS_DENIED)
+async def test_another_key_resumes_an_interrupted_backfill(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    await connector.failed(card, Code.ACCESS_DENIED)
 
-    assert (await _replace(world, card))["status_text"] == "Filling in the history: 0 of 30 days"
-
-
-async def test_a_late_refusal_of_the_former_key_does_not_mark_the_new_one(world: World) -> None:
-    card = await world.add()
-    await world.completed(card)
-    await _replace(world, card)
-
-    await world.failed(card, Code.KEY_REFUSED, hours=1, credential_version=1)
-    assert (await world.card(card["integration_id"]))["status"] == "active"
-
-    await world.failed(card, Code.KEY_REFUSED, hours=2, credential_version=2)
-    assert (await world.card(card["integration_id"]))["status"] == "error"
+    assert (await _replace(connector, card))["status_text"] == "Filling in the history: 0 of 30 days"
 
 
-async def test_keys_that_are_replaced_at_once_each_get_a_version(world: World) -> None:
-    card = await world.add()
+async def test_a_late_refusal_of_the_former_key_does_not_count_against_the_new_one(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    await connector.completed(card)
+    await _replace(connector, card)
 
-    await asyncio.gather(*(_replace(world, card, f"obviously-fake-{number}") for number in range(4)))
+    await connector.failed(card, Code.KEY_REFUSED, hours=1, credential_version=1)
+    assert (await connector.health(card))[0] == "active"
 
-    shown = await world.card(card["integration_id"])
+    await connector.failed(card, Code.KEY_REFUSED, hours=2, credential_version=2)
+    assert (await connector.health(card))[0] == "error"
+
+
+async def test_keys_that_are_replaced_at_once_each_get_a_version(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+
+    await asyncio.gather(*(_replace(connector, card, f"obviously-fake-{number}") for number in range(4)))
+
+    shown = await connector.card(card)
     assert (shown["version"], shown["credential_version"]) == (5, 5)
-    assert (await _key(world, card, 5)).startswith("obviously-fake-")
+    assert (await _key(connector, card, 5)).startswith("obviously-fake-")
 
 
-async def test_a_new_name_is_announced_once(world: World) -> None:
-    card = await world.add()
+async def test_a_label_that_is_set_twice_is_one_version(connector: ConnectorHarness) -> None:
+    card = await connector.add()
 
     for _ in range(2):
-        answer = await world.http.patch(_path(card), json={"label": "Research"})
-        assert (answer.status_code, answer.json()["label"], answer.json()["version"]) == (200, "Research", 2)
+        renamed = await connector.call("PATCH", path_of(card), {"label": "Research"})
+        assert (renamed["label"], renamed["version"]) == ("Research", 2)
 
 
-async def _plan(world: World, plan: str) -> None:
-    answer = await world.http.put("/plan", json={"plan": plan})
-    assert (answer.status_code, answer.json()) == (200, {"plan": plan})
+# change the plan
 
 
-async def test_a_larger_plan_fills_in_more_history(world: World) -> None:
-    card = await world.add()
-    await world.completed(card)
+async def _plan(connector: ConnectorHarness, plan: str) -> None:
+    assert await connector.call("PUT", "/plan", {"plan": plan}) == {"plan": plan}
 
-    await _plan(world, "pro")
 
-    grown = await world.card(card["integration_id"])
+async def test_a_larger_plan_fills_in_more_history(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    await connector.completed(card)
+
+    await _plan(connector, "pro")
+
+    grown = await connector.card(card)
     assert (grown["plan"], grown["status"], grown["version"]) == ("pro", "backfilling", 3)
     assert grown["history_from"] < card["history_from"]
     assert grown["backfill"]["days_read"] == card["backfill"]["days_expected"] == 30
     assert grown["backfill"]["days_expected"] == 90
 
 
-async def test_a_smaller_plan_hides_nothing_that_was_kept(world: World) -> None:
-    card = await world.add(plan="pro")
-    await world.completed(card)
+async def test_a_smaller_plan_hides_nothing_that_was_read(connector: ConnectorHarness) -> None:
+    card = await connector.add(plan="pro")
+    await connector.completed(card)
 
-    await _plan(world, "free")
+    await _plan(connector, "free")
 
-    shrunk = await world.card(card["integration_id"])
+    shrunk = await connector.card(card)
     assert (shrunk["plan"], shrunk["status"]) == ("free", "active")
     assert (shrunk["history_from"], shrunk["backfill"]) == (card["history_from"], card["backfill"] | {"days_read": 90})
 
 
-async def test_a_plan_that_is_there_already_announces_nothing(world: World) -> None:
-    card = await world.add()
+async def test_the_same_plan_again_is_no_new_version(connector: ConnectorHarness) -> None:
+    card = await connector.add()
 
-    await _plan(world, "free")
+    await _plan(connector, "free")
 
-    assert (await world.card(card["integration_id"]))["version"] == 1
-
-
-async def test_a_plan_can_come_before_the_first_integration(world: World) -> None:
-    await _plan(world, "ultimate")
-
-    assert await world.sql("SELECT account_id, plan FROM accounts") == [(ACCOUNT, "ultimate")]
+    assert (await connector.card(card))["version"] == 1
 
 
-async def test_a_history_that_was_kept_can_be_erased_later(world: World) -> None:
-    card = await world.add()
-    await world.completed(card)
-    await world.http.delete(_path(card))
-    [listed] = (await world.http.get("/integrations?removed=true")).json()["integrations"]
+async def test_a_plan_can_be_set_before_the_first_integration(connector: ConnectorHarness) -> None:
+    await _plan(connector, "ultimate")
+
+    assert await connector.sql("SELECT account_id, plan FROM accounts") == [(ACCOUNT, "ultimate")]
+
+
+async def test_the_plan_of_a_new_integration_is_that_of_all(connector: ConnectorHarness) -> None:
+    first = await connector.add()
+    await connector.add(team_id="another", plan="ultimate")
+
+    grown = await connector.card(first)
+
+    assert (grown["plan"], grown["version"]) == ("ultimate", first["version"] + 1)
+    assert grown["history_from"] < first["history_from"]
+    assert grown["backfill"] == {**first["backfill"], "first_day": grown["history_from"], "days_expected": 90}
+
+
+async def test_plans_that_race_on_a_new_account_leave_one_plan_for_all(connector: ConnectorHarness) -> None:
+    await asyncio.gather(connector.add(team_id="one", plan="free"), connector.add(team_id="two", plan="pro"))
+
+    cards = (await connector.call("GET", "/integrations"))["integrations"]
+    later, earlier = sorted(cards, key=lambda card: card["version"])
+    assert (later["version"], earlier["version"]) == (1, 2)
+    assert earlier["history_from"] <= later["history_from"]
+
+
+# remove
+
+
+async def test_removal_deletes_the_key(connector: ConnectorHarness) -> None:
+    await connector.remove(await connector.add())
+
+    assert await connector.sql("SELECT status, envelope, history FROM integrations") == [("removed", None, "keep")]
+
+
+@pytest.mark.parametrize(("history", "kept"), [("keep", 1), ("erase", 0)])
+async def test_an_erased_history_leaves_no_sums(connector: ConnectorHarness, history: str, kept: int) -> None:
+    card = await connector.add()
+    await connector.completed(card)
+    await connector.remove(card, history)
+
+    assert len(await connector.sql("SELECT 1 FROM syncs")) == kept
+    await connector.completed(card, hours=1)
+    assert len(await connector.sql("SELECT 1 FROM syncs")) == kept * 2
+
+
+async def test_a_history_that_was_kept_can_be_erased_later(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    await connector.completed(card)
+    await connector.remove(card)
+    [listed] = (await connector.call("GET", "/integrations?removed=true"))["integrations"]
     assert (listed["status"], listed["history"], listed["next_sync"]) == ("removed", "keep", None)
 
-    answer = await world.http.delete(_path(card, "?history=erase"))
+    await connector.remove(card, "erase")
 
-    assert answer.status_code == 204
-    assert await world.sql("SELECT history, version FROM integrations") == [("erase", 4)]
-    assert await world.sql("SELECT 1 FROM syncs") == []
-    assert (await world.http.get("/integrations?removed=true")).json() == {"integrations": []}
-    assert (await world.http.delete(_path(card, "?history=erase"))).status_code == 404
+    assert await connector.sql("SELECT history, version FROM integrations") == [("erase", 4)]
+    assert await connector.sql("SELECT 1 FROM syncs") == []
+    assert await connector.call("GET", "/integrations?removed=true") == {"integrations": []}
+    await connector.call("DELETE", path_of(card, "?history=erase"), status=404)
 
 
-@pytest.mark.parametrize(
-    ("method", "more", "body"),
-    [
-        ("PUT", "/credential", {"management_key": OTHER_KEY}),
-        ("PATCH", "", {"label": "Mine now"}),
-        ("DELETE", "?history=erase", None),
-    ],
-)
-async def test_what_is_removed_or_anothers_cannot_be_changed(
-    world: World, method: str, more: str, body: dict[str, str] | None
+@pytest.mark.parametrize(("history", "versions"), [("keep", (3, 2)), ("erase", (1, 1))])
+async def test_a_team_that_is_added_again_continues_a_history_that_was_kept(
+    connector: ConnectorHarness, history: str, versions: tuple[int, int]
 ) -> None:
-    card = await world.add()
-    foreign = f"/v1/accounts/account-2{_path(card, more)}"
-    asked = len(world.asked)
+    card = await connector.add()
+    await connector.remove(card, history)
 
-    assert (await world.http.request(method, str(world.http.base_url.join(foreign)), json=body)).status_code == 404
-    await world.http.delete(_path(card, "?history=erase"))
-    assert (await world.http.request(method, _path(card, more), json=body)).status_code == 404
-    assert len(world.asked) == asked
+    again = await connector.add()
 
-
-async def test_a_team_without_use_is_no_error(world: World) -> None:
-    card = await world.add()
-    await world.completed(card, usd=0)
-
-    shown = await world.card(card["integration_id"])
-
-    days = f"{card['backfill']['first_day']} to {card['backfill']['last_day']}"
-    assert (shown["status"], shown["status_detail"], shown["last_sync"]["text"]) == (
-        "active",
-        None,
-        f"No use from {days}",
-    )
-    assert shown["data_as_of"] == shown["last_sync"]["at"]
-
-
-@pytest.mark.parametrize(
-    ("code", "next_step"),
-    [
-        (Code.KEY_REFUSED, "Create one"),
-        (Code.XAI_UNAVAILABLE, "Nothing is wrong with the key"),
-        (Code.ANSWER_UNREADABLE, "tell support"),
-    ],
-)
-async def test_what_is_wrong_is_told_apart_with_the_next_step(world: World, code: Code, next_step: str) -> None:
-    card = await world.add()
-    await world.failed(card, code)
-
-    shown = await world.card(card["integration_id"])
-
-    assert (shown["status"], shown["status_code"]) == ("error", code.value)
-    assert next_step in shown["status_detail"]
-    assert shown["status_since"] > card["status_since"]
+    assert (again["integration_id"] == card["integration_id"]) is (history == "keep")
+    assert (again["version"], again["credential_version"]) == versions

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 from common.crypto.sealed_commands import SealingKey
 from common.watchdog import Watchdog
-from connector.events.stream import Live
-from connector.events.subscribers import Audience
-from connector.sealing_key import sealing_key_route
+from connector.events.stream import EventRoutes
+from connector.events.subscribers import Subscribers
+from connector.sealing_key import SealingKeyRoutes
 from fastapi import FastAPI
 from grafient.documents.openapi import documents
 
-from tests.connector.support.connector import TOKEN, World
+from tests.connector.support.connector import TOKEN, ConnectorHarness
 from tests.support.contract import fire, let_wrong_tokens_come, served
 
 
@@ -22,12 +22,12 @@ from tests.support.contract import fire, let_wrong_tokens_come, served
 async def app(tables_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> FastAPI:
     let_wrong_tokens_come(monkeypatch)
     owned = tables_of("connector")
-    world = World(owned.service, owned.owner, tests_per_minute=1_000_000)
-    await world.sql("TRUNCATE accounts, integrations, syncs, account_events")
-    audience = Audience(world.database, Watchdog())
-    world.app.include_router(Live(world.database, audience, clock=lambda: datetime.now(UTC)).router())
-    world.app.include_router(sealing_key_route(lambda: SealingKey("test-1", bytes(32)), "test"))
-    return world.app
+    connector = ConnectorHarness(owned.service, owned.owner, tests_per_minute=1_000_000)
+    await connector.sql("TRUNCATE accounts, integrations, syncs, account_events")
+    subscribers = Subscribers(connector.database, Watchdog())
+    connector.app.include_router(EventRoutes(connector.database, subscribers, clock=lambda: datetime.now(UTC)).router())
+    connector.app.include_router(SealingKeyRoutes(lambda: SealingKey("test-1", bytes(32)), "test").router())
+    return connector.app
 
 
 async def test_the_connector_answers_as_documented_whatever_is_asked(app: FastAPI, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from common.kafka.client import client_options, make_broker
 from common.kafka.publisher import Publisher
 from common.settings import KafkaSettings
 from common.watchdog import Watchdog
-from connector.outbox.relay import Markers
+from connector.housekeeping import Housekeeping
 from contract.topics import CREDENTIALS
 from grafient.topics.commands import bring_about
 from pydantic import SecretStr
@@ -74,10 +74,10 @@ async def _marked_until_gone(world: SystemClient, settings: KafkaSettings, seale
     database = Database(make_engine(SecretStr(world.system.postgres.url_of("connector")), schema="connector"))
     async with broker:
         await broker.connect()
-        markers = Markers(database, Publisher(broker, "connector", Watchdog()))
+        housekeeping = Housekeeping(database, Publisher(broker, "connector", Watchdog()), Watchdog())
 
         async def left() -> bool:
-            await markers.round()
+            await housekeeping.mark_credentials()
             return await _on_the_topic(world, sealed)
 
         await until(left, lambda found: not found)

@@ -1,4 +1,4 @@
-"""Commands that come by topic: each takes effect once, in the order of first arrival, and gets exactly one result."""
+"""What each command does, and why one is rejected."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -8,50 +8,41 @@ from common.crypto.envelopes import Binding
 from common.crypto.sealed_commands import SealingKey, seal
 from contract.fields import History, Plan
 
-from tests.connector.support.commands import OTHER, REFUSED_KEY, Office, change_plan, remove, rename
-from tests.connector.support.connector import ACCOUNT
-
-# each command, and what it answers
+from tests.connector.support.commands import OTHER, REFUSED_KEY, CommandsHarness, change_plan, remove, rename
+from tests.support.messages import ACCOUNT
 
 
-async def test_a_team_is_connected_by_a_command(office: Office) -> None:
-    await office.arrives(office.add("one", "obviously-fake-good-key", label="Research", plan=Plan.PRO))
-    await office.settled()
+async def test_a_command_connects_a_team(commands: CommandsHarness) -> None:
+    integration_id = await commands.connected(label="Research", plan=Plan.PRO)
 
-    integration_id = office.result("one").integration_id
-    ((found, envelope),) = await office.world.sql("SELECT integration_id, envelope FROM integrations")
+    ((found, envelope),) = await commands.connector.sql("SELECT integration_id, envelope FROM integrations")
     assert found == integration_id
-    assert office.world.opener.open(envelope, Binding(ACCOUNT, found, 1)) == "obviously-fake-good-key"
-    assert office.code("one") is None
+    assert commands.connector.opener.open(envelope, Binding(ACCOUNT, found, 1)) == "obviously-fake-good-key"
+    assert commands.code("add-0") is None
 
 
-async def test_a_key_is_replaced_by_a_command(office: Office) -> None:
-    integration_id = await office.connected()
+async def test_a_command_replaces_a_key(commands: CommandsHarness) -> None:
+    integration_id = await commands.connected()
 
-    await office.arrives(office.replace("one", integration_id, " another-fake-key\n"))
-    await office.settled()
+    await commands.do(commands.replace("one", integration_id, " another-fake-key\n"))
 
-    ((envelope,),) = await office.world.sql("SELECT envelope FROM integrations")
-    assert office.world.opener.open(envelope, Binding(ACCOUNT, integration_id, 2)) == "another-fake-key"
-    assert office.result("one").integration_id == integration_id
+    ((envelope,),) = await commands.connector.sql("SELECT envelope FROM integrations")
+    assert commands.connector.opener.open(envelope, Binding(ACCOUNT, integration_id, 2)) == "another-fake-key"
+    assert commands.result("one").integration_id == integration_id
 
 
-async def test_an_integration_is_renamed_put_on_another_plan_and_removed_by_commands(office: Office) -> None:
-    integration_id = await office.connected()
+async def test_commands_rename_change_the_plan_and_remove(commands: CommandsHarness) -> None:
+    integration_id = await commands.connected()
 
-    await office.arrives(
+    await commands.do(
         rename("one", integration_id, "Research"),
         change_plan("two", Plan.ULTIMATE),
         remove("three", integration_id, History.ERASE),
     )
-    await office.settled()
 
-    assert [office.result(one).integration_id for one in ("one", "two", "three")] == [
-        integration_id,
-        None,
-        integration_id,
-    ]
-    (row,) = await office.rows()
+    ids = [commands.result(one).integration_id for one in ("one", "two", "three")]
+    assert ids == [integration_id, None, integration_id]
+    (row,) = await commands.integrations()
     assert (row["label"], row["plan"], row["status"], row["history"]) == ("Research", "ultimate", "removed", "erase")
 
 
@@ -64,89 +55,84 @@ async def test_an_integration_is_renamed_put_on_another_plan_and_removed_by_comm
         ("good", {"sealed_key": "v1.one." + "A" * 43 + ".AAAA"}, "unsealable"),
     ],
 )
-async def test_a_team_that_cannot_be_connected_is_rejected_in_words(
-    office: Office, key: str, changes: dict[str, str], code: str
+async def test_a_team_that_cannot_be_connected_is_rejected_with_a_sentence(
+    commands: CommandsHarness, key: str, changes: dict[str, str], code: str
 ) -> None:
-    await office.arrives(office.add("one", key, **changes))
-    await office.settled()
+    await commands.do(commands.add("one", key, **changes))
 
-    assert office.code("one") == code
-    assert office.result("one").detail.endswith(".")
-    assert await office.rows() == []
-
-
-async def test_a_second_integration_of_the_team_is_rejected_and_the_first_is_named(office: Office) -> None:
-    integration_id = await office.connected()
-
-    await office.arrives(office.add("one"))
-    await office.settled()
-
-    assert (office.code("one"), office.result("one").integration_id) == ("already_connected", integration_id)
+    assert commands.code("one") == code
+    assert commands.result("one").detail.endswith(".")
+    assert await commands.integrations() == []
 
 
-async def test_an_integration_of_another_account_is_not_there(office: Office) -> None:
-    integration_id = await office.connected()
+async def test_a_second_integration_of_a_team_is_rejected_with_the_id_of_the_first(commands: CommandsHarness) -> None:
+    integration_id = await commands.connected()
 
-    await office.arrives(
+    await commands.do(commands.add("one"))
+
+    assert (commands.code("one"), commands.result("one").integration_id) == ("already_connected", integration_id)
+
+
+async def test_an_integration_of_another_account_is_not_found(commands: CommandsHarness) -> None:
+    integration_id = await commands.connected()
+
+    await commands.do(
         rename("one", integration_id, account_id=OTHER),
         remove("two", integration_id, account_id=OTHER),
-        office.replace("three", integration_id, "good", account_id=OTHER),
+        commands.replace("three", integration_id, "good", account_id=OTHER),
         rename("four", uuid4()),
     )
-    await office.settled()
 
-    assert {office.code(one) for one in ("one", "two", "three", "four")} == {"not_found"}
-    assert office.result("one").integration_id == integration_id
-    assert (await office.rows())[0]["version"] == 1
+    assert {commands.code(one) for one in ("one", "two", "three", "four")} == {"not_found"}
+    assert commands.result("one").integration_id == integration_id
+    assert (await commands.integrations())[0]["version"] == 1
 
 
-async def test_a_key_that_was_sealed_for_something_else_does_not_open(office: Office) -> None:
+async def test_a_key_that_was_sealed_for_another_command_account_environment_or_key_does_not_open(
+    commands: CommandsHarness,
+) -> None:
+    recipient = commands.opener.recipient()
     stranger = SealingKey("one", bytes([9]) + bytes(31))
-    unknown = SealingKey("retired", office.opener.recipient().public_key)
-    bound = {"account_id": ACCOUNT, "command_id": "command-3"}
-    sealed = [
-        office.sealed("good", "another-command"),
-        office.sealed("good", "command-1", OTHER),
-        seal("good", office.opener.recipient(), environment="another", account_id=ACCOUNT, command_id="command-2"),
-        seal("good", stranger, environment="test", **bound),
+    unknown = SealingKey("retired", recipient.public_key)
+    keys = [
+        commands.sealed("good", "another-command"),
+        commands.sealed("good", "command-1", OTHER),
+        seal("good", recipient, environment="another", account_id=ACCOUNT, command_id="command-2"),
+        seal("good", stranger, environment="test", account_id=ACCOUNT, command_id="command-3"),
         seal("good", unknown, environment="test", account_id=ACCOUNT, command_id="command-4"),
     ]
 
-    await office.arrives(*(office.add(f"command-{number}", sealed_key=one) for number, one in enumerate(sealed)))
-    await office.settled()
+    await commands.do(*(commands.add(f"command-{number}", sealed_key=key) for number, key in enumerate(keys)))
 
-    assert {office.code(f"command-{number}") for number in range(len(sealed))} == {"unsealable"}
-    assert office.asked == []
-
-
-# time
+    assert {commands.code(f"command-{number}") for number in range(len(keys))} == {"unsealable"}
+    assert commands.keys_tested == []
 
 
-async def test_a_command_whose_time_has_passed_is_rejected(office: Office) -> None:
-    await office.arrives(change_plan("one", Plan.PRO, expires_at=datetime.now(UTC) - timedelta(seconds=1)))
-    await office.settled()
+async def test_an_expired_command_is_rejected(commands: CommandsHarness) -> None:
+    await commands.do(change_plan("one", expires_at=datetime.now(UTC) - timedelta(seconds=1)))
 
-    assert office.code("one") == "expired"
-    assert await office.world.sql("SELECT 1 FROM accounts") == []
+    assert commands.code("one") == "expired"
+    assert await commands.connector.sql("SELECT 1 FROM accounts") == []
 
 
-async def test_a_command_that_expires_while_it_waits_is_rejected(office: Office) -> None:
-    await office.arrives(change_plan("one", Plan.PRO))
+async def test_a_command_that_expires_while_it_waits_is_rejected(commands: CommandsHarness) -> None:
+    await commands.send(change_plan("one"))
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
-    await office.world.sql(
+    await commands.connector.sql(
         "UPDATE commands SET body = jsonb_set(body, '{expires_at}', to_jsonb(CAST(:past AS text)))", past=past
     )
 
-    await office.settled()
+    await commands.work()
 
-    assert office.code("one") == "expired"
+    assert commands.code("one") == "expired"
 
 
 @pytest.mark.parametrize(
     ("ahead", "code"), [(timedelta(days=7, minutes=59), None), (timedelta(days=7, minutes=61), "request_malformed")]
 )
-async def test_a_command_may_wait_for_a_week_at_most(office: Office, ahead: timedelta, code: str | None) -> None:
-    await office.arrives(change_plan("one", Plan.PRO, expires_at=datetime.now(UTC) + ahead))
-    await office.settled()
+async def test_a_command_is_valid_for_a_week_at_most(
+    commands: CommandsHarness, ahead: timedelta, code: str | None
+) -> None:
+    await commands.do(change_plan("one", expires_at=datetime.now(UTC) + ahead))
 
-    assert office.code("one") == code
+    assert commands.code("one") == code

@@ -6,228 +6,223 @@ import pytest
 from common.crypto.envelopes import Binding
 from common.errors import TransientError
 from common.watchdog import Watchdog
-from connector.outbox import rows as outbox_rows
-from connector.outbox.relay import Markers, Relay
+from connector.outbox import rows
 from sqlalchemy import text
 
-from tests.connector.support.connector import ACCOUNT, KEY, World
+from tests.connector.support.connector import KEY, ConnectorHarness
+from tests.connector.support.streams import rename
+from tests.support.messages import ACCOUNT
 
-NOTHING_NOTED = (
+NOTHING_MARKED = (
     "UPDATE integrations SET announced_version = 0, announced_credential_version = 0, announced_wrap_version = 0"
 )
 LOCK = text("SELECT 1 FROM integrations WHERE integration_id = :id FOR UPDATE")
-WRAPPED_ANEW = "UPDATE integrations SET wrap_version = wrap_version + 1, sealed_at = clock_timestamp()"
+NEW_WRAP = "UPDATE integrations SET wrap_version = wrap_version + 1, sealed_at = clock_timestamp()"
 
 
-async def test_a_new_integration_is_announced_after_its_key(world: World) -> None:
-    card = await world.add()
+async def test_a_new_integration_is_announced_after_its_key(connector: ConnectorHarness) -> None:
+    card = await connector.add()
 
-    await world.relay.round()
+    await connector.relay.publish_due()
 
-    key, state = world.publisher.published
+    key, state = connector.publisher.published
     assert (key.topic, state.topic) == ("xai.credentials.v1", "xai.integrations.v1")
-    assert type(state.message).__name__ == "IntegrationAdded"
+    assert state.type == "IntegrationAdded"
     assert state.event_id == f"{card['integration_id']}:1"
-    assert world.opener.open(key.message.envelope, Binding(ACCOUNT, key.message.integration_id, 1)) == KEY
+    assert connector.opener.open(key.message.envelope, Binding(ACCOUNT, key.message.integration_id, 1)) == KEY
     assert KEY not in state.message.model_dump_json() + key.message.model_dump_json()
 
 
-async def test_what_was_announced_is_not_announced_again(world: World) -> None:
-    await world.add()
-    await world.relay.round()
-    await world.relay.round()
+async def test_what_was_announced_is_not_announced_again(connector: ConnectorHarness) -> None:
+    await connector.add()
+    await connector.relay.publish_due()
+    await connector.relay.publish_due()
 
-    assert len(world.publisher.published) == 2
+    assert len(connector.publisher.published) == 2
 
 
-async def test_every_announcement_is_progress(world: World) -> None:
+async def test_every_announcement_is_progress(connector: ConnectorHarness) -> None:
     for number in range(3):
-        await world.add(team_id=f"team-{number}")
+        await connector.add(team_id=f"team-{number}")
     seconds = iter(range(100))
     watchdog = Watchdog(clock=lambda: next(seconds))
 
-    await Relay(world.database, world.publisher, watchdog).round()  # type: ignore[arg-type]  # it speaks the same
+    await connector.make_relay(watchdog).publish_due()
 
     assert next(seconds) == 3
 
 
-async def test_a_crash_before_it_is_noted_announces_the_same_again(world: World) -> None:
-    await world.add()
-    await world.relay.round()
-    await world.sql(NOTHING_NOTED)
+async def test_a_crash_before_a_row_is_marked_announces_the_same_again(connector: ConnectorHarness) -> None:
+    await connector.add()
+    await connector.relay.publish_due()
+    await connector.sql(NOTHING_MARKED)
 
-    await world.relay.round()
+    await connector.relay.publish_due()
 
-    assert world.publisher.published[:2] == world.publisher.published[2:]
+    assert connector.publisher.published[:2] == connector.publisher.published[2:]
 
 
-async def test_a_broker_that_is_away_loses_nothing(world: World) -> None:
-    await world.add()
-    world.publisher.away = True
+async def test_an_unavailable_broker_loses_nothing(connector: ConnectorHarness) -> None:
+    await connector.add()
+    connector.publisher.available(available=False)
     with pytest.raises(TransientError):
-        await world.relay.round()
-    world.publisher.away = False
+        await connector.relay.publish_due()
+    connector.publisher.available()
 
-    await world.relay.round()
+    await connector.relay.publish_due()
 
-    assert len(world.publisher.of("xai.integrations.v1")) == 1
-
-
-async def test_a_removal_is_announced_with_a_tombstone_for_its_key(world: World) -> None:
-    card = await world.add()
-    await world.relay.round()
-    await world.http.delete(f"/integrations/{card['integration_id']}?history=erase")
-
-    await world.relay.round()
-
-    tombstone, state = world.publisher.published[2:]
-    assert (tombstone.message, tombstone.headers) == (None, {"credential_version": "1"})
-    assert (type(state.message).__name__, state.message.history) == ("IntegrationRemoved", "erase")
+    assert len(connector.publisher.of("xai.integrations.v1")) == 1
 
 
-async def test_a_relay_that_slept_makes_the_newest_state_the_last_one_again(world: World) -> None:
-    card = await world.add()
-    sleeper = world.make_relay()
+async def test_a_removal_is_announced_with_a_tombstone_for_its_key(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    await connector.relay.publish_due()
+    await connector.remove(card, "erase")
+
+    await connector.relay.publish_due()
+
+    tombstone, state = connector.publisher.published[2:]
+    assert (tombstone.body, tombstone.headers) == (None, {"credential_version": "1"})
+    assert (state.type, state.message.history) == ("IntegrationRemoved", "erase")
+
+
+async def test_a_relay_that_slept_makes_the_newest_state_the_last_one_again(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    sleeper = connector.make_relay()
     (slept_on,) = await sleeper._due()  # noqa: SLF001 - the moment between reading and publishing
-    await world.http.delete(f"/integrations/{card['integration_id']}")
-    await world.relay.round()
+    await connector.remove(card)
+    await connector.relay.publish_due()
 
     await sleeper._announce([slept_on])  # noqa: SLF001 - and it wakes
-    await world.relay.round()
+    await connector.relay.publish_due()
 
-    versions = [one.message.version for one in world.publisher.of("xai.integrations.v1")]
+    versions = [one.message.version for one in connector.publisher.of("xai.integrations.v1")]
     assert versions[-2:] == [1, 2]
 
 
-async def test_every_row_is_announced_again_after_a_day(world: World) -> None:
-    await world.add()
-    await world.relay.round()
-    await world.sql("UPDATE integrations SET announced_at = announced_at - interval '25 hours'")
+async def test_every_row_is_announced_again_after_a_day(connector: ConnectorHarness) -> None:
+    await connector.add()
+    await connector.relay.publish_due()
+    await connector.sql("UPDATE integrations SET announced_at = announced_at - interval '25 hours'")
 
-    await world.relay.round()
-    await world.relay.round()
+    await connector.relay.publish_due()
+    await connector.relay.publish_due()
 
-    assert world.publisher.published[:2] == world.publisher.published[2:]
+    assert connector.publisher.published[:2] == connector.publisher.published[2:]
 
 
-async def test_a_change_of_state_does_not_announce_the_key_again(world: World) -> None:
-    card = await world.add()
-    await world.relay.round()
+async def test_a_change_of_state_does_not_announce_the_key_again(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    await connector.relay.publish_due()
 
-    await world.http.patch(f"/integrations/{card['integration_id']}", json={"label": "another name"})
-    await world.relay.round()
+    await rename(connector, card)
+    await connector.relay.publish_due()
 
-    (state,) = world.publisher.published[2:]
+    (state,) = connector.publisher.published[2:]
     assert (state.topic, state.message.version) == ("xai.integrations.v1", 2)
 
 
-async def test_a_key_that_is_announced_again_after_changes_is_the_same_event(world: World) -> None:
-    card = await world.add()
-    await world.relay.round()
-    await world.http.patch(f"/integrations/{card['integration_id']}", json={"label": "another name"})
-    await world.relay.round()
-    await world.sql("UPDATE integrations SET announced_at = announced_at - interval '25 hours'")
+async def test_a_key_that_is_announced_again_after_changes_is_the_same_event(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    await connector.relay.publish_due()
+    await rename(connector, card)
+    await connector.relay.publish_due()
+    await connector.sql("UPDATE integrations SET announced_at = announced_at - interval '25 hours'")
 
-    await world.relay.round()
+    await connector.relay.publish_due()
 
-    first, again = world.publisher.of("xai.credentials.v1")
+    first, again = connector.publisher.of("xai.credentials.v1")
     assert first == again
 
 
-async def test_changes_of_state_do_not_put_off_the_daily_announcement_of_the_key(world: World) -> None:
-    card = await world.add()
-    await world.relay.round()
-    ((before,),) = await world.sql("SELECT announced_at FROM integrations")
+async def test_changes_of_state_do_not_delay_the_daily_announcement_of_the_key(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    await connector.relay.publish_due()
+    ((before,),) = await connector.sql("SELECT announced_at FROM integrations")
 
-    await world.http.patch(f"/integrations/{card['integration_id']}", json={"label": "another name"})
-    await world.relay.round()
+    await rename(connector, card)
+    await connector.relay.publish_due()
 
-    assert await world.sql("SELECT announced_at FROM integrations") == [(before,)]
-
-
-async def test_a_key_in_a_new_wrap_is_announced_alone_at_its_own_instant(world: World) -> None:
-    await world.add()
-    await world.relay.round()
-
-    await world.sql(WRAPPED_ANEW)
-    await world.relay.round()
-
-    first, anew = world.publisher.of("xai.credentials.v1")
-    assert len(world.publisher.published) == 3
-    assert (anew.message.credential_version, anew.message.wrap_version) == (1, 2)
-    assert first.at is not None
-    assert anew.at is not None
-    assert first.at < anew.at
-    assert await world.sql("SELECT announced_credential_version, announced_wrap_version FROM integrations") == [(1, 2)]
+    assert await connector.sql("SELECT announced_at FROM integrations") == [(before,)]
 
 
-async def test_a_relay_that_slept_makes_the_newest_wrap_the_last_one_again(world: World) -> None:
-    await world.add()
-    await world.relay.round()
-    await world.sql(WRAPPED_ANEW)
-    sleeper = world.make_relay()
+async def test_a_key_with_a_new_wrap_is_announced_alone_at_its_own_instant(connector: ConnectorHarness) -> None:
+    await connector.add()
+    await connector.relay.publish_due()
+
+    await connector.sql(NEW_WRAP)
+    await connector.relay.publish_due()
+
+    first, second = connector.publisher.of("xai.credentials.v1")
+    assert len(connector.publisher.published) == 3
+    assert (second.message.credential_version, second.message.wrap_version) == (1, 2)
+    assert first.at < second.at
+    assert await connector.sql("SELECT announced_credential_version, announced_wrap_version FROM integrations") == [
+        (1, 2)
+    ]
+
+
+async def test_a_relay_that_slept_makes_the_newest_wrap_the_last_one_again(connector: ConnectorHarness) -> None:
+    await connector.add()
+    await connector.relay.publish_due()
+    await connector.sql(NEW_WRAP)
+    sleeper = connector.make_relay()
     slept_on = await sleeper._due()  # noqa: SLF001 - the moment between reading and publishing
-    await world.sql(WRAPPED_ANEW)
-    await world.relay.round()
+    await connector.sql(NEW_WRAP)
+    await connector.relay.publish_due()
 
     await sleeper._announce(slept_on)  # noqa: SLF001 - and it wakes
-    await world.relay.round()
+    await connector.relay.publish_due()
 
-    assert [one.message.wrap_version for one in world.publisher.of("xai.credentials.v1")] == [1, 3, 2, 3]
+    assert [one.message.wrap_version for one in connector.publisher.of("xai.credentials.v1")] == [1, 3, 2, 3]
 
 
-async def test_a_relay_that_slept_through_a_removal_leaves_no_key_behind(world: World) -> None:
-    card = await world.add()
-    await world.relay.round()
-    await world.sql(WRAPPED_ANEW)
-    sleeper = world.make_relay()
+async def test_a_relay_that_slept_through_a_removal_leaves_no_key_behind(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    await connector.relay.publish_due()
+    await connector.sql(NEW_WRAP)
+    sleeper = connector.make_relay()
     slept_on = await sleeper._due()  # noqa: SLF001 - the moment between reading and publishing
-    await world.http.delete(f"/integrations/{card['integration_id']}")
-    await world.relay.round()
+    await connector.remove(card)
+    await connector.relay.publish_due()
 
     await sleeper._announce(slept_on)  # noqa: SLF001 - and it wakes
-    await world.relay.round()
-    await world.relay.round()
+    await connector.relay.publish_due()
+    await connector.relay.publish_due()
 
-    told = [one.message is None for one in world.publisher.of("xai.credentials.v1")]
-    assert told == [False, True, False, True]
+    tombstones = [one.body is None for one in connector.publisher.of("xai.credentials.v1")]
+    assert tombstones == [False, True, False, True]
 
 
-async def test_many_keys_in_a_new_wrap_do_not_hold_up_a_new_integration(world: World) -> None:
-    await world.add()
-    await world.relay.round()
-    await world.sql(
+async def test_many_keys_with_a_new_wrap_do_not_delay_a_new_integration(connector: ConnectorHarness) -> None:
+    await connector.add()
+    await connector.relay.publish_due()
+    await connector.sql(
         """INSERT INTO integrations SELECT (copy).* FROM (
             SELECT jsonb_populate_record(i, jsonb_build_object(
                 'integration_id', gen_random_uuid(), 'team_id', 'team-' || number, 'wrap_version', 2)) AS copy
             FROM integrations i, generate_series(1, 150) number) copies"""
     )
-    await world.add(team_id="new-team")
+    await connector.add(team_id="new-team")
 
-    async with world.database.transaction() as connection:
-        due = await outbox_rows.due(connection)
+    async with connector.database.transaction() as connection:
+        due = await rows.due(connection)
 
-    assert [one.row.team_id for one in due if one.tells_state] == ["new-team"]
-    assert len(due) == outbox_rows.AT_ONCE + 1
-    await world.relay.round()
-    assert len(world.publisher.published) == 2 + 150 + 2
+    assert [one.row.team_id for one in due if one.publishes_state] == ["new-team"]
+    assert len(due) == rows.BATCH_SIZE + 1
+    await connector.relay.publish_due()
+    assert len(connector.publisher.published) == 2 + 150 + 2
 
 
-async def test_a_row_that_somebody_changes_holds_up_no_other(world: World) -> None:
-    held, free = [await world.add(team_id=team) for team in ("held", "free")]
-    async with world.database.transaction() as connection:
-        due = await outbox_rows.due(connection)
+async def test_a_locked_row_delays_no_other(connector: ConnectorHarness) -> None:
+    held, free = [await connector.add(team_id=team) for team in ("held", "free")]
+    async with connector.database.transaction() as connection:
+        due = await rows.due(connection)
     noted = "SELECT integration_id::text FROM integrations WHERE announced_version = 1"
-    async with world.database.transaction() as connection, asyncio.timeout(10):
+    async with connector.database.transaction() as connection, asyncio.timeout(10):
         await connection.execute(LOCK, {"id": held["integration_id"]})
-        noting = asyncio.create_task(world.relay._announce(due))  # noqa: SLF001 - the rows were read before
-        while await world.sql(noted) != [(free["integration_id"],)]:
+        noting = asyncio.create_task(connector.relay._announce(due))  # noqa: SLF001 - the rows were read before
+        while await connector.sql(noted) != [(free["integration_id"],)]:
             await asyncio.sleep(0.01)
     await asyncio.wait_for(noting, timeout=10)
-    assert len(await world.sql(noted)) == 2
-
-
-async def test_each_partition_of_the_credentials_gets_a_marker(world: World) -> None:
-    await Markers(world.database, world.publisher).round()  # type: ignore[arg-type]  # it speaks the same
-
-    assert [one.event_id for one in world.publisher.of("xai.credentials.v1")] == [f"partition {n}" for n in range(6)]
+    assert len(await connector.sql(noted)) == 2

@@ -1,26 +1,27 @@
-"""Connectors that do commands, side by side on one database; each key says by its name what xAI answers."""
+"""Connectors that do commands, side by side on one database; each key names what xAI answers."""
 
 import asyncio
 import json
 from base64 import b64encode
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
-from aiokafka import ConsumerRecord
 from common.crypto.sealed_commands import seal
 from common.crypto.sealing import Sealer
+from common.leases import LeasedWorker
 from common.watchdog import Watchdog
-from connector.commands.handlers import Act, Commands, table
+from connector.commands.handlers import HANDLERS, CommandHandler, Commands
+from connector.commands.inbox import Claim
 from connector.commands.intake import Intake
 from connector.commands.opening import SealedCommandOpener
 from connector.commands.results import Results
-from connector.commands.worker import Worker
+from connector.commands.worker import CommandQueue
 from connector.connection_check import ConnectionTest
-from connector.integrations import Life
+from connector.integrations import Integrations
 from contract.cloudevents import Event, MalformedError, decode
 from contract.fields import History, Plan
 from contract.messages import (
@@ -35,39 +36,34 @@ from contract.messages import (
 from contract.topics import COMMAND_RESULTS, COMMANDS_TOPIC
 from xai_usage import client
 
-from tests.connector.support.connector import ACCOUNT, KEYRING, NOW, TEAM, Published, World
+from tests.connector.support.connector import KEYRING, NOW, TEAM, ConnectorHarness
+from tests.support.fakes import Published, no_pause
+from tests.support.messages import ACCOUNT, command, encoded, raw_record
 
 REFUSED_KEY = "obviously-fake-refused-key"
 SLOW_KEY = "obviously-fake-slow-key"
 PLAIN_KEY = "obviously-fake-key-in-the-clear"
 OTHER = "account-2"
 DEADLINE = 20.0
+EXPIRE_LEASES = "UPDATE commands SET lease_until = clock_timestamp() WHERE lease IS NOT NULL"
+Handlers = Mapping[type[Message], CommandHandler]
 
 
-async def no_pause(_seconds: float) -> None:
-    await asyncio.sleep(0)
+class CommandsProcess:
+    """The commands' part of one connector."""
 
-
-class Process:
-    """What one connector does about commands."""
-
-    def __init__(self, world: World, acts: Mapping[type[Message], Act], name: str) -> None:
-        self.watchdog = Watchdog()
-        self.results = Results(world.database, world.publisher, self.watchdog)  # type: ignore[arg-type]  # it speaks the same
-        self.worker = Worker(
-            world.database,
-            acts,
-            self.results.wake,
-            self.watchdog,
-            in_flight=4,
-            instance_name=name,
-            pause=no_pause,
+    def __init__(self, connector: ConnectorHarness, commands: Commands, handlers: Handlers, name: str) -> None:
+        watchdog = Watchdog()
+        self.results = Results(connector.database, connector.publisher, watchdog)
+        queue = CommandQueue(
+            connector.database, commands, self.results.loop.wake, owner=name, handlers=handlers, pause=no_pause
         )
-        self.intake = Intake(world.database, self.worker.wake, self.results.wake)
+        self.worker: LeasedWorker[Claim] = LeasedWorker("commands", watchdog, queue, in_flight=4)
+        self.intake = Intake(connector.database, self.worker.wake, self.results.loop.wake)
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(loop()) for loop in (self.worker.run, self.results.run)]
+        tasks = [asyncio.create_task(run()) for run in (self.worker.run, self.results.loop.run)]
         try:
             yield
         finally:
@@ -76,106 +72,103 @@ class Process:
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-class Office:
-    """Commands come in, results go out."""
+class CommandsHarness:
+    """Commands are sent, connectors work, and results are read."""
 
-    def __init__(self, world: World, folder: Path) -> None:
-        self.world = world
+    def __init__(self, connector: ConnectorHarness, folder: Path) -> None:
+        self.connector = connector
         path = folder / "sealing_key.json"
         path.touch(mode=0o600)
         path.write_text(json.dumps({"current": "one", "keys": {"one": b64encode(bytes(range(32))).decode()}}))
         self.opener = SealedCommandOpener(path, "test")
-        self.asked: list[str] = []
-        self.answer_slow_ones = asyncio.Event()
+        self.keys_tested: list[str] = []
+        self.answer_slow_keys = asyncio.Event()
         test = ConnectionTest(client("https://xai.test", transport=httpx.MockTransport(self._answer)), lambda: NOW)
-        self.life = Life(world.database, test, Sealer(KEYRING, "test"), lambda: None)
-        self.acts = table(Commands(self.life, self.opener))
+        integrations = Integrations(connector.database, test, Sealer(KEYRING, "test"), lambda: None)
+        self._commands = Commands(integrations, self.opener)
         self.first = self.process("first")
 
-    def process(self, name: str = "", acts: Mapping[type[Message], Act] | None = None) -> Process:
-        return Process(self.world, acts or self.acts, name)
+    def process(self, name: str = "", handlers: Handlers = HANDLERS) -> CommandsProcess:
+        return CommandsProcess(self.connector, self._commands, handlers, name)
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         key = request.headers["authorization"].removeprefix("Bearer ")
-        self.asked.append(key)
+        self.keys_tested.append(key)
         if key == SLOW_KEY:
-            await self.answer_slow_ones.wait()
+            await self.answer_slow_keys.wait()
 
         async def body() -> AsyncIterator[bytes]:
             yield b"{}"
 
         return httpx.Response(401 if key == REFUSED_KEY else 200, content=body())
 
-    # what programs send
-
     def sealed(self, key: str, command_id: str, account_id: str = ACCOUNT) -> str:
         return seal(key, self.opener.recipient(), environment="test", account_id=account_id, command_id=command_id)
 
     def add(self, command_id: str, key: str = "obviously-fake-good-key", **changes: Any) -> AddIntegration:
-        account_id = changes.get("account_id", ACCOUNT)
-        fields = {
-            "team_id": TEAM,
-            "label": None,
-            "plan": Plan.FREE,
-            "sealed_key": self.sealed(key, command_id, account_id),
-        }
-        return AddIntegration(**about(command_id) | fields | changes)
+        sealed_key = self.sealed(key, command_id, changes.get("account_id", ACCOUNT))
+        fields = {"team_id": TEAM, "label": None, "plan": Plan.FREE, "sealed_key": sealed_key} | changes
+        return command(AddIntegration, command_id=command_id, **fields)
 
     def replace(self, command_id: str, integration_id: Any, key: str, **changes: Any) -> ReplaceCredential:
-        sealed = self.sealed(key, command_id, changes.get("account_id", ACCOUNT))
-        return ReplaceCredential(**about(command_id, integration_id=integration_id, sealed_key=sealed) | changes)
+        sealed_key = self.sealed(key, command_id, changes.get("account_id", ACCOUNT))
+        fields = {"integration_id": integration_id, "sealed_key": sealed_key} | changes
+        return command(ReplaceCredential, command_id=command_id, **fields)
 
-    # what comes in
+    async def send(self, *commands: Command, process: CommandsProcess | None = None) -> None:
+        for one in commands:
+            await (process or self.first).intake.take(Event(one, one.command_id, datetime.now(UTC)))
 
-    async def arrives(self, *commands: Command, process: Process | None = None) -> None:
-        for command in commands:
-            await (process or self.first).intake.take(Event(command, command.command_id, datetime.now(UTC)))
-
-    async def arrives_raw(self, kind: str, body: bytes) -> MalformedError | None:
-        """As the consumer does it: what cannot be read is answered, then given up for the reason that is answered here."""
+    async def send_raw(self, kind: str, body: bytes) -> MalformedError | None:
+        """As the consumer does it: what cannot be read is answered, then dead-lettered for the returned reason."""
         headers = {"ce_specversion": "1.0", "ce_id": "x", "ce_type": kind, "ce_source": "/test"}
-        encoded = [(name, value.encode()) for name, value in headers.items()]
-        record = ConsumerRecord("xai.commands.v1", 0, 0, 0, 0, None, body, None, 0, len(body), encoded)
+        record = raw_record(COMMANDS_TOPIC, body, encoded(headers))
         try:
             event: Any = decode(record, COMMANDS_TOPIC)
         except MalformedError as error:
-            await self.first.intake.refuse(record, error)
+            await self.first.intake.reject_dead_letter(record, error)
             return error
         await self.first.intake.take(event)
         return None
 
-    # what comes out
-
-    async def settled(self, process: Process | None = None) -> None:
-        """Let a connector work until nothing is left to be done or told."""
+    async def work(self, process: CommandsProcess | None = None) -> None:
+        """Let a connector work until every command is done and its result published."""
         async with (process or self.first).working():
             await self.ended()
 
+    async def do(self, *commands: Command) -> None:
+        await self.send(*commands)
+        await self.work()
+
     async def ended(self, *command_ids: str) -> None:
-        """Wait until these commands, or all of them, are done and told."""
-        query = """SELECT 1 FROM commands WHERE published_at IS NULL AND (command_id = ANY(:ids) OR :all)"""
+        """Wait until the results of these commands, or of all, are published."""
+        query = "SELECT 1 FROM commands WHERE published_at IS NULL AND (command_id = ANY(:ids) OR :all)"
         async with asyncio.timeout(DEADLINE):
-            while await self.world.sql(query, ids=list(command_ids), all=not command_ids):
+            while await self.connector.sql(query, ids=list(command_ids), all=not command_ids):
                 await asyncio.sleep(0.005)
 
-    async def rows(self) -> list[dict[str, Any]]:
-        """The integrations, with what commands change of them."""
-        found = await self.world.sql(
+    async def integrations(self) -> list[dict[str, Any]]:
+        """The columns that commands change."""
+        rows = await self.connector.sql(
             """SELECT team_id, label, plan, status, history, version, credential_version
                FROM integrations JOIN accounts USING (account_id)"""
         )
-        return [dict(row._mapping) for row in found]  # noqa: SLF001 - a row's public mapping has this name
+        return [dict(row._mapping) for row in rows]  # noqa: SLF001 - a row's public mapping has this name
 
-    async def kept(self) -> str:
-        """All that the table of commands holds."""
-        return "\n".join([row for (row,) in await self.world.sql("SELECT commands::text FROM commands")])
+    async def stored(self) -> str:
+        """The whole table of commands, as text."""
+        return "\n".join([row for (row,) in await self.connector.sql("SELECT commands::text FROM commands")])
 
-    def told(self) -> list[Published]:
-        return self.world.publisher.of(COMMAND_RESULTS.name)
+    def results(self) -> list[Published]:
+        return self.connector.publisher.of(COMMAND_RESULTS.name)
+
+    def ids(self) -> list[str]:
+        """Of the commands, in the order of their results."""
+        return [one.message.command_id for one in self.results()]
 
     def result(self, command_id: str) -> Any:
-        """Of the one result of the command: its message."""
-        (one,) = (one for one in self.told() if one.message.command_id == command_id)
+        """The message of the command's only result."""
+        (one,) = (one for one in self.results() if one.message.command_id == command_id)
         return one.message
 
     def code(self, command_id: str) -> str | None:
@@ -184,25 +177,19 @@ class Office:
 
     async def connected(self, **changes: Any) -> Any:
         """The ID of an integration that was added by a command."""
-        command_id = f"add-{len(self.told())}"
-        await self.arrives(self.add(command_id, **changes))
-        await self.settled()
+        command_id = f"add-{len(self.results())}"
+        await self.do(self.add(command_id, **changes))
         return self.result(command_id).integration_id
 
 
-def about(command_id: str, **fields: Any) -> dict[str, Any]:
-    """Fields of every command."""
-    in_an_hour = datetime.now(UTC) + timedelta(hours=1)
-    return {"command_id": command_id, "account_id": ACCOUNT, "expires_at": in_an_hour} | fields
-
-
 def rename(command_id: str, integration_id: Any, label: str = "Research", **changes: Any) -> RenameIntegration:
-    return RenameIntegration(**about(command_id, integration_id=integration_id, label=label) | changes)
+    return command(RenameIntegration, command_id=command_id, integration_id=integration_id, label=label, **changes)
 
 
-def change_plan(command_id: str, plan: Plan, **changes: Any) -> ChangePlan:
-    return ChangePlan(**about(command_id, plan=plan) | changes)
+def change_plan(command_id: str, plan: Plan = Plan.PRO, **changes: Any) -> ChangePlan:
+    return command(ChangePlan, command_id=command_id, plan=plan, **changes)
 
 
 def remove(command_id: str, integration_id: Any, history: History = History.KEEP, **changes: Any) -> RemoveIntegration:
-    return RemoveIntegration(**about(command_id, integration_id=integration_id, history=history) | changes)
+    fields = {"command_id": command_id, "integration_id": integration_id, "history": history}
+    return command(RemoveIntegration, **fields | changes)

@@ -1,11 +1,11 @@
-"""Connectors side by side on one database, and readers of their streams who speak ASGI: they may stop taking, or go away."""
+"""Connectors side by side on one database, and clients of their streams over ASGI, which may stall or hang up."""
 
 import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from common.database import Database
@@ -13,50 +13,53 @@ from common.http.app import make_app
 from common.http.gate import guard
 from common.http.tokens import SCOPES, Token, Tokens, digest_of
 from common.watchdog import Watchdog
-from connector.events.stream import Live
-from connector.events.subscribers import Audience
+from connector.events.stream import EventRoutes
+from connector.events.subscribers import Subscribers
 from contract.problems import Code
 from fastapi import FastAPI
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.connector.support.connector import ACCOUNT, TOKEN, World
+from tests.connector.support.connector import TOKEN, ConnectorHarness, first_day, path_of
+from tests.support.fakes import no_lifespan
+from tests.support.messages import ACCOUNT
 
 DEADLINE = 10.0
 EVENTS = 8
-"""Of what `lived` does."""
+"""That `make_history` causes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
-    """An event as it came over the wire."""
-
+class SseEvent:
     number: int | None
     kind: str
     data: Any
 
 
-def kinds(told: list[Told]) -> list[str]:
-    return [one.kind for one in told]
+def kinds(events: list[SseEvent]) -> list[str]:
+    return [one.kind for one in events]
 
 
-def numbers(told: list[Told]) -> list[int | None]:
-    return [one.number for one in told]
+def numbers(events: list[SseEvent]) -> list[int | None]:
+    return [one.number for one in events]
 
 
-async def lived(world: World) -> dict[str, Any]:
-    """An integration that was added, renamed, half filled in, filled in, refused: the last three are a sync and a change each."""
-    card = await world.add()
-    await world.http.patch(f"/integrations/{card['integration_id']}", json={"label": "Research"})
-    half = date.fromisoformat(card["backfill"]["first_day"]) + timedelta(days=14)
-    await world.completed(card, last_day=half)
-    await world.completed(card, hours=1)
-    await world.failed(card, Code.KEY_REFUSED, hours=2)
+async def make_history(connector: ConnectorHarness) -> dict[str, Any]:
+    """An integration is added, renamed, half filled in, filled in, refused: the last three are a sync and a change each."""
+    card = await connector.add()
+    await rename(connector, card)
+    await connector.completed(card, last_day=first_day(card) + timedelta(days=14))
+    await connector.completed(card, hours=1)
+    await connector.failed(card, Code.KEY_REFUSED, hours=2)
     return card
 
 
+async def rename(connector: ConnectorHarness, card: dict[str, Any], label: str = "Research") -> None:
+    await connector.call("PATCH", path_of(card), {"label": label})
+
+
 class Reader:
-    """One open stream: takes what comes for as long as `taking` is set."""
+    """One open stream; it reads while `reading` is set."""
 
     def __init__(self, app: FastAPI, account_id: str, token: str, last_event_id: str | None) -> None:
         headers = {"authorization": f"Bearer {token}", "last-event-id": last_event_id}
@@ -72,33 +75,29 @@ class Reader:
                 (name.encode(), value.encode("latin-1")) for name, value in headers.items() if value is not None
             ],
         }
-        self._asks = True
-        self._told: asyncio.Queue[Told] = asyncio.Queue()
+        self._requested = False
+        self._events: asyncio.Queue[SseEvent] = asyncio.Queue()
         self._rest = ""
-        self._gone = asyncio.Event()
+        self._hung_up = asyncio.Event()
         self._started = asyncio.Event()
-        self.taking = asyncio.Event()
-        self.taking.set()
+        self.reading = asyncio.Event()
+        self.reading.set()
         self.status = 0
         self.headers: dict[str, str] = {}
         self.body = ""
         self.task = asyncio.create_task(app(self._scope, self._receive, self._send))
 
-    async def next(self, count: int = 1) -> list[Told]:
+    async def next(self, count: int = 1) -> list[SseEvent]:
         """The next events, as soon as they are there."""
         async with asyncio.timeout(DEADLINE):
-            return [await self._told.get() for _ in range(count)]
+            return [await self._events.get() for _ in range(count)]
 
-    async def until(self, number: int) -> list[Told]:
+    async def until(self, number: int) -> list[SseEvent]:
         """The events up to `number`."""
-        found = await self.next()
-        while found[-1].number != number:
-            found += await self.next()
-        return found
-
-    def waiting(self) -> int:
-        """How many events have come that nobody has looked at."""
-        return self._told.qsize()
+        events = await self.next()
+        while events[-1].number != number:
+            events += await self.next()
+        return events
 
     async def started(self) -> int:
         """The status of the answer."""
@@ -106,35 +105,33 @@ class Reader:
             await self._started.wait()
         return self.status
 
-    async def ended(self) -> str:
-        """Wait until the connector has ended the stream; answers all that came."""
+    async def ended(self) -> None:
+        """Wait until the connector has ended the stream."""
         async with asyncio.timeout(DEADLINE):
             await self.task
-        return self.body
 
-    async def go_away(self) -> None:
-        """Hang up; back when the connector has let go of everything."""
-        self._gone.set()
-        async with asyncio.timeout(DEADLINE):
-            await self.task
+    async def hang_up(self) -> None:
+        """Returns when the connector has released everything."""
+        self._hung_up.set()
+        await self.ended()
 
     async def _receive(self) -> dict[str, Any]:
-        if self._asks:
-            self._asks = False
+        if not self._requested:
+            self._requested = True
             return {"type": "http.request"}
-        await self._gone.wait()
+        await self._hung_up.wait()
         return {"type": "http.disconnect"}
 
     async def _send(self, message: Any) -> None:
-        await self.taking.wait()
+        await self.reading.wait()
         if message["type"] == "http.response.start":
             self.status = message["status"]
             self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
             self._started.set()
         else:
-            self._take(message["body"].decode())
+            self._read(message["body"].decode())
 
-    def _take(self, text: str) -> None:
+    def _read(self, text: str) -> None:
         self.body += text
         *events, self._rest = (self._rest + text).split("\n\n")
         for event in events:
@@ -142,32 +139,28 @@ class Reader:
             fields = {name: value for name, _, value in lines if name}
             if "data" in fields:
                 number = int(fields["id"]) if "id" in fields else None
-                self._told.put_nowait(Told(number, fields["event"], json.loads(fields["data"])))
+                self._events.put_nowait(SseEvent(number, fields["event"], json.loads(fields["data"])))
 
 
-class Watched:
-    """The database, with an eye on how often it is asked; may be away for a while."""
+class WatchedDatabase:
+    """Counts transactions; may be unavailable for a while."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self.asked = 0
-        self.away = False
+        self.transactions = 0
+        self.unavailable = False
+        self.listening = database.listening
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        self.asked += 1
-        if self.away:
-            raise OperationalError("", None, Exception("the database is away"))
+        self.transactions += 1
+        if self.unavailable:
+            raise OperationalError("", None, Exception("the database is unavailable"))
         async with self._database.transaction() as connection:
             yield connection
 
-    @asynccontextmanager
-    async def listening(self, channel: str) -> AsyncIterator[Any]:
-        async with self._database.listening(channel) as connection:
-            yield connection
 
-
-class Issued:
+class IssuedTokens:
     """The tokens that are accepted; may change at any time."""
 
     def __init__(self) -> None:
@@ -190,47 +183,40 @@ class Issued:
         return Tokens(tokens=tuple(self._tokens.values()))
 
 
-class Process:
-    """What one connector process does for streams; those of whom nobody wakes them look again `looks_every` seconds."""
+class StreamsHarness:
+    """The streams of one connector process; a stream that nothing wakes polls every `poll_every` seconds."""
 
-    def __init__(self, database: Database, looks_every: float = 60.0) -> None:
+    def __init__(self, database: Database, poll_every: float = 60.0) -> None:
         self.later = timedelta(0)
-        self.database = Watched(database)
+        self.database = WatchedDatabase(database)
+        watched: Any = self.database
         watchdog = Watchdog()
-        self.audience = Audience(self.database, watchdog)  # type: ignore[arg-type]  # it speaks the same
-        self.live = Live(self.database, self.audience, clock=self.clock, looks_every=looks_every)  # type: ignore[arg-type]  # it speaks the same
-        self.app = make_app("connector", watchdog, _nothing, database.ping)
-        guard(self.app, Tokens(tokens=()), requests_per_second=10_000)
-        self.tokens = Issued()
+        self.subscribers = Subscribers(watched, watchdog)
+        self.routes = EventRoutes(watched, self.subscribers, clock=self.clock, poll_every=poll_every)
+        self.app = make_app("connector", watchdog, no_lifespan, database.ping)
+        self.tokens = IssuedTokens()
         self.tokens.issue(TOKEN)
-        guard(self.app, self.tokens, requests_per_second=1000, clock=self.clock)
-        self.app.include_router(self.live.router())
+        guard(self.app, self.tokens, requests_per_second=10_000, clock=self.clock)
+        self.app.include_router(self.routes.router())
         self._readers = AsyncExitStack()
 
     def clock(self) -> datetime:
         return datetime.now(UTC) + self.later
 
     def read(self, last_event_id: object = None, *, account_id: str = ACCOUNT, token: str = TOKEN) -> Reader:
-        """Open a stream; it is hung up with the process."""
+        """Open a stream."""
         reader = Reader(self.app, account_id, token, None if last_event_id is None else str(last_event_id))
-        self._readers.push_async_callback(reader.go_away)
+        self._readers.push_async_callback(reader.hang_up)
         return reader
 
     @asynccontextmanager
-    async def listening(self) -> AsyncIterator[None]:
-        """The process hears of events at once."""
-        task = asyncio.create_task(self.audience.run())
+    async def open(self, *, listening: bool = True) -> AsyncIterator["StreamsHarness"]:
+        """The process runs; without `listening` its streams poll only. Open streams are hung up at the end."""
+        task = asyncio.create_task(self.subscribers.loop.run() if listening else asyncio.sleep(0))
         try:
-            yield
+            yield self
+            await self._readers.aclose()
         finally:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-
-    async def close(self) -> None:
-        await self._readers.aclose()
-
-
-@asynccontextmanager
-async def _nothing(_app: FastAPI) -> AsyncIterator[None]:
-    yield

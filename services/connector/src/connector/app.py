@@ -10,6 +10,7 @@ from common.crypto.sealing import Sealer
 from common.http.app import make_app, serve
 from common.http.gate import guard
 from common.http.tokens import LiveTokens
+from common.leases import LeasedWorker
 from common.rate_limits import Limiter, Rate
 from common.service import assemble, started
 from common.settings import load
@@ -17,19 +18,20 @@ from contract.topics import COMMANDS_TOPIC
 from fastapi import FastAPI
 from xai_usage import client
 
-from connector.api import Routes
-from connector.commands import handlers as command_handlers
+from connector.api import IntegrationRoutes
+from connector.commands.handlers import Commands
 from connector.commands.intake import Intake
 from connector.commands.opening import SealedCommandOpener
 from connector.commands.results import Results
-from connector.commands.worker import Worker
+from connector.commands.worker import CommandQueue
 from connector.connection_check import ConnectionTest
-from connector.events.stream import Live
-from connector.events.subscribers import Audience
+from connector.events.stream import EventRoutes
+from connector.events.subscribers import Subscribers
 from connector.handlers import Handlers, table
-from connector.integrations import Life
-from connector.outbox.relay import Markers, Relay
-from connector.sealing_key import sealing_key_route
+from connector.housekeeping import Housekeeping
+from connector.integrations import Integrations
+from connector.outbox.relay import Relay
+from connector.sealing_key import SealingKeyRoutes
 from connector.settings import ConnectorSettings
 
 
@@ -37,40 +39,39 @@ def create_app(settings: ConnectorSettings) -> FastAPI:
     """The connector as an ASGI app; nothing is connected before its lifespan begins. Raises KeyFileError, TokensError."""
     parts = assemble(settings, "connector")
     relay = Relay(parts.database, parts.publisher, parts.watchdog)
-    markers = Markers(parts.database, parts.publisher)
+    housekeeping = Housekeeping(parts.database, parts.publisher, parts.watchdog)
     xai = client(settings.xai_base_url, deadline=20.0)
     test = ConnectionTest(xai, _now)
     sealer = Sealer(LiveKeyring(settings.keyring_file), settings.environment)
     command_opener = SealedCommandOpener(settings.sealing_key_file, settings.environment)
-    life = Life(parts.database, test, sealer, relay.wake)
-    audience = Audience(parts.database, parts.watchdog)
-    live = Live(parts.database, audience, clock=_now)
+    integrations = Integrations(parts.database, test, sealer, relay.loop.wake)
+    subscribers = Subscribers(parts.database, parts.watchdog)
     results = Results(parts.database, parts.publisher, parts.watchdog)
-    worker = Worker(
-        parts.database,
-        command_handlers.table(command_handlers.Commands(life, command_opener)),
-        results.wake,
-        parts.watchdog,
-        in_flight=settings.connector_commands_in_flight,
-        instance_name=settings.instance_name,
-    )
-    intake = Intake(parts.database, worker.wake, results.wake)
-    answered = {COMMANDS_TOPIC: intake.refuse}
-    for topic, handlers in table(Handlers(parts.database, relay.wake), intake).items():
-        parts.consumers.on(topic, handlers, answered.get(topic))
+    commands = Commands(integrations, command_opener)
+    queue = CommandQueue(parts.database, commands, results.loop.wake, owner=settings.instance_name)
+    worker = LeasedWorker("commands", parts.watchdog, queue, in_flight=settings.connector_commands_in_flight)
+    intake = Intake(parts.database, worker.wake, results.loop.wake)
+    on_give_up = {COMMANDS_TOPIC: intake.reject_dead_letter}
+    for topic, handlers in table(Handlers(parts.database, relay.loop.wake), intake).items():
+        parts.consumers.on(topic, handlers, on_give_up.get(topic))
+    loops = [one.run for one in (relay.loop, housekeeping.loop, subscribers.loop, worker, results.loop)]
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with xai, started(parts, settings, relay.run, markers.run, audience.run, worker.run, results.run):
+        async with xai, started(parts, settings, *loops):
             yield
 
     app = make_app("connector", parts.watchdog, lifespan, parts.ready)
     guard(app, LiveTokens(settings.api_tokens_file), requests_per_second=settings.api_requests_per_second)
-    routes = Routes(parts.database, parts.publisher, test, life, _tests_at(settings), clock=_now)
-    app.include_router(routes.router())
-    app.include_router(sealing_key_route(command_opener.recipient, settings.environment))
-    app.include_router(live.router())
-    app.state.leave = live.leave
+    tests = _tests_at(settings)
+    events = EventRoutes(parts.database, subscribers, clock=_now)
+    for routes in (
+        IntegrationRoutes(parts.database, parts.publisher, test, integrations, tests, clock=_now),
+        SealingKeyRoutes(command_opener.recipient, settings.environment),
+        events,
+    ):
+        app.include_router(routes.router())
+    app.state.leave = events.leave
     return app
 
 

@@ -1,25 +1,41 @@
-"""Test Connection: one real call, and in words what it told."""
+"""Test Connection: one real call, and its result in words."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Annotated
 
 from contract.problems import CAUSES, Code
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from xai_usage import CallFailed, TeamAccess, UsageClient
 
 from connector.domain import hints
 
 
+def _stripped(key: SecretStr) -> SecretStr:
+    return SecretStr(key.get_secret_value().strip())
+
+
+TeamText = Annotated[str, AfterValidator(str.strip), Field(examples=["3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"])]
+KeyText = Annotated[SecretStr, AfterValidator(_stripped), Field(examples=["obviously-fake-management-key"])]
+
+
+class Credentials(BaseModel):
+    """A team and its key, without the spaces around them; the test names what is wrong with them."""
+
+    model_config = ConfigDict(hide_input_in_errors=True, use_attribute_docstrings=True)
+
+    team_id: TeamText
+    management_key: KeyText
+
+    @property
+    def key(self) -> str:
+        """In the clear."""
+        return self.management_key.get_secret_value()
+
+
 @dataclass(frozen=True, slots=True)
-class Typed:
-    """What a person typed or pasted, spaces around it taken away."""
-
-    team_id: str
-    key: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Works:
+class Passed:
     """xAI accepts the key for the team."""
 
     labels: tuple[str, ...]
@@ -27,13 +43,13 @@ class Works:
 
 
 @dataclass(frozen=True, slots=True)
-class Fails:
-    """xAI does not, or was not asked."""
+class Failed:
+    """xAI refuses the key, or could not be asked."""
 
     code: Code
     hints: tuple[str, ...]
     retry_after: float | None
-    """Seconds that xAI asked to wait."""
+    """Seconds that xAI requires to wait."""
 
     @property
     def detail(self) -> str:
@@ -43,30 +59,31 @@ class Fails:
 
 
 class ConnectionTest:
-    """Asks xAI for the costs of yesterday and today."""
+    """Reads the costs of yesterday and today from xAI."""
 
     def __init__(self, client: UsageClient, clock: Callable[[], datetime]) -> None:
-        """`clock` says what today is (aware, UTC)."""
+        """`clock` returns the current instant (aware, UTC)."""
         self._client = client
         self._clock = clock
 
-    async def run(self, typed: Typed) -> Works | Fails:
+    async def run(self, credentials: Credentials) -> Passed | Failed:
         today = self._clock().date()
         try:
-            answer = await self._client.ask(TeamAccess(typed.team_id, typed.key), today - timedelta(days=1), today)
-        except CallFailed as failed:
-            return _fails(typed, failed)
-        return Works(tuple(sorted({label for costs in answer.days.values() for label in costs})))
+            access = TeamAccess(credentials.team_id, credentials.key)
+            answer = await self._client.ask(access, today - timedelta(days=1), today)
+        except CallFailed as error:
+            return _failed(credentials, error)
+        return Passed(tuple(sorted({label for costs in answer.days.values() for label in costs})))
 
 
-def malformed(typed: Typed) -> Fails | None:
-    """What cannot be a team and its key, seen without asking anybody; None where they have the form of one."""
+def malformed(credentials: Credentials) -> Failed | None:
+    """Why these cannot be a team and its key, without a call; None where they have the form of one."""
     try:
-        TeamAccess(typed.team_id, typed.key)
-    except CallFailed as failed:
-        return _fails(typed, failed)
+        TeamAccess(credentials.team_id, credentials.key)
+    except CallFailed as error:
+        return _failed(credentials, error)
     return None
 
 
-def _fails(typed: Typed, failed: CallFailed) -> Fails:
-    return Fails(failed.code, tuple(hints(typed.team_id, typed.key, failed.code)), failed.retry_after)
+def _failed(credentials: Credentials, error: CallFailed) -> Failed:
+    return Failed(error.code, tuple(hints(credentials.team_id, credentials.key, error.code)), error.retry_after)

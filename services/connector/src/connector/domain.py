@@ -1,20 +1,13 @@
-"""The rules of an integration: what its card says, how far its history goes. Pure: no I/O, no clock, no framework."""
+"""The rules of an integration: what its card shows and when it syncs next. Pure: no I/O, no clock, no framework."""
 
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 
-from contract.fields import Plan, Status
+from contract.fields import Status
 from contract.problems import Code
-
-BACKFILL_DAYS: dict[Plan, int] = {Plan.FREE: 30, Plan.PRO: 90, Plan.ULTIMATE: 90}
-READABLE_DAYS = 90
-"""Beyond them xAI tells nothing, so that no day can be filled in any more."""
-DAILY_AT = time(6, tzinfo=UTC)
-REFUSED_IS_TRIED_FOR = timedelta(days=7)
-"""After a refusal each daily run tries once, for an outage of xAI's authentication heals by itself."""
-REFUSALS = frozenset({Code.KEY_REFUSED, Code.ACCESS_DENIED, Code.TEAM_UNKNOWN})
+from contract.rules import DAILY_AT, REFUSALS, REFUSED_RETRIED_FOR
 
 STATUS_TEXT: dict[Status, str] = {
     Status.BACKFILLING: "Filling in the history",
@@ -22,14 +15,17 @@ STATUS_TEXT: dict[Status, str] = {
     Status.ERROR: "Needs attention",
     Status.REMOVED: "Removed",
 }
-COMMAND_MAY_WAIT = timedelta(days=7)
-CLOCKS_DIFFER = timedelta(hours=1)
+HEALS_BEFORE_ALARM = 5
+"""Healings after which a day that still does not add up shows on the card."""
+COMMAND_VALID_FOR = timedelta(days=7)
+CLOCK_TOLERANCE = timedelta(hours=1)
 _SEALED = re.compile(r"v1\.[A-Za-z0-9._-]{1,40}\.[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{1,20000}")
+_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What a card says of an integration."""
+    """An integration's status, and the code of what is wrong."""
 
     status: Status
     code: Code | None
@@ -37,7 +33,7 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a sync has to say about its integration's health."""
+    """What a sync means for its integration's health."""
 
     code: Code | None
     """None: it was completed."""
@@ -45,21 +41,11 @@ class Outcome:
     credential_version: int
 
 
-def backfill_first(plan: Plan, today: date) -> date:
-    """First day of the history that a plan fills in, `today` included."""
-    return today - timedelta(days=BACKFILL_DAYS[plan] - 1)
-
-
-def readable_from(today: date) -> date:
-    """First day that xAI still tells."""
-    return today - timedelta(days=READABLE_DAYS - 1)
-
-
 def health_after(before: Health, outcome: Outcome, credential_version: int, *, filled_in: bool) -> Health:
-    """The card after the newest outcome; `filled_in`: the whole backfill has been read.
+    """The health after the newest outcome; `filled_in`: the whole backfill has been read.
 
-    A refusal counts only for the current credential. A failure that is tried again by itself (a cut answer by the
-    healer) is told, and leaves the status as it is: a hiccup of xAI turns no card red, and does not hide what is really wrong.
+    A refusal counts only for the current credential. A failure that is retried (a cut answer by the healer) sets the
+    code and keeps the status: a transient error of xAI turns no card red, and does not hide a real error.
     """
     if before.status is Status.REMOVED:
         return before
@@ -73,9 +59,9 @@ def health_after(before: Health, outcome: Outcome, credential_version: int, *, f
 
 
 def health_with_new_key(code: Code | None, *, filled_in: bool) -> Health:
-    """The card after a key was replaced by one that passed its test: what was wrong with the old one is over.
+    """The health after a key was replaced by one that passed its test: errors of the former key are over.
 
-    What is wrong with the figures stays until they are read again.
+    Figures that do not add up stay an error until they are read again.
     """
     if code is Code.NOT_RECONCILED:
         return Health(Status.ERROR, code)
@@ -83,44 +69,40 @@ def health_with_new_key(code: Code | None, *, filled_in: bool) -> Health:
 
 
 def default_label(team_id: str, taken: Collection[str]) -> str:
-    """A label for a team whose customer gave none; no other of the account's has it."""
+    """A label that no other integration of the account has."""
     label = f"xAI team {team_id[:8]}"
     numbered = (f"{label} ({number})" for number in range(2, len(taken) + 3))
     return next(one for one in (label, *numbered) if one not in taken)
 
 
 def next_sync(health: Health, since: datetime, now: datetime) -> datetime | None:
-    """The next 06:00 UTC; None for what is removed, and a week after a refusal: then only a person can help."""
+    """The next daily run; None for a removed integration, and once a refusal is no longer retried."""
     today = datetime.combine(now.astimezone(UTC).date(), DAILY_AT)
     due = today if now < today else today + timedelta(days=1)
-    given_up = health.code in REFUSALS and due - since >= REFUSED_IS_TRIED_FOR
-    return None if given_up or health.status is Status.REMOVED else due
+    abandoned = health.code in REFUSALS and due - since >= REFUSED_RETRIED_FOR
+    return None if abandoned or health.status is Status.REMOVED else due
 
 
 def hints(team_id: str, key: str, code: Code) -> list[str]:
-    """What may be wrong with what was typed, beyond the code's own sentence; never a value."""
+    """Likely mistakes in what was entered, beyond the code's own sentence; never a value."""
     found = []
     if key.startswith("xai-") and code in {Code.KEY_REFUSED, Code.ACCESS_DENIED}:
         found.append("The key begins with xai-, as keys for chat completions do. A Management API key is needed.")
-    if not _is_uuid(team_id) and code is not Code.XAI_UNAVAILABLE:
+    if not _UUID.fullmatch(team_id) and code is not Code.XAI_UNAVAILABLE:
         found.append("A Team ID is a UUID of 36 characters; what was entered is not one.")
-    if _is_uuid(key):
+    if _UUID.fullmatch(key):
         found.append("What was entered as the key is a UUID: were Team ID and key swapped?")
     return found
 
 
 def waits_too_long(expires_at: datetime, now: datetime) -> bool:
-    """Whether a command that comes now could act longer than a command may."""
-    return expires_at - now > COMMAND_MAY_WAIT + CLOCKS_DIFFER
+    """Whether a command that arrives now is valid for longer than commands may be."""
+    return expires_at - now > COMMAND_VALID_FOR + CLOCK_TOLERANCE
 
 
 def looks_sealed(text: str) -> bool:
-    """Whether `text` has the form of a sealed key; one in the clear, put there by mistake, has not, and is kept nowhere."""
+    """Whether `text` has the form of a sealed key; a key in the clear does not, and must not be stored."""
     return _SEALED.fullmatch(text) is not None
-
-
-def _is_uuid(text: str) -> bool:
-    return re.fullmatch(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", text) is not None
 
 
 def covered(first: date, last: date, missing: Collection[date]) -> list[tuple[date, date]]:

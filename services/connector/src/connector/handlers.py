@@ -8,20 +8,19 @@ from contract.cloudevents import Event
 from contract.fields import Status
 from contract.messages import COMMANDS, Message, SyncCompleted, SyncFailed
 from contract.problems import Code
+from contract.rules import readable_from
 from contract.topics import COMMANDS_TOPIC, SYNC_OUTCOMES, Topic
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector import store, syncs
 from connector.commands.intake import Intake
-from connector.domain import Health, Outcome, health_after, readable_from
+from connector.domain import HEALS_BEFORE_ALARM, Health, Outcome, health_after
 from connector.events import event_log
 from connector.store import Integration
 
-HEALS_BEFORE_ALARM = 5
-
 
 class Handlers:
-    """Outcomes make the history; the newest one makes the card. `wake` tells the relay."""
+    """Outcomes are the history; the newest one sets the health. `wake` wakes the relay."""
 
     def __init__(self, database: Database, wake: Callable[[], None]) -> None:
         self._database = database
@@ -31,39 +30,39 @@ class Handlers:
         completed = event.message
         async with self._database.transaction() as connection:
             integration = await store.load(connection, completed.account_id, completed.integration_id, lock=True)
-            sync = await syncs.note_completed(connection, event.event_id, completed, event.recorded_at)
+            sync = await syncs.record_completed(connection, event.event_id, completed, event.recorded_at)
             if sync is not None:
-                await event_log.note_sync(connection, completed.account_id, completed.integration_id, sync)
+                await event_log.record_sync(connection, completed.account_id, completed.integration_id, sync)
             if integration is not None:
-                await store.note_observed(connection, completed.integration_id, completed.observed_at)
-                changed = await _completed(connection, integration, completed)
+                await store.advance_observed_at(connection, completed.integration_id, completed.observed_at)
+                changed = await _apply_completed(connection, integration, completed)
                 if changed or (sync is not None and integration.status is not Status.ACTIVE):  # its progress is shown
-                    await event_log.note_change(connection, completed.integration_id)
+                    await event_log.record_change(connection, completed.integration_id)
         self._wake()
 
     async def sync_failed(self, event: Event[SyncFailed]) -> None:
-        """Keep the failure; one of which xAI was not asked does not touch the card."""
+        """A failure without a call of xAI is history only."""
         failed = event.message
         if failed.account_id is None:
             return
         async with self._database.transaction() as connection:
             integration = await store.load(connection, failed.account_id, failed.integration_id, lock=True)
-            sync = await syncs.note_failed(connection, event.event_id, failed, event.recorded_at)
+            sync = await syncs.record_failed(connection, event.event_id, failed, event.recorded_at)
             if sync is not None:
-                await event_log.note_sync(connection, failed.account_id, failed.integration_id, sync)
+                await event_log.record_sync(connection, failed.account_id, failed.integration_id, sync)
             if integration is None or failed.observed_at is None:
                 return
-            if await store.note_observed(connection, failed.integration_id, failed.observed_at):
+            if await store.advance_observed_at(connection, failed.integration_id, failed.observed_at):
                 outcome = Outcome(failed.code, failed.final, failed.credential_version or 0)
-                if await _say(connection, integration, outcome, filled_in=False):
-                    await event_log.note_change(connection, failed.integration_id)
+                if await _set_health(connection, integration, outcome, filled_in=False):
+                    await event_log.record_change(connection, failed.integration_id)
         self._wake()
 
 
-async def _completed(connection: AsyncConnection, integration: Integration, completed: SyncCompleted) -> bool:
-    """The newest outcome makes the card; an older one can still be the last missing piece of the backfill.
+async def _apply_completed(connection: AsyncConnection, integration: Integration, completed: SyncCompleted) -> bool:
+    """The newest outcome sets the health; an older one can still be the last missing piece of the backfill.
 
-    Of the same instant are the judgements of one reading: the ledger may judge it again. Answers whether the card changed.
+    Outcomes of the same instant are of one reading, which the ledger may reconcile again. Returns whether it changed.
     """
     newest = max(completed.observed_at, integration.observed_at or completed.observed_at)
     if completed.observed_at < newest and integration.status_code is not None:
@@ -73,10 +72,12 @@ async def _completed(connection: AsyncConnection, integration: Integration, comp
     code = Code.NOT_RECONCILED if stuck else None
     filled_in = await syncs.filled_in(connection, integration, readable)
     outcome = Outcome(code, final=stuck, credential_version=completed.credential_version)
-    return await _say(connection, integration, outcome, filled_in=filled_in)
+    return await _set_health(connection, integration, outcome, filled_in=filled_in)
 
 
-async def _say(connection: AsyncConnection, integration: Integration, outcome: Outcome, *, filled_in: bool) -> bool:
+async def _set_health(
+    connection: AsyncConnection, integration: Integration, outcome: Outcome, *, filled_in: bool
+) -> bool:
     before = Health(integration.status, integration.status_code)
     after = health_after(before, outcome, integration.credential_version, filled_in=filled_in)
     if after != before:
@@ -85,7 +86,7 @@ async def _say(connection: AsyncConnection, integration: Integration, outcome: O
 
 
 def table(handlers: Handlers, intake: Intake) -> Mapping[Topic, Mapping[type[Message], Handler]]:
-    """Every message that the connector consumes, and what handles it; what a command does is told by `commands.table`."""
+    """Every message that the connector consumes, and its handler; `commands.handlers` has the table of commands."""
     return {
         SYNC_OUTCOMES: {SyncCompleted: handlers.sync_completed, SyncFailed: handlers.sync_failed},
         COMMANDS_TOPIC: dict.fromkeys(COMMANDS, intake.take),

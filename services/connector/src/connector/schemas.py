@@ -1,39 +1,26 @@
-"""What the API says: integrations as cards, syncs as lines, tests as answers. Never a key in any form."""
+"""Bodies of the API: integrations as cards, syncs as lines, tests as answers. Never a key in any form."""
 
 from datetime import date, datetime
-from typing import Annotated, Literal
+from typing import Literal
 from uuid import UUID
 
 from contract.fields import History, Instant, Label, Plan, RequestId, Status
 from contract.money import Usd, plain
 from contract.problems import CAUSES, Code
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict
 
-from connector.connection_check import Fails, Typed, Works
+from connector.connection_check import Credentials, Failed, KeyText, Passed
 from connector.domain import STATUS_TEXT, Health, next_sync
 from connector.store import Integration
 from connector.syncs import Sync
-
-TeamText = Annotated[str, Field(examples=["3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"])]
-KeyText = Annotated[SecretStr, Field(examples=["obviously-fake-management-key"])]
 
 
 class _Body(BaseModel):
     model_config = ConfigDict(hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
-class _Shown(BaseModel):
+class _Answer(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-class Credentials(_Body):
-    """A team and its key, as a person typed them: what is wrong with them is said by the test, not by the form."""
-
-    team_id: TeamText
-    management_key: KeyText
-
-    def typed(self) -> Typed:
-        return Typed(self.team_id.strip(), self.management_key.get_secret_value().strip())
 
 
 class NewIntegration(Credentials):
@@ -44,12 +31,9 @@ class NewIntegration(Credentials):
 
 
 class NewKey(_Body):
-    """A key in the place of the former one."""
+    """A key that replaces the current one."""
 
     management_key: KeyText
-
-    def key(self) -> str:
-        return self.management_key.get_secret_value().strip()
 
 
 class NewLabel(_Body):
@@ -64,15 +48,15 @@ class NewPlan(_Body):
     plan: Plan
 
 
-class SyncWish(_Body):
-    """A person asks (`force`), or looks (`visit`)."""
+class SyncOptions(_Body):
+    """A person requests costs (`force`), or views them (`visit`)."""
 
     trigger: Literal["force", "visit"] = "force"
     request_id: RequestId | None = None
 
 
-class TestAnswer(_Shown):
-    """Whether xAI accepts the key for the team; if not, why and what to do."""
+class TestAnswer(_Answer):
+    """Whether xAI accepts the key for the team; if not, why, and the next step."""
 
     ok: bool
     labels: list[str] | None = None
@@ -83,14 +67,14 @@ class TestAnswer(_Shown):
     hints: list[str] = []
 
 
-class SyncAccepted(_Shown):
+class SyncAccepted(_Answer):
     """The broker has the request."""
 
     request_id: str
 
 
-class SyncLine(_Shown):
-    """How a window ended, or why it waits."""
+class SyncLine(_Answer):
+    """How a window ended, or why it waits for a retry."""
 
     trigger: str
     request_ids: list[str]
@@ -108,7 +92,7 @@ class SyncLine(_Shown):
     at: Instant
 
 
-class Backfill(_Shown):
+class Backfill(_Answer):
     """How far the history has been filled in."""
 
     first_day: date
@@ -117,7 +101,7 @@ class Backfill(_Shown):
     days_read: int
 
 
-class LastSync(_Shown):
+class LastSync(_Answer):
     """The newest reading that the ledger has."""
 
     at: Instant | None
@@ -125,10 +109,10 @@ class LastSync(_Shown):
     last_day: date | None
     usd: Usd | None
     text: str
-    """What it says, in words: no use in these days is no error."""
+    """The same in words: no use in these days is no error."""
 
 
-class Card(_Shown):
+class Card(_Answer):
     """An integration, as its card shows it."""
 
     integration_id: UUID
@@ -151,20 +135,20 @@ class Card(_Shown):
     history_from: date
     changed_at: Instant
     data_as_of: Instant | None
-    """When xAI was asked for the newest figures that the ledger has; null before the first."""
+    """When the newest figures of the ledger were read from xAI; null before the first."""
     last_sync: LastSync | None
     next_sync: Instant | None
-    """The next one that comes by itself; null where none does until a person acts."""
+    """The next automatic one; null where none is due until a person acts."""
     backfill: Backfill
 
 
-class Cards(_Shown):
+class Cards(_Answer):
     """All integrations of an account."""
 
     integrations: list[Card]
 
 
-class Syncs(_Shown):
+class Syncs(_Answer):
     """The history, newest first."""
 
     syncs: list[SyncLine]
@@ -177,9 +161,9 @@ def card_of(row: Integration, last: Sync | None, days_read: int, now: datetime) 
         days_expected=(row.backfill_last - row.backfill_first).days + 1,
         days_read=days_read,
     )
-    shown = {name: getattr(row, name) for name in Card.model_fields if hasattr(row, name)}
+    fields = {name: getattr(row, name) for name in Card.model_fields if hasattr(row, name)}
     return Card(
-        **shown,
+        **fields,
         status_text=_status_text(row, backfill),
         status_detail=CAUSES[row.status_code].detail if row.status_code else None,
         data_as_of=last.observed_at if last else None,
@@ -204,12 +188,12 @@ def _last_sync(sync: Sync) -> LastSync:
 
 
 def line_of(sync: Sync) -> SyncLine:
-    shown = {name: getattr(sync, name) for name in SyncLine.model_fields if hasattr(sync, name)}
-    return SyncLine(**shown, detail=CAUSES[Code(sync.code)].detail if sync.code else None, at=sync.recorded_at)
+    fields = {name: getattr(sync, name) for name in SyncLine.model_fields if hasattr(sync, name)}
+    return SyncLine(**fields, detail=CAUSES[Code(sync.code)].detail if sync.code else None, at=sync.recorded_at)
 
 
-def answer_of(result: Works | Fails) -> TestAnswer:
-    if isinstance(result, Works):
+def answer_of(result: Passed | Failed) -> TestAnswer:
+    if isinstance(result, Passed):
         used = (
             "Used yesterday or today: " + ", ".join(result.labels) if result.labels else "No use yesterday and today."
         )

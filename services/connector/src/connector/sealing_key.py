@@ -1,6 +1,7 @@
-"""What a program asks before it seals a key into a command."""
+"""The route that returns the public key to which programs seal the keys in their commands."""
 
 from collections.abc import Callable
+from operator import attrgetter
 from typing import Annotated, Literal
 
 from common.crypto.sealed_commands import FORMAT, SealingKey, encoded
@@ -27,7 +28,7 @@ class SealingKeyAnswer(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True)
 
     key_id: str
-    """Goes into the sealed text."""
+    """Part of the sealed text."""
     public_key: Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{43}$")]
     """X25519, 32 bytes, base64url without padding."""
     suite: Suite = Suite()
@@ -37,14 +38,25 @@ class SealingKeyAnswer(BaseModel):
     """Second part of HPKE's `info`."""
 
 
-def sealing_key_route(recipient: Callable[[], SealingKey], environment: str) -> APIRouter:
-    """`GET /v1/sealing-key`, for every live token: the key is public."""
-    router = APIRouter(prefix="/v1", responses=answers(), dependencies=[Security(BEARER)])
+class SealingKeyRoutes:
+    """For every live token: the key is public."""
 
-    @router.get("/sealing-key", operation_id="get_sealing_key")
-    async def sealing_key() -> SealingKeyAnswer:
-        """The public key that commands are sealed to now; ask before each command, for it may change."""
-        found = recipient()
-        return SealingKeyAnswer(key_id=found.key_id, public_key=encoded(found.public_key), environment=environment)
+    def __init__(self, recipient: Callable[[], SealingKey], environment: str) -> None:
+        self._recipient = recipient
+        self._environment = environment
 
-    return router
+    def router(self) -> APIRouter:
+        """The routes, in one table; a method's name is its operation ID."""
+        router = APIRouter(
+            prefix="/v1",
+            responses=answers(),
+            dependencies=[Security(BEARER)],
+            generate_unique_id_function=attrgetter("name"),
+        )
+        router.get("/sealing-key")(self.get_sealing_key)
+        return router
+
+    async def get_sealing_key(self) -> SealingKeyAnswer:
+        """The public key that commands are sealed to now; request it before each command, for it may change."""
+        key = self._recipient()
+        return SealingKeyAnswer(key_id=key.key_id, public_key=encoded(key.public_key), environment=self._environment)

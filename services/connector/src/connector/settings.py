@@ -16,9 +16,9 @@ class ConnectorSettings(ApiSettings):
     sealing_key_file: Path
     """Private keys that open what programs seal into commands; others must not be able to read it."""
     environment: str = "production"
-    """Bound into every sealed credential and command: one of another environment does not open."""
+    """Bound into every sealed credential and command: those of another environment do not open."""
     xai_base_url: HttpUrl = "https://management-api.x.ai"
     connector_commands_in_flight: Annotated[int, Field(ge=1, le=16)] = 8
-    """Commands that came by topic and are done at the same time, each of another account."""
+    """Commands from the topic that are done at the same time, each of another account."""
     connector_tests_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60
-    """Of one account's connections at one process: each is a call of xAI, also when a team is added or its key replaced."""
+    """Per account and process: each is a call of xAI, also when a team is added or its key replaced."""

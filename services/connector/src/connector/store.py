@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """A row, without what the relay has published."""
+    """A row, without the columns of the relay."""
 
     integration_id: UUID
     account_id: str
@@ -44,7 +44,7 @@ COLUMNS = """i.integration_id, i.account_id, i.team_id, i.label, a.plan, i.statu
     i.added_at, i.removed_at, i.changed_at, i.observed_at"""
 FROM = "FROM integrations i JOIN accounts a USING (account_id)"
 
-_OF_TEAM = text(f"""
+_FIND_BY_TEAM = text(f"""
     SELECT {COLUMNS} {FROM}
     WHERE i.account_id = :account_id AND i.team_id = :team_id AND i.history IS DISTINCT FROM 'erase'
     ORDER BY (i.removed_at IS NULL) DESC, i.removed_at DESC LIMIT 1 FOR UPDATE OF i
@@ -87,7 +87,7 @@ _SET_HEALTH = text("""
     WHERE integration_id = :id
 """)
 
-_TAKE_OVER_PLAN = text("""
+_APPLY_PLAN = text("""
     UPDATE integrations SET version = version + 1, changed_at = :now, history_from = least(history_from, :history_from),
         backfill_first = CASE WHEN history_from > :history_from THEN :history_from ELSE backfill_first END,
         status = CASE WHEN history_from > :history_from AND status = 'active' THEN 'backfilling' ELSE status END,
@@ -102,8 +102,8 @@ async def now(connection: AsyncConnection) -> datetime:
     return instant
 
 
-async def lock_account(connection: AsyncConnection, account_id: str, plan: Plan) -> Plan:
-    """Set the account's plan and lock its row until the transaction ends; answers the plan it had, a new one `plan`."""
+async def set_plan(connection: AsyncConnection, account_id: str, plan: Plan) -> Plan:
+    """Set the account's plan and lock its row until the transaction ends; returns its former plan, or `plan`."""
     values = {"id": account_id, "plan": plan.value}
     await connection.execute(
         text("INSERT INTO accounts (account_id, plan) VALUES (:id, :plan) ON CONFLICT DO NOTHING"), values
@@ -113,24 +113,24 @@ async def lock_account(connection: AsyncConnection, account_id: str, plan: Plan)
     return Plan(former.scalar_one())
 
 
-async def hold_account(connection: AsyncConnection, account_id: str) -> None:
-    """Wait for the account's row and hold it until the transaction ends, so that its changes come one after another.
+async def lock_account(connection: AsyncConnection, account_id: str) -> None:
+    """Lock the account's row until the transaction ends, so that its changes are serial.
 
-    Whoever changes something of an account does so before any integration is locked: two can never wait for each other.
+    Every change locks the account before any of its integrations: no two changes can deadlock.
     """
     await connection.execute(
         text("SELECT 1 FROM accounts WHERE account_id = :id FOR NO KEY UPDATE"), {"id": account_id}
     )
 
 
-async def take_over_plan(connection: AsyncConnection, account_id: str, history_from: date, at: datetime) -> None:
-    """The account's plan changed: all of its integrations say so; their history is expected from `history_from` at the latest."""
-    await connection.execute(_TAKE_OVER_PLAN, {"account_id": account_id, "history_from": history_from, "now": at})
+async def apply_plan(connection: AsyncConnection, account_id: str, history_from: date, at: datetime) -> None:
+    """Give every live integration of the account a new version, and a history from `history_from` at the latest."""
+    await connection.execute(_APPLY_PLAN, {"account_id": account_id, "history_from": history_from, "now": at})
 
 
-async def of_team(connection: AsyncConnection, account_id: str, team_id: str) -> Integration | None:
-    """The account's integration of the team: the active one, or the last one whose history was kept."""
-    rows = await connection.execute(_OF_TEAM, {"account_id": account_id, "team_id": team_id})
+async def find_by_team(connection: AsyncConnection, account_id: str, team_id: str) -> Integration | None:
+    """Lock and return the account's integration of the team: the live one, or the last one with its history kept."""
+    rows = await connection.execute(_FIND_BY_TEAM, {"account_id": account_id, "team_id": team_id})
     return _integration(rows.one_or_none())
 
 
@@ -142,7 +142,7 @@ async def labels(connection: AsyncConnection, account_id: str) -> set[str]:
 
 
 async def save(connection: AsyncConnection, fields: Mapping[str, Any], envelope: dict[str, str]) -> None:
-    """Write a new integration, or one that comes back."""
+    """Write a new integration, or one that returns under its former ID."""
     await connection.execute(_SAVE, {**fields, "envelope": json.dumps(envelope)})
 
 
@@ -151,17 +151,17 @@ async def rename(connection: AsyncConnection, integration_id: UUID, label: str) 
 
 
 async def replace_credential(connection: AsyncConnection, integration_id: UUID, envelope: dict[str, str]) -> None:
-    """Put another sealed key in the place of the former one; `set_health` follows and makes the new version of the row."""
+    """Replace the sealed key; the caller then calls `set_health`, which increments the row's version."""
     await connection.execute(_REPLACE_CREDENTIAL, {"id": integration_id, "envelope": json.dumps(envelope)})
 
 
 async def load(
     connection: AsyncConnection, account_id: str, integration_id: UUID, *, lock: bool = False
 ) -> Integration | None:
-    """The account's integration, unless it was removed; with `lock` nobody else changes it, or the account, meanwhile."""
+    """The account's integration, unless it was removed; `lock`: it and its account, until the transaction ends."""
     suffix = "FOR UPDATE OF i" if lock else ""
     if lock:
-        await hold_account(connection, account_id)
+        await lock_account(connection, account_id)
     rows = await connection.execute(
         text(f"""SELECT {COLUMNS} {FROM} WHERE i.account_id = :account_id AND i.integration_id = :integration_id
                  AND i.removed_at IS NULL {suffix}"""),
@@ -177,11 +177,11 @@ async def load_all(connection: AsyncConnection, account_id: str, *, removed: boo
                  AND (i.removed_at IS NULL OR (:removed AND i.history = 'keep')) ORDER BY i.added_at"""),
         {"id": account_id, "removed": removed},
     )
-    return [found for row in rows if (found := _integration(row))]
+    return [integration for row in rows if (integration := _integration(row))]
 
 
 async def remove(connection: AsyncConnection, account_id: str, integration_id: UUID, history: History) -> bool:
-    """End the integration and forget its sealed key, or erase one that was removed; False where there is none."""
+    """End the integration and delete its sealed key, or erase one that was removed; False where there is none."""
     values = {
         "account_id": account_id,
         "integration_id": integration_id,
@@ -191,8 +191,8 @@ async def remove(connection: AsyncConnection, account_id: str, integration_id: U
     return (await connection.execute(_REMOVE, values)).rowcount > 0
 
 
-async def note_observed(connection: AsyncConnection, integration_id: UUID, observed_at: datetime) -> bool:
-    """Whether an outcome observed then is the newest, and has its say."""
+async def advance_observed_at(connection: AsyncConnection, integration_id: UUID, observed_at: datetime) -> bool:
+    """Store the instant of an outcome where it is the newest; returns whether it is."""
     result = await connection.execute(
         text("""UPDATE integrations SET observed_at = :observed_at
                 WHERE integration_id = :id AND (observed_at IS NULL OR observed_at < :observed_at)"""),
@@ -210,11 +210,11 @@ def _integration(row: Row[Any] | None) -> Integration | None:
 
 
 def integration_of(fields: Mapping[str, Any]) -> Integration:
-    """The integration that COLUMNS tell."""
-    made = {
+    """The integration in a row that has COLUMNS."""
+    parsed = {
         "plan": Plan(fields["plan"]),
         "status": Status(fields["status"]),
         "status_code": Code(fields["status_code"]) if fields["status_code"] else None,
         "history": History(fields["history"]) if fields["history"] else None,
     }
-    return Integration(**{name: fields[name] for name in Integration.__slots__} | made)
+    return Integration(**{name: fields[name] for name in Integration.__slots__} | parsed)

@@ -1,7 +1,7 @@
-"""The history of syncs, and how much of a backfill it has brought. Callers own the transaction."""
+"""The history of syncs, and how much of a backfill it covers. Callers own the transaction."""
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -16,7 +16,7 @@ from connector.store import Integration
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """How a window ended, or why it waits."""
+    """How a window ended, or why it waits for a retry."""
 
     trigger: str
     request_ids: list[str]
@@ -36,7 +36,7 @@ class Sync:
 _SYNC_COLUMNS = """trigger, request_ids, first_day, last_day, usd, days_changed, reconciled, code, final, attempts,
     next_attempt_at, observed_at, recorded_at"""
 
-_NOTE = text(f"""
+_RECORD = text(f"""
     INSERT INTO syncs (integration_id, event_id, account_id, trigger, request_ids, first_day, last_day, covered, usd,
         days_changed, reconciled, code, final, attempts, next_attempt_at, observed_at, recorded_at)
     SELECT :integration_id, :event_id, :account_id, :trigger, :request_ids, :first_day, :last_day,
@@ -68,22 +68,20 @@ _UNHEALED = text("""
     )
 """)
 
-_PUT_AWAY = text("""
-    DELETE FROM syncs s WHERE recorded_at < clock_timestamp() - make_interval(days => :days)
+_DELETE_EXPIRED = text("""
+    DELETE FROM syncs s WHERE recorded_at < clock_timestamp() - CAST(:keep AS interval)
         AND NOT EXISTS (SELECT 1 FROM integrations i WHERE i.integration_id = s.integration_id
             AND s.covered && daterange(i.backfill_first, i.backfill_last, '[]'))
 """)
 
-KEPT_DAYS = 400
 
-
-async def note_completed(
+async def record_completed(
     connection: AsyncConnection, event_id: str, completed: SyncCompleted, recorded_at: datetime
 ) -> Sync | None:
-    """Keep the outcome, and answer it; None where it is here already, or the integration is not the account's."""
+    """Store the outcome and return it; None where it is stored already, or the integration is not the account's."""
     days = covered(completed.first_day, completed.last_day, completed.unreconciled_days)
     ranges = ",".join(f"[{first},{last}]" for first, last in days)
-    return await _note(
+    return await _record(
         connection,
         event_id,
         recorded_at,
@@ -99,11 +97,11 @@ async def note_completed(
     )
 
 
-async def note_failed(
+async def record_failed(
     connection: AsyncConnection, event_id: str, failed: SyncFailed, recorded_at: datetime
 ) -> Sync | None:
-    """Keep the outcome, and answer it; None where it is here already, or the integration is not the account's."""
-    return await _note(
+    """Store the outcome and return it; None where it is stored already, or the integration is not the account's."""
+    return await _record(
         connection,
         event_id,
         recorded_at,
@@ -119,7 +117,7 @@ async def note_failed(
     )
 
 
-async def _note(
+async def _record(
     connection: AsyncConnection,
     event_id: str,
     recorded_at: datetime,
@@ -137,7 +135,7 @@ async def _note(
         "observed_at": outcome.observed_at,
         "recorded_at": recorded_at,
     }
-    row = (await connection.execute(_NOTE, values | columns)).one_or_none()
+    row = (await connection.execute(_RECORD, values | columns)).one_or_none()
     return _sync(row._mapping) if row else None  # noqa: SLF001 - a row's public mapping has this name
 
 
@@ -162,9 +160,9 @@ async def last_completed(connection: AsyncConnection, integration_id: UUID) -> S
 
 
 async def days_read(connection: AsyncConnection, integration: Integration, first: date | None = None) -> int:
-    """How many days of the backfill, from `first` on, the ledger has confirmed by readings made since the add.
+    """Days of the backfill, from `first` on, that the ledger has confirmed by readings since the integration was added.
 
-    The readings' instants and the add's are of one clock, the database's; those of the broker's records are not.
+    Both instants are of one clock, the database's; those of the broker's records are not.
     """
     values = {
         "id": integration.integration_id,
@@ -177,27 +175,27 @@ async def days_read(connection: AsyncConnection, integration: Integration, first
 
 
 async def filled_in(connection: AsyncConnection, integration: Integration, readable_from: date) -> bool:
-    """Whether every day of the backfill that xAI still tells has been confirmed."""
+    """Whether every day of the backfill that xAI still answers has been confirmed."""
     first = max(integration.backfill_first, readable_from)
     expected = (integration.backfill_last - first).days + 1
     return expected <= 0 or await days_read(connection, integration, first) >= expected
 
 
 async def unhealed(connection: AsyncConnection, integration_id: UUID, tries: int, readable_from: date) -> bool:
-    """Whether some day that xAI still tells was left open by `tries` healings, and confirmed by nothing since."""
+    """Whether some day that xAI still answers was left open by `tries` healings and never confirmed since."""
     values = {"id": integration_id, "tries": tries, "readable_from": readable_from}
-    found: bool = (await connection.execute(_UNHEALED, values)).scalar_one()
-    return found
+    exists: bool = (await connection.execute(_UNHEALED, values)).scalar_one()
+    return exists
 
 
 async def erase(connection: AsyncConnection, integration_id: UUID) -> None:
-    """The account wants its history gone: syncs tell sums."""
+    """Delete the integration's syncs: they hold sums."""
     await connection.execute(text("DELETE FROM syncs WHERE integration_id = :id"), {"id": integration_id})
 
 
-async def put_away(connection: AsyncConnection) -> None:
-    """Forget syncs that are older than the topic of their costs, but for those that a card counts as its backfill."""
-    await connection.execute(_PUT_AWAY, {"days": KEPT_DAYS})
+async def delete_expired(connection: AsyncConnection, keep: timedelta) -> None:
+    """Delete syncs older than `keep`, except those that a card counts as its backfill."""
+    await connection.execute(_DELETE_EXPIRED, {"keep": keep})
 
 
 def _sync(fields: Any) -> Sync:  # noqa: ANN401 - a row's mapping

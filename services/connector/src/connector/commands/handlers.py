@@ -1,4 +1,4 @@
-"""What each command does: the same as its route, through the same code. The table at the end names every command."""
+"""What each command does: the same as its route, by the same code. HANDLERS, at the end, names every command."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
@@ -15,56 +15,54 @@ from contract.messages import (
 )
 from contract.problems import Code, ProblemError
 from contract.topics import COMMANDS_TOPIC
+from pydantic import SecretStr
 
-from connector.connection_check import Typed
-from connector.integrations import Life, Note, Wish
-
-Act = Callable[[Any, Note], Awaitable[None]]
-"""Raises ProblemError where the command has no effect; the note is kept together with the effect."""
+from connector.connection_check import Credentials
+from connector.integrations import ConnectRequest, Integrations, InTransaction
 
 
 class Commands:
-    """The wishes of programs that do not call the API; `opener` opens the keys that they sealed."""
+    """`opener` opens the keys that programs sealed. Each method raises ProblemError where its command has no effect."""
 
-    def __init__(self, life: Life, opener: OpensCommands) -> None:
-        self._life = life
+    def __init__(self, integrations: Integrations, opener: OpensCommands) -> None:
+        self._integrations = integrations
         self._opener = opener
 
-    async def add(self, command: AddIntegration, note: Note) -> None:
-        typed = Typed(command.team_id, self._key(command))
-        await self._life.add(Wish(command.account_id, typed, command.plan, command.label), note)
+    async def add(self, command: AddIntegration, in_transaction: InTransaction) -> None:
+        credentials = Credentials(team_id=command.team_id, management_key=SecretStr(self._key(command)))
+        request = ConnectRequest(command.account_id, credentials, command.plan, command.label)
+        await self._integrations.add(request, in_transaction)
 
-    async def replace(self, command: ReplaceCredential, note: Note) -> None:
-        await self._life.replace(command.account_id, command.integration_id, self._key(command), note)
+    async def replace_credential(self, command: ReplaceCredential, in_transaction: InTransaction) -> None:
+        key = self._key(command)
+        await self._integrations.replace_credential(command.account_id, command.integration_id, key, in_transaction)
 
-    async def rename(self, command: RenameIntegration, note: Note) -> None:
-        await self._life.rename(command.account_id, command.integration_id, command.label, note)
+    async def rename(self, command: RenameIntegration, in_transaction: InTransaction) -> None:
+        await self._integrations.rename(command.account_id, command.integration_id, command.label, in_transaction)
 
-    async def change_plan(self, command: ChangePlan, note: Note) -> None:
-        await self._life.change_plan(command.account_id, command.plan, note)
+    async def change_plan(self, command: ChangePlan, in_transaction: InTransaction) -> None:
+        await self._integrations.change_plan(command.account_id, command.plan, in_transaction)
 
-    async def remove(self, command: RemoveIntegration, note: Note) -> None:
-        await self._life.remove(command.account_id, command.integration_id, command.history, note)
+    async def remove(self, command: RemoveIntegration, in_transaction: InTransaction) -> None:
+        await self._integrations.remove(command.account_id, command.integration_id, command.history, in_transaction)
 
     def _key(self, command: AddIntegration | ReplaceCredential) -> str:
         try:
-            key = self._opener.open(command.sealed_key, account_id=command.account_id, command_id=command.command_id)
+            return self._opener.open(command.sealed_key, account_id=command.account_id, command_id=command.command_id)
         except UnsealableError:
             raise ProblemError(Code.UNSEALABLE) from None
-        return key.strip()
-
-
-def table(commands: Commands) -> Mapping[type[Message], Act]:
-    """Every command, and what does it."""
-    return {
-        AddIntegration: commands.add,
-        ReplaceCredential: commands.replace,
-        RenameIntegration: commands.rename,
-        ChangePlan: commands.change_plan,
-        RemoveIntegration: commands.remove,
-    }
 
 
 def parse(kind: str, body: str) -> Command:
-    """The command in `body`; raises KeyError, ValueError where another release kept what this one does not know."""
+    """The command in `body`; raises KeyError, ValueError where another release stored what this one does not know."""
     return cast("Command", COMMANDS_TOPIC.types[kind].model_validate_json(body))
+
+
+CommandHandler = Callable[[Commands, Any, InTransaction], Awaitable[None]]
+HANDLERS: Mapping[type[Message], CommandHandler] = {
+    AddIntegration: Commands.add,
+    ReplaceCredential: Commands.replace_credential,
+    RenameIntegration: Commands.rename,
+    ChangePlan: Commands.change_plan,
+    RemoveIntegration: Commands.remove,
+}

@@ -1,8 +1,11 @@
-"""Commands that were taken: each row is a command to be done, and then its own result to be told. Callers own the transaction."""
+"""The table of commands: each row is a command to be done, and then its own result to be published.
+
+Callers own the transaction.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from contract.messages import Command
@@ -10,11 +13,9 @@ from contract.problems import Code
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-LEASE_SECONDS = 60
-"""How long a command waits for a process that died; longer than an attempt may take, so that none is renewed."""
-KEPT_DAYS = 30
-"""Longer than a command can come again: it is a week on its topic, and may have been asked for a week ahead."""
-AT_ONCE = 100
+LEASE = timedelta(seconds=60)
+"""How long a command waits for a process that died; longer than an attempt, so that no lease is renewed."""
+BATCH_SIZE = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +25,12 @@ class Rejection:
     code: Code
     detail: str
     integration_id: UUID | None = None
-    """What it is about, where that is known."""
+    """The integration that the problem is about, where it is known."""
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A command in hand."""
+    """A leased command."""
 
     lease: UUID
     account_id: str
@@ -45,7 +46,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of a command, to be told."""
+    """How a command ended."""
 
     number: int
     """In the order of first arrival."""
@@ -65,9 +66,9 @@ _KEEP = text("""
     ON CONFLICT (account_id, command_id) DO NOTHING
 """)
 
-# The first condition spares a look at each command that waits behind one in hand: a long queue of one account holds up nobody.
+# The first condition skips the commands behind a leased one: a long queue of one account delays no other.
 _CLAIM = text("""
-    UPDATE commands c SET lease = :lease, lease_owner = :owner, lease_until = clock_timestamp() + make_interval(secs => :seconds)
+    UPDATE commands c SET lease = :lease, lease_owner = :owner, lease_until = clock_timestamp() + CAST(:duration AS interval)
     FROM (
         SELECT account_id, command_id FROM commands next
         WHERE done_at IS NULL
@@ -86,29 +87,33 @@ _FINISH = text("""
     WHERE account_id = :account_id AND command_id = :command_id AND lease = :lease AND done_at IS NULL
 """)
 
-_LET_GO = text("""
+_RELEASE = text("""
     UPDATE commands SET lease = NULL, lease_owner = NULL, lease_until = NULL, failures = failures + :failed
     WHERE account_id = :account_id AND command_id = :command_id AND lease = :lease
 """)
 
-_UNTOLD = text(f"""
-    SELECT number, account_id, command_id, integration_id, code, detail, done_at FROM commands
-    WHERE done_at IS NOT NULL AND published_at IS NULL ORDER BY number LIMIT {AT_ONCE}
-    FOR UPDATE SKIP LOCKED
-""")  # noqa: S608 - only constants are put in
+_RELEASE_OWNER = text("""
+    UPDATE commands SET lease = NULL, lease_owner = NULL, lease_until = NULL WHERE lease_owner = :owner
+""")
 
-_TOLD = text("""
+_LOCK_UNPUBLISHED = text("""
+    SELECT number, account_id, command_id, integration_id, code, detail, done_at FROM commands
+    WHERE done_at IS NOT NULL AND published_at IS NULL ORDER BY number LIMIT :batch
+    FOR UPDATE SKIP LOCKED
+""")
+
+_MARK_PUBLISHED = text("""
     UPDATE commands SET published_at = clock_timestamp()
     WHERE number = ANY(:numbers) AND done_at IS NOT NULL AND published_at IS NULL
 """)
 
-_PUT_AWAY = text("""
-    DELETE FROM commands WHERE received_at < clock_timestamp() - make_interval(days => :days) AND published_at IS NOT NULL
+_DELETE_EXPIRED = text("""
+    DELETE FROM commands WHERE received_at < clock_timestamp() - CAST(:keep AS interval) AND published_at IS NOT NULL
 """)
 
 
 async def keep(connection: AsyncConnection, command: Command) -> bool:
-    """Take a command, to be done; False where one of its account and ID was taken before, whatever that one said."""
+    """Store a command to be done; False where its account has one of this ID already, whatever that one contains."""
     values = {"type": type(command).__name__, "body": command.model_dump_json()}
     return await _keep(connection, command.account_id, command.command_id, values)
 
@@ -116,7 +121,7 @@ async def keep(connection: AsyncConnection, command: Command) -> bool:
 async def keep_rejected(
     connection: AsyncConnection, account_id: str, command_id: str, kind: str | None, rejection: Rejection
 ) -> bool:
-    """Take a command that has no effect; nothing of it is kept but its IDs and its type (`kind`), where it was read."""
+    """Store the rejection of a command, without its content; `kind`: its type, where that could be read."""
     return await _keep(connection, account_id, command_id, {"type": kind, **_columns(rejection)})
 
 
@@ -127,53 +132,50 @@ async def _keep(connection: AsyncConnection, account_id: str, command_id: str, v
 
 
 async def claim(connection: AsyncConnection, owner: str) -> Claim | None:
-    """Take the command that came first, of an account with none in hand; None where nothing is to be done."""
-    values = {"lease": uuid4(), "owner": owner, "seconds": LEASE_SECONDS}
+    """Lease the oldest command of an account that has none leased; None where nothing is to be done."""
+    values = {"lease": uuid4(), "owner": owner, "duration": LEASE}
     row = (await connection.execute(_CLAIM, values)).one_or_none()
     return Claim(**row._mapping) if row else None  # noqa: SLF001 - a row's public mapping has this name
 
 
 async def finish(connection: AsyncConnection, claim: Claim, integration_id: UUID | None) -> bool:
-    """Note that it took effect, and forget what was asked; False where somebody else has taken the command over."""
+    """Store that it took effect, and delete its content; False where the lease is lost."""
     return await _finish(connection, claim, {"integration_id": integration_id, "code": None, "detail": None})
 
 
 async def finish_rejected(connection: AsyncConnection, claim: Claim, rejection: Rejection) -> bool:
-    """Note that it had no effect, and forget what was asked; False where somebody else has taken the command over."""
+    """Store that it had no effect, and delete its content; False where the lease is lost."""
     return await _finish(connection, claim, _columns(rejection))
 
 
 async def _finish(connection: AsyncConnection, claim: Claim, values: dict[str, object]) -> bool:
-    return (await connection.execute(_FINISH, {**_held(claim), **values})).rowcount > 0
+    return (await connection.execute(_FINISH, {**_leased(claim), **values})).rowcount > 0
 
 
-async def let_go(connection: AsyncConnection, claim: Claim, *, failed: bool) -> None:
-    """Leave the command to whoever looks next; `failed`: for an unknown reason."""
-    await connection.execute(_LET_GO, {**_held(claim), "failed": int(failed)})
+async def release(connection: AsyncConnection, claim: Claim, *, failed: bool) -> None:
+    """Make the command free again; `failed`: for an unknown reason."""
+    await connection.execute(_RELEASE, {**_leased(claim), "failed": int(failed)})
 
 
-async def let_go_of(connection: AsyncConnection, owner: str) -> None:
-    """Free what `owner` has in hand, or had before it died."""
-    await connection.execute(
-        text("UPDATE commands SET lease = NULL, lease_owner = NULL, lease_until = NULL WHERE lease_owner = :owner"),
-        {"owner": owner},
-    )
+async def release_owner(connection: AsyncConnection, owner: str) -> None:
+    """Free everything that `owner` has leased."""
+    await connection.execute(_RELEASE_OWNER, {"owner": owner})
 
 
-async def hold_untold(connection: AsyncConnection) -> list[Result]:
-    """Results that are not known to be published: a batch, in the order of arrival. Nobody else gets them meanwhile."""
-    rows = (await connection.execute(_UNTOLD)).mappings()
+async def lock_unpublished(connection: AsyncConnection) -> list[Result]:
+    """The oldest results without `published_at`, at most BATCH_SIZE, locked until the transaction ends."""
+    rows = (await connection.execute(_LOCK_UNPUBLISHED, {"batch": BATCH_SIZE})).mappings()
     return [Result(**{**row, "code": Code(row["code"]) if row["code"] else None}) for row in rows]
 
 
-async def note_told(connection: AsyncConnection, results: Sequence[Result]) -> None:
+async def mark_published(connection: AsyncConnection, results: Sequence[Result]) -> None:
     """The broker has the results."""
-    await connection.execute(_TOLD, {"numbers": [one.number for one in results]})
+    await connection.execute(_MARK_PUBLISHED, {"numbers": [one.number for one in results]})
 
 
-async def put_away(connection: AsyncConnection) -> None:
-    """Forget commands that can come no more."""
-    await connection.execute(_PUT_AWAY, {"days": KEPT_DAYS})
+async def delete_expired(connection: AsyncConnection, keep: timedelta) -> None:
+    """Delete published commands older than `keep`."""
+    await connection.execute(_DELETE_EXPIRED, {"keep": keep})
 
 
 def _columns(rejection: Rejection) -> dict[str, object]:
@@ -184,5 +186,5 @@ def _columns(rejection: Rejection) -> dict[str, object]:
     }
 
 
-def _held(claim: Claim) -> dict[str, object]:
+def _leased(claim: Claim) -> dict[str, object]:
     return {"account_id": claim.account_id, "command_id": claim.command_id, "lease": claim.lease}

@@ -1,4 +1,4 @@
-"""The private side of sealed commands: the sealing keys in a file, and what opens by them.
+"""The private side of sealed commands: the sealing keys in a file, and what opens with them.
 
 Opens secrets: only connector.app imports it; others are handed `OpensCommands`.
 """
@@ -22,7 +22,7 @@ _SEALED = re.compile(rf"{VERSION}\.([A-Za-z0-9._-]{{1,40}})\.([A-Za-z0-9_-]{{43}
 
 @dataclass(frozen=True, slots=True)
 class SealingKeys:
-    """Private keys by ID; programs are told to seal to the current one."""
+    """Private keys by ID; programs seal to the current one."""
 
     current: str
     by_id: Mapping[str, X25519PrivateKey]
@@ -31,11 +31,11 @@ class SealingKeys:
 class SealedCommandOpener:
     """Opens what was sealed for a command of the same environment to a key that the file still holds.
 
-    A change of the file counts within a second, and at once where a key is asked for that was not there.
+    A change of the file takes effect within a second, and at once for a key that is not known yet.
     """
 
     def __init__(self, path: Path, environment: str, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` in seconds; raises KeyFileError where the file cannot be used now."""
+        """`clock` in seconds; raises KeyFileError where the file is unusable."""
         self._file = WatchedFile(path, load_sealing_keys, clock)
         self._environment = environment
 
@@ -66,9 +66,9 @@ def load_sealing_keys(path: Path) -> SealingKeys:
 
 
 def _parts(sealed: str) -> tuple[str, bytes]:
-    """The key's ID, and encapsulated key and ciphertext as one; ValueError where it is not spelt as `seal` does."""
-    found = _SEALED.fullmatch(sealed)
-    if found is None:
+    """The key's ID, and encapsulated key and ciphertext joined; raises ValueError for what `seal` cannot write."""
+    match = _SEALED.fullmatch(sealed)
+    if match is None:
         raise ValueError
-    key_id, *texts = found.groups()
+    key_id, *texts = match.groups()
     return key_id, b"".join(map(decoded, texts))

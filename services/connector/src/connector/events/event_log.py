@@ -1,11 +1,12 @@
-"""What happened to an account's integrations, numbered in the order of the commits. Callers own the transaction.
+"""The events of an account's integrations, numbered in the order of the commits. Callers own the transaction.
 
-The numbers are given under the lock of the account's row, which is held until the commit: none appears behind another.
+Numbers are given under the lock of the account's row, until the commit: none becomes visible after a higher one.
 """
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -22,15 +23,14 @@ from connector.store import COLUMNS, FROM, Integration, integration_of
 from connector.syncs import Sync
 
 CHANNEL = "connector_account_events"
-"""Postgres tells here, at the commit, whose events there are: the payload is the account."""
-KEPT_DAYS = 7
-AT_ONCE = 100
-DIGITS = 18
+"""Of NOTIFY: at the commit of an event, with the account's ID as payload."""
+PAGE_SIZE = 100
+MAX_DIGITS = 18
 """Of the largest number that an account's events may reach."""
 
 
-class Shown(BaseModel):
-    """What a card says of an integration's identity and status; its fields mean what they mean there."""
+class IntegrationBody(BaseModel):
+    """Body of an `integration` event: the card's fields of identity and status, with their meaning there."""
 
     model_config = ConfigDict(from_attributes=True)
 
@@ -51,8 +51,8 @@ class Shown(BaseModel):
 
 
 @dataclass(frozen=True, slots=True)
-class Happened:
-    """An event: a line of JSON of its kind, `integration` or `sync`."""
+class AccountEvent:
+    """One event; `body` is a line of JSON of its kind, `integration` or `sync`."""
 
     number: int
     kind: str
@@ -60,17 +60,17 @@ class Happened:
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
-    """How things stand when the event `number` was the newest; each of `integrations` is the body of an event."""
+class Snapshot:
+    """The state when the event `number` was the newest; `integrations`: bodies of `integration` events."""
 
     number: int
     integrations: Sequence[str]
     integration_ids: Sequence[UUID]
 
 
-_NOTE = text("""
+_APPEND = text("""
     WITH numbered AS (UPDATE accounts SET last_event = last_event + 1 WHERE account_id = :account_id RETURNING last_event),
-    noted AS (
+    appended AS (
         INSERT INTO account_events (account_id, number, kind, integration_id, body, at)
         SELECT :account_id, last_event, :kind, :integration_id, CAST(:body AS json), clock_timestamp() FROM numbered
     )
@@ -86,81 +86,81 @@ _AFTER = text("""
     ) e ON true WHERE a.account_id = :account_id ORDER BY e.number
 """)
 
-_PUT_AWAY = text("""
+_DELETE_EXPIRED = text("""
     DELETE FROM account_events e USING (
         SELECT account_id, max(number) AS number FROM account_events
-        WHERE at < clock_timestamp() - make_interval(days => :days) GROUP BY account_id
+        WHERE at < clock_timestamp() - CAST(:keep AS interval) GROUP BY account_id
     ) old WHERE e.account_id = old.account_id AND e.number <= old.number
 """)
 
 
-async def note_change(connection: AsyncConnection, integration_id: UUID) -> None:
-    """Something that a screen shows of the integration has changed: tell what its row says now, also of a removed one."""
+async def record_change(connection: AsyncConnection, integration_id: UUID) -> None:
+    """Append the state of the integration, also of a removed one: something that a screen shows has changed."""
     row = (await connection.execute(_ROW, {"id": integration_id})).mappings().one()
-    await _note_shown(connection, integration_of(dict(row)))
+    await _append_state(connection, integration_of(dict(row)))
 
 
-async def note_changes(connection: AsyncConnection, account_id: str) -> None:
-    """The same of all of the account's integrations."""
+async def record_account_change(connection: AsyncConnection, account_id: str) -> None:
+    """The same for all of the account's integrations."""
     for integration in await store.load_all(connection, account_id):
-        await _note_shown(connection, integration)
+        await _append_state(connection, integration)
 
 
-async def note_sync(connection: AsyncConnection, account_id: str, integration_id: UUID, sync: Sync) -> None:
-    """The history of the integration has one more line."""
+async def record_sync(connection: AsyncConnection, account_id: str, integration_id: UUID, sync: Sync) -> None:
+    """Append a line of the integration's history."""
     line = {"integration_id": str(integration_id)} | line_of(sync).model_dump(mode="json")
-    await _note(connection, account_id, integration_id, "sync", json.dumps(line, separators=(",", ":")))
+    await _append(connection, account_id, integration_id, "sync", json.dumps(line, separators=(",", ":")))
 
 
 async def erase(connection: AsyncConnection, account_id: str, integration_id: UUID) -> None:
-    """The account wants the integration's history gone: events tell sums."""
+    """Delete the integration's events: they hold sums."""
     await connection.execute(
         text("DELETE FROM account_events WHERE account_id = :account_id AND integration_id = :integration_id"),
         {"account_id": account_id, "integration_id": integration_id},
     )
 
 
-async def put_away(connection: AsyncConnection) -> None:
-    """Forget events that are older than a week, of each account only the first ones, so that no gap comes into the rest."""
-    await connection.execute(_PUT_AWAY, {"days": KEPT_DAYS})
+async def delete_expired(connection: AsyncConnection, keep: timedelta) -> None:
+    """Delete events older than `keep`; of each account only the first ones, so that the rest has no gap."""
+    await connection.execute(_DELETE_EXPIRED, {"keep": keep})
 
 
-async def after(connection: AsyncConnection, account_id: str, number: int) -> list[Happened] | None:
-    """The next events after `number`, at most AT_ONCE, in order; None where what followed it is not kept, or it never was."""
-    values = {"account_id": account_id, "after": number, "limit": AT_ONCE}
+async def events_after(connection: AsyncConnection, account_id: str, number: int) -> list[AccountEvent] | None:
+    """The next events, at most PAGE_SIZE, in order; None where the next one is deleted, or `number` never existed."""
+    values = {"account_id": account_id, "after": number, "limit": PAGE_SIZE}
     rows = (await connection.execute(_AFTER, values)).all()
     newest = rows[0].last_event if rows else 0
-    found = [Happened(row.number, row.kind, row.body) for row in rows if row.number is not None]
-    follows = found[0].number == number + 1 if found else number == newest
-    return found if follows else None
+    events = [AccountEvent(row.number, row.kind, row.body) for row in rows if row.number is not None]
+    follows = events[0].number == number + 1 if events else number == newest
+    return events if follows else None
 
 
-async def present(connection: AsyncConnection, account_id: str) -> Present:
-    """How things stand now, all of it at one instant; the first statements of their transaction."""
+async def snapshot(connection: AsyncConnection, account_id: str) -> Snapshot:
+    """The account's integrations now, all of one instant; must be the first statements of the transaction."""
     await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
     newest = await connection.execute(
         text("SELECT last_event FROM accounts WHERE account_id = :id"), {"id": account_id}
     )
     integrations = await store.load_all(connection, account_id, removed=True)
-    return Present(
+    return Snapshot(
         number=newest.scalar_one_or_none() or 0,
-        integrations=[await _shown(connection, one) for one in integrations],
+        integrations=[await _body_of(connection, one) for one in integrations],
         integration_ids=[one.integration_id for one in integrations],
     )
 
 
-async def _note_shown(connection: AsyncConnection, integration: Integration) -> None:
-    body = await _shown(connection, integration)
-    await _note(connection, integration.account_id, integration.integration_id, "integration", body)
+async def _append_state(connection: AsyncConnection, integration: Integration) -> None:
+    body = await _body_of(connection, integration)
+    await _append(connection, integration.account_id, integration.integration_id, "integration", body)
 
 
-async def _shown(connection: AsyncConnection, integration: Integration) -> str:
+async def _body_of(connection: AsyncConnection, integration: Integration) -> str:
     days_read = await syncs.days_read(connection, integration)
     card = card_of(integration, None, days_read, integration.changed_at)
-    return Shown.model_validate(card).model_dump_json()
+    return IntegrationBody.model_validate(card).model_dump_json()
 
 
-async def _note(connection: AsyncConnection, account_id: str, integration_id: UUID, kind: str, body: str) -> None:
+async def _append(connection: AsyncConnection, account_id: str, integration_id: UUID, kind: str, body: str) -> None:
     values: dict[str, Any] = {
         "account_id": account_id,
         "integration_id": integration_id,
@@ -168,5 +168,5 @@ async def _note(connection: AsyncConnection, account_id: str, integration_id: UU
         "body": body,
         "channel": CHANNEL,
     }
-    await connection.execute(_NOTE, values)
+    await connection.execute(_APPEND, values)
     ACCOUNT_EVENTS.labels(kind).inc()

@@ -11,7 +11,7 @@ from connector.handlers import Handlers, table
 
 def course(database: Database, _publisher: Publisher, dead_letters: DeadLetters) -> Course:
     """What the connector can handle again; whatever that makes due, the running connector does."""
-    handlers = table(Handlers(database, wake=_nobody), Intake(database, wake=_nobody, tell=_nobody))
+    handlers = table(Handlers(database, wake=_nobody), Intake(database, _nobody, _nobody))
     return Course({topic: one_by_one(topic, each, dead_letters) for topic, each in handlers.items()}, _state)
 
 

@@ -1,8 +1,8 @@
-"""What runs ahead of what was announced: each row is its own outbox. Callers own the transaction."""
+"""Rows of integrations that are ahead of what was announced: each is its own outbox. Callers own the transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from contract.fields import Status
 from sqlalchemy import text
@@ -10,37 +10,40 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector.store import COLUMNS, FROM, Integration, integration_of
 
-AT_ONCE = 100
+BATCH_SIZE = 100
+"""Rows of each kind."""
+REANNOUNCE_AFTER = timedelta(days=1)
+"""Restores what a consumer or a compacted topic has lost."""
 
-_DAILY = "announced_at < clock_timestamp() - interval '1 day'"
+_DAILY = "announced_at < clock_timestamp() - CAST(:reannounce_after AS interval)"
 _KEY_AHEAD = "(credential_version, wrap_version) > (announced_credential_version, announced_wrap_version)"
 
-# Each kind by an index of its own: a hundred thousand keys in a new wrap do not hold up what changed.
+# Each kind has its own index: a hundred thousand keys with a new wrap do not delay what changed.
 _DUE = text(f"""
     SELECT {COLUMNS}, i.sealed_at, i.announced_version, i.announced_credential_version, i.announced_wrap_version,
         coalesce(i.{_DAILY}, false) AS daily
     {FROM}
     WHERE i.integration_id IN (
-        (SELECT integration_id FROM integrations WHERE version > announced_version ORDER BY changed_at LIMIT {AT_ONCE})
-        UNION (SELECT integration_id FROM integrations WHERE {_KEY_AHEAD} ORDER BY sealed_at LIMIT {AT_ONCE})
-        UNION (SELECT integration_id FROM integrations WHERE {_DAILY} ORDER BY announced_at LIMIT {AT_ONCE})
+        (SELECT integration_id FROM integrations WHERE version > announced_version ORDER BY changed_at LIMIT :batch)
+        UNION (SELECT integration_id FROM integrations WHERE {_KEY_AHEAD} ORDER BY sealed_at LIMIT :batch)
+        UNION (SELECT integration_id FROM integrations WHERE {_DAILY} ORDER BY announced_at LIMIT :batch)
     )
     ORDER BY i.changed_at
 """)  # noqa: S608 - only constants are put in
 
-_SAME_KEY = "(i.announced_credential_version, i.announced_wrap_version) = (told.was_credential, told.was_wrap)"
-_OTHER_KEY = """(i.announced_credential_version, i.announced_wrap_version) > (told.credential, told.wrap)
-    OR (i.envelope IS NULL AND NOT told.gone)"""
+_SAME_KEY = "(i.announced_credential_version, i.announced_wrap_version) = (sent.was_credential, sent.was_wrap)"
+_OTHER_KEY = """(i.announced_credential_version, i.announced_wrap_version) > (sent.credential, sent.wrap)
+    OR (i.envelope IS NULL AND NOT sent.gone)"""
 
-# What was not told is null here, and then stays as it is.
-_TOLD = """
+# What was not published is null here, and then stays as it is.
+_MARK = """
     UPDATE integrations i SET
-        announced_version = CASE WHEN i.announced_version = told.was_version THEN told.version
-            WHEN i.announced_version > told.version THEN 0 ELSE i.announced_version END,
-        announced_credential_version = CASE WHEN {other} THEN 0 WHEN {same} THEN told.credential
+        announced_version = CASE WHEN i.announced_version = sent.was_version THEN sent.version
+            WHEN i.announced_version > sent.version THEN 0 ELSE i.announced_version END,
+        announced_credential_version = CASE WHEN {other} THEN 0 WHEN {same} THEN sent.credential
             ELSE i.announced_credential_version END,
-        announced_wrap_version = CASE WHEN {other} THEN 0 WHEN {same} THEN told.wrap ELSE i.announced_wrap_version END,
-        announced_at = CASE WHEN told.gone IS NOT NULL AND told.version IS NOT NULL THEN clock_timestamp()
+        announced_wrap_version = CASE WHEN {other} THEN 0 WHEN {same} THEN sent.wrap ELSE i.announced_wrap_version END,
+        announced_at = CASE WHEN sent.gone IS NOT NULL AND sent.version IS NOT NULL THEN clock_timestamp()
             ELSE i.announced_at END
     FROM (
         SELECT new.* FROM unnest(
@@ -48,44 +51,45 @@ _TOLD = """
             CAST(:was_credential AS integer[]), CAST(:was_wrap AS integer[]),
             CAST(:credential AS integer[]), CAST(:wrap AS integer[]), CAST(:gone AS boolean[])
         ) new (integration_id, was_version, version, was_credential, was_wrap, credential, wrap, gone)
-        JOIN integrations held USING (integration_id) FOR NO KEY UPDATE OF held {waiting}
-    ) told
-    WHERE i.integration_id = told.integration_id
+        JOIN integrations locked USING (integration_id) FOR NO KEY UPDATE OF locked {waiting}
+    ) sent
+    WHERE i.integration_id = sent.integration_id
     RETURNING i.integration_id
 """
-_NOTE_FREE, _NOTE = (
-    text(_TOLD.format(other=_OTHER_KEY, same=_SAME_KEY, waiting=waiting)) for waiting in ("SKIP LOCKED", "")
+_MARK_FREE, _MARK_ALL = (
+    text(_MARK.format(other=_OTHER_KEY, same=_SAME_KEY, waiting=waiting)) for waiting in ("SKIP LOCKED", "")
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """A row to be announced: its state, its key, or both."""
+    """A row to announce: its state, its key, or both."""
 
     row: Integration
     sealed_at: datetime
-    """When its key was sealed, or wrapped anew."""
+    """When its key was sealed or wrapped last."""
     was_version: int
-    """What was announced last; the same of the key below."""
+    """What was announced last; the same for the key below."""
     was_credential: int
     was_wrap: int
     daily: bool
-    """A day has passed since both were announced last."""
+    """REANNOUNCE_AFTER has passed since both were announced."""
 
     @property
-    def tells_state(self) -> bool:
+    def publishes_state(self) -> bool:
         return self.daily or self.row.version > self.was_version
 
     @property
-    def tells_key(self) -> bool:
-        """Also that it is gone, whenever a removed row tells its state."""
+    def publishes_key(self) -> bool:
+        """Or the key's tombstone, with every state of a removed row."""
         ahead = (self.row.credential_version, self.row.wrap_version) > (self.was_credential, self.was_wrap)
         return self.daily or ahead or self.row.status is Status.REMOVED
 
 
 async def due(connection: AsyncConnection) -> list[Due]:
-    """Rows that run ahead or were last announced a day ago, in the order of their changes: a batch of each kind."""
-    rows = (await connection.execute(_DUE)).mappings().all()
+    """Rows that are ahead or were last announced a day ago, in the order of their changes: a batch of each kind."""
+    values = {"batch": BATCH_SIZE, "reannounce_after": REANNOUNCE_AFTER}
+    rows = (await connection.execute(_DUE, values)).mappings().all()
     return [
         Due(
             row=integration_of(dict(row)),
@@ -99,21 +103,21 @@ async def due(connection: AsyncConnection) -> list[Due]:
     ]
 
 
-async def note_told(connection: AsyncConnection, told: Sequence[Due], *, wait: bool) -> list[Due]:
-    """Set what was announced by compare-and-set; where something newer was announced meanwhile, it is due again.
+async def mark_announced(connection: AsyncConnection, published: Sequence[Due], *, wait: bool) -> list[Due]:
+    """Set what was announced by compare-and-set; a row whose newer state was announced meanwhile is due again.
 
-    Rows that others hold are left out unless `wait`: who waits for several at once can be waited for. Answers what was left out.
+    Locked rows are skipped unless `wait`: a transaction that waits for several can deadlock. Returns the skipped ones.
     """
-    statement = _NOTE if wait else _NOTE_FREE
-    noted = set((await connection.execute(statement, _columns(told))).scalars())
-    return [one for one in told if one.row.integration_id not in noted]
+    statement = _MARK_ALL if wait else _MARK_FREE
+    marked = set((await connection.execute(statement, _columns(published))).scalars())
+    return [one for one in published if one.row.integration_id not in marked]
 
 
-def _columns(told: Sequence[Due]) -> dict[str, list[object]]:
-    states = [one if one.tells_state else None for one in told]
-    keys = [one if one.tells_key else None for one in told]
+def _columns(published: Sequence[Due]) -> dict[str, list[object]]:
+    states = [one if one.publishes_state else None for one in published]
+    keys = [one if one.publishes_key else None for one in published]
     return {
-        "ids": [one.row.integration_id for one in told],
+        "ids": [one.row.integration_id for one in published],
         "was_version": [one and one.was_version for one in states],
         "version": [one and one.row.version for one in states],
         "was_credential": [one and one.was_credential for one in keys],
