@@ -6,7 +6,6 @@ from uuid import UUID
 
 import pytest
 from common.errors import TransientError
-from sqlalchemy.exc import OperationalError
 
 from tests.ledger.support.ledger import ERASED, FIRST, NOON, REMOVED, LedgerHarness, later, reading_of, record_of
 
@@ -73,19 +72,6 @@ async def test_what_the_database_refuses_is_found_by_halves(ledger: LedgerHarnes
 
     assert [one.record for one in ledger.dead_letters.entries] == [poison]
     assert len(await ledger.figures()) == 8
-
-
-async def test_an_outage_of_the_database_dead_letters_nothing(
-    ledger: LedgerHarness, team: UUID, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def unavailable(*_: object) -> int:
-        raise OperationalError("INSERT", {}, Exception("unavailable"))
-
-    monkeypatch.setattr("ledger.store.days.record", unavailable)
-
-    with pytest.raises(OperationalError):
-        await ledger.record(team, {FIRST: {"a": "1"}})
-    assert ledger.dead_letters.entries == []
 
 
 async def test_a_crash_between_commit_and_publish_publishes_the_same_again(ledger: LedgerHarness, team: UUID) -> None:

@@ -6,7 +6,6 @@ from uuid import UUID, uuid4
 
 import pytest
 from aiokafka import ConsumerRecord
-from common.errors import TransientError
 from sqlalchemy.exc import ProgrammingError
 
 from tests.ledger.support.ledger import FIRST, LedgerHarness, Reading, reading_of, record_of
@@ -89,24 +88,6 @@ async def test_wrong_grants_dead_letter_nothing(ledger: LedgerHarness, team: UUI
     assert _reasons(ledger) == []
 
 
-async def test_a_batch_that_comes_again_leaves_no_second_dead_letter(
-    ledger: LedgerHarness, team: UUID, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def unavailable(*_: object) -> int:
-        raise ConnectionError
-
-    reading = reading_of(team, {FIRST: {"a": "1"}})
-    batch = (record_of(reading.days[0], value=b"{", offset=3), *reading.days)
-    with monkeypatch.context() as broken:
-        broken.setattr("ledger.store.days.record", unavailable)
-        with pytest.raises(ConnectionError):
-            await ledger.receive(*batch)
-
-    await ledger.receive(*batch)
-
-    assert _reasons(ledger) == [(3, "body_malformed")]
-
-
 async def test_a_crash_before_the_commit_leaves_nothing(
     ledger: LedgerHarness, team: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,25 +100,3 @@ async def test_a_crash_before_the_commit_leaves_nothing(
         await ledger.receive(*reading.messages)
 
     assert (await ledger.figures(), ledger.publisher.published) == ([], [])
-
-
-async def test_a_version_that_fails_on_everything_does_not_empty_the_topic_into_dead_letters(
-    ledger: LedgerHarness, team: UUID, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fails(*_: object) -> int:
-        raise ZeroDivisionError
-
-    reading = reading_of(team, {FIRST + timedelta(days=number): {"a": "1"} for number in range(12)})
-    batch = [record_of(one) for one in reading.messages]
-    with monkeypatch.context() as broken:
-        broken.setattr("ledger.store.days.record", fails)
-        for _ in range(2):
-            with pytest.raises(TransientError):
-                await ledger.receive(*batch)
-        assert {reason for _, reason in _reasons(ledger)} == {"handler_failed"}
-        assert len(_reasons(ledger)) == 10
-
-    await ledger.receive(*batch)
-
-    assert len(await ledger.figures()) == 12
-    assert len(_reasons(ledger)) == 10

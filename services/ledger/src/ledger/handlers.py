@@ -1,4 +1,4 @@
-"""What each message does to the ledger. The tables at the end name every message and its handler."""
+"""The effect of each message on the ledger. The tables at the end name every message and its handler."""
 
 from collections.abc import Sequence
 
@@ -18,7 +18,7 @@ from ledger.tally import Tally
 
 
 class Handlers:
-    """Costs come in batches, each written in one transaction; outcomes are published after its commit."""
+    """Costs are handled in batches, each in one transaction; outcomes are published after its commit."""
 
     def __init__(self, database: Database, publisher: Publisher) -> None:
         self._database = database
@@ -29,13 +29,13 @@ class Handlers:
         await self.handle_batch(events)
 
     async def handle_batch(self, events: Sequence[Event[CostRecorded | WindowRead]]) -> Tally:
-        """Handle a batch as `costs` does; returns what was done with each of its messages."""
+        """Handle a batch as `costs` does, and return what was done with each of its messages."""
         outcomes, tally = await self._write([event.message for event in events])
         await all_of(map(self._announce, outcomes))
         return tally
 
     async def _write(self, messages: Sequence[CostRecorded | WindowRead]) -> tuple[list[Reconciliation], Tally]:
-        """All of it in one transaction; answers what is to be announced once it is committed, and what became of it."""
+        """Write the days, then reconcile the windows; returns the outcomes to announce, and the counts."""
         async with self._database.transaction() as connection:
             await erasure.block_erasure(connection)
             erased = await erasure.erased(connection, {message.integration_id for message in messages})
@@ -55,7 +55,7 @@ class Handlers:
         await self._publisher.publish(SYNC_OUTCOMES, outcome, key=key, event_id=event_id, at=at)
 
     async def integration(self, event: Event[IntegrationState]) -> None:
-        """Keep the newest state; erase where the account wants its history gone."""
+        """Keep the newest state; erase the history of an integration that was removed with it."""
         state = event.message
         async with self._database.transaction() as connection:
             await integrations.save(connection, state)
