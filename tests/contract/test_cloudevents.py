@@ -11,6 +11,9 @@ from contract.fields import Trigger
 from contract.messages import SyncRequested
 from contract.topics import COSTS, CREDENTIALS, SYNC_REQUESTS, Topic
 
+from tests.support.messages import raw_record
+from tests.support.poison import CONSUMERS, unreadable
+
 AT = datetime(2026, 11, 20, 6, tzinfo=UTC)
 MESSAGE = SyncRequested(request_id="1", trigger=Trigger.FORCE, requested_at=AT)
 PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -60,21 +63,15 @@ BODY = json.loads(MESSAGE.model_dump_json())
 @pytest.mark.parametrize(
     ("parts", "reason"),
     [
-        ({"headers": []}, "header_missing"),
         ({"headers": [("ce_id", VALUE.encode() + b"\xff")]}, "header_undecodable"),
-        ({"headers": [("ce_id", None)]}, "header_undecodable"),
         ({"changed": {"ce_source": None}}, "header_missing"),
         ({"changed": {"ce_id": ""}}, "header_missing"),
         ({"changed": {"ce_id": VALUE * 100}}, "header_malformed"),
         ({"changed": {"ce_id": f"{VALUE}\0"}}, "header_malformed"),
         ({"changed": {"ce_specversion": VALUE}}, "header_unknown"),
         ({"changed": {"ce_type": VALUE}}, "type_unknown"),
-        ({"changed": {"ce_type": "CostRecorded"}}, "type_unknown"),
         ({"timestamp": 2**62}, "timestamp_malformed"),
-        ({"value": None}, "body_malformed"),
-        ({"value": b""}, "body_malformed"),
         ({"value": VALUE.encode()}, "body_malformed"),
-        ({"value": b"[" * 100_000}, "body_malformed"),
         ({"value": json.dumps(BODY | {"trigger": VALUE}).encode()}, "body_malformed"),
         ({"value": json.dumps(BODY | {"requested_at": VALUE}).encode()}, "body_malformed"),
     ],
@@ -86,6 +83,16 @@ def test_what_is_malformed_has_a_reason_and_tells_no_value(parts: dict[str, Any]
     assert refused.value.reason == reason
     assert VALUE not in str(refused.value)
     assert refused.value.__cause__ is None
+
+
+@pytest.mark.parametrize("topic", CONSUMERS, ids=lambda topic: topic.name)
+def test_every_kind_of_poison_has_its_reason_and_reveals_no_value(topic: Topic) -> None:
+    for poison in unreadable(topic):
+        with pytest.raises(MalformedError) as refused:
+            decode(raw_record(topic, poison.value, poison.headers, key=poison.key), topic)
+
+        assert (poison.kind, refused.value.reason) == (poison.kind, poison.reason)
+        assert poison.marker.decode() not in str(refused.value)
 
 
 @pytest.mark.parametrize(

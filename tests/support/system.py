@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -235,10 +235,13 @@ class SystemClient:
             yield
             await connection.rollback()
 
-    async def publish(self, topic: str, key: str | None, body: bytes | None, headers: dict[str, bytes]) -> None:
-        await self._producer.send_and_wait(
-            topic, body, key=key.encode() if key else None, headers=list(headers.items())
-        )
+    async def publish(
+        self, topic: str, key: str | bytes | None, body: bytes | None, headers: Mapping[str, bytes | None]
+    ) -> tuple[int, int]:
+        """Write any record; return its partition and offset."""
+        raw_key = key.encode() if isinstance(key, str) else key
+        stored = await self._producer.send_and_wait(topic, body, key=raw_key, headers=list(headers.items()))
+        return stored.partition, stored.offset
 
     async def ask(self, integration_id: str, request_id: str) -> None:
         """A Force Sync as another program wishes it: by topic."""

@@ -67,4 +67,4 @@ async def card_of(client: SystemClient, at: Connected, code: Code) -> dict[str, 
 async def publish(client: SystemClient, topic: Topic, message: Message, *, key: str, event_id: str) -> None:
     """Publish as another program would."""
     value, headers = wire(message, event_id=event_id)
-    await client.publish(topic.name, key, value, {name: text or b"" for name, text in headers})
+    await client.publish(topic.name, key, value, dict(headers))
