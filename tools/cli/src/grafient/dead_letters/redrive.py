@@ -11,9 +11,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 from common.kafka.client import client_options
 from common.kafka.ranges import range_of, reader, records_of
 from common.settings import KafkaSettings
+from contract.dead_letters import closing_headers
 from contract.topics import DEAD_LETTERS, MAX_DEAD_LETTER_BYTES
 
-from grafient.dead_letters.letters import CLOSED, Letter, again, letters_of
+from grafient.dead_letters.letters import Letter, letters_of
 
 TOLD_WITHIN = 60.0
 """Seconds to wait for what becomes of a message that was sent again."""
@@ -84,7 +85,7 @@ async def _producer(settings: KafkaSettings) -> AsyncIterator[AIOKafkaProducer]:
 async def _send(producer: AIOKafkaProducer, letter: Letter) -> int:
     original = letter.original
     assert original is not None  # noqa: S101 - the caller chose such letters
-    headers = again(letter, original)
+    headers = original.redrive_headers(letter.redrives + 1)
     written = await producer.send_and_wait(
         letter.topic, original.value, key=original.key, headers=headers, partition=letter.partition
     )
@@ -94,8 +95,7 @@ async def _send(producer: AIOKafkaProducer, letter: Letter) -> int:
 
 async def _close(producer: AIOKafkaProducer, letter: Letter, how: str) -> Letter:
     """Beside the letter, in its partition: the newest record of an ID is what holds."""
-    headers = [("dead_letter_id", letter.letter_id.encode()), (CLOSED, how.encode())]
-    key = letter.letter_id.encode()
+    headers, key = closing_headers(letter.letter_id, how), letter.letter_id.encode()
     await producer.send_and_wait(DEAD_LETTERS.name, b"", key=key, headers=headers, partition=letter.kept_in)
     return replace(letter, closed=how)
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from inspect import getdoc
 from typing import Any
 
-from common.kafka.dead_letters import MAX_DETAIL
 from contract.cloudevents import MARKER_KEY, MAX_ID_LENGTH, TRACEPARENT, headers_of
+from contract.dead_letters import DIGITS, DeadLetterHeaders
 from contract.messages import Message
 from contract.topics import ALL, COMMANDS_TOPIC, CREDENTIALS, DEAD_LETTERS, SYNC_REQUESTS, TOPICS, Topic
 from pydantic.json_schema import models_json_schema
@@ -19,7 +19,6 @@ Json = dict[str, Any]
 BINDING = {"bindingVersion": "0.5.0"}
 """Of AsyncAPI's bindings for Kafka."""
 TEXT: Json = {"type": "string"}
-DIGITS: Json = {"type": "string", "pattern": "^[0-9]+$"}
 UUID: Json = {"type": "string", "format": "uuid"}
 INTEGRATION_KEY = UUID | {"description": "The `integration_id`."}
 KEYS: dict[Topic, Json] = {
@@ -52,47 +51,6 @@ CLOUD_EVENT: Json = {
         },
     },
 }
-DEAD_LETTER: Json = {
-    "type": "object",
-    "required": [
-        "dead_letter_id",
-        "dead_letter_service",
-        "dead_letter_topic",
-        "dead_letter_partition",
-        "dead_letter_offset",
-        "dead_letter_timestamp_ms",
-        "dead_letter_reason",
-        "dead_letter_detail",
-        "dead_letter_attempts",
-    ],
-    "properties": {
-        "dead_letter_id": TEXT | {"description": "`<service>:<topic>:<partition>:<offset>`: equal for every copy."},
-        "dead_letter_service": TEXT | {"description": "Who gave it up."},
-        "dead_letter_topic": TEXT | {"description": "Where it was."},
-        "dead_letter_partition": DIGITS,
-        "dead_letter_offset": DIGITS,
-        "dead_letter_timestamp_ms": {"type": "string", "pattern": "^-?[0-9]+$", "description": "Of the record."},
-        "dead_letter_reason": TEXT | {"description": "A stable word.", "examples": ["body_malformed"]},
-        "dead_letter_detail": TEXT
-        | {"maxLength": MAX_DETAIL, "description": "A sentence without a value of the record."},
-        "dead_letter_attempts": DIGITS,
-        "dead_letter_redrives": DIGITS | {"description": "How often it was sent to its topic again."},
-        "dead_letter_headers": TEXT
-        | {"description": "Where the record was kept: its headers, a JSON list of `[name, base64]`."},
-        "dead_letter_key": TEXT
-        | {"description": "Where the record was kept: its key in base64; empty where it had none."},
-        "dead_letter_value": {
-            "enum": ["bytes", "null"],
-            "description": "Where the record was kept: whether it had a value, which then is this record's own, byte for byte.",
-        },
-        "dead_letter_size": DIGITS | {"description": "Where only a fingerprint was kept: bytes of the value."},
-        "dead_letter_sha256": {
-            "type": "string",
-            "pattern": "^[0-9a-f]{64}$",
-            "description": "Where only a fingerprint was kept: SHA-256 of the value in hex.",
-        },
-    },
-}
 
 
 def messages() -> Iterator[tuple[str, Json]]:
@@ -115,7 +73,13 @@ def schemas() -> dict[str, Json]:
     """JSON schemas of all bodies, and of the headers, by name."""
     every = [(message, "validation") for topic in TOPICS for message in topic.messages]
     _, made = models_json_schema(every, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type] # a literal
-    return dict(sorted((made["$defs"] | {"CloudEvent": CLOUD_EVENT, "DeadLetterHeaders": DEAD_LETTER}).items()))
+    return dict(
+        sorted(
+            (
+                made["$defs"] | {"CloudEvent": CLOUD_EVENT, "DeadLetterHeaders": DeadLetterHeaders.model_json_schema()}
+            ).items()
+        )
+    )
 
 
 def _message(message: type[Message], key: Json) -> Json:
