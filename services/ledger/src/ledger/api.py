@@ -30,7 +30,7 @@ class _Schema(BaseModel):
 
 
 class ModelCost(_Schema):
-    """What one label cost."""
+    """The cost of one label."""
 
     integration_id: UUID
     label: str
@@ -50,12 +50,12 @@ class DayCosts(_Schema):
     usd: Usd | None
     """Sum of what is known; null where nothing is."""
     missing: list[UUID]
-    """Integrations that are expected to have the day, and have not."""
+    """Integrations that are expected to have the day, but do not."""
     models: list[ModelCost]
 
 
 class Costs(_Schema):
-    """A row for every day that was asked for."""
+    """A row for every requested day."""
 
     currency: Literal["USD"] = "USD"
     days: list[DayCosts]
@@ -82,7 +82,7 @@ class Routes:
         integration_id: UUID | None = None,
         as_of: Instant | None = None,
     ) -> Costs:
-        """Costs by day and model; both days included, by default the last 30. `as_of`: as it was believed then."""
+        """Costs by day and model; both days included, by default the last 30. `as_of`: as known at that instant."""
         now = self._clock()
         first, last = _range(first, last, now.date())
         async with self._database.transaction() as connection:
