@@ -1,6 +1,6 @@
 """Who reads and writes what: every topic has both, and keys in any form stay with who needs them."""
 
-from contract.access import ACCESS, WEBAPP, group_of
+from contract.access import ACCESS, WEBAPP, consumers_of, group_of
 from contract.topics import COMMANDS_TOPIC, COSTS, CREDENTIALS, DEAD_LETTERS, TOPICS
 
 
@@ -22,3 +22,16 @@ def test_a_principal_needs_each_topic_once() -> None:
 def test_a_service_consumes_a_topic_in_one_group() -> None:
     assert group_of("ledger", COSTS) == "ledger.xai.costs.v1"
     assert [name for name, access in ACCESS.items() if access.free_groups] == [WEBAPP.principal]
+
+
+def test_the_services_that_consume_a_topic_are_those_that_may_read_it() -> None:
+    assert {topic.name.removeprefix("xai."): consumers_of(topic) for topic in TOPICS} == {
+        "commands.v1": ("connector",),
+        "command-results.v1": (),
+        "integrations.v1": ("syncer", "ledger"),
+        "credentials.v1": ("syncer",),
+        "sync-requests.v1": ("syncer",),
+        "costs.v1": ("ledger",),
+        "sync-outcomes.v1": ("connector", "syncer"),
+        "dead-letters.v1": (),
+    }

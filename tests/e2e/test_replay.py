@@ -18,9 +18,9 @@ from common.kafka.publisher import Publisher
 from common.replay import Asked, Quiet, Report, bound, replay
 from common.settings import KafkaSettings
 from common.watchdog import Watchdog
+from contract.access import consumers_of
 from contract.cloudevents import Event
 from contract.topics import COSTS, INTEGRATIONS, TOPICS, Topic
-from grafient.replay import HANDLED_BY
 from ledger.handlers import Handlers
 from ledger.tally import Tally
 from pydantic import SecretStr
@@ -174,7 +174,7 @@ async def test_every_topic_can_be_replayed_and_asks_xai_nothing(world: SystemCli
     calls, card = len(await world.calls(team)), await world.card(team, integration_id)
 
     for topic in TOPICS:
-        for service in HANDLED_BY.get(topic.name, ()):
+        for service in consumers_of(topic):
             report = await _replay(world, topic, service, integration_id=integration_id)
             assert (report.malformed, sum(report.counts.values())) == (0, report.read)
 

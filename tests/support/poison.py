@@ -7,16 +7,22 @@ from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
-from contract.access import CONNECTOR, LEDGER, SYNCER
+from contract.access import consumers_of
 from contract.messages import Message, RenameIntegration
-from contract.topics import COMMANDS_TOPIC, COSTS, CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS, Topic
+from contract.topics import (
+    COMMANDS_TOPIC,
+    COSTS,
+    CREDENTIALS,
+    INTEGRATIONS,
+    SYNC_OUTCOMES,
+    SYNC_REQUESTS,
+    TOPICS,
+    Topic,
+)
 
 from tests.support import messages
 
-CONSUMERS: Mapping[Topic, tuple[str, ...]] = {
-    topic: tuple(one.principal for one in (CONNECTOR, SYNCER, LEDGER) if topic in one.reads)
-    for topic in (COSTS, INTEGRATIONS, SYNC_REQUESTS, SYNC_OUTCOMES, CREDENTIALS, COMMANDS_TOPIC)
-}
+CONSUMERS: Mapping[Topic, tuple[str, ...]] = {topic: services for topic in TOPICS if (services := consumers_of(topic))}
 """Each topic that services consume, and the services that do."""
 SAMPLES: Mapping[Topic, Callable[[], Message]] = {
     COSTS: lambda: messages.cost_recorded(uuid4()),

@@ -62,3 +62,8 @@ WEBAPP = BrokerAccess(
 """Any program of the product, in any language."""
 
 ACCESS = {access.principal: access for access in (CONNECTOR, SYNCER, LEDGER, CRON, WEBAPP)}
+
+
+def consumers_of(topic: Topic) -> tuple[str, ...]:
+    """The services that handle `topic`; web apps may read it besides."""
+    return tuple(name for name, access in ACCESS.items() if topic in access.reads and not access.free_groups)

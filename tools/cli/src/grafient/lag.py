@@ -12,10 +12,10 @@ from common.kafka.client import client_options
 from common.kafka.ranges import Range, Span, range_of, reader, records_of
 from common.kafka.tolerant_consumer import TolerantConsumer
 from common.settings import KafkaSettings, load
+from contract.access import consumers_of
 from contract.topics import TOPICS, Topic
 
 from grafient.cli.output import Json, show, table
-from grafient.replay import HANDLED_BY
 
 LATE_AFTER = timedelta(minutes=1)
 
@@ -55,11 +55,7 @@ async def lags(settings: KafkaSettings) -> list[Lag]:
     await admin.start()
     try:
         async with reader(settings) as consumer:
-            return [
-                await _lag(admin, consumer, service, topic)
-                for topic in TOPICS
-                for service in HANDLED_BY.get(topic.name, ())
-            ]
+            return [await _lag(admin, consumer, service, topic) for topic in TOPICS for service in consumers_of(topic)]
     finally:
         await admin.close()
 

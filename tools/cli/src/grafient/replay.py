@@ -8,7 +8,8 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
-from contract.topics import COMMANDS_TOPIC, COSTS, CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS
+from contract.access import consumers_of
+from contract.topics import TOPICS
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from grafient.cli.output import Json, console, progress_console, show, table
@@ -18,18 +19,12 @@ LONGEST_LINE = 64 * 1024 * 1024
 """Bytes of what an entry point says at once."""
 ROWS = 20
 """Of integrations, on a screen."""
-HANDLED_BY: dict[str, tuple[str, ...]] = {
-    COSTS.name: ("ledger",),
-    INTEGRATIONS.name: ("syncer", "ledger"),
-    CREDENTIALS.name: ("syncer",),
-    SYNC_REQUESTS.name: ("syncer",),
-    SYNC_OUTCOMES.name: ("connector", "syncer"),
-    COMMANDS_TOPIC.name: ("connector",),
-}
+CONSUMED = {topic.name: services for topic in TOPICS if (services := consumers_of(topic))}
+"""Topics that can be replayed, and who handles each."""
 
 
 def replay(  # noqa: PLR0913 - a command's options
-    topic: Annotated[str, typer.Argument(help=f"One of {', '.join(HANDLED_BY)}.")],
+    topic: Annotated[str, typer.Argument(help=f"One of {', '.join(CONSUMED)}.")],
     *,
     since: Annotated[
         list[str] | None,
@@ -55,8 +50,8 @@ def replay(  # noqa: PLR0913 - a command's options
     as_json: Json = False,
 ) -> None:
     """Handle a range of a topic again. Nothing that is there already changes, and xAI is not asked."""
-    if topic not in HANDLED_BY:
-        raise typer.BadParameter(f"{topic}: no service handles it; choose one of {', '.join(HANDLED_BY)}")
+    if topic not in CONSUMED:
+        raise typer.BadParameter(f"{topic}: no service handles it; choose one of {', '.join(CONSUMED)}")
     arguments = [
         topic,
         *_each("--from", _bounds(since)),
@@ -66,7 +61,7 @@ def replay(  # noqa: PLR0913 - a command's options
         *(["--publish-outcomes"] if publish_outcomes else []),
         *(["--dry-run"] if dry_run else []),
     ]
-    reports = [_run(name, arguments) for name in HANDLED_BY[topic] if not service or name in service]
+    reports = [_run(name, arguments) for name in CONSUMED[topic] if not service or name in service]
     show(reports, table("Replayed", [_row(report) for report in reports]), as_json=as_json)
     if not as_json:
         _print_erased([row for report in reports for row in report["erased"]])
