@@ -198,7 +198,7 @@ def test_points_of_several_hours_of_a_day_are_added_up() -> None:
     assert cost_of_first_day(answer(series(point(FIRST, "1"), later))) == {GROK: Decimal(3)}
 
 
-def test_a_point_said_twice_is_unreadable_for_nobody_knows_which_is_meant() -> None:
+def test_a_duplicate_point_is_unreadable() -> None:
     assert refused(answer(series(point(FIRST, "1"), point(FIRST, "1"))))
     assert refused(answer('{"group": ["a"], "group": ["b"]}'))
 
@@ -221,7 +221,7 @@ def test_a_point_said_twice_is_unreadable_for_nobody_knows_which_is_meant() -> N
         ('"groupLabels": {"a": 1}, "group": "text"', NO_LABEL),
     ],
 )
-def test_a_label_never_refuses_a_reading(labels: str, expected: str) -> None:
+def test_no_label_makes_a_reading_fail(labels: str, expected: str) -> None:
     assert cost_of_first_day(answer(series(point(FIRST, "1"), labels=labels))) == {expected: Decimal(1)}
 
 
@@ -229,7 +229,7 @@ def test_an_answer_that_is_not_grouped_is_one_sum_a_day_without_a_label() -> Non
     assert cost_of_first_day(answer(f'{{"dataPoints": [{point(FIRST, "4.5")}]}}')) == {NO_LABEL: Decimal("4.5")}
 
 
-def test_a_cut_answer_says_so() -> None:
+def test_a_cut_answer_is_marked() -> None:
     assert parse(answer(rest=', "limitReached": true'), FIRST, LAST).limit_reached
 
 

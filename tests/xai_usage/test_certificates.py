@@ -1,4 +1,4 @@
-"""The key travels only to who proves to be xAI."""
+"""The key is sent only to a server that proves to be xAI."""
 
 from collections.abc import AsyncIterator
 from datetime import date
@@ -27,7 +27,7 @@ async def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-async def test_who_is_not_xai_is_told_nothing(gate: Gate, wrong: Shows) -> None:
+async def test_a_server_that_is_not_xai_gets_no_request(gate: Gate, wrong: Shows) -> None:
     gate.shows(wrong)
 
     async with client(gate.url) as xai:
@@ -38,7 +38,7 @@ async def test_who_is_not_xai_is_told_nothing(gate: Gate, wrong: Shows) -> None:
     assert (gate.greeted, gate.heard) == (1, 0)
 
 
-async def test_who_is_xai_is_asked(gate: Gate) -> None:
+async def test_xai_gets_the_request(gate: Gate) -> None:
     gate.shows(right)
 
     async with client(gate.url) as xai:

@@ -125,16 +125,9 @@ def test_an_access_does_not_show_its_key() -> None:
 
 @pytest.mark.parametrize(
     ("status", "kind", "code"),
-    [
-        (400, CallMalformed, Code.TEAM_MALFORMED),
-        (401, CallRefused, Code.KEY_REFUSED),
-        (403, CallRefused, Code.ACCESS_DENIED),
-        (404, CallRefused, Code.TEAM_UNKNOWN),
-        (429, CallTransient, Code.RATE_LIMITED),
-        (503, CallTransient, Code.XAI_UNAVAILABLE),
-    ],
+    [(403, CallRefused, Code.ACCESS_DENIED), (429, CallTransient, Code.RATE_LIMITED)],
 )
-async def test_a_refusal_is_told_apart_and_its_body_is_repeated_nowhere(
+async def test_a_failure_follows_from_status_and_headers_and_its_body_is_repeated_nowhere(
     status: int, kind: type[CallFailed], code: Code
 ) -> None:
     found = await failure(answering(status, content=b'{"message": "account details"}', headers={"Retry-After": "9"}))
@@ -173,7 +166,7 @@ async def test_no_cookie_of_one_customers_answer_travels_with_the_next_call() ->
 
 
 @pytest.mark.parametrize("error", [httpx.ConnectError, httpx.ReadTimeout, httpx.ReadError, httpx.RemoteProtocolError])
-async def test_a_broken_connection_says_that_xai_does_not_answer(error: type[httpx.TransportError]) -> None:
+async def test_a_broken_connection_means_that_xai_is_unavailable(error: type[httpx.TransportError]) -> None:
     def answer(_: httpx.Request) -> httpx.Response:
         raise error(KEY)
 
@@ -228,17 +221,17 @@ async def test_a_cut_or_damaged_body_is_unreadable(reply: bytes) -> None:
 
 
 @pytest.mark.parametrize("reply", [b"", b"SSH-2.0-OpenSSH_9\r\n", b"HTTP/1.1 200"])
-async def test_what_speaks_no_http_says_that_xai_does_not_answer(reply: bytes) -> None:
+async def test_a_server_without_http_means_that_xai_is_unavailable(reply: bytes) -> None:
     async with server(saying(reply)) as url:
         assert (await failure(client(url))).code is Code.XAI_UNAVAILABLE
 
 
-async def test_what_speaks_no_tls_gets_no_key() -> None:
+async def test_a_server_without_tls_gets_no_key() -> None:
     async with server(saying(http(b"{}"))) as url:
         assert (await failure(client(url.replace("http:", "https:")))).code is Code.XAI_UNAVAILABLE
 
 
-async def test_nobody_listening_says_that_xai_does_not_answer() -> None:
+async def test_a_closed_port_means_that_xai_is_unavailable() -> None:
     async with server(saying(b"")) as url:
         pass
     assert (await failure(client(url))).code is Code.XAI_UNAVAILABLE

@@ -1,4 +1,4 @@
-"""What comes in place of an answer: nothing is taken from it, time and memory stay bounded, and the key goes nowhere else."""
+"""Hostile answers: nothing is read from them, time and memory stay bounded, and the key is sent nowhere else."""
 
 import asyncio
 import gzip
@@ -144,18 +144,18 @@ async def test_no_header_breaks_the_call_or_leads_the_key_elsewhere(
     assert hosts == ["xai.test"]
 
 
-async def test_a_redirected_key_does_not_travel() -> None:
-    heard: list[bytes] = []
+async def test_a_key_is_not_redirected() -> None:
+    requests: list[bytes] = []
 
     async def elsewhere(writer: asyncio.StreamWriter) -> None:
-        heard.append(b"a request")
+        requests.append(b"a request")
         await saying(http(NOTHING))(writer)
 
     async with server(elsewhere) as other:
         redirect = f"HTTP/1.1 307 Temporary Redirect\r\nLocation: {other}/\r\nContent-Length: 0\r\n\r\n".encode()
         async with server(saying(redirect)) as url:
             assert code_of(await asked(url)) is Code.XAI_UNAVAILABLE
-    assert heard == []
+    assert requests == []
 
 
 PIECES = st.sampled_from(
@@ -182,7 +182,7 @@ PIECES = st.sampled_from(
 @settings(max_examples=80, deadline=None)
 @given(st.lists(PIECES | st.binary(max_size=10), max_size=8).map(b"".join))
 @example(OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n")
-async def test_whatever_bytes_come_the_call_ends_as_an_answer_or_as_a_failure_of_its_own(reply: bytes) -> None:
+async def test_any_bytes_end_the_call_as_an_answer_or_as_a_failure(reply: bytes) -> None:
     async with server(saying(reply)) as url:
         found = await asked(url)
 
@@ -206,7 +206,7 @@ def test_only_one_json_text_in_utf8_is_an_answer(body: bytes) -> None:
         parse(body, FIRST, LAST)
 
 
-async def test_the_body_decides_and_not_what_its_type_is_said_to_be() -> None:
+async def test_the_body_decides_and_not_its_declared_type() -> None:
     async with server(saying(http(NOTHING, "Content-Type: text/html; charset=utf-16"))) as url:
         assert code_of(await asked(url)) is None
 

@@ -11,7 +11,7 @@ FIRST = date(2026, 11, 1)
 
 
 class Team:
-    """Answers with what each day cost, and cuts ranges that hold more amounts than the limit."""
+    """Answers with the costs of each day, and cuts ranges that hold more amounts than the limit."""
 
     def __init__(self, amounts: list[str], limit: int, cut_days: frozenset[date] = frozenset()) -> None:
         self.amounts = {FIRST + timedelta(days=n): amount for n, amount in enumerate(amounts)}
@@ -32,7 +32,7 @@ class Team:
         return parse(json.dumps({"timeSeries": series, "limitReached": cut}).encode(), first_day, last_day)
 
 
-async def test_an_answer_that_is_whole_is_asked_for_once() -> None:
+async def test_an_answer_that_is_not_cut_takes_one_call() -> None:
     team = Team(["1", "0", "2.5"], limit=3)
     reading = await read(team.ask, FIRST, team.last_day)
     assert team.asked == [(FIRST, team.last_day)]
@@ -53,7 +53,7 @@ async def test_a_day_that_is_still_cut_is_named_and_left_out_and_the_others_are_
 
 
 @given(st.lists(st.decimals(0, 1000, places=6).map(str), min_size=1, max_size=40), st.integers(1, 40))
-async def test_halves_say_the_same_as_one_answer(amounts: list[str], limit: int) -> None:
+async def test_halves_have_the_same_costs_as_one_answer(amounts: list[str], limit: int) -> None:
     halved, whole = Team(amounts, limit), Team(amounts, len(amounts))
     reading = await read(halved.ask, FIRST, halved.last_day)
     assert reading.days == (await read(whole.ask, FIRST, whole.last_day)).days

@@ -1,4 +1,4 @@
-"""What an answer's bytes say, as exact dollars a UTC day and label. Pure: no I/O, no clock."""
+"""Parses an answer into exact dollars a UTC day and label. Pure: no I/O, no clock."""
 
 import json
 import re
@@ -24,14 +24,14 @@ class UnreadableAnswerError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What one 200 of xAI says of the days that were asked for."""
+    """The body of a 200, for the days of the question."""
 
     first_day: date
     last_day: date
     days: Mapping[date, Mapping[str, Decimal]]
     """US dollars per label, exact, never zero; every day of the range is there, also the empty ones."""
     limit_reached: bool
-    """xAI cut the answer: `days` is only a part of the truth, and never the total of anything."""
+    """xAI cut the answer: `days` is incomplete, and no total of anything."""
     body: bytes
     """The answer as it came, decompressed."""
 
@@ -42,12 +42,12 @@ def days_between(first_day: date, last_day: date) -> Iterator[date]:
 
 
 def parse(body: bytes, first_day: date, last_day: date) -> Answer:
-    """Read what `body` says of `first_day` to `last_day` (both included); raises UnreadableAnswerError.
+    """The costs in `body` of `first_day` to `last_day` (both included); raises UnreadableAnswerError.
 
     Points of the days beside the range are dropped, series of the same label are added up, zero amounts are left out.
     """
     try:
-        _refuse_swarm(body)
+        _refuse_too_many_parts(body)
         fields = _fields(_load(body), "timeSeries", "limitReached")
         days: dict[date, dict[str, Decimal]] = {day: {} for day in days_between(first_day, last_day)}
         for series in _list(fields, "timeSeries"):
@@ -55,17 +55,17 @@ def parse(body: bytes, first_day: date, last_day: date) -> Answer:
         found = {day: _without_zeros(costs) for day, costs in days.items()}
         return Answer(first_day, last_day, found, _flag(fields, "limitReached"), body)
     except (ValueError, DecimalException, OverflowError, RecursionError):
-        raise UnreadableAnswerError from None  # the cause would print what xAI wrote
+        raise UnreadableAnswerError from None  # the cause would print the answer
 
 
-def _refuse_swarm(body: bytes) -> None:
+def _refuse_too_many_parts(body: bytes) -> None:
     if sum(map(body.count, (b",", b"[", b"{"))) > MAX_PARTS:
         raise ValueError("more parts than an answer can have")
 
 
 def _load(body: bytes) -> object:
     return json.loads(
-        body.decode("utf-8", "surrogatepass"),  # a broken label refuses no reading; other broken bytes do
+        body.decode("utf-8", "surrogatepass"),  # a broken label fails no reading; other broken bytes do
         parse_float=Decimal,
         parse_int=Decimal,
         parse_constant=_refuse,
@@ -80,12 +80,12 @@ def _refuse(_: str) -> NoReturn:
 def _unambiguous(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a field that is there twice hides one of its values")
+        raise ValueError("a duplicate field hides one of its values")
     return found
 
 
 def _fields(found: object, *documented: str) -> dict[str, object]:
-    """Refuse what is no object, or one of undocumented fields only; an empty one is fine: proto3 omits defaults."""
+    """An object with a documented field, or an empty one, for proto3 omits defaults; raises ValueError otherwise."""
     if not isinstance(found, dict) or (found and not any(name in found for name in documented)):
         raise ValueError("not the documented object")
     return found
@@ -96,7 +96,7 @@ def _list(fields: Mapping[str, object], name: str) -> list[object]:
     if found is None:
         return []
     if not isinstance(found, list):
-        raise ValueError("not the documented list")  # noqa: TRY004 - one error for whatever xAI wrote
+        raise ValueError("not the documented list")  # noqa: TRY004 - one error for any malformed answer
     return found
 
 
@@ -105,7 +105,7 @@ def _flag(fields: Mapping[str, object], name: str) -> bool:
     if found is None:
         return False
     if not isinstance(found, bool):
-        raise ValueError("not the documented flag")  # noqa: TRY004 - one error for whatever xAI wrote
+        raise ValueError("not the documented flag")  # noqa: TRY004 - one error for any malformed answer
     return found
 
 
@@ -115,24 +115,24 @@ def _add_series(days: Mapping[date, dict[str, Decimal]], found: object) -> None:
     seen: set[datetime] = set()
     for found_point in _list(series, "dataPoints"):
         point = _fields(found_point, "timestamp", "values")
-        moment = _moment(point.get("timestamp"))
-        if moment in seen:
-            raise ValueError("one point said twice: which of them is meant is unknown")
-        seen.add(moment)
-        if (costs := days.get(moment.date())) is not None:
+        instant = _instant(point.get("timestamp"))
+        if instant in seen:
+            raise ValueError("the same point twice: which of them is valid is unknown")
+        seen.add(instant)
+        if (costs := days.get(instant.date())) is not None:
             costs[label] = EXACT.add(costs.get(label, ZERO), _amount(point))
         else:
-            _refuse_another_range(days, moment.date())
+            _refuse_another_range(days, instant.date())
 
 
 def _refuse_another_range(days: Mapping[date, object], day: date) -> None:
-    """Sources disagree on whether the end is included; what lies farther off belongs to another question than ours."""
+    """Sources disagree on whether the end is included; a day farther off belongs to another question."""
     if not {day - timedelta(days=1), day + timedelta(days=1)} & days.keys():
         raise ValueError("an answer for another range: its days would be read as zeros")
 
 
 def _label(series: Mapping[str, object]) -> str:
-    """Take the label for people, else the group's value, else NO_LABEL: a label never refuses a reading."""
+    """The display label, else the group's value, else NO_LABEL: no label makes a reading fail."""
     for name in ("groupLabels", "group"):
         match series.get(name):
             case [str(text), *_] if text:
@@ -140,12 +140,12 @@ def _label(series: Mapping[str, object]) -> str:
     return NO_LABEL
 
 
-def _moment(found: object) -> datetime:
-    """Read a point's instant in UTC; the point belongs to the UTC day that holds it."""
+def _instant(found: object) -> datetime:
+    """A point's instant in UTC; the point belongs to that UTC day."""
     if not isinstance(found, str):
-        raise ValueError("a point without a timestamp")  # noqa: TRY004 - one error for whatever xAI wrote
-    moment = datetime.fromisoformat(found)
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+        raise ValueError("a point without a timestamp")  # noqa: TRY004 - one error for any malformed answer
+    instant = datetime.fromisoformat(found)
+    return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
 def _amount(point: Mapping[str, object]) -> Decimal:

@@ -1,20 +1,20 @@
-"""An answer's bytes, decompressed as they arrive, so that a bomb is stopped before it fills the memory."""
+"""Reads a body, decompressed as it arrives, so that a bomb is stopped before it fills the memory."""
 
 import zlib
 from collections.abc import AsyncIterator
 
 MAX_BYTES = 8 * 1024 * 1024
-"""Of the answer, as it came and decompressed."""
+"""Of the answer, both as received and decompressed."""
 
 _GZIP = 16 + zlib.MAX_WBITS
 
 
 class BodyError(Exception):
-    """Too large, cut off, or compressed in a way that was not asked for."""
+    """Too large, cut off, or compressed in a way that the request did not accept."""
 
 
 async def read_body(chunks: AsyncIterator[bytes], encoding: str) -> bytes:
-    """Read the body that `chunks` (as they came) hold under that Content-Encoding; raises BodyError."""
+    """The body of `chunks` (as received), decoded by Content-Encoding; raises BodyError."""
     match encoding.strip().lower():
         case "" | "identity":
             return await _plain(chunks)
@@ -35,15 +35,15 @@ async def _plain(chunks: AsyncIterator[bytes]) -> bytes:
 async def _gunzipped(chunks: AsyncIterator[bytes]) -> bytes:
     gzip = zlib.decompressobj(_GZIP)
     body = bytearray()
-    came = 0
+    received = 0
     async for chunk in chunks:
-        came += len(chunk)
+        received += len(chunk)
         try:
             body += gzip.decompress(chunk, MAX_BYTES + 1 - len(body))  # never 0, which would mean no limit
         except zlib.error:
             raise BodyError from None
-        _refuse_large(max(came, len(body)))  # a stream can also come without end and hold nothing
-        if gzip.unused_data:  # zlib would gather whatever follows
+        _refuse_large(max(received, len(body)))  # an endless stream can also decompress to nothing
+        if gzip.unused_data:  # zlib would collect whatever follows
             raise BodyError
     if not gzip.eof:
         raise BodyError

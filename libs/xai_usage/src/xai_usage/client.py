@@ -1,4 +1,4 @@
-"""The HTTP call: exactly the documented request, bounded in time and size, and every failure told apart."""
+"""The HTTP call: exactly the documented request, bounded in time and size, every failure classified."""
 
 import asyncio
 import re
@@ -15,19 +15,25 @@ from contract.problems import Code
 
 from xai_usage.answer import Answer, UnreadableAnswerError, parse
 from xai_usage.body import BodyError, read_body
+from xai_usage.failures import CallMalformed, CallTransient, failure_of
 from xai_usage.reading import Reading, read
-from xai_usage.refusals import CallMalformed, CallTransient, refusal
 
 MAX_IN_FLIGHT = 16
-"""httpx's pool is quadratic in requests in flight: make a second client rather than more connections."""
+"""httpx's pool is quadratic in requests in flight: use a second client rather than more connections."""
 
+_UNAVAILABLE = (
+    TimeoutError,
+    httpx.HTTPError,
+    httpx.InvalidURL,  # of a redirect: it is parsed, not followed
+    httpx.StreamError,
+)
 _TEAM_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _KEY = re.compile(r"[!-~]{1,512}")
 
 
 @dataclass(frozen=True, slots=True)
 class TeamAccess:
-    """A team and a key that have the form of one; raises CallMalformed otherwise, before anything is sent."""
+    """A team and a key, well-formed; raises CallMalformed otherwise, before anything is sent."""
 
     team_id: str
     """1-64 of `A-Za-z0-9_-`."""
@@ -37,12 +43,12 @@ class TeamAccess:
     def __post_init__(self) -> None:
         if not _TEAM_ID.fullmatch(self.team_id):
             raise CallMalformed(Code.TEAM_MALFORMED)
-        if not _KEY.fullmatch(self.key):  # httpx would print a header that holds a line break
+        if not _KEY.fullmatch(self.key):  # httpx would print a header that contains a line break
             raise CallMalformed(Code.KEY_MALFORMED)
 
 
 class UsageClient:
-    """Long-lived; `async with`, or `aclose()` at the end. At most MAX_IN_FLIGHT calls at a time make progress."""
+    """Long-lived; close it with `async with` or `aclose()`. At most MAX_IN_FLIGHT calls make progress at a time."""
 
     def __init__(self, http: httpx.AsyncClient, deadline: float, clock: Callable[[], datetime]) -> None:
         """`http` as `client()` builds it; `deadline`: seconds a call; `clock`: aware, for Retry-After."""
@@ -62,23 +68,18 @@ class UsageClient:
         await self._http.aclose()
 
     async def read(self, access: TeamAccess, first_day: date, last_day: date, *, grouped: bool = True) -> Reading:
-        """Ask for the whole range, both days included, in halves where xAI cuts it; raises CallFailed."""
+        """The whole range, both days included, read in halves where xAI cuts it; raises CallFailed."""
         return await read(partial(self.ask, access, grouped=grouped), first_day, last_day)
 
     async def ask(self, access: TeamAccess, first_day: date, last_day: date, *, grouped: bool = True) -> Answer:
-        """Make one call for the range, both days included; raises CallFailed. Not grouped: one sum a day."""
+        """One call for the range, both days included; raises CallFailed. Not grouped: one sum a day."""
         request = self._request(access, _question(first_day, last_day, grouped=grouped))
         try:
             async with asyncio.timeout(self._deadline):
                 return parse(await self._body(request), first_day, last_day)
         except (BodyError, UnreadableAnswerError):
             raise CallTransient(Code.ANSWER_UNREADABLE) from None
-        except (
-            TimeoutError,
-            httpx.HTTPError,
-            httpx.InvalidURL,
-            httpx.StreamError,
-        ):  # a redirect's address is read, not followed
+        except _UNAVAILABLE:
             raise CallTransient(Code.XAI_UNAVAILABLE) from None  # httpx's own errors hold the request
 
     def _request(self, access: TeamAccess, question: object) -> httpx.Request:
@@ -88,17 +89,17 @@ class UsageClient:
         base = self._http.base_url
         intended = base.raw_path.removesuffix(b"/") + path.encode()
         if (request.url.scheme, request.url.netloc, request.url.raw_path) != (base.scheme, base.netloc, intended):
-            raise CallMalformed(Code.TEAM_MALFORMED)  # a key goes to no other address
+            raise CallMalformed(Code.TEAM_MALFORMED)  # a key is sent to no other address
         return request
 
     async def _body(self, request: httpx.Request) -> bytes:
         response = await self._http.send(request, stream=True)
         try:
             if response.status_code != httpx.codes.OK:
-                raise refusal(response.status_code, response.headers.get("Retry-After"), self._clock())
+                raise failure_of(response.status_code, response.headers.get("Retry-After"), self._clock())
             return await read_body(response.aiter_raw(), response.headers.get("Content-Encoding", ""))
         except httpx.RemoteProtocolError:
-            raise BodyError from None  # a 200 that ends before it said all
+            raise BodyError from None  # a 200 that ends too early
         finally:
             await response.aclose()
 
@@ -125,7 +126,7 @@ def client(
     http = httpx.AsyncClient(
         base_url=url,
         headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # no customer's cookie travels with another's key
+        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # no customer's cookie is sent with another's key
         timeout=httpx.Timeout(deadline, connect=connect_timeout),
         limits=httpx.Limits(max_connections=MAX_IN_FLIGHT),
         follow_redirects=False,

@@ -1,4 +1,4 @@
-"""One reading of a range, made of as many answers as it takes for none of them to be cut."""
+"""One reading of a range, made of as many answers as it takes until none of them is cut."""
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ Ask = Callable[[date, date], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class RawAnswer:
-    """One answer as it came, decompressed, and the days that were asked for, both included."""
+    """One answer as received, decompressed, and the days of its question, both included."""
 
     first_day: date
     last_day: date
@@ -22,20 +22,20 @@ class RawAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What xAI says of `first_day` to `last_day`, both included."""
+    """The costs of `first_day` to `last_day`, both included."""
 
     first_day: date
     last_day: date
     days: Mapping[date, Mapping[str, Decimal]]
     """US dollars per label, exact, never zero; every day of the range but `cut_days`, also the empty ones."""
     cut_days: frozenset[date]
-    """Days whose answer was cut even when asked for alone: not read."""
+    """Days that xAI cuts even when they are the whole question: not read."""
     parts: tuple[RawAnswer, ...]
-    """The answers that it was made of, oldest first: together they span the range, each day once."""
+    """The answers behind it, oldest first: together they span the range, each day once."""
 
 
 async def read(ask: Ask, first_day: date, last_day: date) -> Reading:
-    """Ask for `first_day` to `last_day`, and for halves of what xAI cuts, down to a day; `ask`'s errors pass."""
+    """Read `first_day` to `last_day`, and halves of what xAI cuts, down to a day; raises what `ask` raises."""
     answers = await _answers(ask, first_day, last_day)
     return Reading(
         first_day,

@@ -1,4 +1,4 @@
-"""What goes wrong with a call, told apart by what to do next; no message holds a key or a word of xAI's body."""
+"""Failures of a call, classified by what to do next; no message contains a key or a word of xAI's body."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -11,11 +11,11 @@ RETRY_AFTER_CAP = timedelta(hours=6).total_seconds()
 _SECONDS = re.compile(r"[0-9]{1,12}")
 
 
-class CallFailed(Exception):  # noqa: N818 - the design's word
-    """A call that brought no answer; its class says what to do next, its code what to tell the person."""
+class CallFailed(Exception):  # noqa: N818 - the outcome of a call, which callers store
+    """A call without an answer; its class decides what to do next, its code what people see."""
 
     def __init__(self, code: Code, retry_after: float | None = None) -> None:
-        """`retry_after`: seconds, 0 to 6 hours, that xAI asked to wait; None where it did not say."""
+        """`retry_after`: seconds, 0 to 6 hours, that xAI asks to wait; None where it does not."""
         super().__init__(code.value)
         self.code = code
         self.retry_after = retry_after
@@ -26,7 +26,7 @@ class CallRefused(CallFailed):
 
 
 class CallMalformed(CallFailed):
-    """400, or our own check: the same call never succeeds. Nothing is said about other calls."""
+    """400, or our own check: the same call never succeeds; other calls may."""
 
 
 class CallTransient(CallFailed):
@@ -44,16 +44,16 @@ _BY_STATUS: dict[int, tuple[type[CallFailed], Code]] = {
 }
 
 
-def refusal(status: int, retry_after: str | None, now: datetime) -> CallFailed:
-    """Return the failure that an answer of `status` (anything but 200) with that Retry-After header means at `now`."""
-    away = 300 <= status < 400 or status >= 500  # noqa: PLR2004 - HTTP's classes: redirects and the server's own faults
-    unlisted = Code.XAI_UNAVAILABLE if away else Code.ANSWER_UNREADABLE
+def failure_of(status: int, retry_after: str | None, now: datetime) -> CallFailed:
+    """The failure that an answer of `status` (anything but 200) with that Retry-After header means at `now`."""
+    unavailable = 300 <= status < 400 or status >= 500  # noqa: PLR2004 - HTTP's classes: redirects and the server's own faults
+    unlisted = Code.XAI_UNAVAILABLE if unavailable else Code.ANSWER_UNREADABLE
     failure, code = _BY_STATUS.get(status, (CallTransient, unlisted))
     return failure(code, seconds_to_wait(retry_after, now) if failure is CallTransient else None)
 
 
 def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
-    """Return the seconds, 0 to 6 hours, that a Retry-After header asks for at `now` (aware); None: nothing sensible."""
+    """Seconds, 0 to 6 hours, of a Retry-After header at `now` (aware); None where it is invalid."""
     if retry_after is None:
         return None
     text = retry_after.strip()
@@ -64,8 +64,8 @@ def seconds_to_wait(retry_after: str | None, now: datetime) -> float | None:
 
 def _seconds_until(http_date: str, now: datetime) -> float | None:
     try:
-        moment = parsedate_to_datetime(http_date)
-        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        instant = parsedate_to_datetime(http_date)
+        aware = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
         seconds = (aware - now).total_seconds()
     except (ValueError, TypeError, OverflowError, IndexError):
         return None

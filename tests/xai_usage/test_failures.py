@@ -5,7 +5,7 @@ from contract.problems import Code
 from hypothesis import given
 from hypothesis import strategies as st
 from xai_usage import CallFailed, CallMalformed, CallRefused, CallTransient
-from xai_usage.refusals import refusal, seconds_to_wait
+from xai_usage.failures import failure_of, seconds_to_wait
 
 NOW = datetime(2026, 11, 23, 6, 0, tzinfo=UTC)
 SIX_HOURS = 6 * 3600.0
@@ -23,8 +23,8 @@ SIX_HOURS = 6 * 3600.0
         *((status, CallTransient, Code.ANSWER_UNREADABLE) for status in (201, 204, 206, 402, 405, 410, 418)),
     ],
 )
-def test_every_refusal_is_told_apart(status: int, failure: type[CallFailed], code: Code) -> None:
-    found = refusal(status, None, NOW)
+def test_every_status_has_its_failure(status: int, failure: type[CallFailed], code: Code) -> None:
+    found = failure_of(status, None, NOW)
     assert (type(found), found.code, found.retry_after) == (failure, code, None)
 
 
@@ -64,4 +64,4 @@ def test_no_retry_after_raises(header: str) -> None:
 
 @pytest.mark.parametrize("status", [429, 500, 503, 307, 418])
 def test_a_transient_failure_carries_how_long_to_wait(status: int) -> None:
-    assert refusal(status, "30", NOW).retry_after == 30.0
+    assert failure_of(status, "30", NOW).retry_after == 30.0
