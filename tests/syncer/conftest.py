@@ -9,9 +9,7 @@ from common.migrations import migrate
 from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url, text
 
-from tests.syncer.support.syncer import World
-
-TABLES = "integrations, credentials, requests, windows, coverage, raw_answers"
+from tests.syncer.support.syncer import SyncerHarness
 
 
 @pytest.fixture(scope="session")
@@ -19,7 +17,7 @@ async def databases(postgres: str) -> AsyncIterator[tuple[Database, Database]]:
     """The syncer's way to its database, and its owner's."""
     logs.configure("syncer", "INFO")  # its tracebacks never have locals
     migrate(SecretStr(postgres), "syncer")
-    _let_in(postgres)
+    _set_password(postgres)
     url = make_url(postgres).set(username="syncer", password="obviously-fake")  # noqa: S106 - of a database that is thrown away
     syncer = Database(make_engine(SecretStr(url.render_as_string(hide_password=False)), schema="syncer", pool_size=20))
     owner = Database(make_engine(SecretStr(postgres), schema="syncer"))
@@ -28,7 +26,7 @@ async def databases(postgres: str) -> AsyncIterator[tuple[Database, Database]]:
     await owner.close()
 
 
-def _let_in(url: str) -> None:
+def _set_password(url: str) -> None:
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text("ALTER ROLE syncer PASSWORD 'obviously-fake'"))
@@ -36,7 +34,7 @@ def _let_in(url: str) -> None:
 
 
 @pytest.fixture
-async def world(databases: tuple[Database, Database]) -> World:
-    world = World(*databases)
-    await world.sql(f"TRUNCATE {TABLES}")
-    return world
+async def syncer(databases: tuple[Database, Database]) -> SyncerHarness:
+    syncer = SyncerHarness(*databases)
+    await syncer.clear()
+    return syncer

@@ -9,16 +9,17 @@ from uuid import UUID, uuid4
 import pytest
 from contract.cloudevents import MalformedError
 from contract.fields import Plan
-from contract.messages import SyncCompleted
 from contract.problems import Code
+from contract.rules import BACKFILL_DAYS
 from hypothesis import given
 from hypothesis import strategies as st
 from syncer import coverage, domain, store
 from syncer.domain import Days
-from xai_usage import CallTransient
+from syncer.provider import ReadTransientError
 
+from tests.support.messages import sync_completed
 from tests.support.state_machines import Tables
-from tests.syncer.support.syncer import World
+from tests.syncer.support.syncer import SyncerHarness
 
 DAY, HOUR, SECOND, INSTANT = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1), timedelta(microseconds=1)
 EDGES = {
@@ -45,39 +46,36 @@ async def tables(postgres: str, databases: Any) -> AsyncIterator[Tables]:
 
 
 @pytest.fixture
-async def world(tables: Tables) -> World:
-    world = World(tables.database, tables.owner)
-    await world.sql("TRUNCATE integrations, credentials, requests, windows, coverage, raw_answers")
-    return world
+async def syncer(tables: Tables) -> SyncerHarness:
+    syncer = SyncerHarness(tables.database, tables.owner)
+    await syncer.clear()
+    return syncer
 
 
-async def connected(world: World, first: date) -> UUID:
+async def connected(syncer: SyncerHarness, first: date) -> UUID:
     """An integration with its key and nothing queued, expected to cover the days from `first`."""
-    state = await world.state(uuid4(), history_from=first)
-    async with world.database.transaction() as connection:
+    state = await syncer.state(uuid4(), history_from=first)
+    async with syncer.database.transaction() as connection:
         await store.save_integration(connection, state)
-    await world.seal(state.integration_id)
+    await syncer.seal(state.integration_id)
     return state.integration_id
 
 
-async def ask(world: World, tables: Tables, team: UUID, days: Days | None = None, **said: Any) -> str:
+async def ask(syncer: SyncerHarness, tables: Tables, team: UUID, days: Days | None = None, **fields: Any) -> str:
     now = await tables.now()
-    return await world.ask(team, days=days, **({"requested_at": now, "recorded_at": now} | said))
+    return await syncer.ask(team, days=days, **({"requested_at": now, "recorded_at": now} | fields))
 
 
-async def confirmed(world: World, team: UUID, day: date, at: datetime) -> None:
-    said = {"account_id": "account-1", "integration_id": team, "first_day": day, "last_day": day, "trigger": "daily"}
-    read = {"reading_id": uuid4(), "observed_at": at, "request_ids": (), "credential_version": 1}
-    proven = {"usd": "1", "days_changed": 0, "reconciled": True, "unreconciled_days": ()}
-    async with world.database.transaction() as connection:
-        await coverage.confirm(connection, SyncCompleted.model_validate(said | read | proven))
+async def confirmed(syncer: SyncerHarness, team: UUID, day: date, at: datetime) -> None:
+    async with syncer.database.transaction() as connection:
+        await coverage.confirm(connection, sync_completed(team, first_day=day, last_day=day, observed_at=at))
 
 
-async def healed(world: World) -> list[tuple[date, date]]:
+async def healed(syncer: SyncerHarness) -> list[tuple[date, date]]:
     """What the healer queues when it looks now."""
-    await world.healer.round()
+    await syncer.healer.round()
     return [
-        (one.first_day, one.last_day) for one in await world.windows() if one.trigger == "heal" and not one.closed_at
+        (one.first_day, one.last_day) for one in await syncer.windows() if one.trigger == "heal" and not one.closed_at
     ]
 
 
@@ -87,31 +85,31 @@ async def healed(world: World) -> list[tuple[date, date]]:
 @given(st.dates(date(2000, 1, 1), date(2100, 1, 1)), st.sampled_from(Plan))
 def test_ranges_have_their_number_of_days_over_every_leap_day_and_year_end(today: date, plan: Plan) -> None:
     all_time = Days(date(1999, 1, 1), date(2101, 1, 1))
-    usual, told = domain.default_days(today), domain.readable(all_time, today)
-    assert told is not None
+    usual, allowed = domain.default_days(today), domain.readable(all_time, today)
+    assert allowed is not None
 
     windows = domain.backfill(plan, today)
 
     assert ((usual.last - usual.first).days + 1, usual.last) == (8, today)
-    assert ((told.last - told.first).days + 1, told.last) == (90, today)
-    assert (windows[0].last, (today - windows[-1].first).days + 1) == (today, domain.BACKFILL_DAYS[plan])
+    assert ((allowed.last - allowed.first).days + 1, allowed.last) == (90, today)
+    assert (windows[0].last, (today - windows[-1].first).days + 1) == (today, BACKFILL_DAYS[plan])
     assert all(older.last + DAY == newer.first for newer, older in pairwise(windows))
-    assert windows[-1].first >= told.first
+    assert windows[-1].first >= allowed.first
 
 
 @every_edge
 async def test_a_sync_in_the_last_second_of_a_day_and_one_in_the_first_of_the_next(
-    world: World, tables: Tables, day: date
+    syncer: SyncerHarness, tables: Tables, day: date
 ) -> None:
-    team = await connected(world, day)
+    team = await connected(syncer, day)
     await tables.set_clock(end_of(day) - SECOND)
-    await ask(world, tables, team)
-    await world.settle()
+    await ask(syncer, tables, team)
+    await syncer.settle()
     await tables.set_clock(end_of(day) + SECOND)
-    await ask(world, tables, team)
-    await world.settle()
+    await ask(syncer, tables, team)
+    await syncer.settle()
 
-    before, after = world.publisher.windows()
+    before, after = syncer.readings()
 
     assert (before.first_day, before.last_day) == (day - 7 * DAY, day)
     assert (after.first_day, after.last_day) == (day - 6 * DAY, day + DAY)
@@ -119,51 +117,53 @@ async def test_a_sync_in_the_last_second_of_a_day_and_one_in_the_first_of_the_ne
 
 
 @every_edge
-async def test_what_is_asked_before_midnight_and_read_after_it_means_the_days_of_before(
-    world: World, tables: Tables, day: date
+async def test_a_request_before_midnight_that_is_read_after_it_keeps_its_days(
+    syncer: SyncerHarness, tables: Tables, day: date
 ) -> None:
-    team = await connected(world, day)
+    team = await connected(syncer, day)
     await tables.set_clock(end_of(day) - SECOND)
     oldest = day - 89 * DAY
     for days in (None, Days(oldest, oldest), Days(oldest, oldest + DAY)):
-        await ask(world, tables, team, days)
+        await ask(syncer, tables, team, days)
     await tables.set_clock(end_of(day))
-    await world.settle()
+    await syncer.settle()
 
-    read = {(one.first_day, one.last_day) for one in world.publisher.windows()}
+    read = {(one.first_day, one.last_day) for one in syncer.readings()}
 
     assert read == {(day - 7 * DAY, day), (oldest + DAY, oldest + DAY)}
-    assert [one.code for one in world.publisher.failures()] == [Code.OUT_OF_RANGE]
+    assert [one.code for one in syncer.failures()] == [Code.OUT_OF_RANGE]
 
 
 @every_edge
 @pytest.mark.parametrize(("read", "is_unread"), [(-SECOND, True), (-INSTANT, True), (0 * DAY, False), (SECOND, False)])
 async def test_a_day_read_before_its_end_is_read_again_at_seven_in_the_morning(
-    world: World, tables: Tables, day: date, read: timedelta, *, is_unread: bool
+    syncer: SyncerHarness, tables: Tables, day: date, read: timedelta, *, is_unread: bool
 ) -> None:
-    team = await connected(world, day)
-    await confirmed(world, team, day, end_of(day) + read)
+    team = await connected(syncer, day)
+    await confirmed(syncer, team, day, end_of(day) + read)
     await tables.set_clock(end_of(day) + 7 * HOUR - INSTANT)
-    assert await healed(world) == []
+    assert await healed(syncer) == []
 
     await tables.set_clock(end_of(day) + 7 * HOUR)
 
-    assert await healed(world) == ([(day, day)] if is_unread else [])
+    assert await healed(syncer) == ([(day, day)] if is_unread else [])
 
 
 @every_edge
-async def test_a_day_is_read_once_more_when_its_seven_days_are_over(world: World, tables: Tables, day: date) -> None:
-    team, settles = await connected(world, day), end_of(day) + 7 * DAY
+async def test_a_day_is_read_once_more_when_its_seven_days_are_over(
+    syncer: SyncerHarness, tables: Tables, day: date
+) -> None:
+    team, settles = await connected(syncer, day), end_of(day) + 7 * DAY
     for number in range(8):
-        await confirmed(world, team, day + number * DAY, settles - INSTANT)
-    for number in range(1, 8):  # of the days after it nothing is to be said here
-        await confirmed(world, team, day + number * DAY, settles + 30 * DAY)
+        await confirmed(syncer, team, day + number * DAY, settles - INSTANT)
+    for number in range(1, 8):  # the days after it are settled
+        await confirmed(syncer, team, day + number * DAY, settles + 30 * DAY)
     await tables.set_clock(settles - INSTANT)
-    assert await healed(world) == []
+    assert await healed(syncer) == []
 
     await tables.set_clock(settles)
 
-    assert await healed(world) == [(day, day)]
+    assert await healed(syncer) == [(day, day)]
 
 
 # a clock that steps
@@ -171,89 +171,89 @@ async def test_a_day_is_read_once_more_when_its_seven_days_are_over(world: World
 
 @every_edge
 async def test_readings_stay_in_order_when_the_clock_steps_back_over_midnight(
-    world: World, tables: Tables, day: date
+    syncer: SyncerHarness, tables: Tables, day: date
 ) -> None:
-    team = await connected(world, day)
+    team = await connected(syncer, day)
     for at in (end_of(day) + HOUR / 2, end_of(day) - HOUR / 2, end_of(day) + HOUR / 2):
         await tables.set_clock(at)
-        await ask(world, tables, team)
-        await world.settle()
+        await ask(syncer, tables, team)
+        await syncer.settle()
 
-    observed = [one.observed_at for one in world.publisher.windows()]
+    observed = [one.observed_at for one in syncer.readings()]
 
     assert observed == sorted(set(observed))
     assert len(observed) == 3
 
 
-async def test_what_waited_when_the_clock_stepped_back_is_read_at_the_healers_next_look(
-    world: World, tables: Tables
+async def test_windows_that_waited_when_the_clock_stepped_back_are_read_after_the_repair(
+    syncer: SyncerHarness, tables: Tables
 ) -> None:
     day = date(2028, 2, 29)
-    waiting, failing, held = [await connected(world, day) for _ in range(3)]
+    waiting, failing, held = [await connected(syncer, day) for _ in range(3)]
     await tables.set_clock(end_of(day) - 6 * HOUR)
-    await ask(world, tables, failing)
-    world.xai.answers.append(CallTransient(Code.XAI_UNAVAILABLE))
-    await world.settle()
-    await ask(world, tables, held)
-    assert await world.worker()._claim() is not None  # noqa: SLF001 - of a process that dies with it
-    await ask(world, tables, waiting)
+    await ask(syncer, tables, failing)
+    syncer.xai.answers.append(ReadTransientError(Code.XAI_UNAVAILABLE))
+    await syncer.settle()
+    await ask(syncer, tables, held)
+    assert await syncer.attempt.claim("a process that dies", ()) is not None
+    await ask(syncer, tables, waiting)
 
     await tables.pass_time(-HOUR)
-    await world.healer.round()
+    await syncer.housekeeping.repair_clock_steps()
     await tables.pass_time(timedelta(seconds=21))
-    await world.settle()
+    await syncer.settle()
 
-    assert {one.integration_id for one in world.publisher.windows()} == {waiting, failing, held}
+    assert {one.integration_id for one in syncer.readings()} == {waiting, failing, held}
 
 
-async def test_a_step_back_never_shortens_what_xai_asked_to_wait(world: World, tables: Tables) -> None:
-    team = await connected(world, date(2028, 2, 29))
+async def test_a_step_back_never_shortens_retry_after(syncer: SyncerHarness, tables: Tables) -> None:
+    team = await connected(syncer, date(2028, 2, 29))
     await tables.set_clock(end_of(date(2028, 2, 29)) - 6 * HOUR)
-    await ask(world, tables, team)
-    world.xai.answers.append(CallTransient(Code.RATE_LIMITED, 600))
-    await world.settle()
+    await ask(syncer, tables, team)
+    syncer.xai.answers.append(ReadTransientError(Code.RATE_LIMITED, 600))
+    await syncer.settle()
 
     await tables.pass_time(-HOUR)
-    await world.healer.round()
-    await world.settle()
+    await syncer.housekeeping.repair_clock_steps()
+    await syncer.settle()
 
-    assert len(world.xai.asked) == 1
+    assert len(syncer.xai.calls) == 1
 
 
-async def test_who_lost_the_lease_by_a_step_forward_drops_the_answer_and_the_days_are_read_once(
-    world: World, tables: Tables
+async def test_a_lease_that_a_step_forward_expired_drops_its_answer_and_the_days_are_read_once(
+    syncer: SyncerHarness, tables: Tables
 ) -> None:
-    team = await connected(world, date(2028, 2, 29))
+    team = await connected(syncer, date(2028, 2, 29))
     await tables.set_clock(end_of(date(2028, 2, 29)) - 6 * HOUR)
-    request_id = await ask(world, tables, team)
+    request_id = await ask(syncer, tables, team)
 
     async def steps() -> None:
-        world.xai.meanwhile = None
+        syncer.xai.meanwhile = None
         await tables.pass_time(HOUR)
 
-    world.xai.meanwhile = steps
-    await world.settle(workers=2)
+    syncer.xai.meanwhile = steps
+    await syncer.settle(workers=2)
 
-    assert len(world.xai.asked) == 2
-    assert [one.request_ids for one in world.publisher.windows()] == [(request_id,)]
+    assert len(syncer.xai.calls) == 2
+    assert [one.request_ids for one in syncer.readings()] == [(request_id,)]
 
 
 @pytest.mark.parametrize("ahead", [-HOUR, HOUR])
-async def test_a_request_of_a_machine_whose_clock_is_an_hour_off_is_taken(
-    world: World, tables: Tables, ahead: timedelta
+async def test_a_request_from_a_clock_that_is_an_hour_off_is_accepted(
+    syncer: SyncerHarness, tables: Tables, ahead: timedelta
 ) -> None:
-    team = await connected(world, date(2028, 2, 29))
+    team = await connected(syncer, date(2028, 2, 29))
     await tables.set_clock(end_of(date(2028, 2, 29)) - 6 * HOUR)
-    said = await tables.now() + ahead
+    at = await tables.now() + ahead
 
-    await ask(world, tables, team, requested_at=said, recorded_at=said)
-    await world.settle()
+    await ask(syncer, tables, team, requested_at=at, recorded_at=at)
+    await syncer.settle()
 
-    assert len(world.publisher.windows()) == 1
+    assert len(syncer.readings()) == 1
 
 
-async def test_a_request_from_beyond_an_hour_ahead_is_malformed(world: World, tables: Tables) -> None:
-    team = await connected(world, date(2028, 2, 29))
+async def test_a_request_from_beyond_an_hour_ahead_is_malformed(syncer: SyncerHarness, tables: Tables) -> None:
+    team = await connected(syncer, date(2028, 2, 29))
 
     with pytest.raises(MalformedError, match="more than an hour ahead"):
-        await ask(world, tables, team, requested_at=await tables.now() + HOUR + SECOND)
+        await ask(syncer, tables, team, requested_at=await tables.now() + HOUR + SECOND)

@@ -1,4 +1,4 @@
-"""Which days are asked for, when and how often."""
+"""Which days are read, when and how often."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -16,17 +16,17 @@ NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 days_of_years = st.dates(date(2020, 1, 1), date(2030, 1, 1))
 
 
-def test_without_a_range_the_seven_days_before_today_and_today_are_meant() -> None:
+def test_the_default_range_is_the_seven_days_before_today_and_today() -> None:
     assert domain.default_days(TODAY) == Days(date(2026, 11, 13), TODAY)
 
 
-def test_what_is_older_than_ninety_days_or_not_there_yet_is_cut_away() -> None:
+def test_days_older_than_ninety_or_in_the_future_are_left_out() -> None:
     asked = Days(date(2026, 1, 1), date(2027, 1, 1))
 
     assert domain.readable(asked, TODAY) == Days(TODAY - timedelta(days=89), TODAY)
 
 
-def test_nothing_is_left_of_days_that_xai_does_not_tell_any_more() -> None:
+def test_a_range_without_a_readable_day_has_nothing_to_read() -> None:
     beyond = TODAY - timedelta(days=90)
 
     assert domain.readable(Days(beyond, beyond), TODAY) is None
@@ -34,9 +34,7 @@ def test_nothing_is_left_of_days_that_xai_does_not_tell_any_more() -> None:
 
 
 @given(days_of_years, days_of_years, days_of_years)
-def test_what_is_readable_lies_in_what_was_asked_for_and_in_the_last_ninety_days(
-    one: date, two: date, today: date
-) -> None:
+def test_readable_days_lie_in_the_range_and_in_the_last_ninety_days(one: date, two: date, today: date) -> None:
     asked = Days(min(one, two), max(one, two))
 
     cut = domain.readable(asked, today)
@@ -88,7 +86,7 @@ def test_figures_are_fresh_for_fifteen_minutes() -> None:
 
 
 @given(st.integers(1, 10_000), st.one_of(st.none(), st.floats(0, 21_600)), st.floats(0, 1, exclude_max=True))
-def test_a_pause_has_bounds_and_never_shortens_what_xai_asked_for(
+def test_a_pause_has_bounds_and_never_shortens_retry_after(
     attempt: int, retry_after: float | None, chance: float
 ) -> None:
     pause = domain.pause_after(attempt, retry_after, chance)
@@ -105,9 +103,9 @@ def test_pauses_double_until_the_longest() -> None:
     assert round(pauses[-1].total_seconds()) == 900
 
 
-def test_a_window_is_given_up_after_a_day_of_failures() -> None:
-    assert not domain.gives_up(NOW - timedelta(hours=23, minutes=59), NOW)
-    assert domain.gives_up(NOW - timedelta(hours=24), NOW)
+def test_a_window_is_abandoned_after_a_day_of_failures() -> None:
+    assert not domain.is_abandoned(NOW - timedelta(hours=23, minutes=59), NOW)
+    assert domain.is_abandoned(NOW - timedelta(hours=24), NOW)
 
 
 def test_healing_waits_a_minute_doubling_and_a_day_from_the_sixth_time() -> None:
@@ -125,7 +123,7 @@ def test_neighbours_are_healed_together() -> None:
     ]
 
 
-def test_a_day_that_fails_for_ever_does_not_slow_its_neighbour_down() -> None:
+def test_a_day_that_always_fails_does_not_slow_its_neighbour_down() -> None:
     missing = [(TODAY - timedelta(days=1), 7), (TODAY, 0)]
 
     assert [heal.attempt for heal in domain.heals(missing)] == [8, 1]

@@ -1,4 +1,4 @@
-"""What each message does to the syncer."""
+"""What each message changes."""
 
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
@@ -9,141 +9,146 @@ from contract.cloudevents import Event, MalformedError, Tombstone
 from contract.fields import Plan, Trigger
 from syncer.domain import Days
 
-from tests.syncer.support.syncer import World
+from tests.support.waiting import until
+from tests.syncer.support.syncer import SyncerHarness
 
 
-async def test_a_new_integration_queues_its_backfill_newest_first(world: World) -> None:
+async def test_a_new_integration_queues_its_backfill_newest_first(syncer: SyncerHarness) -> None:
     integration_id = uuid4()
 
-    await world.announce(await world.state(integration_id))
+    await syncer.announce(await syncer.state(integration_id))
 
-    windows = await world.windows()
+    windows = await syncer.windows()
     newest = windows[0].created_at.date()
     assert [(one.first_day, one.last_day) for one in windows] == [
         (newest - timedelta(days=before + 29), newest - timedelta(days=before)) for before in (0, 30, 60)
     ]
-    assert {one.request_id for one in await world.requests()} == {
+    assert {one.request_id for one in await syncer.requests()} == {
         f"backfill:{integration_id}:1:{one.first_day}" for one in windows
     }
 
 
-async def test_a_free_plan_fills_in_thirty_days(world: World) -> None:
-    await world.announce(await world.state(uuid4(), plan=Plan.FREE))
+async def test_a_free_plan_fills_in_thirty_days(syncer: SyncerHarness) -> None:
+    await syncer.announce(await syncer.state(uuid4(), plan=Plan.FREE))
 
-    window = await world.window()
+    window = await syncer.window()
 
     assert (window.last_day - window.first_day).days == 29
 
 
-async def test_a_state_that_comes_again_changes_nothing(world: World) -> None:
-    state = await world.state(uuid4())
-    await world.announce(state)
-    before = await world.windows(), await world.requests()
+async def test_a_state_that_comes_again_changes_nothing(syncer: SyncerHarness) -> None:
+    state = await syncer.state(uuid4())
+    await syncer.announce(state)
+    before = await syncer.windows(), await syncer.requests()
 
-    await world.announce(state)
+    await syncer.announce(state)
 
-    assert (await world.windows(), await world.requests()) == before
+    assert (await syncer.windows(), await syncer.requests()) == before
 
 
-async def test_an_older_state_is_ignored(world: World) -> None:
+async def test_an_older_state_is_ignored(syncer: SyncerHarness) -> None:
     integration_id = uuid4()
-    await world.announce(await world.state(integration_id, version=5, team_id="new"))
+    await syncer.announce(await syncer.state(integration_id, version=5, team_id="new"))
 
-    await world.announce(await world.state(integration_id, version=4, team_id="old"))
+    await syncer.announce(await syncer.state(integration_id, version=4, team_id="old"))
 
-    assert (await world.row_of(integration_id)).team_id == "new"
-
-
-async def test_a_change_of_name_queues_nothing(world: World) -> None:
-    integration_id = await world.integration()
-
-    await world.announce(await world.state(integration_id, version=2, label="Renamed"))
-
-    assert await world.windows() == []
+    assert (await syncer.row_of(integration_id)).team_id == "new"
 
 
-async def test_an_upgrade_fills_in_what_the_better_plan_promises(world: World) -> None:
-    integration_id, today = uuid4(), await world.today()
+async def test_a_change_of_name_queues_nothing(syncer: SyncerHarness) -> None:
+    integration_id = await syncer.integration()
+
+    await syncer.announce(await syncer.state(integration_id, version=2, label="Renamed"))
+
+    assert await syncer.windows() == []
+
+
+async def test_an_upgrade_fills_in_what_the_better_plan_promises(syncer: SyncerHarness) -> None:
+    integration_id, today = uuid4(), await syncer.today()
     free = {"plan": Plan.FREE, "history_from": today - timedelta(days=29)}
-    await world.announce(await world.state(integration_id, **free))
+    await syncer.announce(await syncer.state(integration_id, **free))
 
-    await world.announce(await world.state(integration_id, version=2, plan=Plan.PRO))
+    await syncer.announce(await syncer.state(integration_id, version=2, plan=Plan.PRO))
 
     fresh = [
-        one.request_id for one in await world.requests() if one.request_id.startswith(f"backfill:{integration_id}:2:")
+        one.request_id for one in await syncer.requests() if one.request_id.startswith(f"backfill:{integration_id}:2:")
     ]
     assert len(fresh) == 3
 
 
-async def test_an_integration_that_comes_back_is_filled_in_again(world: World) -> None:
-    integration_id = await world.integration()
-    await world.remove(integration_id)
+async def test_an_integration_that_comes_back_is_filled_in_again(syncer: SyncerHarness) -> None:
+    integration_id = await syncer.integration()
+    await syncer.remove(integration_id)
 
-    await world.announce(await world.state(integration_id, version=3, credential_version=2))
+    await syncer.announce(await syncer.state(integration_id, version=3, credential_version=2))
 
-    assert len(await world.windows()) == 3
-    assert all(one.request_id.startswith(f"backfill:{integration_id}:3:") for one in await world.requests())
+    assert len(await syncer.windows()) == 3
+    assert all(one.request_id.startswith(f"backfill:{integration_id}:3:") for one in await syncer.requests())
 
 
-async def test_removal_ends_what_is_open_and_drops_the_key(world: World) -> None:
+async def test_removal_ends_what_is_open_and_drops_the_key(syncer: SyncerHarness) -> None:
     integration_id = uuid4()
-    await world.announce(await world.state(integration_id))
-    await world.seal(integration_id)
+    await syncer.announce(await syncer.state(integration_id))
+    await syncer.seal(integration_id)
 
-    await world.remove(integration_id)
-    await world.settle()
+    await syncer.remove(integration_id)
+    await syncer.settle()
 
-    assert world.xai.asked == []
-    failures = world.publisher.failures()
+    assert syncer.xai.calls == []
+    failures = syncer.failures()
     assert [(one.code, one.final, one.observed_at) for one in failures] == [("not_found", True, None)] * 3
-    assert await world.sql("SELECT * FROM credentials") == []
+    assert await syncer.sql("SELECT * FROM credentials") == []
 
 
-async def test_a_key_that_comes_after_the_removal_is_not_kept(world: World) -> None:
-    integration_id = await world.integration()
-    await world.remove(integration_id)
+async def test_a_key_that_arrives_after_the_removal_is_not_stored(syncer: SyncerHarness) -> None:
+    integration_id = await syncer.integration()
+    await syncer.remove(integration_id)
 
-    await world.seal(integration_id)
+    await syncer.seal(integration_id)
 
-    assert await world.sql("SELECT * FROM credentials") == []
-
-
-async def test_erasing_leaves_no_answer_of_xai_behind(world: World) -> None:
-    integration_id = await world.integration()
-    await world.ask(integration_id)
-    await world.settle()
-    assert await world.sql("SELECT * FROM raw_answers")
-
-    await world.remove(integration_id, history="erase")
-
-    assert await world.sql("SELECT * FROM raw_answers") == []
-    assert await world.sql("SELECT * FROM coverage") == []
+    assert await syncer.sql("SELECT * FROM credentials") == []
 
 
-async def test_the_newest_pair_of_key_and_wrap_is_kept(world: World) -> None:
-    integration_id = await world.integration()
+async def test_erasing_leaves_no_answer_of_xai_behind(syncer: SyncerHarness) -> None:
+    integration_id = await syncer.integration()
+    await syncer.ask(integration_id)
+    await syncer.settle()
+    assert await syncer.sql("SELECT * FROM raw_answers")
+
+    await syncer.remove(integration_id, history="erase")
+
+    assert await syncer.sql("SELECT * FROM raw_answers") == []
+    assert await syncer.sql("SELECT * FROM coverage") == []
+
+
+async def test_the_newest_pair_of_key_and_wrap_is_kept(syncer: SyncerHarness) -> None:
+    integration_id = await syncer.integration()
     for version, wrap in ((2, 1), (2, 3), (2, 2), (1, 9)):
-        await world.seal(integration_id, version, wrap)
+        await syncer.seal(integration_id, version, wrap)
 
-    (kept,) = await world.sql("SELECT credential_version, wrap_version, envelope FROM credentials")
+    (kept,) = await syncer.sql("SELECT credential_version, wrap_version, envelope FROM credentials")
 
     assert (kept.credential_version, kept.wrap_version, kept.envelope["wrap"]) == (2, 3, "3")
 
 
 @pytest.mark.parametrize(("version", "left"), [("1", 1), ("2", 0), ("3", 0)])
-async def test_a_tombstone_below_the_key_that_is_held_is_ignored(world: World, version: str, left: int) -> None:
-    integration_id = await world.integration()
-    await world.seal(integration_id, version=2)
+async def test_a_tombstone_below_the_key_that_is_held_is_ignored(
+    syncer: SyncerHarness, version: str, left: int
+) -> None:
+    integration_id = await syncer.integration()
+    await syncer.seal(integration_id, version=2)
 
-    await world.handlers.credential_gone(_tombstone(str(integration_id), version))
+    await syncer.handlers.credential(_tombstone(str(integration_id), version))
 
-    assert len(await world.sql("SELECT * FROM credentials")) == left
+    assert len(await syncer.sql("SELECT * FROM credentials")) == left
 
 
 @pytest.mark.parametrize(("key", "version"), [("no-uuid", "1"), (str(UUID(int=1)), "one")])
-async def test_a_tombstone_that_says_nothing_sensible_is_malformed(world: World, key: str, version: str) -> None:
+async def test_a_tombstone_without_a_valid_key_or_version_is_malformed(
+    syncer: SyncerHarness, key: str, version: str
+) -> None:
     with pytest.raises(MalformedError):
-        await world.handlers.credential_gone(_tombstone(key, version))
+        await syncer.handlers.credential(_tombstone(key, version))
 
 
 def _tombstone(key: str, version: str) -> Event[Tombstone]:
@@ -151,144 +156,144 @@ def _tombstone(key: str, version: str) -> Event[Tombstone]:
 
 
 @pytest.mark.parametrize("trigger", [Trigger.DAILY, Trigger.FORCE, Trigger.VISIT])
-async def test_a_request_without_a_range_means_the_seven_days_before_today_and_today(
-    world: World, trigger: Trigger
+async def test_a_request_without_a_range_covers_the_seven_days_before_today_and_today(
+    syncer: SyncerHarness, trigger: Trigger
 ) -> None:
-    await world.ask(await world.integration(), trigger)
+    await syncer.ask(await syncer.integration(), trigger)
 
-    window = await world.window()
+    window = await syncer.window()
 
     assert window.last_day == window.created_at.date()
     assert (window.last_day - window.first_day).days == 7
 
 
-async def test_a_request_before_its_integration_waits_and_is_placed(world: World) -> None:
+async def test_a_request_before_its_integration_waits_and_is_placed(syncer: SyncerHarness) -> None:
     integration_id = uuid4()
-    request_id = await world.ask(integration_id)
-    assert await world.windows() == []
+    request_id = await syncer.ask(integration_id)
+    assert await syncer.windows() == []
 
-    await world.announce(await world.state(integration_id))
+    await syncer.announce(await syncer.state(integration_id))
 
-    (placed,) = [one for one in await world.requests() if one.request_id == request_id]
-    (window,) = [one for one in await world.windows() if one.window_id == placed.window_id]
+    (placed,) = [one for one in await syncer.requests() if one.request_id == request_id]
+    (window,) = [one for one in await syncer.windows() if one.window_id == placed.window_id]
     assert window.trigger == "force"
 
 
-async def test_a_request_for_an_integration_that_went_ends_at_once(world: World) -> None:
-    integration_id = await world.integration()
-    await world.remove(integration_id)
+async def test_a_request_for_a_removed_integration_ends_at_once(syncer: SyncerHarness) -> None:
+    integration_id = await syncer.integration()
+    await syncer.remove(integration_id)
 
-    request_id = await world.ask(integration_id)
-    await world.settle()
+    request_id = await syncer.ask(integration_id)
+    await syncer.settle()
 
-    (failure,) = world.publisher.failures()
+    (failure,) = syncer.failures()
     assert (failure.code, failure.final, failure.request_ids) == ("not_found", True, (request_id,))
 
 
-async def test_a_request_is_taken_once(world: World) -> None:
-    integration_id = await world.integration()
-    await world.ask(integration_id, request_id="same")
-    await world.settle()
+async def test_a_request_is_taken_once(syncer: SyncerHarness) -> None:
+    integration_id = await syncer.integration()
+    await syncer.ask(integration_id, request_id="same")
+    await syncer.settle()
 
-    await world.ask(integration_id, request_id="same")
-    await world.settle()
+    await syncer.ask(integration_id, request_id="same")
+    await syncer.settle()
 
-    assert len(world.xai.asked) == 1
+    assert len(syncer.xai.calls) == 1
 
 
-async def test_a_request_joins_a_window_that_asks_for_its_days_already(world: World) -> None:
-    integration_id, days = await world.integration(), await world.recent()
-    first = await world.ask(integration_id, Trigger.HEAL, days)
+async def test_a_request_joins_an_open_window_that_covers_its_days(syncer: SyncerHarness) -> None:
+    integration_id, days = await syncer.integration(), await syncer.recent()
+    first = await syncer.ask(integration_id, Trigger.HEAL, days)
 
-    second = await world.ask(integration_id, Trigger.DAILY, Days(days.last, days.last))
-    await world.settle()
+    second = await syncer.ask(integration_id, Trigger.DAILY, Days(days.last, days.last))
+    await syncer.settle()
 
-    (window,) = world.publisher.windows()
+    (window,) = syncer.readings()
     assert window.request_ids == (first, second)
     assert window.trigger is Trigger.DAILY
-    assert len(world.xai.asked) == 1
+    assert len(syncer.xai.calls) == 1
 
 
-async def test_a_request_for_more_days_opens_a_window_of_its_own(world: World) -> None:
-    integration_id, days = await world.integration(), await world.recent()
-    await world.ask(integration_id, Trigger.HEAL, Days(days.first, days.last - timedelta(days=1)))
+async def test_a_request_for_more_days_opens_a_window_of_its_own(syncer: SyncerHarness) -> None:
+    integration_id, days = await syncer.integration(), await syncer.recent()
+    await syncer.ask(integration_id, Trigger.HEAL, Days(days.first, days.last - timedelta(days=1)))
 
-    await world.ask(integration_id, Trigger.HEAL, days)
+    await syncer.ask(integration_id, Trigger.HEAL, days)
 
-    assert len(await world.windows()) == 2
+    assert len(await syncer.windows()) == 2
 
 
 async def test_no_window_answers_more_requests_than_its_outcome_can_name(
-    world: World, monkeypatch: pytest.MonkeyPatch
+    syncer: SyncerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("syncer.requests.MAX_REQUESTS", 2)
-    integration_id, days = await world.integration(), await world.recent()
+    integration_id, days = await syncer.integration(), await syncer.recent()
 
     for _ in range(3):
-        await world.ask(integration_id, Trigger.VISIT, days)
+        await syncer.ask(integration_id, Trigger.VISIT, days)
 
-    assert len(await world.windows()) == 2
+    assert len(await syncer.windows()) == 2
 
 
-async def test_a_request_older_than_a_week_is_ignored_and_counted(world: World) -> None:
-    integration_id, old = await world.integration(), datetime.now(UTC) - timedelta(days=7, seconds=1)
+async def test_a_request_older_than_a_week_is_ignored_and_counted(syncer: SyncerHarness) -> None:
+    integration_id, old = await syncer.integration(), datetime.now(UTC) - timedelta(days=7, seconds=1)
     before = REQUESTS_IGNORED._value.get()  # noqa: SLF001 - the client has no other way to read it
 
-    await world.ask(integration_id, requested_at=old)
-    await world.ask(integration_id, recorded_at=old)
+    await syncer.ask(integration_id, requested_at=old)
+    await syncer.ask(integration_id, recorded_at=old)
 
-    assert await world.requests() == []
+    assert await syncer.requests() == []
     assert REQUESTS_IGNORED._value.get() == before + 2  # noqa: SLF001 - as above
 
 
-async def test_a_request_from_more_than_an_hour_ahead_is_malformed(world: World) -> None:
-    integration_id, now = await world.integration(), datetime.now(UTC)
-    await world.ask(integration_id, requested_at=now + timedelta(minutes=59))
+async def test_a_request_from_more_than_an_hour_ahead_is_malformed(syncer: SyncerHarness) -> None:
+    integration_id, now = await syncer.integration(), datetime.now(UTC)
+    await syncer.ask(integration_id, requested_at=now + timedelta(minutes=59))
 
     with pytest.raises(MalformedError):
-        await world.ask(integration_id, requested_at=now + timedelta(minutes=61))
+        await syncer.ask(integration_id, requested_at=now + timedelta(minutes=61))
 
 
-async def test_the_daily_run_reaches_every_active_integration(world: World) -> None:
-    active = {await world.integration() for _ in range(3)}
-    await world.remove(await world.integration())
+async def test_the_daily_run_reaches_every_active_integration(syncer: SyncerHarness) -> None:
+    active = {await syncer.integration() for _ in range(3)}
+    await syncer.remove(await syncer.integration())
 
-    await world.ask(None, Trigger.DAILY)
+    await syncer.ask(None, Trigger.DAILY)
 
-    assert {one.integration_id for one in await world.windows()} == active
+    assert {one.integration_id for one in await syncer.windows()} == active
 
 
 @pytest.mark.parametrize(("trigger", "days_ago"), [(Trigger.FORCE, 30), (Trigger.DAILY, 6)])
 async def test_a_refused_key_is_tried_when_a_person_asks_and_daily_for_a_week(
-    world: World, trigger: Trigger, days_ago: int
+    syncer: SyncerHarness, trigger: Trigger, days_ago: int
 ) -> None:
-    integration_id = await world.integration()
-    await _refused(world, integration_id, days_ago)
+    integration_id = await syncer.integration()
+    await _refused(syncer, integration_id, days_ago)
 
-    await world.ask(integration_id, trigger)
-    async with world.working():
-        await world.until(lambda: _asked(world))
+    await syncer.ask(integration_id, trigger)
+    async with syncer.working():
+        await until(lambda: syncer.xai.calls)
 
 
 @pytest.mark.parametrize(
     ("trigger", "days_ago"), [(Trigger.DAILY, 8), (Trigger.VISIT, 0), (Trigger.HEAL, 0), (Trigger.BACKFILL, 0)]
 )
 async def test_other_requests_for_a_refused_key_end_at_once_with_its_code(
-    world: World, trigger: Trigger, days_ago: int
+    syncer: SyncerHarness, trigger: Trigger, days_ago: int
 ) -> None:
-    integration_id = await world.integration()
-    await _refused(world, integration_id, days_ago)
+    integration_id = await syncer.integration()
+    await _refused(syncer, integration_id, days_ago)
 
-    await world.ask(integration_id, trigger)
-    await world.settle()
+    await syncer.ask(integration_id, trigger)
+    await syncer.settle()
 
-    (failure,) = world.publisher.failures()
+    (failure,) = syncer.failures()
     assert (failure.code, failure.final, failure.observed_at) == ("access_denied", True, None)
-    assert world.xai.asked == []
+    assert syncer.xai.calls == []
 
 
-async def _refused(world: World, integration_id: UUID, days_ago: int) -> None:
-    await world.sql(
+async def _refused(syncer: SyncerHarness, integration_id: UUID, days_ago: int) -> None:
+    await syncer.sql(
         """UPDATE integrations SET refused_code = 'access_denied',
            refused_since = clock_timestamp() - make_interval(days => :days) WHERE integration_id = :id""",
         id=integration_id,
@@ -296,18 +301,14 @@ async def _refused(world: World, integration_id: UUID, days_ago: int) -> None:
     )
 
 
-async def _asked(world: World) -> bool:
-    return bool(world.xai.asked)
-
-
-async def test_a_wish_for_all_that_is_replayed_does_not_mean_who_came_later(world: World) -> None:
-    former = await world.integration()
+async def test_a_replayed_request_for_all_leaves_out_integrations_that_were_added_later(syncer: SyncerHarness) -> None:
+    former = await syncer.integration()
     before, now = datetime.now(UTC) - timedelta(hours=2), datetime.now(UTC)
-    later = await world.state(uuid4(), added_at=now)
-    await world.announce(later)
+    later = await syncer.state(uuid4(), added_at=now)
+    await syncer.announce(later)
 
-    await world.ask(None, Trigger.DAILY, requested_at=before, recorded_at=before)
-    await world.ask(None, Trigger.DAILY)
+    await syncer.ask(None, Trigger.DAILY, requested_at=before, recorded_at=before)
+    await syncer.ask(None, Trigger.DAILY)
 
-    taken = [row.integration_id for row in await world.requests() if row.trigger == "daily"]
+    taken = [row.integration_id for row in await syncer.requests() if row.trigger == "daily"]
     assert sorted(taken, key=str) == sorted([former, former, later.integration_id], key=str)

@@ -1,103 +1,105 @@
-"""What operators see of the queue, and may do to it."""
+"""Operators list, retry and cancel windows."""
 
 from datetime import timedelta
 from uuid import uuid4
 
 from contract.fields import Trigger
 from contract.problems import Code
+from syncer.coverage import UnreadDays
+from syncer.leases import Claim
 from syncer.operations import queue
-from syncer.operations.queue import OnGiveUp, Waiting
-from syncer.windows import claim
-from xai_usage import CallTransient
+from syncer.operations.queue import OpenWindow
+from syncer.provider import ReadTransientError
 
-from tests.syncer.support.syncer import World
+from tests.syncer.support.syncer import SyncerHarness
 
 
-async def _waiting(world: World) -> list[Waiting]:
-    async with world.database.transaction() as connection:
+async def _waiting(syncer: SyncerHarness) -> list[OpenWindow]:
+    async with syncer.database.transaction() as connection:
         return await queue.waiting(connection)
 
 
-async def test_what_waits_is_told_with_why(world: World) -> None:
-    due, keyless = await world.integration(), uuid4()
-    await world.ask(due, request_id="due")
-    await world.announce(await world.state(keyless, history_from=await world.today()))
-
-    told = {one.integration_id: one.state for one in await _waiting(world)}
-    assert told == {due: "due", keyless: "waiting_for_key"}
-
-    async with world.database.transaction() as connection:
-        await claim(connection, "somebody")
-    assert {one.state for one in await _waiting(world)} == {"in_hand", "waiting_for_key"}
+async def _claimed(syncer: SyncerHarness) -> Claim:
+    claim = await syncer.attempt.claim("somebody", ())
+    assert claim is not None
+    return claim
 
 
-async def test_a_window_that_waits_for_its_next_attempt_can_be_hurried(world: World) -> None:
-    await world.ask(await world.integration())
-    world.xai.answers.append(CallTransient(Code.XAI_UNAVAILABLE))
-    await world.settle()
-    (waits,) = await _waiting(world)
+async def test_open_windows_are_listed_with_their_state(syncer: SyncerHarness) -> None:
+    due, keyless = await syncer.integration(), uuid4()
+    await syncer.ask(due, Trigger.VISIT)
+    await syncer.announce(await syncer.state(keyless, history_from=await syncer.today()))
+
+    states = {one.integration_id: (one.state, one.trigger) for one in await _waiting(syncer)}
+    assert states == {due: ("due", "visit"), keyless: ("waiting_for_key", "backfill")}
+
+    await _claimed(syncer)
+    assert {one.state for one in await _waiting(syncer)} == {"in_hand", "waiting_for_key"}
+
+
+async def test_a_window_that_waits_for_its_next_attempt_can_be_made_due(syncer: SyncerHarness) -> None:
+    await syncer.ask(await syncer.integration())
+    syncer.xai.answers.append(ReadTransientError(Code.XAI_UNAVAILABLE))
+    await syncer.settle()
+    (waits,) = await _waiting(syncer)
     assert (waits.state, waits.code, waits.attempts) == ("waiting", "xai_unavailable", 1)
 
-    async with world.database.transaction() as connection:
+    async with syncer.database.transaction() as connection:
         assert await queue.retry(connection, [waits.window_id, uuid4()]) == [waits.window_id]
 
-    assert [one.state for one in await _waiting(world)] == ["due"]
+    assert [one.state for one in await _waiting(syncer)] == ["due"]
 
 
-async def test_who_hurries_does_not_shorten_what_xai_asked_for(world: World) -> None:
-    await world.ask(await world.integration())
-    world.xai.answers.append(CallTransient(Code.RATE_LIMITED, retry_after=600))
-    await world.settle()
-    (waits,) = await _waiting(world)
+async def test_a_retry_does_not_shorten_retry_after(syncer: SyncerHarness) -> None:
+    await syncer.ask(await syncer.integration())
+    syncer.xai.answers.append(ReadTransientError(Code.RATE_LIMITED, retry_after=600))
+    await syncer.settle()
+    (waits,) = await _waiting(syncer)
 
-    async with world.database.transaction() as connection:
+    async with syncer.database.transaction() as connection:
         await queue.retry(connection, [waits.window_id])
 
-    (still,) = await _waiting(world)
+    (still,) = await _waiting(syncer)
     assert still.state == "waiting"
     assert still.due_at > waits.created_at + timedelta(seconds=500)
 
 
-async def test_a_window_that_is_cancelled_ends_once_and_says_so(world: World) -> None:
-    request_id = await world.ask(await world.integration())
-    (due,) = await _waiting(world)
+async def test_a_cancelled_window_ends_once_as_cancelled(syncer: SyncerHarness) -> None:
+    request_id = await syncer.ask(await syncer.integration())
+    (due,) = await _waiting(syncer)
 
-    async with world.database.transaction() as connection:
+    async with syncer.database.transaction() as connection:
         assert await queue.cancel(connection, [due.window_id]) == [due.window_id]
         assert await queue.cancel(connection, [due.window_id]) == []
-    await world.settle()
+    await syncer.settle()
 
-    (outcome,) = world.publisher.failures()
+    (outcome,) = syncer.failures()
     assert (outcome.code, outcome.final, outcome.request_ids) == (Code.CANCELLED, True, (request_id,))
-    assert world.xai.asked == []
-    assert await _waiting(world) == []
+    assert syncer.xai.calls == []
+    assert await _waiting(syncer) == []
 
 
-async def test_a_window_in_hand_is_not_cancelled(world: World) -> None:
-    await world.ask(await world.integration())
-    async with world.database.transaction() as connection:
-        held = await claim(connection, "somebody")
-    assert held is not None
+async def test_a_claimed_window_is_not_cancelled(syncer: SyncerHarness) -> None:
+    await syncer.ask(await syncer.integration())
+    held = await _claimed(syncer)
 
-    async with world.database.transaction() as connection:
+    async with syncer.database.transaction() as connection:
         assert await queue.cancel(connection, [held.window_id]) == []
         assert await queue.retry(connection, [held.window_id]) == [held.window_id]
 
 
-async def test_a_window_that_nothing_can_be_done_to_is_told_with_its_state_and_the_next_step(world: World) -> None:
-    await world.ask(await world.integration())
-    (ended,) = await _waiting(world)
-    async with world.database.transaction() as connection:
+async def test_a_window_that_cannot_be_cancelled_has_a_state_and_a_next_step(syncer: SyncerHarness) -> None:
+    await syncer.ask(await syncer.integration())
+    (ended,) = await _waiting(syncer)
+    async with syncer.database.transaction() as connection:
         await queue.cancel(connection, [ended.window_id])
         (decided,) = await queue.why_not(connection, [ended.window_id])
-    await world.settle()
-    await world.ask(await world.integration())
-    async with world.database.transaction() as connection:
-        held = await claim(connection, "somebody")
-    assert held is not None
+    await syncer.settle()
+    await syncer.ask(await syncer.integration())
+    held = await _claimed(syncer)
     asked = [uuid4(), held.window_id, ended.window_id]
 
-    async with world.database.transaction() as connection:
+    async with syncer.database.transaction() as connection:
         assert await queue.cancel(connection, asked) == []
         refused = await queue.why_not(connection, asked)
 
@@ -111,17 +113,11 @@ async def test_a_window_that_nothing_can_be_done_to_is_told_with_its_state_and_t
     assert refused[2].detail.startswith("It ended at 20")
 
 
-async def test_days_that_were_not_read_are_counted(world: World) -> None:
-    today = await world.today()
+async def test_days_that_were_not_read_are_counted(syncer: SyncerHarness) -> None:
+    today = await syncer.today()
     integration_id = uuid4()
-    await world.announce(await world.state(integration_id, history_from=today - timedelta(days=3)))
-    await world.seal(integration_id)
+    await syncer.announce(await syncer.state(integration_id, history_from=today - timedelta(days=3)))
+    await syncer.seal(integration_id)
 
-    async with world.database.transaction() as connection:
-        assert await queue.unread(connection) == OnGiveUp(3, 1, today - timedelta(days=3))
-
-
-async def test_what_people_ask_for_is_told_as_theirs(world: World) -> None:
-    await world.ask(await world.integration(), Trigger.VISIT)
-
-    assert [one.trigger for one in await _waiting(world)] == ["visit"]
+    async with syncer.database.transaction() as connection:
+        assert await queue.unread(connection) == UnreadDays(3, 1, today - timedelta(days=3))

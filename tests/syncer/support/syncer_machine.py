@@ -7,15 +7,17 @@ from uuid import UUID
 
 from contract.cloudevents import Event
 from contract.fields import Trigger
-from contract.messages import SyncCompleted, SyncFailed, WindowRead
+from contract.messages import SyncFailed, WindowRead
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
-from syncer import windows
+from syncer import leases
 from syncer.domain import URGENCY, Days, heals, readable
 from syncer.operations import queue
 
+from tests.support.messages import sync_completed
 from tests.support.state_machines import Ends
-from tests.syncer.support.queue_accidents import OFTEN_WELL, days_of
+from tests.syncer.support.incidents import MOSTLY_WELL
+from tests.syncer.support.provider import dates_of
 from tests.syncer.support.queue_machine import TEAMS, QueueMachine
 
 MIDNIGHT = time(tzinfo=UTC)
@@ -46,24 +48,29 @@ class SyncerMachine(QueueMachine):
         self.run(self.stage.pass_time(span))
 
     @rule()
-    def who_works_renews(self) -> None:
+    def housekeeping_runs(self) -> None:
+        for job in (self.syncer.housekeeping.repair_clock_steps, self.syncer.housekeeping.delete_expired):
+            self.run(job())
+
+    @rule()
+    def the_workers_renew(self) -> None:
         self.run(self._renewed())
 
     # the ledger
 
-    @precondition(lambda self: self.world.publisher.records)
-    @rule(number=st.integers(0), doubtful=st.sets(st.integers(0, 9), max_size=3), ends=OFTEN_WELL)
-    def the_ledger_says(self, number: int, doubtful: set[int], ends: Ends) -> None:
+    @precondition(lambda self: self.syncer.publisher.published)
+    @rule(number=st.integers(0), doubtful=st.sets(st.integers(0, 9), max_size=3), ends=MOSTLY_WELL)
+    def the_ledger_answers(self, number: int, doubtful: set[int], ends: Ends) -> None:
         """Of any window that was ever published, early or late, once or often, reconciled or not."""
-        if read := self.world.publisher.windows():
+        if read := self.syncer.readings():
             self._confirmed(read[number % len(read)], doubtful, ends)
 
     def _confirmed(self, window: WindowRead, doubtful: set[int] = frozenset(), ends: Ends = Ends.WELL) -> None:  # type: ignore[assignment]
-        days = days_of(Days(window.first_day, window.last_day))
+        days = dates_of(Days(window.first_day, window.last_day))
         wrong = {day for place, day in enumerate(days) if place in doubtful or day not in window.totals}
-        said = window.model_dump(exclude={"totals"}) | {"usd": "1", "days_changed": 0, "reconciled": not wrong}
-        completed = SyncCompleted.model_validate(said | {"unreconciled_days": sorted(wrong)})
-        self.comes(lambda: self.world.handlers.sync_completed(Event(completed, "any", window.observed_at)), ends)
+        fields = window.model_dump(exclude={"totals"}) | {"reconciled": not wrong, "unreconciled_days": sorted(wrong)}
+        completed = sync_completed(**fields)
+        self.deliver(lambda: self.syncer.handlers.sync_completed(Event(completed, "any", window.observed_at)), ends)
         if self.gone(window.integration_id):
             return
         for day in days:
@@ -74,11 +81,11 @@ class SyncerMachine(QueueMachine):
     # the healer
 
     @rule()
-    def the_healer_looks(self) -> None:
-        """It queues exactly the finished days that are unread, in so far as nobody is at them."""
-        expected, before = self.run(self._unread()), {row.request_id for row in self.run(self.world.requests())}
-        self.run(self.world.healer.round())
-        fresh = {row.request_id for row in self.run(self.world.requests())} - before
+    def the_healer_runs(self) -> None:
+        """It queues exactly the finished days that are unread and in no open window."""
+        expected, before = self.run(self._unread()), {row.request_id for row in self.run(self.syncer.requests())}
+        self.run(self.syncer.healer.round())
+        fresh = {row.request_id for row in self.run(self.syncer.requests())} - before
         ids = {
             f"heal:{team}:{one.days.first}:{one.days.last}:{one.attempt}"
             for team, days in expected.items()
@@ -90,17 +97,17 @@ class SyncerMachine(QueueMachine):
         """The healer's rule in plain Python, by what was confirmed according to the model."""
         now = await self.stage.now()
         found = defaultdict(list)
-        for row in await self.world.sql("SELECT * FROM integrations WHERE NOT removed AND refused_code IS NULL"):
+        for row in await self.syncer.sql("SELECT * FROM integrations WHERE NOT removed AND refused_code IS NULL"):
             team = row.integration_id
             notes = {
                 one.day: one
-                for one in await self.world.sql("SELECT * FROM coverage WHERE integration_id = :id", id=team)
+                for one in await self.syncer.sql("SELECT * FROM coverage WHERE integration_id = :id", id=team)
             }
-            busy = await self.world.sql(
+            busy = await self.syncer.sql(
                 "SELECT * FROM windows WHERE integration_id = :id AND closed_at IS NULL", id=team
             )
             first = max(row.history_from, now.date() - timedelta(days=89))
-            for day in days_of(Days(first, now.date() - timedelta(days=1))):
+            for day in dates_of(Days(first, now.date() - timedelta(days=1))):
                 note = notes.get(day)
                 if self._is_due(team, day, now, note) and not any(one.first_day <= day <= one.last_day for one in busy):
                     found[team].append((day, note.heals if note else 0))
@@ -116,38 +123,38 @@ class SyncerMachine(QueueMachine):
             return False
         if note and note.heal_after and note.heal_after > now:
             return False
-        heard = max(one for one in (read, doubted, now - timedelta(hours=6)) if one)
-        return not (note and note.published_at and note.published_at > heard)
+        newest = max(one for one in (read, doubted, now - timedelta(hours=6)) if one)
+        return not (note and note.published_at and note.published_at > newest)
 
     # what must hold
 
     @invariant()
     def coverage_is_what_the_ledger_confirmed(self) -> None:
-        rows = self.run(self.world.sql("SELECT * FROM coverage"))
+        rows = self.run(self.syncer.sql("SELECT * FROM coverage"))
         oldest = self.run(self.stage.now()).date() - timedelta(days=150)
         for column, kept in (("confirmed_at", self.confirmed), ("unreconciled_at", self.doubted)):
-            stands = {(row.integration_id, row.day): getattr(row, column) for row in rows if getattr(row, column)}
-            assert {k: v for k, v in stands.items() if k[1] > oldest} == {
+            stored = {(row.integration_id, row.day): getattr(row, column) for row in rows if getattr(row, column)}
+            assert {k: v for k, v in stored.items() if k[1] > oldest} == {
                 k: v for k, v in kept.items() if k[1] > oldest
             }
 
     @invariant()
     def every_event_has_one_content_and_windows_follow_their_days(self) -> None:
         known: dict[str, object] = {}
-        for one in self.world.publisher.records:
+        for one in self.syncer.publisher.published:
             assert known.setdefault(one.event_id, one) == one
             if one.type == "WindowRead":
-                window = WindowRead.model_validate_json(one.body)
+                window = one.message
                 assert {f"{window.reading_id}:{day}" for day in window.totals} <= known.keys()
 
     @invariant()
-    def what_was_asked_is_kept_and_does_not_end_twice(self) -> None:
+    def every_request_is_kept_and_does_not_end_twice(self) -> None:
         self._note_requests()
         assert {key: found for key, found in self._endings().items() if len(found) > 1} == {}
 
     def _note_requests(self) -> None:
         """Also of those that the syncer makes itself."""
-        rows = {(row.integration_id, row.request_id): row for row in self.run(self.world.requests())}
+        rows = {(row.integration_id, row.request_id): row for row in self.run(self.syncer.requests())}
         kept = {key: (row.trigger, Days(row.first_day, row.last_day)) for key, row in rows.items()}
         self.received |= {key: row.received_at for key, row in rows.items()}
         self.requests |= {key: asked for key, asked in kept.items() if key not in self.requests}
@@ -156,11 +163,11 @@ class SyncerMachine(QueueMachine):
 
     def _endings(self) -> dict[tuple[UUID, str], set[str]]:
         found = defaultdict(set)
-        for failed in self.world.publisher.failures():
+        for failed in self.syncer.failures():
             if failed.final:
                 for request_id in failed.request_ids:
                     found[failed.integration_id, request_id].add(_text(failed))
-        for window in self.world.publisher.windows():
+        for window in self.syncer.readings():
             assert URGENCY[window.trigger] == min(
                 URGENCY[self.requests[window.integration_id, one][0]] for one in window.request_ids
             )
@@ -174,32 +181,32 @@ class SyncerMachine(QueueMachine):
     # a quiet end
 
     def teardown(self) -> None:
-        """Nothing breaks any more: every request ends; then every finished day is read, without anybody asking."""
-        if hasattr(self, "world"):
-            self._everybody_is_there()
+        """Nothing breaks any more: every request ends; then every finished day is read without a request."""
+        if hasattr(self, "syncer"):
+            self._deliver_the_newest()
             self._quiet()
             for row in self.run(
-                self.world.sql("SELECT * FROM integrations WHERE refused_code IS NOT NULL AND NOT removed")
+                self.syncer.sql("SELECT * FROM integrations WHERE refused_code IS NOT NULL AND NOT removed")
             ):
                 self._asks(row.integration_id, Trigger.FORCE, None, "a person asks")
             self._quiet()
             self._everything_is_read()
 
-    def _everybody_is_there(self) -> None:
+    def _deliver_the_newest(self) -> None:
         for team in TEAMS:
             if self.states[team]:
                 self._announced(self.states[team][-1])
-                self.run(self.world.seal(team, self.states[team][-1].credential_version))
+                self.run(self.syncer.seal(team, self.states[team][-1].credential_version))
 
     def _quiet(self, after: timedelta = timedelta(hours=25)) -> None:
-        """By default all pauses are over, and so is the time that requests for nobody wait."""
+        """By default all pauses are over, and requests for unknown integrations end."""
         self.run(self.stage.pass_time(after))
         self.not_before.clear()
-        while claim := self._claims(0):
+        while claim := self._claim():
             self._attempted(claim, "costs", [])
-        self.run(self.world.healer._end_parked())  # noqa: SLF001 - a step of its round
+        self.run(self.syncer.healer._end_unknown())  # noqa: SLF001 - a step of its round
         self._note_requests()
-        assert self.run(self.world.sql("SELECT 1 FROM windows WHERE closed_at IS NULL")) == []
+        assert self.run(self.syncer.sql("SELECT 1 FROM windows WHERE closed_at IS NULL")) == []
         endings = self._endings()
         assert {key for key in self.requests if len(endings.get(key, ())) != 1} == set()
 
@@ -207,13 +214,13 @@ class SyncerMachine(QueueMachine):
         """Once the ledger has answered, one round of the healer finds all that is missing."""
         now = self.run(self.stage.now())
         self.run(self.stage.set_clock(datetime.combine(now.date() + timedelta(days=1), MIDNIGHT) + timedelta(hours=7)))
-        for window in self.world.publisher.windows():
+        for window in self.syncer.readings():
             self._confirmed(window)
         for _ in range(2):  # an attempt's number may have been used by a former row of attempts: the next one is free
-            self.run(self.world.sql("UPDATE coverage SET heal_after = NULL"))
-            self.run(self.world.healer.round())
+            self.run(self.syncer.sql("UPDATE coverage SET heal_after = NULL"))
+            self.run(self.syncer.healer.round())
         self._quiet(timedelta(0))
-        for window in self.world.publisher.windows():
+        for window in self.syncer.readings():
             self._confirmed(window)
         assert self.run(self._left()) == 0
 
@@ -223,7 +230,7 @@ class SyncerMachine(QueueMachine):
 
     async def _renewed(self) -> None:
         async with self.stage.database.transaction() as connection:
-            await windows.renew(connection, [claim.lease for claim in self.hands])
+            await leases.renew(connection, [claim.lease for claim in self.claims])
 
 
 def _text(failed: SyncFailed) -> str:

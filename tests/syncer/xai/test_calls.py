@@ -1,4 +1,4 @@
-"""Asking xAI: the key is open for as long as the call takes."""
+"""Reading from xAI: the key is open for as long as the call takes, and failures become errors of the seam."""
 
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
@@ -10,9 +10,10 @@ import pytest
 from common.crypto.envelopes import Binding, UnsealableError
 from contract.problems import Code
 from syncer.domain import Days
+from syncer.provider import ReadError, Reading, ReadRefusedError, ReadTransientError
 from syncer.store import Credential
 from syncer.xai.calls import Xai
-from xai_usage import CallRefused, CallTransient, Reading, client
+from xai_usage import client
 
 DAYS = Days(date(2026, 11, 19), date(2026, 11, 20))
 CREDENTIAL = Credential(UUID(int=1), "account-1", 3, 1, {"format": "obviously-fake"})
@@ -23,18 +24,18 @@ Answer = Callable[[httpx.Request], httpx.Response] | Callable[[httpx.Request], C
 
 class _Opener:
     def __init__(self, key: str | None) -> None:
-        self.places: list[Binding] = []
+        self.bindings: list[Binding] = []
         self._key = key
 
-    def open(self, envelope: Mapping[str, str], place: Binding) -> str:
+    def open(self, envelope: Mapping[str, str], binding: Binding) -> str:
         assert envelope == CREDENTIAL.envelope
-        self.places.append(place)
+        self.bindings.append(binding)
         if self._key is None:
             raise UnsealableError
         return self._key
 
 
-async def test_the_key_is_opened_for_its_own_place_and_used() -> None:
+async def test_the_key_is_opened_with_its_own_binding_and_used() -> None:
     seen: list[str] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -45,23 +46,37 @@ async def test_the_key_is_opened_for_its_own_place_and_used() -> None:
     reading = await _ask(opener, answer)
 
     assert seen == ["Bearer obviously-fake-key"]
-    assert opener.places == [Binding("account-1", UUID(int=1), 3)]
+    assert opener.bindings == [Binding("account-1", UUID(int=1), 3)]
     assert reading.days == {DAYS.first: {}, DAYS.last: {}}
 
 
 async def test_a_key_that_does_not_open_is_tried_again_later() -> None:
-    with pytest.raises(CallTransient) as failed:
+    with pytest.raises(ReadTransientError) as failed:
         await _ask(_Opener(None), lambda _: pytest.fail("xAI was called"))
 
     assert failed.value.code is Code.UNSEALABLE
     assert failed.value.__cause__ is None
 
 
-async def test_a_refusal_passes_as_it_is() -> None:
-    with pytest.raises(CallRefused) as failed:
-        await _ask(_Opener("obviously-fake-key"), lambda _: httpx.Response(403, stream=httpx.ByteStream(b"{}")))
+@pytest.mark.parametrize(
+    ("status", "kind", "code", "retry_after"),
+    [
+        (400, ReadError, Code.TEAM_MALFORMED, None),
+        (403, ReadRefusedError, Code.ACCESS_DENIED, None),
+        (429, ReadTransientError, Code.RATE_LIMITED, 9),
+    ],
+)
+async def test_a_failure_keeps_its_kind_its_code_and_its_pause(
+    status: int, kind: type[ReadError], code: Code, retry_after: float | None
+) -> None:
+    def answer(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(status, headers={"Retry-After": "9"}, stream=httpx.ByteStream(b"{}"))
 
-    assert failed.value.code is Code.ACCESS_DENIED
+    with pytest.raises(ReadError) as failed:
+        await _ask(_Opener("obviously-fake-key"), answer)
+
+    error = failed.value
+    assert (type(error), error.code, error.retry_after) == (kind, code, retry_after)
 
 
 async def test_a_reading_has_one_deadline_for_all_of_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,7 +86,7 @@ async def test_a_reading_has_one_deadline_for_all_of_its_calls(monkeypatch: pyte
         await asyncio.Event().wait()
         raise AssertionError
 
-    with pytest.raises(CallTransient) as failed:
+    with pytest.raises(ReadTransientError) as failed:
         await _ask(_Opener("obviously-fake-key"), never)
 
     assert failed.value.code is Code.XAI_UNAVAILABLE

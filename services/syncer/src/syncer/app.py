@@ -12,11 +12,14 @@ from common.settings import load
 from fastapi import FastAPI
 from xai_usage import client
 
-from syncer.handlers import BATCH, Handlers, batches, table
+from syncer.attempt import Attempt
+from syncer.handlers import BATCH_HANDLERS, HANDLERS, Handlers
 from syncer.healer import Healer
+from syncer.housekeeping import Housekeeping
 from syncer.settings import SyncerSettings
-from syncer.worker import Worker
+from syncer.worker import WindowQueue, make_worker
 from syncer.xai.calls import Xai
+from syncer.xai.pacing import CallLimits
 
 
 def create_app(settings: SyncerSettings) -> FastAPI:
@@ -24,25 +27,19 @@ def create_app(settings: SyncerSettings) -> FastAPI:
     parts = assemble(settings, "syncer", pool_size=settings.calls_in_flight)
     xai_client = client(settings.xai_base_url)
     xai = Xai(xai_client, Opener(LiveKeyring(settings.keyring_file), settings.environment))
-    worker = Worker(
-        parts.database,
-        parts.publisher,
-        xai,
-        parts.watchdog,
-        settings.pace(),
-        in_flight=settings.calls_in_flight,
-        instance_name=settings.instance_name,
-    )
-    healer = Healer(parts.database, parts.publisher, parts.watchdog, every=settings.heal_every, wake=worker.wake)
-    handlers = Handlers(parts.database, worker.wake, healer.hurry)
-    for topic, batch in batches(handlers).items():
-        parts.consumers.on_batch(topic, batch, max_records=BATCH)
-    for topic in table(handlers).keys() - batches(handlers).keys():
-        parts.consumers.on(topic, table(handlers)[topic])
+    attempt = Attempt(parts.database, parts.publisher, xai, CallLimits(*settings.call_rates()))
+    queue = WindowQueue(parts.database, attempt, settings.instance_name)
+    worker = make_worker(queue, parts.watchdog, in_flight=settings.calls_in_flight)
+    every = settings.heal_every
+    healer = Healer(parts.database, parts.publisher, parts.watchdog, every=every, wake_worker=worker.wake)
+    housekeeping = Housekeeping(parts.database).loops(parts.watchdog, every=every)
+    handlers = Handlers(parts.database, worker.wake, healer.wake)
+    parts.consumers.subscribe(handlers, HANDLERS, BATCH_HANDLERS)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with xai_client, started(parts, settings, worker.run, healer.run):
+        loops = (worker.run, healer.run, *(job.run for job in housekeeping))
+        async with xai_client, started(parts, settings, *loops):
             yield
 
     return make_app("syncer", parts.watchdog, lifespan, parts.ready)

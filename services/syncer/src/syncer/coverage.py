@@ -1,17 +1,19 @@
-"""Which days have been read, as the ledger confirmed it; and the raw answers behind them."""
+"""Which days are covered, as the ledger confirms it; and the raw answers behind them."""
 
 import hashlib
 import zlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from contract.messages import SyncCompleted, WindowRead
+from contract.rules import SETTLED_AFTER, readable_from
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from xai_usage import RawAnswer
 
-from syncer.domain import Heal, heal_pause
+from syncer.domain import READ_BY, TRUSTED_FOR, Heal, heal_pause
+from syncer.provider import RawAnswer
 
 _NOTE_PUBLISHED = text("""
     INSERT INTO coverage (integration_id, day, published_at)
@@ -36,33 +38,43 @@ _DOUBT = text("""
         unreconciled_at = greatest(coverage.unreconciled_at, excluded.unreconciled_at)
 """)
 
-_MISSING = text("""
-    WITH wanted AS (
-        SELECT i.integration_id, d.day::date AS day,
-            (d.day + interval '1 day') AT TIME ZONE 'UTC' AS ends_at
-        FROM integrations i,
-            generate_series(greatest(i.history_from, :today - 89)::timestamp, (:today - 1)::timestamp, '1 day') AS d(day)
-        WHERE NOT i.removed AND i.refused_code IS NULL AND i.integration_id = coalesce(CAST(:id AS uuid), i.integration_id)
-    )
-    SELECT w.integration_id, w.day, coalesce(c.heals, 0) AS heals
-    FROM wanted w LEFT JOIN coverage c USING (integration_id, day)
+_EXPECTED = """
+    SELECT i.integration_id, d.day::date AS day, (d.day + interval '1 day') AT TIME ZONE 'UTC' AS ends_at
+    FROM integrations i,
+        generate_series(greatest(i.history_from, :readable_from)::timestamp, (:today - 1)::timestamp, '1 day') AS d(day)
+    WHERE NOT i.removed
+"""
+
+_MISSING = text(f"""
+    WITH expected AS ({_EXPECTED} AND i.refused_code IS NULL AND i.integration_id = coalesce(CAST(:id AS uuid), i.integration_id))
+    SELECT e.integration_id, e.day, coalesce(c.heals, 0) AS heals
+    FROM expected e LEFT JOIN coverage c USING (integration_id, day)
     WHERE (
-            ((c.confirmed_at IS NULL OR c.confirmed_at < w.ends_at) AND :now >= w.ends_at + interval '7 hours')
-            OR (c.confirmed_at < w.ends_at + interval '7 days' AND :now >= w.ends_at + interval '7 days')
+            ((c.confirmed_at IS NULL OR c.confirmed_at < e.ends_at) AND :now >= e.ends_at + :read_by)
+            OR (c.confirmed_at < e.ends_at + :settled_after AND :now >= e.ends_at + :settled_after)
             OR c.unreconciled_at > coalesce(c.confirmed_at, '-infinity')
         )
         AND (c.heal_after IS NULL OR c.heal_after <= :now)
-        AND NOT coalesce(c.published_at > greatest(c.confirmed_at, c.unreconciled_at, :now - interval '6 hours'), false)
-        AND NOT EXISTS (SELECT 1 FROM windows o WHERE o.integration_id = w.integration_id AND o.closed_at IS NULL
-            AND w.day BETWEEN o.first_day AND o.last_day)
-    ORDER BY w.integration_id, w.day
-""")
+        AND NOT coalesce(c.published_at > greatest(c.confirmed_at, c.unreconciled_at, :trusted_from), false)
+        AND NOT EXISTS (SELECT 1 FROM windows o WHERE o.integration_id = e.integration_id AND o.closed_at IS NULL
+            AND e.day BETWEEN o.first_day AND o.last_day)
+    ORDER BY e.integration_id, e.day
+""")  # noqa: S608 - only constants are put in
+
+_UNREAD = text(f"""
+    WITH expected AS ({_EXPECTED})
+    SELECT count(*) AS days, count(DISTINCT e.integration_id) AS integrations, min(e.day) AS oldest
+    FROM expected e LEFT JOIN coverage c USING (integration_id, day)
+    WHERE c.confirmed_at IS NULL OR c.confirmed_at < e.ends_at
+""")  # noqa: S608 - as above
 
 _NOTE_HEAL = text("""
     INSERT INTO coverage (integration_id, day, heals, heal_after)
     SELECT :id, d::date, :attempt, :after FROM generate_series(CAST(:first AS timestamp), :last, '1 day') d
     ON CONFLICT (integration_id, day) DO UPDATE SET heals = excluded.heals, heal_after = excluded.heal_after
 """)
+
+_NOTE_READ = text("UPDATE integrations SET read_at = :observed_at WHERE integration_id = :id")
 
 _SAVE_RAW = text("""
     INSERT INTO raw_answers (reading_id, part, integration_id, first_day, last_day, observed_at, sha256, body)
@@ -74,35 +86,54 @@ async def note_published(connection: AsyncConnection, window: WindowRead) -> Non
     """The days of a reading are on their way to the ledger."""
     await connection.execute(_NOTE_PUBLISHED, _days(window.integration_id, window.totals, window.observed_at))
     if window.observed_at.date() in window.totals:
-        await connection.execute(
-            text("UPDATE integrations SET read_at = :observed_at WHERE integration_id = :id"),
-            {"id": window.integration_id, "observed_at": window.observed_at},
-        )
+        await connection.execute(_NOTE_READ, {"id": window.integration_id, "observed_at": window.observed_at})
 
 
 async def confirm(connection: AsyncConnection, completed: SyncCompleted) -> None:
-    """What the ledger said of a window: these days are covered, those are not. Replays and any order change nothing."""
+    """The ledger stored a window: these days are covered, `unreconciled_days` are not. Replays and any order change nothing."""
     doubtful = set(completed.unreconciled_days)
     count = (completed.last_day - completed.first_day).days + 1
     days = {completed.first_day + timedelta(days=number) for number in range(count)}
-    args = completed.integration_id, completed.observed_at
-    await connection.execute(_CONFIRM, _days(args[0], days - doubtful, args[1]))
-    await connection.execute(_DOUBT, _days(args[0], doubtful, args[1]))
+    integration_id, observed_at = completed.integration_id, completed.observed_at
+    await connection.execute(_CONFIRM, _days(integration_id, days - doubtful, observed_at))
+    await connection.execute(_DOUBT, _days(integration_id, doubtful, observed_at))
 
 
 async def missing(
     connection: AsyncConnection, at: datetime, integration_id: UUID | None = None
 ) -> dict[UUID, list[tuple[date, int]]]:
-    """Finished days that should be read again, with their healings so far, by integration: of one, or (None) of all."""
-    rows = await connection.execute(_MISSING, {"now": at, "today": at.date(), "id": integration_id})
+    """Finished days that should be read again, with their heals so far, by integration: of one, or (None) of all."""
+    values = _until(at) | {
+        "now": at,
+        "id": integration_id,
+        "read_by": READ_BY,
+        "settled_after": SETTLED_AFTER,
+        "trusted_from": at - TRUSTED_FOR,
+    }
+    rows = await connection.execute(_MISSING, values)
     found: dict[UUID, list[tuple[date, int]]] = {}
     for row in rows:
         found.setdefault(row.integration_id, []).append((row.day, row.heals))
     return found
 
 
+@dataclass(frozen=True, slots=True)
+class UnreadDays:
+    """Finished days that are expected, and not confirmed by a reading made after their end."""
+
+    days: int
+    integrations: int
+    oldest: date | None
+
+
+async def unread(connection: AsyncConnection, at: datetime) -> UnreadDays:
+    """Of all integrations that are connected, and of the days for which figures are available."""
+    row = (await connection.execute(_UNREAD, _until(at))).one()
+    return UnreadDays(row.days, row.integrations, row.oldest)
+
+
 async def note_heal(connection: AsyncConnection, integration_id: UUID, heal: Heal, at: datetime) -> None:
-    """These days are being healed; they are not looked at before the attempt's pause is over."""
+    """These days are being healed; they are not missing again before the attempt's pause is over."""
     await connection.execute(
         _NOTE_HEAL,
         {
@@ -116,7 +147,7 @@ async def note_heal(connection: AsyncConnection, integration_id: UUID, heal: Hea
 
 
 async def save_raw(connection: AsyncConnection, window: WindowRead, parts: Sequence[RawAnswer]) -> None:
-    """Keep xAI's answers as they came, compressed, with their hash."""
+    """Store the provider's answers as they came, compressed, with their hash."""
     await connection.execute(
         _SAVE_RAW,
         [
@@ -135,11 +166,15 @@ async def save_raw(connection: AsyncConnection, window: WindowRead, parts: Seque
     )
 
 
+def _until(at: datetime) -> dict[str, object]:
+    return {"today": at.date(), "readable_from": readable_from(at.date())}
+
+
 def _days(integration_id: UUID, days: Iterable[date], observed_at: datetime) -> dict[str, object]:
     return {"id": integration_id, "days": sorted(days), "observed_at": observed_at}
 
 
 async def erase(connection: AsyncConnection, integration_id: UUID) -> None:
-    """The account wants its history gone: raw answers and what is known of its days."""
+    """Delete the history of an integration: its raw answers and its coverage."""
     for table in ("raw_answers", "coverage"):
         await connection.execute(text(f"DELETE FROM {table} WHERE integration_id = :id"), {"id": integration_id})  # noqa: S608

@@ -1,23 +1,27 @@
-"""What became of an attempt, as it is stored before anything is published: a crash later publishes it again, word for word."""
+"""The decision of an attempt, stored before it is published: after a crash it is published again, byte for byte."""
 
-from datetime import date
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, Literal
+from uuid import UUID
 
 from common.kafka.publisher import Publisher, all_of, check_size
-from contract.fields import Instant
+from contract.fields import Instant, Trigger
 from contract.messages import Cost, CostRecorded, SyncFailed, WindowRead, day_usd
+from contract.problems import Code
 from contract.topics import COSTS, SYNC_OUTCOMES
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
-from xai_usage import Reading
 
-from syncer.domain import product_and_model
+from syncer.domain import Days, product_and_model
+from syncer.provider import Reading
 
 HEADERS_BYTES = 1_000
 """Room for the headers and the key of a record."""
 
 
 class ReadingDecision(BaseModel):
-    """xAI answered: these days are published, and then the window."""
+    """The window was read: these days are published, and then the window."""
 
     model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
@@ -41,45 +45,62 @@ Decision = ReadingDecision | FailureDecision
 _DECISION: TypeAdapter[Decision] = TypeAdapter(Annotated[Decision, Field(discriminator="kind")])
 
 
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The days that a failure is about, and the requests that it answers."""
+
+    integration_id: UUID
+    account_id: str | None
+    """None where the integration is unknown."""
+    trigger: Trigger
+    request_ids: tuple[str, ...]
+    days: Days
+
+
 def parse_decision(text: str) -> Decision:
     return _DECISION.validate_json(text)
 
 
 def decide_reading(reading: Reading, window: WindowRead) -> ReadingDecision:
-    """What is published of `reading`; `window` brings everything but the totals. Days too large for a record count as cut."""
+    """What is published of `reading`; `window` has everything but the totals. Days too large for a record count as cut."""
     days = tuple(_day(day, reading, window) for day in sorted(reading.days))
     kept = tuple(day for day in days if _fits(day))
     return ReadingDecision(days=kept, window=window.model_copy(update={"totals": {day.day: day.usd for day in kept}}))
 
 
-def _day(day: date, reading: Reading, window: WindowRead) -> CostRecorded:
-    costs = tuple(_cost(label, reading) for label, reading in sorted(reading.days[day].items()))
-    return CostRecorded(
-        account_id=window.account_id,
-        integration_id=window.integration_id,
-        day=day,
-        usd=day_usd(costs),
-        costs=costs,
-        reading_id=window.reading_id,
-        observed_at=window.observed_at,
+def decide_failure(
+    scope: Scope,
+    code: Code,
+    *,
+    event_id: str,
+    at: datetime,
+    attempts: int = 0,
+    credential_version: int | None = None,
+    next_attempt_at: datetime | None = None,
+) -> FailureDecision:
+    """`at`: the instant of the event. `credential_version`: of the key of a call; None where no call was made.
+
+    Final unless there is a next attempt.
+    """
+    outcome = SyncFailed(
+        account_id=scope.account_id,
+        integration_id=scope.integration_id,
+        trigger=scope.trigger,
+        request_ids=scope.request_ids,
+        first_day=scope.days.first,
+        last_day=scope.days.last,
+        code=code,
+        final=next_attempt_at is None,
+        attempts=attempts,
+        next_attempt_at=next_attempt_at,
+        credential_version=credential_version,
+        observed_at=at if credential_version is not None else None,
     )
-
-
-def _cost(label: str, usd: object) -> Cost:
-    product, model = product_and_model(label)
-    return Cost.model_validate({"label": label, "product": product, "model": model, "usd": usd})
-
-
-def _fits(day: CostRecorded) -> bool:
-    try:
-        check_size(COSTS, day.model_dump_json().encode(), key=bytes(HEADERS_BYTES), headers={})
-    except ValueError:
-        return False
-    return True
+    return FailureDecision(event_id=event_id, at=at, outcome=outcome)
 
 
 async def publish(decision: Decision, publisher: Publisher) -> None:
-    """Publish what was decided; WindowRead only after all of its days are acknowledged. A second time gives the same bytes."""
+    """Publish the decision; WindowRead only after all of its days are acknowledged. A second time gives the same bytes."""
     if isinstance(decision, FailureDecision):
         outcome = decision.outcome
         key = str(outcome.integration_id)
@@ -91,3 +112,29 @@ async def publish(decision: Decision, publisher: Publisher) -> None:
         publisher.publish(COSTS, day, key=key, event_id=f"{day.reading_id}:{day.day}", at=at) for day in decision.days
     )
     await publisher.publish(COSTS, window, key=key, event_id=f"{window.reading_id}:window", at=at)
+
+
+def _day(day: date, reading: Reading, window: WindowRead) -> CostRecorded:
+    costs = tuple(_cost(label, usd) for label, usd in sorted(reading.days[day].items()))
+    return CostRecorded(
+        account_id=window.account_id,
+        integration_id=window.integration_id,
+        day=day,
+        usd=day_usd(costs),
+        costs=costs,
+        reading_id=window.reading_id,
+        observed_at=window.observed_at,
+    )
+
+
+def _cost(label: str, usd: Decimal) -> Cost:
+    product, model = product_and_model(label)
+    return Cost(label=label, product=product, model=model, usd=usd)
+
+
+def _fits(day: CostRecorded) -> bool:
+    try:
+        check_size(COSTS, day.model_dump_json().encode(), key=bytes(HEADERS_BYTES), headers={})
+    except ValueError:
+        return False
+    return True

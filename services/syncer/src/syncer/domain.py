@@ -7,6 +7,7 @@ from datetime import date, datetime, timedelta
 
 from contract.fields import Plan, Trigger
 from contract.problems import Code
+from contract.rules import BACKFILL_DAYS, DAILY_AT, REFUSED_RETRIED_FOR, readable_from
 
 URGENCY: dict[Trigger, int] = {
     Trigger.FORCE: 0,
@@ -15,26 +16,24 @@ URGENCY: dict[Trigger, int] = {
     Trigger.HEAL: 3,
     Trigger.BACKFILL: 4,
 }
-"""Lower goes first."""
+"""Lower is read first."""
 
 DEFAULT_DAYS_BEFORE_TODAY = 7
-READABLE_DAYS = 90
-"""Beyond them xAI answers zeros that are false."""
 WINDOW_DAYS = 30
-BACKFILL_DAYS: dict[Plan, int] = {Plan.FREE: 30, Plan.PRO: 90, Plan.ULTIMATE: 90}
 
 FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(minutes=15)
-GIVES_UP_AFTER = timedelta(hours=24)
+ABANDONED_AFTER = timedelta(hours=24)
 FRESH_FOR = timedelta(minutes=15)
-REFUSED_IS_TRIED_FOR = timedelta(days=7)
 REFUSALS_AFTER = 10
-"""Teams whose keys were refused, one after another, with none accepted between them: xAI's authentication is away."""
+"""Teams whose keys were refused, one after another, with none accepted between them: authentication is out of order."""
 
+READ_BY = timedelta(hours=DAILY_AT.hour + 1)
+"""After the end of a UTC day, an hour after the daily run: a day that is not read by then is healed."""
+TRUSTED_FOR = timedelta(hours=6)
+"""How long the ledger may take to confirm a day that was published."""
 FIRST_HEAL_PAUSE = timedelta(minutes=1)
 DAILY_FROM_HEAL = 6
-
-REFUSALS = frozenset({Code.KEY_REFUSED, Code.ACCESS_DENIED, Code.TEAM_UNKNOWN})
 
 _PRODUCT_AND_MODEL = re.compile(r"([A-Z][A-Za-z]*) (\S*-\S*)")
 
@@ -57,20 +56,20 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Heal:
-    """Days to be read again, and the how manieth attempt that is."""
+    """Days to be read again, and the number of the attempt, from 1."""
 
     days: Days
     attempt: int
 
 
 def default_days(today: date) -> Days:
-    """What `daily`, `force` and `visit` mean: the 7 days before today, and today."""
+    """The range of a request that names none: the 7 days before today, and today."""
     return Days(today - timedelta(days=DEFAULT_DAYS_BEFORE_TODAY), today)
 
 
 def readable(days: Days, today: date) -> Days | None:
-    """The part that xAI can tell: [today - 89, today]; what is cut away stays unknown."""
-    first = max(days.first, today - timedelta(days=READABLE_DAYS - 1))
+    """The part for which figures are available, today included; None where there is none."""
+    first = max(days.first, readable_from(today))
     last = min(days.last, today)
     return Days(first, last) if first <= last else None
 
@@ -83,10 +82,10 @@ def backfill(plan: Plan, today: date) -> list[Days]:
 
 
 def may_call(trigger: Trigger, refusal: Refusal | None, now: datetime) -> bool:
-    """After a refusal only a person who asks, and for 7 days the daily run, cause another call."""
+    """After a refusal only a person's request, and for a while the daily run, cause another call."""
     if refusal is None or trigger is Trigger.FORCE:
         return True
-    return trigger is Trigger.DAILY and now - refusal.since < REFUSED_IS_TRIED_FOR
+    return trigger is Trigger.DAILY and now - refusal.since < REFUSED_RETRIED_FOR
 
 
 def is_fresh(read_at: datetime | None, now: datetime) -> bool:
@@ -95,18 +94,18 @@ def is_fresh(read_at: datetime | None, now: datetime) -> bool:
 
 
 def pause_after(attempt: int, retry_after: float | None, chance: float) -> timedelta:
-    """How long to wait after the `attempt`th failure (from 1); `chance` in [0, 1) spreads the load, Retry-After is obeyed."""
+    """The wait after failure number `attempt` (from 1); `chance` in [0, 1) spreads the load, Retry-After is obeyed."""
     pause = min(FIRST_PAUSE * (1 << min(attempt - 1, 20)), LONGEST_PAUSE) * (0.5 + chance / 2)
     return max(pause, timedelta(seconds=retry_after or 0))
 
 
-def gives_up(first_failed_at: datetime, now: datetime) -> bool:
-    """Whether a window has failed for so long that it ends; the healer takes its days up again."""
-    return now - first_failed_at >= GIVES_UP_AFTER
+def is_abandoned(first_failed_at: datetime, now: datetime) -> bool:
+    """Whether a window has failed for so long that it ends; the healer queues its days again."""
+    return now - first_failed_at >= ABANDONED_AFTER
 
 
 def heal_pause(attempt: int) -> timedelta:
-    """How long a day waits after its `attempt`th healing: 1 min, doubling; daily from the sixth."""
+    """The wait after heal number `attempt` of a day: 1 min, doubling; daily from the sixth."""
     if attempt >= DAILY_FROM_HEAL:
         return timedelta(days=1)
     return FIRST_HEAL_PAUSE * (1 << (attempt - 1))
@@ -115,7 +114,7 @@ def heal_pause(attempt: int) -> timedelta:
 def heals(missing: Iterable[tuple[date, int]]) -> Iterator[Heal]:
     """Windows of at most 30 days for `missing` (day, attempts so far), in order of days.
 
-    Neighbours with as many attempts go together: each day keeps its own count.
+    Neighbours with as many attempts share a window: each day keeps its own count.
     """
     run: list[tuple[date, int]] = []
     for day, attempts in sorted(missing):

@@ -1,4 +1,4 @@
-"""A refused key stops the calls of its integration until a person acts."""
+"""A refused key stops the calls of its integration until a person acts, or until it shows that the provider was at fault."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -11,10 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer.domain import REFUSALS_AFTER, default_days
 from syncer.requests import Request, take
-from syncer.windows import end_open
+from syncer.windows import close_windows
 
 ONE_DAY = timedelta(days=1)
-"""The daily runs ask about those who were refused before."""
+"""Refusals that are older are left to the daily run."""
+
+_MARK_REFUSED = text("""
+    UPDATE integrations SET refused_code = :code, refused_since = coalesce(refused_since, :at) WHERE integration_id = :id
+""")
 
 _REFUSED = text(
     "SELECT integration_id FROM integrations WHERE refused_since >= :since AND NOT removed ORDER BY integration_id"
@@ -33,31 +37,27 @@ _REFUSED_AT_ONCE = text("""
 
 
 async def mark_refused(connection: AsyncConnection, integration_id: UUID, code: Code, at: datetime) -> None:
-    """Note the refusal, since when, and end the windows that wait."""
-    await connection.execute(
-        text("""UPDATE integrations SET refused_code = :code, refused_since = coalesce(refused_since, :at)
-                WHERE integration_id = :id"""),
-        {"id": integration_id, "code": code.value, "at": at},
-    )
-    await end_open(connection, integration_id, code, at)
+    """Store the refusal and since when, and end the windows that wait."""
+    await connection.execute(_MARK_REFUSED, {"id": integration_id, "code": code.value, "at": at})
+    await close_windows(connection, code, at, integration_id=integration_id)
 
 
 async def recheck(connection: AsyncConnection, since: datetime, at: datetime) -> None:
-    """Keys are accepted again: ask once more for every integration that was refused on the day before `since`, or later."""
+    """Keys are accepted again: read every integration that was refused on the day before `since`, or later."""
     rows = await connection.execute(_REFUSED, {"since": since - ONE_DAY})
-    await _ask(connection, rows.scalars().all(), f"recheck:{rfc3339(since)}", at)
+    await _queue(connection, rows.scalars().all(), f"recheck:{rfc3339(since)}", at)
 
 
 async def probe(connection: AsyncConnection, at: datetime) -> None:
-    """Where everybody's key was refused, ask for them once more: it may be xAI's fault, and nobody else may ask for hours.
+    """Where all keys were refused, read them once more: the provider may be at fault, and no other request may come for hours.
 
-    The circuit sees to it that xAI is asked about one of them at a time.
+    The circuit breaker limits this to one call at a time.
     """
     rows = await connection.execute(_REFUSED_AT_ONCE, {"since": at - ONE_DAY, "others": REFUSALS_AFTER - 1})
-    await _ask(connection, rows.scalars().all(), f"probe:{rfc3339(at)}", at)
+    await _queue(connection, rows.scalars().all(), f"probe:{rfc3339(at)}", at)
 
 
-async def _ask(connection: AsyncConnection, integration_ids: Sequence[UUID], request_id: str, at: datetime) -> None:
+async def _queue(connection: AsyncConnection, integration_ids: Sequence[UUID], request_id: str, at: datetime) -> None:
     request = Request(request_id, Trigger.DAILY, default_days(at.date()))
     for integration_id in integration_ids:
         await take(connection, request, integration_id, at)

@@ -1,16 +1,15 @@
-"""Requests become windows here: each is taken once, and joins a window that asks for its days already."""
+"""Requests become windows here: each is taken once, and joins an open window that covers its days, or opens one."""
 
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID, uuid4
 
 from contract.fields import Trigger
-from contract.messages import SyncFailed
 from contract.problems import Code
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncer.decisions import FailureDecision
+from syncer.decisions import Scope, decide_failure
 from syncer.domain import URGENCY, Days, Refusal, may_call
 
 MAX_REQUESTS = 1000
@@ -19,18 +18,18 @@ MAX_REQUESTS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A wish for costs of one integration, or of all active ones."""
+    """Days to be read, of one integration or of all active ones."""
 
     request_id: str
     trigger: Trigger
     days: Days
     recorded_at: datetime | None = None
-    """Of a wish for all: whoever was connected later, by more than clocks differ, is not meant, also when it is replayed."""
+    """Of a request for all: it does not include integrations added later, by more than clocks differ, also when replayed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An integration that a request means, its row locked."""
+    """An integration that a request is for, its row locked."""
 
     integration_id: UUID
     account_id: str
@@ -46,7 +45,7 @@ _TARGETS = text("""
     ORDER BY integration_id FOR UPDATE
 """)
 
-_TAKE = text("""
+_INSERT = text("""
     INSERT INTO requests (integration_id, request_id, trigger, first_day, last_day, received_at)
     SELECT unnest(CAST(:ids AS uuid[])), :request_id, :trigger, :first_day, :last_day, clock_timestamp()
     ON CONFLICT (integration_id, request_id) DO NOTHING
@@ -81,23 +80,44 @@ _LINK = text("""
     UPDATE requests SET window_id = :window_id WHERE integration_id = :integration_id AND request_id = :request_id
 """)
 
+_PENDING = text("""
+    SELECT * FROM requests WHERE integration_id = :id AND window_id IS NULL AND status = 'accepted'
+    ORDER BY received_at FOR UPDATE
+""")
+
+_IDS = text("SELECT request_id FROM requests WHERE window_id = :id ORDER BY received_at, request_id")
+
 
 async def take(connection: AsyncConnection, request: Request, integration_id: UUID | None, now: datetime) -> int:
     """Queue `request` for one integration, or (None) for all active ones; answers for how many it was new.
 
-    A request for an integration that is not known yet is kept until it is.
+    A request for an integration that is unknown waits until it is known.
     """
     targets = await _targets(connection, integration_id, request.recorded_at)
     ids = [target.integration_id for target in targets] or ([integration_id] if integration_id else [])
-    fresh = await _take(connection, request, ids)
-    await place(connection, request, [target for target in targets if target.integration_id in fresh], now)
+    fresh = await _insert(connection, request, ids)
+    await _queue(connection, request, [target for target in targets if target.integration_id in fresh], now)
     return len(fresh)
 
 
-async def place(connection: AsyncConnection, request: Request, targets: list[Target], now: datetime) -> None:
+async def queue_pending(connection: AsyncConnection, integration_id: UUID, now: datetime) -> None:
+    """The integration became known: queue the requests that arrived before it."""
+    rows = await connection.execute(_PENDING, {"id": integration_id})
+    targets = await _targets(connection, integration_id)
+    for row in rows:
+        request = Request(row.request_id, Trigger(row.trigger), Days(row.first_day, row.last_day))
+        await _queue(connection, request, targets, now)
+
+
+async def ids_of_window(connection: AsyncConnection, window_id: UUID) -> tuple[str, ...]:
+    """The requests that a window answers, oldest first."""
+    return tuple((await connection.execute(_IDS, {"id": window_id})).scalars())
+
+
+async def _queue(connection: AsyncConnection, request: Request, targets: list[Target], now: datetime) -> None:
     """Let `request`, already taken, join an open window of each target, or open one."""
-    callable_ = [target for target in targets if _refused(target, request.trigger, now) is None]
-    joined = await _join(connection, request, [target.integration_id for target in callable_])
+    callable_ids = [one.integration_id for one in targets if blocking_code(one, request.trigger, now) is None]
+    joined = await _join(connection, request, callable_ids)
     windows = [(target, joined.get(target.integration_id) or uuid4()) for target in targets]
     fresh = [(target, window) for target, window in windows if target.integration_id not in joined]
     if fresh:
@@ -110,18 +130,6 @@ async def place(connection: AsyncConnection, request: Request, targets: list[Tar
                 for target, window in windows
             ],
         )
-
-
-async def place_parked(connection: AsyncConnection, integration_id: UUID, now: datetime) -> None:
-    """The integration became known: queue the requests that came before it."""
-    rows = await connection.execute(
-        text("SELECT * FROM requests WHERE integration_id = :id AND window_id IS NULL ORDER BY received_at FOR UPDATE"),
-        {"id": integration_id},
-    )
-    targets = await _targets(connection, integration_id)
-    for row in rows:
-        request = Request(row.request_id, Trigger(row.trigger), Days(row.first_day, row.last_day))
-        await place(connection, request, targets, now)
 
 
 async def _targets(
@@ -139,10 +147,10 @@ async def _targets(
     ]
 
 
-async def _take(connection: AsyncConnection, request: Request, ids: list[UUID]) -> set[UUID]:
+async def _insert(connection: AsyncConnection, request: Request, ids: list[UUID]) -> set[UUID]:
     values = _values(request) | {"ids": ids, "request_id": request.request_id}
     del values["urgency"]
-    return set((await connection.execute(_TAKE, values)).scalars())
+    return set((await connection.execute(_INSERT, values)).scalars())
 
 
 async def _join(connection: AsyncConnection, request: Request, ids: list[UUID]) -> dict[UUID, UUID]:
@@ -159,7 +167,8 @@ def _values(request: Request) -> dict[str, object]:
     }
 
 
-def _refused(target: Target, trigger: Trigger, now: datetime) -> Code | None:
+def blocking_code(target: Target, trigger: Trigger, now: datetime) -> Code | None:
+    """Why no call is made for a request of this kind; None where one is."""
     if target.removed:
         return Code.NOT_FOUND
     if target.refusal and not may_call(trigger, target.refusal, now):
@@ -168,26 +177,14 @@ def _refused(target: Target, trigger: Trigger, now: datetime) -> Code | None:
 
 
 def _window(request: Request, target: Target, window_id: UUID, now: datetime) -> dict[str, object]:
-    code = _refused(target, request.trigger, now)
-    decision = no_call(request, target, window_id, code, now).model_dump_json() if code else None
+    code = blocking_code(target, request.trigger, now)
     return _values(request) | {
         "window_id": window_id,
         "integration_id": target.integration_id,
-        "decision": decision,
+        "decision": _ended(request, target, window_id, code, now) if code else None,
     }
 
 
-def no_call(request: Request, target: Target, window_id: UUID, code: Code, now: datetime) -> FailureDecision:
-    """The end of a request for which xAI is not called."""
-    outcome = SyncFailed(
-        account_id=target.account_id,
-        integration_id=target.integration_id,
-        trigger=request.trigger,
-        request_ids=(request.request_id,),
-        first_day=request.days.first,
-        last_day=request.days.last,
-        code=code,
-        final=True,
-        attempts=0,
-    )
-    return FailureDecision(event_id=f"{window_id}:final", at=now, outcome=outcome)
+def _ended(request: Request, target: Target, window_id: UUID, code: Code, now: datetime) -> str:
+    scope = Scope(target.integration_id, target.account_id, request.trigger, (request.request_id,), request.days)
+    return decide_failure(scope, code, event_id=f"{window_id}:final", at=now).model_dump_json()

@@ -7,11 +7,9 @@ from common.rate_limits import Rate
 from common.settings import HttpUrl, ServiceSettings, Settings
 from pydantic import Field
 
-from syncer.xai.pacing import Pace
-
 
 class XaiSettings(Settings):
-    """What it takes to ask xAI with customers' keys."""
+    """What calls of xAI with customers' keys need."""
 
     keyring_file: Path
     """Keys that open credentials; others must not be able to read it."""
@@ -21,11 +19,11 @@ class XaiSettings(Settings):
     calls_per_second: Annotated[int, Field(ge=1, le=1000, validation_alias="SYNCER_CALLS_PER_SECOND")] = 20
     """Windows that this process reads, at most; twice as many at once."""
     team_calls_per_minute: Annotated[int, Field(ge=1, le=6000, validation_alias="SYNCER_TEAM_CALLS_PER_MINUTE")] = 60
-    """The same for one team, whoever connected it."""
+    """The same for one team, whichever account connected it."""
 
-    def pace(self) -> Pace:
-        """How often xAI is asked."""
-        return Pace(Rate(2 * self.calls_per_second, 2), Rate(self.team_calls_per_minute, 60))
+    def call_rates(self) -> tuple[Rate, Rate]:
+        """Of calls overall, and of one team."""
+        return Rate(2 * self.calls_per_second, 2), Rate(self.team_calls_per_minute, 60)
 
 
 class SyncerSettings(XaiSettings, ServiceSettings):
@@ -35,4 +33,4 @@ class SyncerSettings(XaiSettings, ServiceSettings):
     calls_in_flight: Annotated[int, Field(ge=1, le=16, validation_alias="SYNCER_CALLS_IN_FLIGHT")] = 8
     """Calls of xAI at the same time in this process."""
     heal_every: Annotated[float, Field(gt=0, validation_alias="SYNCER_HEAL_EVERY_SECONDS")] = 60.0
-    """Seconds between two looks for days that were not read."""
+    """Seconds between two rounds of the healer, and of housekeeping."""

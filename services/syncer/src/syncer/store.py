@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """What the syncer knows of an integration."""
+    """An integration, as last announced."""
 
     integration_id: UUID
     account_id: str
@@ -50,20 +50,25 @@ _SAVE = text(f"""
     WHERE integrations.version < excluded.version
 """)  # noqa: S608 - only constants are put in
 
-# The order keeps two batches from waiting for each other.
+# The order keeps two batches from deadlocking.
 _SAVE_CREDENTIALS = text("""
     INSERT INTO credentials (integration_id, account_id, credential_version, wrap_version, envelope)
     SELECT integration_id, account_id, credential_version, wrap_version, envelope
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new(integration_id uuid, account_id text, credential_version integer,
         wrap_version integer, envelope jsonb)
-    WHERE NOT EXISTS (SELECT 1 FROM integrations gone WHERE gone.integration_id = new.integration_id AND gone.removed
-        AND gone.credential_version >= new.credential_version)
+    WHERE NOT EXISTS (SELECT 1 FROM integrations i WHERE i.integration_id = new.integration_id AND i.removed
+        AND i.credential_version >= new.credential_version)
     ORDER BY integration_id
     ON CONFLICT (integration_id) DO UPDATE SET
         account_id = excluded.account_id, credential_version = excluded.credential_version,
         wrap_version = excluded.wrap_version, envelope = excluded.envelope
     WHERE (credentials.credential_version, credentials.wrap_version) < (excluded.credential_version, excluded.wrap_version)
 """)
+
+_CLEAR_REFUSAL = (
+    text("UPDATE integrations SET refused_code = NULL, refused_since = NULL WHERE integration_id = :id"),
+    text("UPDATE windows SET due_at = clock_timestamp() WHERE integration_id = :id AND closed_at IS NULL"),
+)
 
 
 async def now(connection: AsyncConnection) -> datetime:
@@ -73,7 +78,7 @@ async def now(connection: AsyncConnection) -> datetime:
 
 
 async def serialize(connection: AsyncConnection, integration_id: UUID) -> None:
-    """Wait for other messages of this integration, known or not, until their transactions end."""
+    """Wait until other transactions about this integration, known or not, have ended."""
     await connection.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:id AS text), 0))"), {"id": str(integration_id)}
     )
@@ -81,12 +86,8 @@ async def serialize(connection: AsyncConnection, integration_id: UUID) -> None:
 
 async def load_integration(connection: AsyncConnection, integration_id: UUID) -> Integration | None:
     """The integration, its row locked until the transaction ends."""
-    row = (
-        await connection.execute(
-            text(f"SELECT {_COLUMNS} FROM integrations WHERE integration_id = :id FOR UPDATE"),  # noqa: S608 - a constant
-            {"id": integration_id},
-        )
-    ).one_or_none()
+    statement = text(f"SELECT {_COLUMNS} FROM integrations WHERE integration_id = :id FOR UPDATE")  # noqa: S608 - a constant
+    row = (await connection.execute(statement, {"id": integration_id})).one_or_none()
     return _integration(row) if row else None
 
 
@@ -108,28 +109,21 @@ async def save_integration(connection: AsyncConnection, state: IntegrationState)
 
 
 async def clear_refusal(connection: AsyncConnection, integration_id: UUID) -> None:
-    """Forget a refusal, and try open windows at once."""
-    await connection.execute(
-        text("UPDATE integrations SET refused_code = NULL, refused_since = NULL WHERE integration_id = :id"),
-        {"id": integration_id},
-    )
-    await connection.execute(
-        text("""UPDATE windows SET due_at = clock_timestamp()
-                WHERE integration_id = :id AND closed_at IS NULL"""),
-        {"id": integration_id},
-    )
+    """Delete a refusal, and make open windows due."""
+    for statement in _CLEAR_REFUSAL:
+        await connection.execute(statement, {"id": integration_id})
 
 
 async def save_credentials(connection: AsyncConnection, sealed: Sequence[CredentialSealed]) -> None:
-    """Keep each credential unless a newer one, or the same in a newer wrap, is here already, or its integration went."""
-    oldest_first = sorted(sealed, key=lambda one: (one.credential_version, one.wrap_version))
-    newest = {one.integration_id: one for one in oldest_first}.values()
-    rows = [one.model_dump(mode="json") for one in newest]
+    """Store each credential, unless a newer one or a newer wrap of it is stored, or its integration was removed."""
+    oldest_first = sorted(sealed, key=lambda message: (message.credential_version, message.wrap_version))
+    newest = {message.integration_id: message for message in oldest_first}.values()
+    rows = [message.model_dump(mode="json") for message in newest]
     await connection.execute(_SAVE_CREDENTIALS, {"rows": json.dumps(rows)})
 
 
 async def drop_credential(connection: AsyncConnection, integration_id: UUID, up_to: int) -> None:
-    """Forget the sealed key, unless it is newer than `up_to`."""
+    """Delete the sealed key, unless it is newer than `up_to`."""
     await connection.execute(
         text("DELETE FROM credentials WHERE integration_id = :id AND credential_version <= :up_to"),
         {"id": integration_id, "up_to": up_to},
@@ -137,12 +131,8 @@ async def drop_credential(connection: AsyncConnection, integration_id: UUID, up_
 
 
 async def load_credential(connection: AsyncConnection, integration_id: UUID) -> Credential | None:
-    row = (
-        await connection.execute(
-            text("SELECT * FROM credentials WHERE integration_id = :id"),
-            {"id": integration_id},
-        )
-    ).one_or_none()
+    statement = text("SELECT * FROM credentials WHERE integration_id = :id")
+    row = (await connection.execute(statement, {"id": integration_id})).one_or_none()
     return Credential(**row._mapping) if row else None  # noqa: SLF001 - a row's public mapping has this name
 
 

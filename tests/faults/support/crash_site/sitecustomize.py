@@ -36,8 +36,11 @@ STEPS = {
         "syncer.handlers:Handlers.sync_requested",
         "syncer.handlers:Handlers.sync_completed",
         "syncer.healer:Healer.round",
-        "syncer.worker:Worker._claim",
-        "syncer.worker:Worker._attempt",
+        "syncer.housekeeping:Housekeeping.repair_clock_steps",
+        "syncer.housekeeping:Housekeeping.count_waiting_for_key",
+        "syncer.housekeeping:Housekeeping.delete_expired",
+        "syncer.attempt:Attempt.claim",
+        "syncer.attempt:Attempt.run",
     ),
     "ledger": ("ledger.handlers:Handlers.costs", "ledger.handlers:Handlers.integration"),
 }

@@ -8,7 +8,7 @@ from uuid import UUID
 import typer
 from sqlalchemy.ext.asyncio import AsyncConnection
 from syncer.operations import queue
-from syncer.operations.queue import Refused, Waiting
+from syncer.operations.queue import OpenWindow, Refused
 
 from grafient.cli.database import in_transaction
 from grafient.cli.output import Json, show, table
@@ -50,7 +50,7 @@ def _do(
     dry_run: bool,
     as_json: bool,
 ) -> None:
-    async def change(connection: AsyncConnection) -> tuple[list[Waiting], list[Refused]]:
+    async def change(connection: AsyncConnection) -> tuple[list[OpenWindow], list[Refused]]:
         open_ = {one.window_id: one for one in await queue.waiting(connection)}
         async with connection.begin_nested() as attempt:
             done = set(await act(connection, ids))
@@ -68,15 +68,15 @@ def _do(
     raise typer.Exit(bool(refused))
 
 
-def _tell(title: str, windows: Sequence[Waiting], *, as_json: bool) -> None:
+def _tell(title: str, windows: Sequence[OpenWindow], *, as_json: bool) -> None:
     show(_rows(windows), table(title, [_row(window) for window in windows]), as_json=as_json)
 
 
-def _rows(found: Sequence[Waiting | Refused]) -> list[dict[str, str]]:
+def _rows(found: Sequence[OpenWindow | Refused]) -> list[dict[str, str]]:
     return [{name: _text(value) for name, value in asdict(one).items()} for one in found]
 
 
-def _row(window: Waiting) -> dict[str, str]:
+def _row(window: OpenWindow) -> dict[str, str]:
     return {
         "window": str(window.window_id),
         "account": window.account_id,

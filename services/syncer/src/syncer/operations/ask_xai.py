@@ -24,14 +24,15 @@ from contract.problems import Code
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from xai_usage import CallFailed, Reading, client
+from xai_usage import client
 
 from syncer import store
 from syncer.domain import WINDOW_DAYS, Days, readable
+from syncer.provider import Pacing, Provider, ReadError, Reading
 from syncer.settings import XaiSettings
 from syncer.store import Credential
 from syncer.xai.calls import Xai
-from syncer.xai.pacing import Pace
+from syncer.xai.pacing import CallLimits
 
 WAITS = 0.05
 """Seconds between two looks whether another call may be made."""
@@ -61,10 +62,10 @@ class Connected:
 class Asking:
     """Asks about one integration after the other, as often as a running syncer would."""
 
-    def __init__(self, database: Database, xai: Xai, pace: Pace) -> None:
+    def __init__(self, database: Database, provider: Provider, pacing: Pacing) -> None:
         self._database = database
-        self._xai = xai
-        self._pace = pace
+        self._provider = provider
+        self._pacing = pacing
 
     async def all(self, since: date, integration_id: UUID | None) -> AsyncIterator[dict[str, Any]]:
         """What xAI says of each window of each integration, or, once and last of it, the code of why not; and the progress."""
@@ -87,11 +88,11 @@ class Asking:
         for window in _windows(days) if days else ():
             try:
                 yield await self._window(one, credential, window, at)
-            except CallFailed as failed:
-                self._pace.ended(one.team_id, failed, at)
+            except ReadError as failed:
+                self._pacing.record(one.team_id, failed, at)
                 yield {"code": failed.code.value}
                 return
-            self._pace.ended(one.team_id, None, at)
+            self._pacing.record(one.team_id, None, at)
 
     async def _window(self, one: Connected, credential: Credential, days: Days, at: datetime) -> dict[str, Any]:
         by_label, sums = [await self._read(one, credential, days, grouped=grouped) for grouped in (True, False)]
@@ -103,9 +104,9 @@ class Asking:
         }
 
     async def _read(self, one: Connected, credential: Credential, days: Days, *, grouped: bool) -> Reading:
-        while not self._pace.may_claim() or self._pace.wait(one.team_id):
+        while not self._pacing.may_claim() or self._pacing.wait(one.team_id):
             await asyncio.sleep(WAITS)
-        return await self._xai.read(one.team_id, credential, days, grouped=grouped)
+        return await self._provider.read(one.team_id, credential, days, grouped=grouped)
 
 
 async def _connected(connection: AsyncConnection, integration_id: UUID | None) -> list[Connected]:
@@ -130,7 +131,7 @@ async def _run(settings: AskingSettings, opener: Opens, since: date, integration
         database = Database(make_engine(settings.database_url, schema="syncer"))
         stack.push_async_callback(database.close)
         xai = await stack.enter_async_context(client(settings.xai_base_url))
-        asking = Asking(database, Xai(xai, opener), settings.pace())
+        asking = Asking(database, Xai(xai, opener), CallLimits(*settings.call_rates()))
         async for said in asking.all(since, integration_id):
             print(json.dumps(said), flush=True)  # noqa: T201 - this is what the program is for
 

@@ -1,4 +1,4 @@
-"""What operators see of the queue, and may do to it. Callers own the transaction."""
+"""The queue for operators: list, retry and cancel windows. Callers own the transaction."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,12 +9,14 @@ from contract.problems import CAUSES, Code
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from syncer import coverage
+from syncer.coverage import UnreadDays
 from syncer.store import now
-from syncer.windows import end_these
+from syncer.windows import close_windows
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class OpenWindow:
     """An open window."""
 
     window_id: UUID
@@ -50,7 +52,7 @@ _OPEN = text("""
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A window that was named, and that nothing was done to."""
+    """A window that was left as it is."""
 
     window_id: UUID
     state: str
@@ -59,6 +61,11 @@ class Refused:
     detail: str
     """Why, and the next step."""
 
+
+_RETRY = text("""
+    UPDATE windows SET due_at = clock_timestamp()
+    WHERE window_id = ANY(:ids) AND closed_at IS NULL AND decision IS NULL RETURNING window_id
+""")
 
 _STATES = text("""
     SELECT asked.window_id, w.closed_at, CASE
@@ -77,61 +84,34 @@ _WHY = {
 UNKNOWN = "No window has this ID, or it ended over 30 days ago. See `grafient windows list`."
 
 
-_UNREAD = text("""
-    SELECT count(*) AS days, count(DISTINCT w.integration_id) AS integrations, min(w.day) AS oldest
-    FROM (
-        SELECT i.integration_id, d.day::date AS day, (d.day + interval '1 day') AT TIME ZONE 'UTC' AS ends_at
-        FROM integrations i, generate_series(greatest(i.history_from, :today - 89)::timestamp, (:today - 1)::timestamp, '1 day')
-            AS d(day)
-        WHERE NOT i.removed
-    ) w LEFT JOIN coverage c USING (integration_id, day)
-    WHERE c.confirmed_at IS NULL OR c.confirmed_at < w.ends_at
-""")
+async def unread(connection: AsyncConnection) -> UnreadDays:
+    """Days that have not been read, of all integrations."""
+    return await coverage.unread(connection, await now(connection))
 
 
-@dataclass(frozen=True, slots=True)
-class OnGiveUp:
-    """Finished days that are expected, and not confirmed by a reading made after their end."""
-
-    days: int
-    integrations: int
-    oldest: date | None
-
-
-async def unread(connection: AsyncConnection) -> OnGiveUp:
-    """What has not been read of all integrations that are connected, in so far as xAI still tells it."""
-    row = (await connection.execute(_UNREAD, {"today": (await now(connection)).date()})).one()
-    return OnGiveUp(row.days, row.integrations, row.oldest)
-
-
-async def waiting(connection: AsyncConnection, integration_id: UUID | None = None) -> list[Waiting]:
+async def waiting(connection: AsyncConnection, integration_id: UUID | None = None) -> list[OpenWindow]:
     """The open windows, oldest first; of all integrations, or of one."""
     rows = await connection.execute(_OPEN, {"id": integration_id})
-    return [Waiting(**row._mapping) for row in rows]  # noqa: SLF001 - a row's public mapping has this name
+    return [OpenWindow(**row._mapping) for row in rows]  # noqa: SLF001 - a row's public mapping has this name
 
 
 async def retry(connection: AsyncConnection, window_ids: Sequence[UUID]) -> list[UUID]:
-    """Make these windows due at once, in so far as they are open and undecided; xAI's own Retry-After is obeyed all the same."""
-    rows = await connection.execute(
-        text("""UPDATE windows SET due_at = clock_timestamp()
-                WHERE window_id = ANY(:ids) AND closed_at IS NULL AND decision IS NULL RETURNING window_id"""),
-        {"ids": list(window_ids)},
-    )
-    return list(rows.scalars())
+    """Make these windows due, if they are open and undecided; answers which. The provider's Retry-After still applies."""
+    return list((await connection.execute(_RETRY, {"ids": list(window_ids)})).scalars())
 
 
 async def why_not(connection: AsyncConnection, window_ids: Sequence[UUID]) -> list[Refused]:
-    """Why nothing could be done to these windows, in their order."""
+    """Why these windows were left as they are, in the order of their IDs."""
     rows = await connection.execute(_STATES, {"ids": list(window_ids)})
-    return [_refused(row) for row in rows]
+    return [_to_refused(row) for row in rows]
 
 
-def _refused(row: Row[tuple[object, ...]]) -> Refused:
+def _to_refused(row: Row[tuple[object, ...]]) -> Refused:
     code = _WHY[row.state]
     at = f"It ended at {row.closed_at:%Y-%m-%d %H:%M:%S}Z. " if row.closed_at else ""
     return Refused(row.window_id, row.state, code, UNKNOWN if code is Code.NOT_FOUND else at + CAUSES[code].detail)
 
 
 async def cancel(connection: AsyncConnection, window_ids: Sequence[UUID]) -> list[UUID]:
-    """End these windows as `cancelled`, in so far as nobody holds them; what is missed is healed as any missing day."""
-    return await end_these(connection, window_ids, Code.CANCELLED, await now(connection))
+    """End these windows as `cancelled`, if they are undecided and not claimed; answers which. Missing days are healed."""
+    return await close_windows(connection, Code.CANCELLED, await now(connection), window_ids=window_ids)

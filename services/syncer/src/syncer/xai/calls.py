@@ -1,49 +1,53 @@
-"""Asking xAI: open the key for as long as the call takes, and hand on what was read or why not."""
+"""Reading from xAI: the key is open for as long as the calls take, and each failure becomes an error of the seam."""
 
 import asyncio
 
 from common.crypto.envelopes import Binding, Opens, UnsealableError
 from common.metrics import XAI_CALLS, XAI_SECONDS
 from contract.problems import Code
-from xai_usage import CallFailed, CallTransient, Reading, TeamAccess, UsageClient
+from xai_usage import CallFailed, CallRefused, CallTransient, TeamAccess, UsageClient
+from xai_usage import Reading as XaiReading
 
 from syncer.domain import Days
+from syncer.provider import READING_DEADLINE, RawAnswer, ReadError, Reading, ReadRefusedError, ReadTransientError
 from syncer.store import Credential
 
-READING_DEADLINE = 120.0
-"""Seconds for all the calls of one reading: a range that xAI cuts is asked for in halves."""
+_ERRORS: dict[type[CallFailed], type[ReadError]] = {CallRefused: ReadRefusedError, CallTransient: ReadTransientError}
 
 
 class Xai:
-    """The way to xAI, for one reading at a time."""
+    """The provider xAI."""
 
     def __init__(self, client: UsageClient, opener: Opens) -> None:
         self._client = client
         self._opener = opener
 
     async def read(self, team_id: str, credential: Credential, days: Days, *, grouped: bool = True) -> Reading:
-        """What xAI says of `days`, by label or (not grouped) as one sum a day.
-
-        Raises CallFailed, also (transient, `unsealable`) where the key does not open.
-        """
+        """As `Provider.read`; a key that does not open is transient (`unsealable`)."""
         outcome = "ok"
         try:
-            access = TeamAccess(team_id, self._opener.open(credential.envelope, _place(credential)))
-            with XAI_SECONDS.time():
-                async with asyncio.timeout(READING_DEADLINE):
-                    return await self._client.read(access, days.first, days.last, grouped=grouped)
-        except UnsealableError:
-            outcome = Code.UNSEALABLE.value
-            raise CallTransient(Code.UNSEALABLE) from None
-        except TimeoutError:
-            outcome = Code.XAI_UNAVAILABLE.value
-            raise CallTransient(Code.XAI_UNAVAILABLE) from None
-        except CallFailed as failure:
-            outcome = failure.code.value
+            return _reading(await self._call(team_id, credential, days, grouped=grouped))
+        except ReadError as error:
+            outcome = error.code.value
             raise
         finally:
             XAI_CALLS.labels(outcome).inc()
 
+    async def _call(self, team_id: str, credential: Credential, days: Days, *, grouped: bool) -> XaiReading:
+        binding = Binding(credential.account_id, credential.integration_id, credential.credential_version)
+        try:
+            access = TeamAccess(team_id, self._opener.open(credential.envelope, binding))
+            with XAI_SECONDS.time():
+                async with asyncio.timeout(READING_DEADLINE):
+                    return await self._client.read(access, days.first, days.last, grouped=grouped)
+        except UnsealableError:
+            raise ReadTransientError(Code.UNSEALABLE) from None
+        except TimeoutError:
+            raise ReadTransientError(Code.XAI_UNAVAILABLE) from None
+        except CallFailed as failure:
+            raise _ERRORS.get(type(failure), ReadError)(failure.code, failure.retry_after) from None
 
-def _place(credential: Credential) -> Binding:
-    return Binding(credential.account_id, credential.integration_id, credential.credential_version)
+
+def _reading(found: XaiReading) -> Reading:
+    parts = tuple(RawAnswer(part.first_day, part.last_day, part.body) for part in found.parts)
+    return Reading(found.first_day, found.last_day, found.days, found.cut_days, parts)

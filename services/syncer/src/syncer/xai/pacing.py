@@ -1,4 +1,4 @@
-"""How often xAI is asked: limits overall and for each team, and hardly a call while xAI itself fails. Each process for itself."""
+"""How often xAI is called: limits overall and for each team, and hardly a call while xAI itself fails. One for each process."""
 
 import time
 from collections.abc import Callable
@@ -8,21 +8,23 @@ import structlog
 from common.metrics import CIRCUIT_OPEN
 from common.rate_limits import SECOND, Limiter, Rate
 from contract.problems import Code
-from xai_usage import CallFailed, CallRefused, CallTransient
 
 from syncer.domain import REFUSALS_AFTER
-from syncer.xai.circuit_breaker import Circuit
+from syncer.provider import ReadError, ReadRefusedError, ReadTransientError
+from syncer.xai.circuit_breaker import CircuitBreaker
 
 log = structlog.get_logger()
 
 OUTAGE_AFTER = 5
-"""Teams that got no answer, one after another, with no answer between them: xAI is away."""
+"""Teams that got no answer, one after another, with no answer between them: xAI is unavailable."""
 OVERALL = "all"
 UNLIMITED = Rate(1_000_000, 1)
+OUR_FAULTS = frozenset({Code.UNSEALABLE, Code.INTERNAL})
+"""Codes of failures that show nothing about xAI."""
 
 
-class Pace:
-    """Asked before each call, and told how it ended."""
+class CallLimits:
+    """The pacing of xAI."""
 
     def __init__(
         self,
@@ -35,48 +37,45 @@ class Pace:
         self._overall = Limiter(overall, "", clock)
         self._per_team = Limiter(per_team, "", clock)
         self._circuits = {
-            "outage": Circuit(OUTAGE_AFTER, lambda: clock() / SECOND),
-            "refusals": Circuit(REFUSALS_AFTER, lambda: clock() / SECOND),
+            "outage": CircuitBreaker(OUTAGE_AFTER, lambda: clock() / SECOND),
+            "refusals": CircuitBreaker(REFUSALS_AFTER, lambda: clock() / SECOND),
         }
 
     def may_claim(self) -> bool:
-        """Whether a window that needs a call may be claimed now."""
-        return not self._closed_for() and not self._overall.wait(OVERALL)
+        return not self._circuit_wait() and not self._overall.wait(OVERALL)
 
     def wait(self, team_id: str) -> float:
-        """Seconds until xAI may be asked about the team; 0: now, and it counts as asked."""
-        if wait := self._closed_for() or self._per_team.wait(team_id):
+        if wait := self._circuit_wait() or self._per_team.wait(team_id):
             return wait
         for circuit in self._circuits.values():
-            circuit.calls()
+            circuit.record_probe()
         return 0.0
 
-    def ended(self, team_id: str, failure: CallFailed | None, at: datetime) -> datetime | None:
-        """How a call observed at `at` ended; where it showed that an outage is over, answers since when it lasted."""
+    def record(self, team_id: str, error: ReadError | None, at: datetime) -> datetime | None:
         over = []
         for kind, circuit in self._circuits.items():
-            verdict = _verdict(kind, failure)
-            if verdict is False and circuit.failed(team_id, at):
-                self._say(kind, "circuit.opened")
-            if verdict is True and (since := circuit.well()):
-                self._say(kind, "circuit.closed")
+            is_well = _shows_well(kind, error)
+            if is_well is False and circuit.record_failure(team_id, at):
+                self._report(kind, "circuit.opened")
+            if is_well is True and (since := circuit.record_success()):
+                self._report(kind, "circuit.closed")
                 over.append(since)
         return min(over, default=None)
 
-    def _closed_for(self) -> float:
+    def _circuit_wait(self) -> float:
         return max(circuit.wait() for circuit in self._circuits.values())
 
-    def _say(self, kind: str, event: str) -> None:
+    def _report(self, kind: str, event: str) -> None:
         CIRCUIT_OPEN.labels(kind).set(self._circuits[kind].is_open)
         log.warning(event, kind=kind)
 
 
-def _verdict(kind: str, failure: CallFailed | None) -> bool | None:
-    """What the end of a call says of xAI: well, not well, or nothing."""
-    if failure is None:
+def _shows_well(kind: str, error: ReadError | None) -> bool | None:
+    """Whether the end of a reading shows that xAI, or (`refusals`) its authentication, works; None: it shows neither."""
+    if error is None:
         return True
-    if isinstance(failure, CallTransient):
-        return False if kind == "outage" and failure.code is not Code.UNSEALABLE else None
-    if isinstance(failure, CallRefused):
+    if isinstance(error, ReadTransientError):
+        return False if kind == "outage" and error.code not in OUR_FAULTS else None
+    if isinstance(error, ReadRefusedError):
         return kind == "outage"
     return True if kind == "outage" else None

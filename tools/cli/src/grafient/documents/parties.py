@@ -55,7 +55,7 @@ def parties() -> tuple[Party, ...]:
     anyone = cast("Any", _Anyone())
     received: dict[BrokerAccess, Flows] = {
         CONNECTOR: _flows(connector.handlers.table(anyone, anyone)),
-        SYNCER: _flows(syncer.handlers.table(anyone)),
+        SYNCER: _flows(syncer.handlers.HANDLERS),
         LEDGER: _flows(ledger.handlers.HANDLERS) | {topic: topic.messages for topic in ledger.handlers.BATCH_HANDLERS},
     }
     known = [_party(access, what, received.get(access)) for access, what in WHAT.items()]

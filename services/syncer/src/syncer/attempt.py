@@ -1,0 +1,149 @@
+"""One attempt at a window: claim, check, pace, read, decide, publish, close. A crash between any two of them loses nothing."""
+
+import asyncio
+import random
+from collections.abc import Callable, Collection
+
+import structlog
+from common.database import Database
+from common.errors import is_transient, name_of
+from common.kafka.publisher import Publisher
+from common.metrics import WINDOWS
+from contract.problems import Code
+
+from syncer import leases, windows
+from syncer.decide import Result, decide
+from syncer.decisions import Decision, FailureDecision, parse_decision, publish
+from syncer.domain import is_fresh, may_call, readable
+from syncer.leases import Claim
+from syncer.provider import READING_DEADLINE, Pacing, Provider, ReadError, Reading, ReadTransientError
+from syncer.refusals import recheck
+
+log = structlog.get_logger()
+
+ATTEMPT_DEADLINE = READING_DEADLINE + 40.0
+"""Seconds for one window from claim to close: an attempt that hangs is ended, so that its integration is not blocked."""
+
+
+class Attempt:
+    """Takes windows from claim to close, any number at the same time."""
+
+    def __init__(
+        self,
+        database: Database,
+        publisher: Publisher,
+        provider: Provider,
+        pacing: Pacing,
+        *,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """`chance` in [0, 1) spreads retries."""
+        self._database = database
+        self._publisher = publisher
+        self._provider = provider
+        self._pacing = pacing
+        self._chance = chance
+
+    async def claim(self, owner: str, held: Collection[Claim]) -> Claim | None:
+        """The most urgent due window; a slow team, whichever account connected it, has one place among the `held` ones."""
+        busy = {claim.team_id for claim in held}
+        async with self._database.transaction() as connection:
+            return await leases.claim(connection, owner, calls=self._pacing.may_claim(), busy=busy)
+
+    async def run(self, claim: Claim) -> None:
+        """Everything after the claim; what fails is attempted again when the lease has expired."""
+        ids = {"integration_id": str(claim.integration_id), "window_id": str(claim.window_id)}
+        try:
+            async with asyncio.timeout(ATTEMPT_DEADLINE):
+                decision = await self._run(claim)
+        except Exception as error:  # the window is still there
+            log.warning("window.interrupted", error=name_of(error), exc_info=not is_transient(error), **ids)
+            return
+        if decision is not None:
+            log.info("window.published", trigger=claim.trigger.value, outcome=_outcome(decision), **ids)
+
+    async def _run(self, claim: Claim) -> Decision | None:
+        """Answers what was published; None where nothing was."""
+        decision = parse_decision(claim.decision) if claim.decision else None
+        if decision is None:
+            reason = check(claim)
+            if reason is None and not await self._pace(claim):
+                return None
+            result = reason or await self._read(claim)
+            decision = await self._decide(claim, result)
+            await self._record(claim, result)
+        if decision is not None:
+            await publish(decision, self._publisher)
+            await self._close(claim, decision)
+        return decision
+
+    async def _pace(self, claim: Claim) -> bool:
+        """Whether the provider may be called now; the window is postponed otherwise."""
+        wait = self._pacing.wait(claim.team_id)
+        if wait:
+            async with self._database.transaction() as connection:
+                await windows.postpone(connection, claim, wait)
+        return not wait
+
+    async def _read(self, claim: Claim) -> Reading | ReadError:
+        days, credential = readable(claim.days, claim.observed_at.date()), claim.credential
+        try:
+            assert days is not None and credential is not None  # noqa: S101, PT018 - the claim and check() saw to it
+            return await self._provider.read(claim.team_id, credential, days)
+        except ReadError as error:
+            log.info("xai.call_failed", code=error.code.value, integration_id=str(claim.integration_id))
+            return error
+        except Exception as error:  # noqa: BLE001 - as _fault() says
+            return _fault(claim, error)
+
+    async def _decide(self, claim: Claim, result: Result) -> Decision | None:
+        try:
+            return await self._store(claim, result)
+        except Exception as error:  # noqa: BLE001 - as _fault() says
+            return await self._store(claim, _fault(claim, error))
+
+    async def _store(self, claim: Claim, result: Result) -> Decision | None:
+        async with self._database.transaction() as connection:
+            return await decide(connection, claim, result, self._chance())
+
+    async def _record(self, claim: Claim, result: Result) -> None:
+        """Where an outage is over, make due what waited for it, and read again for whoever was refused meanwhile."""
+        if isinstance(result, Code):
+            return
+        error = result if isinstance(result, ReadError) else None
+        since = self._pacing.record(claim.team_id, error, claim.observed_at)
+        if since is not None:
+            async with self._database.transaction() as connection:
+                await windows.make_all_due(connection)
+                await recheck(connection, since, claim.observed_at)
+
+    async def _close(self, claim: Claim, decision: Decision) -> None:
+        closed = not isinstance(decision, FailureDecision) or decision.outcome.final
+        async with self._database.transaction() as connection:
+            await windows.finish(connection, claim, closed=closed)
+        if closed:
+            WINDOWS.labels(claim.trigger.value, _outcome(decision)).inc()
+
+
+def check(claim: Claim) -> Code | None:
+    """Why the provider need not be called; None where it must be."""
+    now = claim.observed_at
+    if claim.removed:
+        return Code.NOT_FOUND
+    if claim.refusal is not None and not may_call(claim.trigger, claim.refusal, now):
+        return claim.refusal.code
+    if readable(claim.days, now.date()) is None:
+        return Code.OUT_OF_RANGE
+    return Code.FRESH if claim.visits_only and is_fresh(claim.read_at, now) else None
+
+
+def _fault(claim: Claim, error: Exception) -> ReadTransientError:
+    """A fault of ours is retried as an outage is, with growing pauses; raises what is transient."""
+    if is_transient(error):
+        raise error
+    log.error("window.failed", window_id=str(claim.window_id), exc_info=error)
+    return ReadTransientError(Code.INTERNAL)
+
+
+def _outcome(decision: Decision) -> str:
+    return decision.outcome.code.value if isinstance(decision, FailureDecision) else "read"

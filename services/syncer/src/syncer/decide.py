@@ -1,0 +1,133 @@
+"""The stage that decides: the result of an attempt is stored in one transaction, under its claim."""
+
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from contract.fields import Trigger
+from contract.messages import WindowRead
+from contract.problems import Code
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from syncer import coverage, leases, windows
+from syncer.decisions import Decision, Scope, decide_failure, decide_reading
+from syncer.domain import default_days, is_abandoned, pause_after
+from syncer.leases import Claim, LockedWindow
+from syncer.provider import ReadError, Reading, ReadRefusedError, ReadTransientError
+from syncer.refusals import mark_refused
+from syncer.requests import Request, take
+from syncer.store import clear_refusal, now
+
+Result = Reading | ReadError | Code
+"""Of the read stage: the costs, why they could not be read, or why no call is made."""
+
+
+async def decide(connection: AsyncConnection, claim: Claim, result: Result, chance: float) -> Decision | None:
+    """Store the decision; None where there is nothing to publish: the claim was lost, or the same failure was published.
+
+    `chance` in [0, 1) spreads retries.
+    """
+    locked = await leases.lock(connection, claim)
+    if locked is None:
+        return None
+    if isinstance(result, Code) or locked.removed:
+        code = result if isinstance(result, Code) else Code.NOT_FOUND
+        return await _fail(connection, claim, locked, code, called=False)
+    if isinstance(result, Reading):
+        return await _read(connection, claim, locked, result)
+    if isinstance(result, ReadTransientError):
+        return await _retry(connection, claim, locked, result, chance)
+    if isinstance(result, ReadRefusedError):
+        return await _refuse(connection, claim, locked, result)
+    return await _fail(connection, claim, locked, result.code)
+
+
+async def _read(connection: AsyncConnection, claim: Claim, locked: LockedWindow, reading: Reading) -> Decision:
+    decision = decide_reading(reading, _window_read(claim, locked, reading))
+    await coverage.save_raw(connection, decision.window, reading.parts)
+    if locked.refused:
+        await _recover(connection, claim)
+    if not decision.days:
+        return await _fail(connection, claim, locked, Code.ANSWER_CUT)
+    await windows.store_decision(connection, claim.window_id, decision)
+    await coverage.note_published(connection, decision.window)
+    return decision
+
+
+async def _retry(
+    connection: AsyncConnection, claim: Claim, locked: LockedWindow, error: ReadTransientError, chance: float
+) -> Decision | None:
+    at = await now(connection)
+    since = claim.failed_since or at
+    if is_abandoned(since, at):
+        return await _fail(connection, claim, locked, error.code)
+    due_at = at + pause_after(claim.attempts + 1, error.retry_after, chance)
+    retry_after = at + timedelta(seconds=error.retry_after) if error.retry_after else None
+    await windows.record_failure(
+        connection, claim, code=error.code, failed_since=since, due_at=due_at, retry_after=retry_after
+    )
+    if error.code is claim.code:
+        await windows.finish(connection, claim, closed=False)
+        return None
+    return await _fail(connection, claim, locked, error.code, next_attempt_at=due_at)
+
+
+async def _refuse(
+    connection: AsyncConnection, claim: Claim, locked: LockedWindow, error: ReadRefusedError
+) -> Decision | None:
+    """A refusal of an older key shows nothing about the one that replaced it meanwhile."""
+    if (_key_version(claim) or 0) < locked.credential_version:
+        await windows.finish(connection, claim, closed=False, due_now=True)
+        return None
+    await mark_refused(connection, claim.integration_id, error.code, claim.observed_at)
+    return await _fail(connection, claim, locked, error.code)
+
+
+async def _fail(
+    connection: AsyncConnection,
+    claim: Claim,
+    locked: LockedWindow,
+    code: Code,
+    *,
+    called: bool = True,
+    next_attempt_at: datetime | None = None,
+) -> Decision:
+    """Final unless there is a next attempt; `called`: whether the provider was."""
+    attempts = claim.attempts + called
+    decision = decide_failure(
+        Scope(claim.integration_id, claim.account_id, locked.trigger, locked.request_ids, claim.days),
+        code,
+        event_id=f"{claim.window_id}:{attempts if next_attempt_at else 'final'}",
+        at=claim.observed_at,
+        attempts=attempts,
+        credential_version=_key_version(claim) if called else None,
+        next_attempt_at=next_attempt_at,
+    )
+    await windows.store_decision(connection, claim.window_id, decision)
+    return decision
+
+
+async def _recover(connection: AsyncConnection, claim: Claim) -> None:
+    """The provider accepts the key again: read up to today."""
+    await clear_refusal(connection, claim.integration_id)
+    at = claim.observed_at
+    request = Request(f"recovered:{claim.window_id}", Trigger.DAILY, default_days(at.date()))
+    await take(connection, request, claim.integration_id, at)
+
+
+def _window_read(claim: Claim, locked: LockedWindow, reading: Reading) -> WindowRead:
+    return WindowRead(
+        account_id=claim.account_id,
+        integration_id=claim.integration_id,
+        reading_id=uuid4(),
+        first_day=reading.first_day,
+        last_day=reading.last_day,
+        observed_at=claim.observed_at,
+        totals={},
+        trigger=locked.trigger,
+        request_ids=locked.request_ids,
+        credential_version=_key_version(claim),
+    )
+
+
+def _key_version(claim: Claim) -> int | None:
+    return claim.credential.credential_version if claim.credential else None

@@ -1,0 +1,89 @@
+"""Keeps the tables in order: deletes what has expired, repairs what a step of the clock broke, counts windows without a key."""
+
+from datetime import timedelta
+
+import structlog
+from common.database import Database
+from common.loops import Loop
+from common.metrics import WAITING_FOR_KEY
+from common.watchdog import Watchdog
+from sqlalchemy import text
+
+from syncer.domain import LONGEST_PAUSE
+from syncer.leases import LEASE_SECONDS
+
+log = structlog.get_logger()
+
+KEPT = {
+    "windows": timedelta(days=30),
+    "raw_answers": timedelta(days=90),
+    "coverage": timedelta(days=200),
+}
+"""How long rows are kept: closed windows and their requests, answers of the provider, days."""
+KEY_OVERDUE_AFTER = timedelta(minutes=10)
+"""A window that is due for longer and has no credential is counted."""
+
+_DELETE_EXPIRED = (
+    text("DELETE FROM windows WHERE closed_at < clock_timestamp() - :windows"),
+    text("""DELETE FROM requests r WHERE received_at < clock_timestamp() - :windows
+            AND (window_id IS NOT NULL OR status <> 'accepted')
+            AND NOT EXISTS (SELECT 1 FROM windows w WHERE w.window_id = r.window_id AND w.closed_at IS NULL)"""),
+    text("DELETE FROM raw_answers WHERE observed_at < clock_timestamp() - :raw_answers"),
+    text("DELETE FROM coverage WHERE day < current_date - :coverage"),
+)
+
+# Whatever was due or leased until an instant that the clock stepped back from would wait for it once more. No lease and no
+# pause of the syncer is as long; the provider's Retry-After is stored on the integration, and is kept.
+_REPAIR_CLOCK_STEPS = (
+    text("""UPDATE integrations SET lease_until = clock_timestamp() + make_interval(secs => :lease) WHERE integration_id IN (
+            SELECT integration_id FROM integrations WHERE lease_until > clock_timestamp() + make_interval(secs => :lease)
+            ORDER BY integration_id FOR UPDATE SKIP LOCKED)"""),
+    text("""UPDATE windows SET due_at = clock_timestamp(), created_at = least(created_at, clock_timestamp())
+            WHERE closed_at IS NULL AND decision IS NULL AND due_at > clock_timestamp() AND (created_at > clock_timestamp()
+            OR due_at > greatest(clock_timestamp() + :pause, (SELECT i.retry_after
+                FROM integrations i WHERE i.integration_id = windows.integration_id)))"""),
+)
+
+_WAITING_FOR_KEY = text("""
+    SELECT count(*) FROM windows w JOIN integrations i USING (integration_id)
+    WHERE w.closed_at IS NULL AND w.decision IS NULL AND w.due_at < clock_timestamp() - :overdue_after
+        AND NOT EXISTS (SELECT 1 FROM credentials c WHERE c.integration_id = i.integration_id
+            AND c.credential_version >= i.credential_version)
+""")
+
+
+class Housekeeping:
+    """Each job is a loop of its own: one that fails stops no other."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def loops(self, watchdog: Watchdog, *, every: float) -> tuple[Loop, ...]:
+        """`every`: seconds between two runs of a job."""
+        return (
+            Loop("clock_repair", watchdog, self.repair_clock_steps, every=every),
+            Loop("waiting_count", watchdog, self.count_waiting_for_key, every=every),
+            Loop("retention", watchdog, self.delete_expired, every=every),
+        )
+
+    async def repair_clock_steps(self) -> None:
+        """After the database's clock stepped back: make due what would wait for the same time twice."""
+        async with self._database.transaction() as connection:
+            for statement in _REPAIR_CLOCK_STEPS:
+                await connection.execute(statement, {"lease": LEASE_SECONDS, "pause": LONGEST_PAUSE})
+
+    async def count_waiting_for_key(self) -> None:
+        """Set the metric of windows whose credential is overdue."""
+        async with self._database.transaction() as connection:
+            waiting: int = (
+                await connection.execute(_WAITING_FOR_KEY, {"overdue_after": KEY_OVERDUE_AFTER})
+            ).scalar_one()
+        WAITING_FOR_KEY.set(waiting)
+        if waiting:
+            log.warning("windows.waiting_for_key", windows=waiting)
+
+    async def delete_expired(self) -> None:
+        """Delete the rows that nobody needs any more."""
+        for statement in _DELETE_EXPIRED:
+            async with self._database.transaction() as connection:
+                await connection.execute(statement, KEPT)

@@ -1,0 +1,152 @@
+"""From a claimed window to its published costs: readings, crashes, and windows that need no call."""
+
+import hashlib
+import zlib
+from datetime import timedelta
+
+import pytest
+from contract.fields import Trigger
+from syncer.domain import Days
+
+from tests.support.waiting import until
+from tests.syncer.support.provider import RAW, reading_of
+from tests.syncer.support.syncer import SyncerHarness
+
+
+async def test_a_reading_is_published_day_by_day_and_then_its_window(syncer: SyncerHarness) -> None:
+    integration_id, days = await syncer.integration(), await syncer.recent()
+    request_id = await syncer.ask(integration_id, Trigger.FORCE, days)
+
+    await syncer.settle()
+
+    *recorded, last = syncer.publisher.published
+    (window,) = syncer.readings()
+    costs = [record.message for record in recorded]
+    assert last.type == "WindowRead"
+    assert {one.day: one.usd for one in costs} == window.totals
+    assert sorted(window.totals) == [days.first + timedelta(days=n) for n in range(8)]
+    assert {one.reading_id for one in costs} == {window.reading_id}
+    assert window.request_ids == (request_id,)
+    assert {one.event_id for one in recorded} == {f"{window.reading_id}:{day}" for day in window.totals}
+    assert last.event_id == f"{window.reading_id}:window"
+    assert {one.key for one in syncer.publisher.published} == {str(integration_id)}
+
+
+async def test_the_answer_is_kept_as_it_came_compressed_with_its_hash(syncer: SyncerHarness) -> None:
+    await syncer.ask(await syncer.integration())
+
+    await syncer.settle()
+
+    (raw,) = await syncer.sql("SELECT * FROM raw_answers")
+    assert zlib.decompress(raw.body) == RAW
+    assert raw.sha256 == hashlib.sha256(RAW).digest()
+    assert raw.reading_id == syncer.readings()[0].reading_id
+
+
+async def test_a_window_is_published_only_after_all_of_its_days_are_acknowledged(syncer: SyncerHarness) -> None:
+    await syncer.ask(await syncer.integration())
+    syncer.publisher.refuses = lambda _: not syncer.publisher.refused
+
+    async with syncer.working():
+        await until(lambda: len(syncer.publisher.published + syncer.publisher.refused) == 8)
+
+    assert syncer.readings() == []
+
+
+async def test_the_decision_of_a_dead_process_is_published_byte_for_byte_without_another_call(
+    syncer: SyncerHarness,
+) -> None:
+    await syncer.ask(await syncer.integration())
+    syncer.publisher.available(available=False)
+    async with syncer.working():
+        await until(lambda: len(syncer.publisher.refused) == 8)
+
+    syncer.publisher.available()
+    await syncer.expire_leases()
+    await syncer.settle()
+
+    assert len(syncer.xai.calls) == 1
+    assert set(syncer.publisher.published[:8]) == set(syncer.publisher.refused)
+    assert (await syncer.window()).closed_at is not None
+
+
+@pytest.mark.parametrize("taken", [3, 8, 9])
+async def test_a_crash_while_publishing_leaves_only_identical_copies(syncer: SyncerHarness, taken: int) -> None:
+    await syncer.ask(await syncer.integration())
+    decided = await syncer.crash_after_publishing(taken)
+
+    await syncer.expire_leases()
+    await syncer.settle()
+
+    assert len(syncer.xai.calls) == 1
+    assert len(syncer.publisher.published) == taken + 9
+    assert set(syncer.publisher.published) == decided
+
+
+async def test_a_decision_from_before_the_removal_is_published(syncer: SyncerHarness) -> None:
+    integration_id = await syncer.integration()
+    await syncer.ask(integration_id)
+    decided = await syncer.crash_after_publishing(3)
+    await syncer.expire_leases()
+
+    await syncer.remove(integration_id)
+    await syncer.settle()
+
+    assert set(syncer.publisher.published) == decided
+
+
+async def test_a_bug_waits_as_an_outage_does_and_causes_one_call(syncer: SyncerHarness) -> None:
+    await syncer.ask(await syncer.integration())
+    syncer.xai.answers.append(RuntimeError("an unknown bug"))
+
+    await syncer.settle()
+
+    window = await syncer.window()
+    assert (window.attempts, window.code, window.closed_at) == (1, "internal", None)
+    assert len(syncer.xai.calls) == 1
+    await syncer.make_all_due()
+    await syncer.settle()
+    assert (await syncer.window()).closed_at is not None
+
+
+async def test_a_day_that_is_cut_is_left_out_and_the_others_are_published(syncer: SyncerHarness) -> None:
+    integration_id, days = await syncer.integration(), await syncer.recent()
+    syncer.xai.answers.append(lambda asked: reading_of(asked, cut=[days.last]))
+    await syncer.ask(integration_id, Trigger.FORCE, days)
+
+    await syncer.settle()
+
+    (window,) = syncer.readings()
+    assert (window.first_day, window.last_day) == (days.first, days.last)
+    assert days.last not in window.totals
+    assert len(window.totals) == 7
+
+
+async def test_a_range_is_cut_to_the_readable_days(syncer: SyncerHarness) -> None:
+    integration_id, today = await syncer.integration(), await syncer.today()
+
+    await syncer.ask(integration_id, Trigger.FORCE, Days(today - timedelta(days=400), today + timedelta(days=400)))
+    await syncer.settle()
+
+    (window,) = syncer.readings()
+    assert window.last_day == window.observed_at.date()
+    assert (window.last_day - window.first_day).days == 89
+
+
+@pytest.mark.parametrize("wide", [True, False])
+async def test_a_visit_soon_after_a_reading_makes_no_call_unless_others_need_it(
+    syncer: SyncerHarness, *, wide: bool
+) -> None:
+    integration_id, days = await syncer.integration(), await syncer.recent()
+    await syncer.ask(integration_id, Trigger.FORCE, days)
+    await syncer.settle()
+
+    month = Days(days.last - timedelta(days=29), days.last)
+    if wide:
+        await syncer.ask(integration_id, Trigger.BACKFILL, month)
+    await syncer.ask(integration_id, Trigger.VISIT, days)
+    await syncer.settle()
+
+    assert len(syncer.xai.calls) == 1 + wide
+    assert [one.code for one in syncer.failures()] == ([] if wide else ["fresh"])
+    assert all(one.final and one.observed_at is None for one in syncer.failures())

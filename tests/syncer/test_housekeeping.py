@@ -1,0 +1,82 @@
+"""Rows expire, windows without a key are counted, and each job is a loop."""
+
+import asyncio
+from uuid import UUID
+
+import pytest
+from common.metrics import WAITING_FOR_KEY
+from common.watchdog import Watchdog
+from syncer.housekeeping import Housekeeping
+
+from tests.support.waiting import until
+from tests.syncer.support.syncer import SyncerHarness
+
+
+async def test_windows_that_wait_long_for_their_key_are_counted(syncer: SyncerHarness) -> None:
+    await _overdue(syncer)
+    await syncer.housekeeping.count_waiting_for_key()
+    assert _counted() == 1
+
+    await syncer.sql("UPDATE windows SET due_at = due_at + interval '2 minutes'")
+    await syncer.housekeeping.count_waiting_for_key()
+    assert _counted() == 0
+
+
+async def test_closed_windows_their_requests_and_answers_expire_and_open_windows_stay(syncer: SyncerHarness) -> None:
+    done, waiting = await syncer.integration(), await syncer.integration()
+    await syncer.ask(done)
+    await syncer.settle()
+    await syncer.sql("DELETE FROM credentials")
+    await syncer.ask(waiting)
+    await syncer.sql("UPDATE windows SET closed_at = closed_at - interval '30 days'")
+    await syncer.sql("UPDATE requests SET received_at = received_at - interval '30 days'")
+    await syncer.sql("UPDATE raw_answers SET observed_at = observed_at - interval '90 days'")
+    await syncer.sql("UPDATE coverage SET day = day - 201")
+
+    await syncer.housekeeping.delete_expired()
+
+    assert {one.integration_id for one in await syncer.windows()} == {waiting}
+    assert {one.integration_id for one in await syncer.requests()} == {waiting}
+    assert await syncer.sql("SELECT 1 FROM raw_answers UNION ALL SELECT 1 FROM coverage") == []
+
+
+async def test_requests_that_never_found_their_integration_expire_and_pending_ones_stay(syncer: SyncerHarness) -> None:
+    for status in ("accepted", "not_found", "not_found_published"):
+        await syncer.ask(UUID(int=7), request_id=status)
+        await syncer.sql("UPDATE requests SET status = request_id, received_at = now() - interval '31 days'")
+
+    await syncer.housekeeping.delete_expired()
+
+    assert [one.request_id for one in await syncer.requests()] == ["accepted"]
+
+
+async def test_each_job_is_a_watched_loop_and_none_stops_another(
+    syncer: SyncerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _overdue(syncer)
+    WAITING_FOR_KEY.set(0)
+    monkeypatch.setattr(Housekeeping, "delete_expired", _fail)
+    watchdog = Watchdog()
+    tasks = [asyncio.create_task(job.run()) for job in Housekeeping(syncer.database).loops(watchdog, every=60)]
+
+    await until(lambda: _counted() == 1)
+
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert set(watchdog._limits) == {"clock_repair", "waiting_count", "retention"}  # noqa: SLF001 - as the watchdog reports
+
+
+async def _fail(_: Housekeeping) -> None:
+    raise LookupError
+
+
+async def _overdue(syncer: SyncerHarness) -> None:
+    await syncer.ask(await syncer.integration())
+    await syncer.sql("DELETE FROM credentials")
+    await syncer.sql("UPDATE windows SET due_at = due_at - interval '11 minutes'")
+
+
+def _counted() -> float:
+    counted: float = WAITING_FOR_KEY._value.get()  # noqa: SLF001 - the client has no other way to read it
+    return counted

@@ -1,0 +1,109 @@
+"""Which window is claimed next, and what a lost lease means."""
+
+import asyncio
+from datetime import timedelta
+
+from contract.fields import Trigger
+from syncer.domain import Days
+
+from tests.support.waiting import until
+from tests.syncer.support.syncer import SyncerHarness
+
+
+async def test_a_worker_that_lost_its_lease_drops_its_answer(syncer: SyncerHarness) -> None:
+    await syncer.ask(await syncer.integration())
+    frozen, resume = asyncio.Event(), asyncio.Event()
+
+    async def freeze() -> None:
+        syncer.xai.meanwhile = None
+        frozen.set()
+        await resume.wait()
+
+    syncer.xai.meanwhile = freeze
+    async with syncer.working(workers=2):
+        await frozen.wait()
+        await syncer.expire_leases()
+        syncer.wake()
+        await until(syncer.readings)
+        resume.set()
+        await until(lambda: not syncer.xai.in_flight)
+
+    assert len(syncer.xai.calls) == 2
+    assert len(syncer.readings()) == 1
+    assert len(await syncer.sql("SELECT * FROM raw_answers")) == 1
+
+
+async def test_an_answer_from_before_a_lease_expired_does_not_serve_later_requests(syncer: SyncerHarness) -> None:
+    integration_id, days = await syncer.integration(), await syncer.recent()
+    await syncer.ask(integration_id, Trigger.DAILY, days, request_id="before")
+
+    async def freeze() -> None:
+        syncer.xai.meanwhile = None
+        await syncer.expire_leases()
+        await syncer.ask(integration_id, Trigger.FORCE, days, request_id="after")
+
+    syncer.xai.meanwhile = freeze
+    await syncer.settle(in_flight=1)
+
+    (window,) = syncer.readings()
+    assert len(syncer.xai.calls) == 2
+    assert set(window.request_ids) == {"before", "after"}
+
+
+async def test_people_are_served_first_and_backfills_last_newest_first(syncer: SyncerHarness) -> None:
+    integration_id, today = await syncer.integration(), await syncer.today()
+    older = [Days(today - timedelta(days=n), today - timedelta(days=n)) for n in range(1, 7)]
+    order = [Trigger.BACKFILL, Trigger.BACKFILL, Trigger.HEAL, Trigger.DAILY, Trigger.VISIT, Trigger.FORCE]
+    for trigger, days in zip(order, reversed(older), strict=True):
+        await syncer.ask(integration_id, trigger, days)
+
+    await syncer.settle()
+
+    assert [window.trigger for window in syncer.readings()] == [
+        Trigger.FORCE,
+        Trigger.VISIT,
+        Trigger.DAILY,
+        Trigger.HEAL,
+        Trigger.BACKFILL,
+        Trigger.BACKFILL,
+    ]
+    assert syncer.readings()[-1].first_day < syncer.readings()[-2].first_day
+
+
+async def test_each_reading_is_observed_after_the_one_before_whatever_the_clock_does(syncer: SyncerHarness) -> None:
+    integration_id = await syncer.integration()
+    await syncer.sql("UPDATE integrations SET observed_at = clock_timestamp() + interval '1 hour'")
+    before = (await syncer.row_of(integration_id)).observed_at
+
+    await syncer.ask(integration_id)
+    await syncer.settle()
+
+    assert syncer.readings()[0].observed_at == before + timedelta(microseconds=1)
+
+
+async def test_windows_wait_until_the_announced_key_has_arrived(syncer: SyncerHarness) -> None:
+    integration_id = await syncer.integration()
+    await syncer.announce(await syncer.state(integration_id, version=2, credential_version=2))
+    await syncer.settle()
+    assert syncer.xai.calls == []
+
+    await syncer.seal(integration_id, version=2)
+    await syncer.settle()
+
+    assert [version for _, version, _ in syncer.xai.calls] == [2]
+
+
+async def test_a_window_of_a_dead_process_ends_though_the_removal_deleted_the_key(syncer: SyncerHarness) -> None:
+    integration_id = await syncer.integration()
+    request_id = await syncer.ask(integration_id)
+    await syncer.sql(
+        """UPDATE integrations SET lease = gen_random_uuid(), lease_until = clock_timestamp() + interval '1 minute',
+           leased_window = (SELECT window_id FROM windows)"""
+    )
+    await syncer.remove(integration_id)
+
+    await syncer.expire_leases()
+    await syncer.settle()
+
+    (failure,) = syncer.failures()
+    assert (failure.code, failure.request_ids) == ("not_found", (request_id,))
