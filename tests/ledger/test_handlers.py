@@ -1,11 +1,12 @@
-"""What each message does to the ledger."""
+"""The effect of each message on the ledger; a message that cannot be written or announced is dead-lettered alone."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from common.errors import TransientError
+from sqlalchemy.exc import ProgrammingError
 
 from tests.ledger.support.ledger import ERASED, FIRST, NOON, REMOVED, LedgerHarness, later, reading_of, record_of
 
@@ -118,3 +119,62 @@ async def test_a_cost_of_an_unknown_integration_is_kept(ledger: LedgerHarness, t
     await ledger.record(team, {FIRST: {"a": "1"}})
 
     assert len(await ledger.figures()) == 1
+
+
+def _reasons(ledger: LedgerHarness) -> list[tuple[int, str]]:
+    return [(one.record.offset, one.error.reason) for one in ledger.dead_letters.entries]
+
+
+@pytest.mark.parametrize(
+    ("first", "last"),
+    [(date.min, date.max), (FIRST, FIRST - timedelta(days=1)), (FIRST, FIRST + timedelta(days=400))],
+    ids=["ten thousand years", "ends before it begins", "401 days"],
+)
+async def test_a_window_that_is_no_range_is_dead_lettered_alone(
+    ledger: LedgerHarness, team: UUID, first: date, last: date
+) -> None:
+    reading = reading_of(team, {FIRST: {"a": "1"}})
+    poison = reading.window.model_copy(update={"first_day": first, "last_day": last})
+
+    await ledger.receive(*reading.days, record_of(poison, offset=3), reading.window)
+
+    assert _reasons(ledger) == [(3, "body_malformed")]
+    assert [one.reconciled for one in ledger.outcomes] == [True]
+
+
+async def test_a_window_is_dead_lettered_when_its_outcome_is_too_large_to_publish(
+    ledger: LedgerHarness, team: UUID
+) -> None:
+    reading, other = reading_of(team, {FIRST: {"a": "1"}}), reading_of(uuid4(), {FIRST: {"a": "1"}})
+    large = reading.window.model_copy(update={"request_ids": tuple(f"{number:0200}" for number in range(4_600))})
+
+    await ledger.receive(record_of(large, offset=3), *other.messages)
+
+    assert _reasons(ledger) == [(3, "handler_failed")]
+    assert {one.reading_id for one in ledger.outcomes} == {other.reading_id}
+
+
+async def test_wrong_grants_dead_letter_nothing(ledger: LedgerHarness, team: UUID) -> None:
+    reading = reading_of(team, {FIRST: {"a": "1"}})
+    await ledger.sql("REVOKE INSERT ON days FROM ledger")
+    try:
+        with pytest.raises(ProgrammingError):
+            await ledger.receive(*reading.messages)
+    finally:
+        await ledger.sql("GRANT INSERT ON days TO ledger")
+
+    assert _reasons(ledger) == []
+
+
+async def test_a_crash_before_the_commit_leaves_nothing(
+    ledger: LedgerHarness, team: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unavailable(*_: object) -> None:
+        raise ConnectionError
+
+    reading = reading_of(team, {FIRST: {"a": "1"}})
+    monkeypatch.setattr("ledger.store.outcomes.save", unavailable)
+    with pytest.raises(ConnectionError):
+        await ledger.receive(*reading.messages)
+
+    assert (await ledger.figures(), ledger.publisher.published) == ([], [])
