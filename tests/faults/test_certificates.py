@@ -56,7 +56,7 @@ async def test_no_key_is_sent_where_the_certificate(load: Load, gate: Gate, faul
         card = await card_of(load.client, victim, code)
         tested = await _test_connection(load.client)
         assert gate.greeted > 0
-        assert gate.heard == 0
+        assert gate.received == 0
         gate.shows(right)
 
     assert (card["status"], card["status_text"]) == ("active", CAUSES[code].title)

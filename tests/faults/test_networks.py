@@ -71,7 +71,7 @@ async def cut_after_requests(side: Side, behind: LoadBehindNetwork) -> None:
     for number in range(ROUNDS):
         async with behind.network.cut_after(side, number * 300):
             await asyncio.sleep(0.5)
-        await asyncio.sleep(1.0)  # work goes on, so that the next cut meets some
+        await asyncio.sleep(1.0)  # of work, so that the next cut meets some
 
 
 async def cut_after_commits(behind: LoadBehindNetwork) -> None:

@@ -14,7 +14,7 @@ from tests.support.system import SystemClient, Team
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 AT_ONCE = (1.0, 10.0)
-"""Seconds to the second attempt where xAI asked for nothing sensible: 1 to 2, and what a busy machine takes."""
+"""Seconds to the second attempt where xAI sent nothing sensible: 1 to 2, and what a busy machine takes."""
 SIX_HOURS = 6 * 3600.0
 OUTAGE = 80.0
 """Seconds: the pauses between probes have become as long as they get."""

@@ -16,7 +16,7 @@ DETECTED_WITHIN = 45.0
 @pytest.mark.thorough
 @pytest.mark.parametrize("name", ["connector", "syncer", "ledger"])
 async def test_a_process_that_is_stuck_is_replaced_in_time(client: SystemClient, fault: Fault, name: str) -> None:
-    async with fault(f"the {name} is stuck for ever") as row:
+    async with fault(f"the {name} is stuck") as row:
         began = time.monotonic()
         await client.replaced(name, client.signal(name, signal.SIGSTOP))
         undetected = time.monotonic() - began

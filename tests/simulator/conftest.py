@@ -1,4 +1,4 @@
-"""A simulator in-process with a clock that stands, for logic; and a real server, for what only a connection shows."""
+"""A simulator in-process with a fixed clock, for logic; and a real server, for what only a connection shows."""
 
 import socket
 import subprocess

@@ -41,7 +41,7 @@ async def test_a_team_is_made_with_its_keys(simulator: Client) -> None:
     assert [seen["key"][:7] for seen in await simulator.requests(NEW_TEAM)] == ["a", "sha256:", "sha256:"]
 
 
-async def test_a_team_made_anew_forgets_its_keys_and_edits(simulator: Client) -> None:
+async def test_a_team_put_again_loses_its_keys_and_edits(simulator: Client) -> None:
     before = await on(simulator, DAY)
     await edit(simulator, "restate", {"day": str(DAY), "costs": {}})
     await simulator.control("PUT", f"/teams/{DEMO_TEAM}", {"keys": [{"key": "fake-other"}]})
@@ -75,7 +75,7 @@ async def test_a_team_without_lateness_has_its_day_whole_at_once(simulator: Clie
     assert await on(simulator, TODAY) == {k: v for k, v in costs(SEED, DEMO_TEAM, TODAY).items() if v}
 
 
-async def test_the_clock_stands_until_it_is_let_go(simulator: Client) -> None:
+async def test_the_clock_is_frozen_until_it_is_reset(simulator: Client) -> None:
     running = (await simulator.control("GET", "/clock")).json()
     await simulator.control("PUT", "/clock", {"now": "2026-12-01T00:00:00Z"})
     standing = (await simulator.control("GET", "/clock")).json()
@@ -84,7 +84,7 @@ async def test_the_clock_stands_until_it_is_let_go(simulator: Client) -> None:
     assert (await simulator.control("GET", "/clock")).json() == running
 
 
-async def test_a_restated_day_costs_what_was_said_and_nothing_else(simulator: Client) -> None:
+async def test_a_restated_day_costs_what_it_was_restated_to_and_nothing_else(simulator: Client) -> None:
     await edit(simulator, "restate", {"day": str(TODAY), "costs": {GROK: "1.234567890123", "credit": "-0.5"}})
     assert await on(simulator, TODAY) == {GROK: Decimal("1.234567890123"), "credit": Decimal("-0.5")}
 
@@ -111,14 +111,14 @@ async def test_a_new_model_costs_something_every_day_from_its_first_on(simulator
     assert {day for day, labels in found.items() if "grok-6" in labels} == {day for day in found if day >= DAY}
 
 
-async def test_the_endpoint_says_what_the_control_api_states_after_any_edit(simulator: Client) -> None:
+async def test_the_endpoint_reports_what_the_control_api_does_after_any_edit(simulator: Client) -> None:
     await edit(simulator, "restate", {"day": str(DAY), "factor": "3"})
     await edit(simulator, "models", {"label": "grok-6", "from_day": str(DAY)})
     await edit(simulator, "labels", {"label": GROK, "becomes": "Chat grok-4-0710"})
-    answer = (await simulator.ask(DAY, DAY)).text
+    response = (await simulator.ask(DAY, DAY)).text
     for label, usd in (await on(simulator, DAY)).items():
-        assert label == "grok-code-fast-1" or f'"{label}"' in answer
-        assert label == "grok-code-fast-1" or f"[{usd:f}" in answer
+        assert label == "grok-code-fast-1" or f'"{label}"' in response
+        assert label == "grok-code-fast-1" or f"[{usd:f}" in response
 
 
 async def test_a_revoked_key_is_refused_until_it_is_restored(simulator: Client) -> None:
@@ -162,7 +162,9 @@ async def test_requests_are_remembered_without_the_key(simulator: Client) -> Non
         ("PUT", "/clock", {"now": "2026-11-20T00:00:00"}, 422),
     ],
 )
-async def test_a_wrong_order_is_refused(simulator: Client, method: str, path: str, body: object, expected: int) -> None:
+async def test_an_invalid_body_is_refused(
+    simulator: Client, method: str, path: str, body: object, expected: int
+) -> None:
     with pytest.raises(httpx.HTTPStatusError) as caught:
         await simulator.control(method, path, body)
     assert caught.value.response.status_code == expected

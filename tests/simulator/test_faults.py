@@ -16,8 +16,8 @@ async def ask(simulator: Client, days: int = 7) -> httpx.Response:
 
 async def test_a_status_comes_as_grpc_with_its_headers(simulator: Client) -> None:
     await simulator.fault(status=429, headers={"Retry-After": "7"})
-    answer = await ask(simulator)
-    assert (answer.status_code, answer.headers["retry-after"], answer.json()["code"]) == (429, "7", 8)
+    response = await ask(simulator)
+    assert (response.status_code, response.headers["retry-after"], response.json()["code"]) == (429, "7", 8)
     assert (await ask(simulator)).status_code == 200
 
 
@@ -44,17 +44,17 @@ async def test_a_fault_of_one_day_meets_the_ranges_that_hold_it(simulator: Clien
     assert found == [False, True]
 
 
-async def test_a_gateway_stands_before_the_refusal_too(simulator: Client) -> None:
+async def test_a_gateway_hides_a_refusal_too(simulator: Client) -> None:
     await simulator.fault(status=502, html=True)
-    answer = await simulator.ask(FIRST, LAST, key=REVOKED_KEY)
-    assert (answer.status_code, answer.headers["content-type"]) == (502, "text/html")
-    assert answer.text.startswith("<!doctype html>")
+    response = await simulator.ask(FIRST, LAST, key=REVOKED_KEY)
+    assert (response.status_code, response.headers["content-type"]) == (502, "text/html")
+    assert response.text.startswith("<!doctype html>")
 
 
 async def test_a_page_may_come_with_200(simulator: Client) -> None:
     await simulator.fault(html=True)
-    answer = await ask(simulator)
-    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html")
+    response = await ask(simulator)
+    assert (response.status_code, response.headers["content-type"]) == (200, "text/html")
 
 
 async def test_a_body_is_sent_as_it_is(simulator: Client) -> None:
@@ -62,7 +62,7 @@ async def test_a_body_is_sent_as_it_is(simulator: Client) -> None:
     assert (await ask(simulator)).text == '{"error": "\\ud800'
 
 
-async def test_a_cut_answer_is_a_part_and_says_so(simulator: Client) -> None:
+async def test_a_cut_answer_is_a_part_and_marked_as_such(simulator: Client) -> None:
     whole = (await ask(simulator)).json()
     await simulator.fault(limit_reached=True)
     cut = (await ask(simulator)).json()
@@ -78,15 +78,15 @@ async def test_only_long_ranges_are_cut(simulator: Client) -> None:
 
 async def test_a_redirect_names_its_target(simulator: Client) -> None:
     await simulator.fault(redirect="http://127.0.0.1:9/elsewhere")
-    answer = await ask(simulator)
-    assert (answer.status_code, answer.headers["location"]) == (307, "http://127.0.0.1:9/elsewhere")
+    response = await ask(simulator)
+    assert (response.status_code, response.headers["location"]) == (307, "http://127.0.0.1:9/elsewhere")
 
 
 async def test_a_bomb_is_small_until_it_is_opened(simulator: Client) -> None:
     await simulator.fault(gzip_bomb=20_000_000)
-    answer = await ask(simulator)
-    assert int(answer.headers["content-length"]) < 100_000
-    assert len(answer.content) == 20_000_000
+    response = await ask(simulator)
+    assert int(response.headers["content-length"]) < 100_000
+    assert len(response.content) == 20_000_000
 
 
 async def test_a_delay_is_waited(served: Client) -> None:

@@ -7,12 +7,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulator.answer import Shape
-from simulator.client import Client, question
+from simulator.client import Client, query
 from simulator.costs import ZERO, add, costs
 from simulator.edits import Restate
 from simulator.faults import Fault
-from simulator.question import Question, read_question
+from simulator.query import UsageQuery, read_query
 from simulator.teams import (
     DEMO_KEY,
     DEMO_TEAM,
@@ -26,7 +25,8 @@ from simulator.teams import (
     UNKNOWN_TEAM,
     Team,
 )
-from simulator.usage import answer as written
+from simulator.usage import response as written
+from simulator.usage_json import Shape
 
 labels = st.text(max_size=20) | st.just("grok-code-fast-1")
 
@@ -40,7 +40,7 @@ def exact(body: bytes) -> Any:
 
 
 def per_day(body: bytes) -> dict[date, dict[str, Decimal]]:
-    """Sum the answer's series per day and label, without zeros; ungrouped, the label is empty."""
+    """Sum the response's series per day and label, without zeros; ungrouped, the label is empty."""
     days: dict[date, dict[str, Decimal]] = {}
     for series in exact(body).get("timeSeries") or []:
         label = "".join(series.get("groupLabels") or series.get("group") or [])
@@ -52,19 +52,19 @@ def per_day(body: bytes) -> dict[date, dict[str, Decimal]]:
     return days
 
 
-def asked(first_day: date, last_day: date, *, grouped: bool = True) -> Question:
-    return read_question(json.dumps(question(first_day, last_day, grouped=grouped)).encode())
+def asked(first_day: date, last_day: date, *, grouped: bool = True) -> UsageQuery:
+    return read_query(json.dumps(query(first_day, last_day, grouped=grouped)).encode())
 
 
-async def test_the_answer_holds_what_the_seed_says_digit_for_digit(simulator: Client) -> None:
-    answer = await simulator.ask(FIRST, LAST)
-    assert answer.headers["content-type"] == "application/json"
-    for day, found in per_day(answer.content).items():
+async def test_the_response_is_what_the_seed_draws_digit_for_digit(simulator: Client) -> None:
+    response = await simulator.ask(FIRST, LAST)
+    assert response.headers["content-type"] == "application/json"
+    for day, found in per_day(response.content).items():
         assert found == {label: usd for label, usd in costs(SEED, DEMO_TEAM, day).items() if usd}
-    assert per_day(answer.content) == await simulator.costs(FIRST, LAST)
+    assert per_day(response.content) == await simulator.costs(FIRST, LAST)
 
 
-async def test_points_are_dense_and_say_when_they_begin(simulator: Client) -> None:
+async def test_points_are_dense_and_named_by_their_beginning(simulator: Client) -> None:
     for series in exact((await simulator.ask(FIRST, LAST)).content)["timeSeries"]:
         stamps = [point["timestamp"] for point in series["dataPoints"]]
         assert stamps == [f"{FIRST + timedelta(days=n)}T00:00:00Z" for n in range(18)]
@@ -103,8 +103,8 @@ def test_any_amount_and_label_survive(amounts: dict[str, Decimal]) -> None:
 
 
 async def test_a_team_that_spent_nothing_has_no_series(simulator: Client) -> None:
-    answer = await simulator.ask(FIRST, LAST, team=EMPTY_TEAM, key=EMPTY_KEY)
-    assert answer.json() == {"timeSeries": [], "limitReached": False}
+    response = await simulator.ask(FIRST, LAST, team=EMPTY_TEAM, key=EMPTY_KEY)
+    assert response.json() == {"timeSeries": [], "limitReached": False}
 
 
 async def test_beyond_ninety_days_and_in_the_future_the_zeros_are_false(simulator: Client) -> None:
@@ -118,8 +118,8 @@ async def test_beyond_ninety_days_and_in_the_future_the_zeros_are_false(simulato
     assert (min(with_costs), max(with_costs), len(with_costs)) == (oldest, TODAY, 90)
 
 
-async def test_a_day_of_another_time_zone_is_told_from_its_own_midnight(simulator: Client) -> None:
-    body = json.dumps(question(FIRST, LAST)).replace("Etc/GMT", "Europe/Berlin")
+async def test_a_day_of_another_time_zone_begins_at_its_own_midnight(simulator: Client) -> None:
+    body = json.dumps(query(FIRST, LAST)).replace("Etc/GMT", "Europe/Berlin")
     series = exact((await simulator.post(json.loads(body))).content)["timeSeries"][0]
     assert series["dataPoints"][0]["timestamp"] == "2026-10-31T23:00:00Z"
 
@@ -140,8 +140,8 @@ async def test_a_day_of_another_time_zone_is_told_from_its_own_midnight(simulato
 async def test_each_refusal_has_its_status_and_grpc_code(
     simulator: Client, team: str, key: str, status: int, code: int
 ) -> None:
-    answer = await simulator.ask(FIRST, LAST, team=team, key=key)
-    assert (answer.status_code, answer.json()["code"], answer.json()["details"]) == (status, code, [])
+    response = await simulator.ask(FIRST, LAST, team=team, key=key)
+    assert (response.status_code, response.json()["code"], response.json()["details"]) == (status, code, [])
     (seen,) = await simulator.requests(team)
     assert (seen["status"], seen["first_day"], seen["grouped"]) == (status, None, None)
     assert not key or key not in json.dumps(seen)
@@ -169,7 +169,7 @@ async def test_gzip_is_used_where_it_is_accepted(simulator: Client) -> None:
 
 
 @pytest.mark.parametrize("shape", [shape for shape in Shape if shape is not Shape.END_INCLUDED])
-async def test_every_shape_says_the_same(simulator: Client, shape: Shape) -> None:
+async def test_every_shape_has_the_same_content(simulator: Client, shape: Shape) -> None:
     plain = await simulator.ask(FIRST, LAST)
     await simulator.fault(extra=[shape])
     shaped = await simulator.ask(FIRST, LAST)

@@ -17,7 +17,8 @@ from urllib.parse import unquote_to_bytes
 import psycopg
 from psycopg import sql
 
-from tests.support.system import PARTITIONS, SystemClient
+from tests.support.system import SystemClient
+from tests.support.topic_client import PARTITIONS
 
 LARGEST = 64 * 1024 * 1024
 """Bytes that a compressed piece may have when it is opened."""

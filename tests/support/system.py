@@ -1,31 +1,21 @@
-"""What the tests of the whole system see of it: HTTP, topics, tables, and the simulator's control side."""
+"""What tests of the whole system use of it: HTTP, topics, tables, processes, and the simulator's control API."""
 
 import os
 import uuid
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from decimal import Decimal
 from signal import Signals
-from types import TracebackType
 from typing import Any, Self
 
 import httpx
 import psycopg
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaError
-from common.kafka.client import client_options
-from contract.cloudevents import headers_of
-from contract.fields import Trigger
-from contract.messages import SyncRequested
-from contract.topics import SYNC_REQUESTS, TOPICS
 from grafient.local.system import System
 
+from tests.support.topic_client import TopicClient
 from tests.support.waiting import until
-
-PARTITIONS = {topic.name: topic.partitions for topic in TOPICS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,30 +27,22 @@ class Team:
     account_id: str
 
 
-class SystemClient:
+class SystemClient(TopicClient):
     """The clients of a test: HTTP, Kafka, SQL and the simulator's control API."""
 
     def __init__(self, system: System) -> None:
+        super().__init__(system.kafka.settings())
         self.system = system
         self.address = system.address()
-        self._kafka = client_options(system.kafka.settings())
-        self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
+        await super().__aenter__()
         headers = {"Authorization": f"Bearer {self.address.token}"}
         clients = (httpx.AsyncClient(headers=headers, timeout=30, trust_env=False), httpx.AsyncClient(trust_env=False))
         self._http, self._control = [await self._stack.enter_async_context(client) for client in clients]
-        self._producer = AIOKafkaProducer(**self._kafka)
-        await self._producer.start()
-        self._stack.push_async_callback(self._producer.stop)
         self._database = await psycopg.AsyncConnection.connect(self.dsn, autocommit=True)
         self._stack.push_async_callback(self._database.close)
         return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self._stack.aclose()
 
     @property
     def dsn(self) -> str:
@@ -102,25 +84,10 @@ class SystemClient:
                 return await psycopg.AsyncConnection.connect(self.dsn, autocommit=True)
             return None
 
-        found = await until(connect)
-        self._database = found
+        self._database = await until(connect)
         self._stack.push_async_callback(self._database.close)
 
-    async def broker_answers(self) -> None:
-        """Wait until the broker can be asked again."""
-
-        async def ask() -> bool:
-            with suppress(KafkaError, OSError):
-                async with AsyncExitStack() as stack:
-                    admin = AIOKafkaAdminClient(**self._kafka, request_timeout_ms=2000)
-                    await admin.start()
-                    stack.push_async_callback(admin.close)
-                    return bool((await admin.describe_cluster())["brokers"])
-            return False
-
-        await until(ask)
-
-    # xAI's other side
+    # the simulator
 
     async def team(self, **options: Any) -> Team:
         """A new team with a key that works; its figures do not move by themselves."""
@@ -160,7 +127,7 @@ class SystemClient:
         return await self._http.request(method, f"{self.address.connector_url}/v1{path}", json=body)
 
     async def connect(self, team: Team, plan: str = "free") -> str:
-        """Connect the team, and wait until its backfill is in Postgres; answers the integration's ID."""
+        """Connect the team, and wait until its backfill is in Postgres; return the integration's ID."""
         integration_id = await self.add(team, plan)
         await self.backfilled(team, integration_id)
         return integration_id
@@ -221,7 +188,7 @@ class SystemClient:
             for day in await self.costs(team, first, last)
         }
 
-    # tables and topics
+    # tables
 
     async def rows(self, query: str, *values: Any) -> list[tuple[Any, ...]]:
         cursor = await self._database.execute(query.encode(), values)
@@ -234,81 +201,3 @@ class SystemClient:
             await connection.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE".encode())
             yield
             await connection.rollback()
-
-    async def publish(
-        self, topic: str, key: str | bytes | None, body: bytes | None, headers: Mapping[str, bytes | None]
-    ) -> tuple[int, int]:
-        """Write any record; return its partition and offset."""
-        raw_key = key.encode() if isinstance(key, str) else key
-        stored = await self._producer.send_and_wait(topic, body, key=raw_key, headers=list(headers.items()))
-        return stored.partition, stored.offset
-
-    async def ask(self, integration_id: str, request_id: str) -> None:
-        """A Force Sync as another program wishes it: by topic."""
-        now = datetime.now(UTC)
-        wish = SyncRequested(
-            request_id=request_id, trigger=Trigger.FORCE, integration_id=uuid.UUID(integration_id), requested_at=now
-        )
-        headers = headers_of(wish, event_id=request_id, source="/a-web-app", at=now)
-        encoded = {name: value.encode() for name, value in headers.items()}
-        await self.publish(SYNC_REQUESTS.name, integration_id, wish.model_dump_json().encode(), encoded)
-
-    async def records(self, topic: str, since: dict[TopicPartition, int] | None = None) -> list[Any]:
-        """Every record of a topic that stands now, oldest first in each partition.
-
-        With `since` only what is new to it; it is brought up to date.
-        """
-        known = {} if since is None else since
-        async with AsyncExitStack() as stack:
-            consumer = AIOKafkaConsumer(**self._kafka, auto_offset_reset="earliest")
-            await consumer.start()
-            stack.push_async_callback(consumer.stop)
-            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS[topic])]
-            consumer.assign(partitions)
-            ends = await consumer.end_offsets(partitions)
-            await consumer.seek_to_beginning(*(one for one in partitions if one not in known))
-            for one in partitions:
-                if one in known:
-                    consumer.seek(one, known[one])
-            known.update(ends)
-            found: list[Any] = []
-            while any([await consumer.position(one) < ends[one] for one in partitions]):
-                for batch in (await consumer.getmany(timeout_ms=200)).values():
-                    found += batch
-            return found
-
-    async def consumed(self, group: str, topic: str) -> None:
-        """Wait until a service has handled everything that stands in a topic."""
-        admin = AIOKafkaAdminClient(**self._kafka)
-        await admin.start()
-        consumer = AIOKafkaConsumer(**self._kafka)
-        await consumer.start()
-        try:
-            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS[topic])]
-            ends = await consumer.end_offsets(partitions)
-
-            async def behind() -> int:
-                offsets = await admin.list_consumer_group_offsets(group)
-                return sum(end - (offsets[one].offset if one in offsets else 0) for one, end in ends.items())
-
-            await until(behind, lambda lag: lag <= 0)
-        finally:
-            await consumer.stop()
-            await admin.close()
-
-    async def daily_run_is_taken(self) -> None:
-        """The cron emitter has asked for the day: who connects from now on is not meant by it."""
-        await until(lambda: self.records(SYNC_REQUESTS.name))
-        await self.consumed(f"syncer.{SYNC_REQUESTS.name}", SYNC_REQUESTS.name)
-
-    async def dead_letter(self, marker: bytes) -> dict[str, str]:
-        """Wait for the dead letter whose value or original headers hold `marker`; answers its headers."""
-
-        async def find() -> dict[str, str] | None:
-            for record in await self.records("xai.dead-letters.v1"):
-                headers = {name: value.decode() for name, value in record.headers}
-                if marker in (record.value or b"") or marker.decode() in headers.values():
-                    return headers
-            return None
-
-        return await until(find)

@@ -45,7 +45,7 @@ WRONG: dict[str, Shows] = {
 
 
 class Gate:
-    """Takes TLS away and hands on the rest. `greeted` counts clients that began, `heard` the bytes they said after it."""
+    """Terminates TLS and forwards the rest. `greeted` counts handshakes, `received` the bytes sent after them."""
 
     def __init__(self, behind: int) -> None:
         self.behind = behind
@@ -54,22 +54,22 @@ class Gate:
         self._context.sni_callback = self._greet
         self._open: set[asyncio.StreamWriter] = set()
         self._port = 0
-        self.greeted = self.heard = 0
+        self.greeted = self.received = 0
 
     @property
     def url(self) -> str:
         return f"https://{AT}:{self._port}"
 
     def shows(self, certificate: Shows) -> None:
-        """From now on, to everybody: who is connected has to come again."""
+        """From now on, to all clients: open connections are closed."""
         with certificate(self._authority).tempfile() as path:
             self._context.load_cert_chain(path)
         for writer in self._open:
             writer.close()
-        self.greeted = self.heard = 0
+        self.greeted = self.received = 0
 
     def trusted_by(self, folder: Path) -> Path:
-        """Write what takes certifi's place for a process that finds `folder` first: this authority and no other one."""
+        """Replace certifi for a process that finds `folder` first: trust this authority alone."""
         folder.mkdir()
         self._authority.cert_pem.write_to_path(str(folder / "ca.pem"))
         (folder / "certifi.py").write_text(f"def where() -> str:\n    return {str(folder / 'ca.pem')!r}\n")
@@ -89,13 +89,15 @@ class Gate:
         self._open.add(writer)
         with suppress(OSError):
             there, back = await asyncio.open_connection(AT, self.behind)
-            await asyncio.gather(self._hand_on(reader, back, said=True), self._hand_on(there, writer))
+            await asyncio.gather(self._forward(reader, back, counted=True), self._forward(there, writer))
         self._open.discard(writer)
 
-    async def _hand_on(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, said: bool = False) -> None:
+    async def _forward(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, *, counted: bool = False
+    ) -> None:
         with suppress(OSError):
             while data := await source.read(65536):
-                self.heard += len(data) if said else 0
+                self.received += len(data) if counted else 0
                 sink.write(data)
                 await sink.drain()
         sink.close()

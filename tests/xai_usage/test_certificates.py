@@ -35,7 +35,7 @@ async def test_a_server_that_is_not_xai_gets_no_request(gate: Gate, wrong: Shows
             await xai.ask(ACCESS, DAY, DAY)
 
     assert failed.value.code is Code.XAI_UNAVAILABLE
-    assert (gate.greeted, gate.heard) == (1, 0)
+    assert (gate.greeted, gate.received) == (1, 0)
 
 
 async def test_xai_gets_the_request(gate: Gate) -> None:
@@ -44,4 +44,4 @@ async def test_xai_gets_the_request(gate: Gate) -> None:
     async with client(gate.url) as xai:
         assert (await xai.ask(ACCESS, DAY, DAY)).days == {DAY: {}}
 
-    assert gate.heard > 0
+    assert gate.received > 0

@@ -15,11 +15,13 @@ from contract.fields import Trigger
 from contract.messages import Cost, CostRecorded, WindowRead
 from contract.topics import COSTS
 
+from tests.support.messages import encoded
+
 ACCOUNT = "account-of-the-volume"
 FIRST = date(2026, 10, 1)
 DAYS = 30
 READINGS = 5
-"""Of each integration, each saying something else of each day."""
+"""Of each integration, each with other costs of each day."""
 EVENTS_EACH = READINGS * (DAYS + 1)
 BEGAN = datetime(2026, 11, 1, tzinfo=UTC)
 LABELS = ("Chat grok-4 Input", "Chat grok-4 Output", "Chat grok-4-fast Input")
@@ -44,7 +46,7 @@ class Volume:
                 yield self.reading(integration, number)
 
     def reading(self, integration: int, number: int) -> tuple[list[CostRecorded], WindowRead]:
-        """What one reading says."""
+        """The messages of one reading."""
         chance = random.Random(f"{self.seed}:{integration}:{number}")
         integration_id, reading_id = self.integration_id(integration), _id(chance)
         at = BEGAN + timedelta(seconds=number)
@@ -109,7 +111,7 @@ async def publish(volume: Volume, servers: str) -> None:
         _send(producer, window)
         sent += len(days) + 1
         if sent % FLUSHED_EVERY < EVENTS_EACH:
-            await asyncio.sleep(0)  # others want to work too
+            await asyncio.sleep(0)  # let other tasks run
     await asyncio.to_thread(producer.flush)
 
 
@@ -119,7 +121,7 @@ def _send(producer: Producer, message: CostRecorded | WindowRead) -> None:
     body, key = message.model_dump_json().encode(), str(message.integration_id).encode()
     while True:
         with suppress(BufferError):
-            producer.produce(COSTS.name, body, key, headers=[(name, said.encode()) for name, said in headers.items()])
+            producer.produce(COSTS.name, body, key, headers=encoded(headers))
             producer.poll(0)
             return
         producer.poll(0.1)

@@ -1,11 +1,11 @@
 """Ends the service that it is loaded into at the points of a plan. Python loads it where this folder is in PYTHONPATH.
 
-`CRASH_PLAN` names a folder. Without `points.json` in it each step that ended adds a line to `seen`: the step, and how often it
-was suspended. With it (`[[step, at, how], …]`) the first passage of `step` that is suspended for the `at`th time (from 0)
-ends there: `kill` (as by SIGKILL), `hang` (it never goes on), `block` (nor does anything else), or `mute` (the heartbeats of all
-consumers end, and it goes on). Each happens once: a file in `passed` says that it has.
+`CRASH_PLAN` names a folder. Without `points.json` in it each step that ended adds a line to `seen`: the step, and how
+often it was suspended. With it (`[[step, at, how], …]`) the first run of `step` that is suspended for the `at`th time
+(from 0) ends there: `kill` (as by SIGKILL), `hang` (it never continues), `block` (nor does anything else), or `mute`
+(the heartbeats of all consumers end, and it continues). Each happens once: a file in `passed` records that it has.
 
-The steps that stand in the file `broken` fail each time, for a reason that nobody knows.
+The steps in the file `broken` fail each time, for an unknown reason. A step that does not exist ends the process.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Callable, Coroutine, Generator
 from functools import partial, wraps
 from importlib import import_module
@@ -102,7 +103,7 @@ class Watched:
                 if how is not None:
                     yield from _happens(how)
                 sent = yield waits_for
-            except BaseException as error:  # noqa: BLE001 - whatever it is, it is meant for who is awaited
+            except BaseException as error:  # noqa: BLE001 - the awaited coroutine handles it
                 go_on = partial(inner.throw, error)
             else:
                 go_on = partial(inner.send, sent)
@@ -137,5 +138,9 @@ def _watch(step: str, plan: Plan) -> None:
 
 
 if folder := os.environ.get("CRASH_PLAN"):
-    for one in STEPS.get(sys.orig_argv[-1], ()):
-        _watch(one, Plan(Path(folder)))
+    try:
+        for one in STEPS.get(sys.orig_argv[-1], ()):
+            _watch(one, Plan(Path(folder)))
+    except BaseException:  # noqa: BLE001 - Python would print a line and start the service without its steps
+        traceback.print_exc()
+        os._exit(70)

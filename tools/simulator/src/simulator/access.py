@@ -16,7 +16,7 @@ def bearer(authorization: str) -> str:
 
 
 def admit(state: State, team_id: str, key: str) -> Team:
-    """The team (its ID in lower case) that the key may read; raises RefusalError: 401, 400, 404 or 403, in this order."""
+    """The team (its ID in lower case) that the key may read; raises RefusalError: 401, 400, 404 or 403, in this body."""
     known = state.keys.get(key)
     if known is None or known.revoked:
         raise RefusalError(401, "Invalid or revoked management API key")

@@ -20,7 +20,7 @@ class Client:
         self, first_day: date, last_day: date, *, team: str = DEMO_TEAM, key: str = DEMO_KEY, grouped: bool = True
     ) -> httpx.Response:
         """Call the endpoint as the product does, for UTC days, both included."""
-        return await self.post(question(first_day, last_day, grouped=grouped), team=team, key=key)
+        return await self.post(query(first_day, last_day, grouped=grouped), team=team, key=key)
 
     async def post(self, body: object, *, team: str = DEMO_TEAM, key: str = DEMO_KEY) -> httpx.Response:
         headers = {"Authorization": f"Bearer {key}"}
@@ -31,9 +31,9 @@ class Client:
         return (await self.http.request(method, f"/control{path}", json=body)).raise_for_status()
 
     async def costs(self, first_day: date, last_day: date, *, team: str = DEMO_TEAM) -> dict[date, dict[str, Decimal]]:
-        """The exact costs per label of every day, both included, as the endpoint would answer now."""
-        answer = await self.control("GET", f"/teams/{team}/costs?from={first_day}&to={last_day}")
-        days: Mapping[str, Mapping[str, str]] = answer.json()["days"]
+        """The exact costs per label of every day, both included, as the endpoint would response now."""
+        response = await self.control("GET", f"/teams/{team}/costs?from={first_day}&to={last_day}")
+        days: Mapping[str, Mapping[str, str]] = response.json()["days"]
         return {
             date.fromisoformat(day): {label: Decimal(usd) for label, usd in costs.items()}
             for day, costs in days.items()
@@ -48,7 +48,7 @@ class Client:
         return found
 
 
-def question(first_day: date, last_day: date, *, grouped: bool = True) -> dict[str, dict[str, object]]:
+def query(first_day: date, last_day: date, *, grouped: bool = True) -> dict[str, dict[str, object]]:
     end = last_day + timedelta(days=1)
     return {
         "analyticsRequest": {

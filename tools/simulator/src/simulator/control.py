@@ -8,10 +8,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
 
+from simulator.control_bodies import ClockBody, KeyBody, LabelBody, ModelBody, RestateBody, TeamBody
 from simulator.costs import plain
 from simulator.edits import NewModel, Relabel
 from simulator.faults import Fault
-from simulator.orders import ClockOrder, KeyOrder, LabelOrder, ModelOrder, RestateOrder, TeamOrder
 from simulator.state import State
 from simulator.teams import HISTORY_DAYS, Key, Team
 
@@ -40,12 +40,12 @@ router = APIRouter(prefix="/control", dependencies=[Depends(only_from_this_machi
 
 
 @router.put("/teams/{team_id}", status_code=204)
-async def put_team(state: Simulator, team_id: TeamId, order: TeamOrder) -> None:
+async def put_team(state: Simulator, team_id: TeamId, body: TeamBody) -> None:
     """Create or replace the team: it has exactly these keys, and no edits."""
     state.keys = {key: known for key, known in state.keys.items() if known.team_id != team_id}
-    for key in order.keys:
+    for key in body.keys:
         state.keys[key.key] = Key(key.shown_name(), team_id, key.scope, key.revoked)
-    state.teams[team_id] = order.team(team_id, state.seed)
+    state.teams[team_id] = body.team(team_id, state.seed)
 
 
 @router.delete("/teams/{team_id}", status_code=204)
@@ -70,28 +70,28 @@ async def get_costs(
 
 
 @router.post("/teams/{team_id}/restate", status_code=204)
-async def restate(team: Annotated[Team, Depends(known_team)], order: RestateOrder) -> None:
-    team.edits.append(order.edit())
+async def restate(team: Annotated[Team, Depends(known_team)], body: RestateBody) -> None:
+    team.edits.append(body.edit())
 
 
 @router.post("/teams/{team_id}/labels", status_code=204)
-async def change_label(team: Annotated[Team, Depends(known_team)], order: LabelOrder) -> None:
-    team.edits.append(Relabel(order.label, order.becomes, order.from_day))
+async def change_label(team: Annotated[Team, Depends(known_team)], body: LabelBody) -> None:
+    team.edits.append(Relabel(body.label, body.becomes, body.from_day))
 
 
 @router.post("/teams/{team_id}/models", status_code=204)
-async def add_model(team: Annotated[Team, Depends(known_team)], order: ModelOrder) -> None:
-    team.edits.append(NewModel(team.seed, team.team_id, order.label, order.from_day))
+async def add_model(team: Annotated[Team, Depends(known_team)], body: ModelBody) -> None:
+    team.edits.append(NewModel(team.seed, team.team_id, body.label, body.from_day))
 
 
 @router.post("/keys/revoke", status_code=204)
-async def revoke_key(state: Simulator, order: KeyOrder) -> None:
-    _known_key(state, order).revoked = True
+async def revoke_key(state: Simulator, body: KeyBody) -> None:
+    _known_key(state, body).revoked = True
 
 
 @router.post("/keys/restore", status_code=204)
-async def restore_key(state: Simulator, order: KeyOrder) -> None:
-    _known_key(state, order).revoked = False
+async def restore_key(state: Simulator, body: KeyBody) -> None:
+    _known_key(state, body).revoked = False
 
 
 @router.post("/faults", status_code=204)
@@ -126,14 +126,14 @@ async def get_clock(state: Simulator) -> dict[str, str | bool]:
 
 
 @router.put("/clock", status_code=204)
-async def set_clock(state: Simulator, order: ClockOrder) -> None:
-    state.frozen_at = order.now and order.now.astimezone(UTC)
+async def set_clock(state: Simulator, body: ClockBody) -> None:
+    state.frozen_at = body.now and body.now.astimezone(UTC)
 
 
-def _known_key(state: State, order: KeyOrder) -> Key:
-    if order.key not in state.keys:
+def _known_key(state: State, body: KeyBody) -> Key:
+    if body.key not in state.keys:
         raise HTTPException(404, "no such key")
-    return state.keys[order.key]
+    return state.keys[body.key]
 
 
 def _texts(costs: Mapping[str, Decimal]) -> dict[str, str]:

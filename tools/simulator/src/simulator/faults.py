@@ -6,8 +6,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from simulator.answer import Shape
-from simulator.question import Question
+from simulator.query import UsageQuery
+from simulator.usage_json import Shape
 
 LARGEST_BOMB = 256 * 1024 * 1024
 
@@ -56,15 +56,15 @@ class Fault(BaseModel):
     def is_cut(self) -> bool:
         return self.limit_reached or self.limit_reached_over_days is not None
 
-    def applies_to(self, team_id: str, question: Question | None) -> bool:
-        """`question` is None for a request that was refused."""
-        return self.team_id in {None, team_id} and self._applies_to_range(question)
+    def applies_to(self, team_id: str, query: UsageQuery | None) -> bool:
+        """`query` is None for a request that was refused."""
+        return self.team_id in {None, team_id} and self._applies_to_range(query)
 
-    def _applies_to_range(self, question: Question | None) -> bool:
-        if question is None:
+    def _applies_to_range(self, query: UsageQuery | None) -> bool:
+        if query is None:
             return self.day is None and self.limit_reached_over_days is None
-        includes_day = self.day is None or question.first_day <= self.day <= question.last_day
-        return includes_day and question.days > (self.limit_reached_over_days or 0)
+        includes_day = self.day is None or query.first_day <= self.day <= query.last_day
+        return includes_day and query.days > (self.limit_reached_over_days or 0)
 
 
 @dataclass(slots=True)
@@ -87,10 +87,10 @@ class Faults:
         """The faults that still apply; `times` is what remains of each."""
         return [entry.fault.model_copy(update={"times": entry.left}) for entry in self._queue]
 
-    def take(self, team_id: str, question: Question | None) -> Fault:
+    def take(self, team_id: str, query: UsageQuery | None) -> Fault:
         """Take the first fault that applies to the request, and count it down; without one, a fault with no effect."""
         for entry in self._queue:
-            if entry.fault.applies_to(team_id, question):
+            if entry.fault.applies_to(team_id, query):
                 self._count_down(entry)
                 return entry.fault
         return Fault()

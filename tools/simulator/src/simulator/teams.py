@@ -6,9 +6,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from hashlib import sha256
 
-from simulator.answer import Shape
 from simulator.costs import costs, part
 from simulator.edits import Edit
+from simulator.usage_json import Shape
 
 DEMO_TEAM = "11111111-1111-4111-8111-111111111111"
 SECOND_TEAM = "22222222-2222-4222-8222-222222222222"

@@ -9,15 +9,15 @@ from itertools import pairwise
 from fastapi import APIRouter, Request
 
 from simulator.access import admit, bearer
-from simulator.answer import Series, Shape, write
 from simulator.costs import EXACT, ZERO, add, part
 from simulator.delivery import Delivery
 from simulator.faults import Fault
-from simulator.question import Question, read_question
+from simulator.query import UsageQuery, read_query
 from simulator.refusals import RefusalError
-from simulator.reply import Reply, compressed, faulty, json_reply
+from simulator.response import Response, compressed, faulty, json_response
 from simulator.state import SeenRequest, State
 from simulator.teams import Team, key_name
+from simulator.usage_json import Series, Shape, write
 
 router = APIRouter()
 
@@ -27,42 +27,42 @@ async def usage(team_id: str, request: Request) -> Delivery:
     state: State = request.app.state.simulator
     team_id = team_id.lower()
     key = bearer(request.headers.get("authorization", ""))
-    question, fault, reply = _respond(state, team_id, key, await request.body())
-    reply = compressed(faulty(reply, fault), request.headers.get("accept-encoding", ""))
-    _remember(state, team_id, key, question, None if fault.hang or fault.reset else reply.status)
-    return Delivery(reply.status, reply.headers, reply.body, fault, _delay_ms(state, team_id, fault))
+    query, fault, response = _respond(state, team_id, key, await request.body())
+    response = compressed(faulty(response, fault), request.headers.get("accept-encoding", ""))
+    _remember(state, team_id, key, query, None if fault.hang or fault.reset else response.status)
+    return Delivery(response.status, response.headers, response.body, fault, _delay_ms(state, team_id, fault))
 
 
-def answer(team: Team, question: Question, fault: Fault, now: datetime) -> bytes:
-    """The body of the endpoint's answer at `now`."""
+def response(team: Team, query: UsageQuery, fault: Fault, now: datetime) -> bytes:
+    """The body of the endpoint's response at `now`."""
     shapes = team.shapes | fault.extra
-    bounds = _bounds(question, end_included=Shape.END_INCLUDED in shapes)
+    bounds = _bounds(query, end_included=Shape.END_INCLUDED in shapes)
     costs = [_costs_within(team, start, end, now) for start, end in pairwise(bounds)]
-    all_series = list(_per_label(team, bounds, costs) if question.grouped else _ungrouped(bounds, costs))
+    all_series = list(_per_label(team, bounds, costs) if query.grouped else _ungrouped(bounds, costs))
     shown = all_series[: len(all_series) // 2] if fault.is_cut else all_series
     return write(shown, shapes, limit_reached=fault.is_cut)
 
 
-def _respond(state: State, team_id: str, key: str, body: bytes) -> tuple[Question | None, Fault, Reply]:
+def _respond(state: State, team_id: str, key: str, body: bytes) -> tuple[UsageQuery | None, Fault, Response]:
     try:
         team = admit(state, team_id, key)
-        question = read_question(body)
+        query = read_query(body)
     except RefusalError as refusal:
-        return None, state.faults.take(team_id, None), json_reply(refusal.status, refusal.body)
-    fault = state.faults.take(team_id, question)
-    return question, fault, json_reply(200, answer(team, question, fault, state.now()))
+        return None, state.faults.take(team_id, None), json_response(refusal.status, refusal.body)
+    fault = state.faults.take(team_id, query)
+    return query, fault, json_response(200, response(team, query, fault, state.now()))
 
 
-def _remember(state: State, team_id: str, key: str, question: Question | None, status: int | None) -> None:
+def _remember(state: State, team_id: str, key: str, query: UsageQuery | None, status: int | None) -> None:
     known = state.keys.get(key)
     state.requests.append(
         SeenRequest(
             at=state.now(),
             team_id=team_id,
             key=known.name if known else key_name(key),
-            first_day=question.first_day if question else None,
-            last_day=question.last_day if question else None,
-            grouped=question.grouped if question else None,
+            first_day=query.first_day if query else None,
+            last_day=query.last_day if query else None,
+            grouped=query.grouped if query else None,
             status=status,
         )
     )
@@ -75,8 +75,8 @@ def _delay_ms(state: State, team_id: str, fault: Fault) -> int:
     return state.delay_ms if team is None or team.delay_ms is None else team.delay_ms
 
 
-def _bounds(question: Question, *, end_included: bool) -> Sequence[datetime]:
-    return (*question.bounds, question.bounds[-1] + timedelta(days=1)) if end_included else question.bounds
+def _bounds(query: UsageQuery, *, end_included: bool) -> Sequence[datetime]:
+    return (*query.bounds, query.bounds[-1] + timedelta(days=1)) if end_included else query.bounds
 
 
 def _costs_within(team: Team, start: datetime, end: datetime, now: datetime) -> dict[str, Decimal]:

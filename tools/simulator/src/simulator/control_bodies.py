@@ -6,10 +6,10 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from simulator.answer import Shape
 from simulator.edits import Edit, Restate, Scale
 from simulator.faults import Milliseconds
 from simulator.teams import Team, key_name
+from simulator.usage_json import Shape
 
 
 def _text(value: object) -> str:
@@ -22,11 +22,11 @@ Exact = Annotated[Decimal, BeforeValidator(_text), Field(max_digits=60)]
 """A decimal string; any sign."""
 
 
-class _Order(BaseModel):
+class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
-class TeamKey(_Order):
+class TeamKey(_Body):
     key: str = Field(min_length=1, repr=False)
     name: str | None = None
     """Its name in `GET /control/requests`; None: the first digits of its hash."""
@@ -37,7 +37,7 @@ class TeamKey(_Order):
         return self.name or key_name(self.key)
 
 
-class TeamOrder(_Order):
+class TeamBody(_Body):
     """A team; the fields and their defaults are those of Team, and `seed` None is the simulator's."""
 
     keys: list[TeamKey] = []
@@ -60,7 +60,7 @@ class TeamOrder(_Order):
         )
 
 
-class RestateOrder(_Order):
+class RestateBody(_Body):
     """Either the costs of the day, or a factor that multiplies them."""
 
     day: date
@@ -79,7 +79,7 @@ class RestateOrder(_Order):
         return Scale(self.day, self.factor or Decimal(0))
 
 
-class LabelOrder(_Order):
+class LabelBody(_Body):
     label: str
     becomes: str | None = None
     """None: the label is removed with its amounts."""
@@ -87,15 +87,15 @@ class LabelOrder(_Order):
     """None: on all days."""
 
 
-class ModelOrder(_Order):
+class ModelBody(_Body):
     label: str
     from_day: date
 
 
-class KeyOrder(_Order):
+class KeyBody(_Body):
     key: str = Field(repr=False)
 
 
-class ClockOrder(_Order):
+class ClockBody(_Body):
     now: AwareDatetime | None
     """None: the current time."""

@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from simulator.question import read_question
+from simulator.query import read_query
 from simulator.refusals import RefusalError
 
 Body = dict[str, dict[str, object]]
@@ -29,20 +29,20 @@ def with_field(name: str, value: object) -> Body:
 
 def refusal(asked: object) -> RefusalError:
     with pytest.raises(RefusalError) as caught:
-        read_question(asked if isinstance(asked, bytes) else json.dumps(asked).encode())
+        read_query(asked if isinstance(asked, bytes) else json.dumps(asked).encode())
     assert caught.value.status == 400
     return caught.value
 
 
 def read(asked: Body) -> tuple[datetime, ...]:
-    return read_question(json.dumps(asked).encode()).bounds
+    return read_query(json.dumps(asked).encode()).bounds
 
 
 def test_the_documented_request_asks_for_its_days() -> None:
-    question = read_question(json.dumps(body()).encode())
-    assert (question.first_day, question.last_day, question.days) == (date(2026, 11, 1), date(2026, 11, 7), 7)
-    assert question.grouped
-    assert not read_question(json.dumps(with_field("groupBy", [])).encode()).grouped
+    query = read_query(json.dumps(body()).encode())
+    assert (query.first_day, query.last_day, query.days) == (date(2026, 11, 1), date(2026, 11, 7), 7)
+    assert query.grouped
+    assert not read_query(json.dumps(with_field("groupBy", [])).encode()).grouped
 
 
 @given(st.dates(date(2000, 1, 1), date(2100, 1, 1)), st.integers(1, 366))

@@ -17,7 +17,7 @@ Moment = Annotated[str, Field(pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9]{2}:[0-
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class UsageQuery:
     bounds: tuple[datetime, ...]
     """The beginnings of the requested intervals, UTC, and the end of the range, which is not included."""
     grouped: bool
@@ -63,11 +63,11 @@ class _Body(_Strict):
     analytics_request: _AnalyticsRequest
 
 
-def read_question(body: bytes) -> Question:
+def read_query(body: bytes) -> UsageQuery:
     """Read the request's body; raises RefusalError (400) with the reason."""
     try:
         request = _Body.model_validate_json(body).analytics_request
-        return Question(_bounds(request.time_range), bool(request.group_by))
+        return UsageQuery(_bounds(request.time_range), bool(request.group_by))
     except ValidationError as error:
         raise RefusalError(400, _sentence(error)) from None
     except (ValueError, LookupError, OSError, OverflowError) as error:  # no such date, or no such time zone
