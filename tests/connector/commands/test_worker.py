@@ -3,7 +3,6 @@
 import asyncio
 from typing import Any
 
-from connector.commands.handlers import HANDLERS
 from contract.messages import ChangePlan
 from sqlalchemy.exc import OperationalError
 
@@ -74,13 +73,13 @@ async def test_an_outage_is_waited_for_and_a_bug_is_abandoned(commands: Commands
     outage = iter([OperationalError("SELECT 1", {}, ConnectionError())] * 8)
     tried: list[str] = []
 
-    async def change(self: Any, command: ChangePlan, in_transaction: Any) -> None:
+    async def change(command: ChangePlan, in_transaction: Any) -> None:
         if error := next(outage, None):
             raise error
         tried.append(command.command_id)
         if command.command_id == "bug":
             raise ValueError
-        await HANDLERS[ChangePlan](self, command, in_transaction)
+        await commands.handlers[ChangePlan](command, in_transaction)
 
     await commands.send(change_plan("bug"), change_plan("good"))
     await commands.work(commands.process("first", {ChangePlan: change}))

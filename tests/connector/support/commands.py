@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 from common.crypto.sealed_commands import seal
 from common.crypto.sealing import Sealer
+from common.kafka.consumer import bind
 from common.leases import LeasedWorker
 from common.watchdog import Watchdog
 from connector.commands.handlers import HANDLERS, CommandHandler, Commands
@@ -52,18 +53,16 @@ Handlers = Mapping[type[Message], CommandHandler]
 class CommandsProcess:
     """The commands' part of one connector."""
 
-    def __init__(self, connector: ConnectorHarness, commands: Commands, handlers: Handlers, name: str) -> None:
+    def __init__(self, connector: ConnectorHarness, handlers: Handlers, name: str) -> None:
         watchdog = Watchdog()
         self.results = Results(connector.database, connector.publisher, watchdog)
-        queue = CommandQueue(
-            connector.database, commands, self.results.loop.wake, owner=name, handlers=handlers, pause=no_pause
-        )
+        queue = CommandQueue(connector.database, handlers, self.results.wake, owner=name, pause=no_pause)
         self.worker: LeasedWorker[Claim] = LeasedWorker("commands", watchdog, queue, in_flight=4)
-        self.intake = Intake(connector.database, self.worker.wake, self.results.loop.wake)
+        self.intake = Intake(connector.database, self.worker.wake, self.results.wake)
 
     @asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(run()) for run in (self.worker.run, self.results.loop.run)]
+        tasks = [asyncio.create_task(run()) for run in (self.worker.run, self.results.run)]
         try:
             yield
         finally:
@@ -85,11 +84,11 @@ class CommandsHarness:
         self.answer_slow_keys = asyncio.Event()
         test = ConnectionTest(client("https://xai.test", transport=httpx.MockTransport(self._answer)), lambda: NOW)
         integrations = Integrations(connector.database, test, Sealer(KEYRING, "test"), lambda: None)
-        self._commands = Commands(integrations, self.opener)
+        self.handlers: Handlers = bind(HANDLERS, Commands(integrations, self.opener))
         self.first = self.process("first")
 
-    def process(self, name: str = "", handlers: Handlers = HANDLERS) -> CommandsProcess:
-        return CommandsProcess(self.connector, self._commands, handlers, name)
+    def process(self, name: str = "", handlers: Handlers | None = None) -> CommandsProcess:
+        return CommandsProcess(self.connector, handlers or self.handlers, name)
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:
         key = request.headers["authorization"].removeprefix("Bearer ")

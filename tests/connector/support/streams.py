@@ -212,7 +212,7 @@ class StreamsHarness:
     @asynccontextmanager
     async def open(self, *, listening: bool = True) -> AsyncIterator["StreamsHarness"]:
         """The process runs; without `listening` its streams poll only. Open streams are hung up at the end."""
-        task = asyncio.create_task(self.subscribers.loop.run() if listening else asyncio.sleep(0))
+        task = asyncio.create_task(self.subscribers.run() if listening else asyncio.sleep(0))
         try:
             yield self
             await self._readers.aclose()

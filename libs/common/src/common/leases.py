@@ -54,7 +54,7 @@ class LeasedWorker(Generic[C]):
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`name`: of the loop, in logs and liveness. `renew_every`: seconds; None where a lease outlasts every attempt."""
-        self._name = name
+        self.name = name
         self._watchdog = watchdog
         self._queue = queue
         self._in_flight = in_flight
@@ -68,13 +68,13 @@ class LeasedWorker(Generic[C]):
         self._wakeup.wake()
 
     async def run(self) -> None:
-        self._watchdog.register(self._name)
+        self._watchdog.register(self.name)
         await self._logged("release", self._queue.release_owner())
         renewing = asyncio.create_task(self._renew())
         try:
             while True:
                 await self._round()
-                self._watchdog.beat(self._name)
+                self._watchdog.beat(self.name)
         finally:
             await self._stop(renewing)
 
@@ -91,7 +91,7 @@ class LeasedWorker(Generic[C]):
     def _done(self, task: asyncio.Task[None]) -> None:
         self._held.pop(task)
         if not task.cancelled() and (error := task.exception()):
-            event = f"{self._name}.attempt_failed"
+            event = f"{self.name}.attempt_failed"
             log.warning(event, error=name_of(error), exc_info=None if is_transient(error) else error)
         self.wake()
 
@@ -99,7 +99,7 @@ class LeasedWorker(Generic[C]):
         try:
             return await self._queue.claim(list(self._held.values()))
         except Exception as error:  # noqa: BLE001 - the next look may find the database again
-            event = f"{self._name}.claim_failed"
+            event = f"{self.name}.claim_failed"
             log.warning(event, error=name_of(error))
             await self._pause(AFTER_FAILURE)
             return None
@@ -113,7 +113,7 @@ class LeasedWorker(Generic[C]):
         try:
             await call
         except Exception as error:  # noqa: BLE001 - a lease that runs out only costs a second attempt
-            event = f"{self._name}.{action}_failed"
+            event = f"{self.name}.{action}_failed"
             log.warning(event, error=name_of(error))
 
     async def _stop(self, renewing: asyncio.Task[None]) -> None:

@@ -33,7 +33,7 @@ class Loop:
 
         `failed_event`: what is logged when a step raises, `<name>.failed` by default.
         """
-        self._name = name
+        self.name = name
         self._failed_event = failed_event or f"{name}.failed"
         self._watchdog = watchdog
         self._step = step
@@ -48,14 +48,14 @@ class Loop:
 
     def beat(self) -> None:
         """The step in hand made progress."""
-        self._watchdog.beat(self._name)
+        self._watchdog.beat(self.name)
 
     def recovered(self) -> None:
         """The step in hand, which may never end, works: the next failure is the first in a row."""
         self._failures = 0
 
     async def run(self) -> None:
-        self._watchdog.register(self._name)
+        self._watchdog.register(self.name)
         while True:
             self._wakeup.clear()
             try:

@@ -94,7 +94,7 @@ async def _join(parts: Parts, settings: ServiceSettings) -> None:
 
 async def _watched(loop: Loop, watchdog: Watchdog) -> None:
     """A loop of a service ends with the service only; one that ends by itself ends the process."""
-    name = getattr(loop, "__qualname__", repr(loop))
+    name = getattr(getattr(loop, "__self__", None), "name", loop.__qualname__)
     try:
         await loop()
     except asyncio.CancelledError as error:

@@ -10,15 +10,16 @@ from common.crypto.sealing import Sealer
 from common.http.app import make_app, serve
 from common.http.gate import guard
 from common.http.tokens import LiveTokens
+from common.kafka.consumer import bind
 from common.leases import LeasedWorker
 from common.rate_limits import Limiter, Rate
 from common.service import assemble, started
 from common.settings import load
-from contract.topics import COMMANDS_TOPIC
 from fastapi import FastAPI
 from xai_usage import client
 
 from connector.api import IntegrationRoutes
+from connector.commands.handlers import HANDLERS as COMMAND_HANDLERS
 from connector.commands.handlers import Commands
 from connector.commands.intake import Intake
 from connector.commands.opening import SealedCommandOpener
@@ -27,7 +28,7 @@ from connector.commands.worker import CommandQueue
 from connector.connection_check import ConnectionTest
 from connector.events.stream import EventRoutes
 from connector.events.subscribers import Subscribers
-from connector.handlers import Handlers, table
+from connector.handlers import HANDLERS, INTAKE, Handlers
 from connector.housekeeping import Housekeeping
 from connector.integrations import Integrations
 from connector.outbox.relay import Relay
@@ -44,17 +45,16 @@ def create_app(settings: ConnectorSettings) -> FastAPI:
     test = ConnectionTest(xai, _now)
     sealer = Sealer(LiveKeyring(settings.keyring_file), settings.environment)
     command_opener = SealedCommandOpener(settings.sealing_key_file, settings.environment)
-    integrations = Integrations(parts.database, test, sealer, relay.loop.wake)
+    integrations = Integrations(parts.database, test, sealer, relay.wake)
     subscribers = Subscribers(parts.database, parts.watchdog)
     results = Results(parts.database, parts.publisher, parts.watchdog)
-    commands = Commands(integrations, command_opener)
-    queue = CommandQueue(parts.database, commands, results.loop.wake, owner=settings.instance_name)
+    commands = bind(COMMAND_HANDLERS, Commands(integrations, command_opener))
+    queue = CommandQueue(parts.database, commands, results.wake, owner=settings.instance_name)
     worker = LeasedWorker("commands", parts.watchdog, queue, in_flight=settings.connector_commands_in_flight)
-    intake = Intake(parts.database, worker.wake, results.loop.wake)
-    on_give_up = {COMMANDS_TOPIC: intake.reject_dead_letter}
-    for topic, handlers in table(Handlers(parts.database, relay.loop.wake), intake).items():
-        parts.consumers.on(topic, handlers, on_give_up.get(topic))
-    loops = [one.run for one in (relay.loop, housekeeping.loop, subscribers.loop, worker, results.loop)]
+    intake = Intake(parts.database, worker.wake, results.wake)
+    parts.consumers.subscribe(Handlers(parts.database, relay.wake), HANDLERS)
+    parts.consumers.subscribe(intake, INTAKE, on_give_up=intake.reject_dead_letter)
+    loops = [one.run for one in (relay, housekeeping, subscribers, worker, results)]
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

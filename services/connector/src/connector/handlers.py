@@ -1,15 +1,15 @@
-"""What each message does to the connector. The table at the end names every message and its handler."""
+"""What each message does to the connector. The tables at the end name every message and its handler."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 from common.database import Database
-from common.kafka.consumer import Handler
+from common.kafka.consumer import HandlerTable
 from contract.cloudevents import Event
 from contract.fields import Status
-from contract.messages import COMMANDS, Message, SyncCompleted, SyncFailed
+from contract.messages import COMMANDS, SyncCompleted, SyncFailed
 from contract.problems import Code
 from contract.rules import readable_from
-from contract.topics import COMMANDS_TOPIC, SYNC_OUTCOMES, Topic
+from contract.topics import COMMANDS_TOPIC, SYNC_OUTCOMES
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector import store, syncs
@@ -30,7 +30,7 @@ class Handlers:
         completed = event.message
         async with self._database.transaction() as connection:
             integration = await store.load(connection, completed.account_id, completed.integration_id, lock=True)
-            sync = await syncs.record_completed(connection, event.event_id, completed, event.recorded_at)
+            sync = await syncs.record(connection, event)
             if sync is not None:
                 await event_log.record_sync(connection, completed.account_id, completed.integration_id, sync)
             if integration is not None:
@@ -47,7 +47,7 @@ class Handlers:
             return
         async with self._database.transaction() as connection:
             integration = await store.load(connection, failed.account_id, failed.integration_id, lock=True)
-            sync = await syncs.record_failed(connection, event.event_id, failed, event.recorded_at)
+            sync = await syncs.record(connection, event)
             if sync is not None:
                 await event_log.record_sync(connection, failed.account_id, failed.integration_id, sync)
             if integration is None or failed.observed_at is None:
@@ -85,9 +85,8 @@ async def _set_health(
     return after != before
 
 
-def table(handlers: Handlers, intake: Intake) -> Mapping[Topic, Mapping[type[Message], Handler]]:
-    """Every message that the connector consumes, and its handler; `commands.handlers` has the table of commands."""
-    return {
-        SYNC_OUTCOMES: {SyncCompleted: handlers.sync_completed, SyncFailed: handlers.sync_failed},
-        COMMANDS_TOPIC: dict.fromkeys(COMMANDS, intake.take),
-    }
+HANDLERS: HandlerTable[Handlers] = {
+    SYNC_OUTCOMES: {SyncCompleted: Handlers.sync_completed, SyncFailed: Handlers.sync_failed},
+}
+INTAKE: HandlerTable[Intake] = {COMMANDS_TOPIC: dict.fromkeys(COMMANDS, Intake.take)}
+"""What a command does is in the table of `commands.handlers`."""

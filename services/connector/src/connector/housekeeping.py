@@ -35,13 +35,14 @@ class Housekeeping:
     def __init__(self, database: Database, publisher: Publisher, watchdog: Watchdog) -> None:
         self._database = database
         self._publisher = publisher
-        self.loop = Loop(
+        self._loop = Loop(
             "housekeeping",
             watchdog,
             self.clean_up,
             every=EVERY.total_seconds(),
             after_failure=[AFTER_FAILURE.total_seconds()],
         )
+        self.run = self._loop.run
 
     async def clean_up(self) -> None:
         await self.delete_expired()
@@ -51,10 +52,10 @@ class Housekeeping:
         for delete, keep in RETENTION.items():
             async with self._database.transaction() as connection:
                 await delete(connection, keep)
-            self.loop.beat()
+            self._loop.beat()
 
     async def mark_credentials(self) -> None:
         """Write a marker to each partition: it rolls the segment, so that compaction purges tombstones."""
         for partition in range(CREDENTIALS.partitions):
             await self._publisher.send(CREDENTIALS, b"{}", key=MARKER_KEY.encode(), headers={}, partition=partition)
-            self.loop.beat()
+            self._loop.beat()

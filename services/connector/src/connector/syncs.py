@@ -6,6 +6,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from contract.cloudevents import Event
 from contract.messages import SyncCompleted, SyncFailed
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -33,8 +34,9 @@ class Sync:
     recorded_at: datetime
 
 
-_SYNC_COLUMNS = """trigger, request_ids, first_day, last_day, usd, days_changed, reconciled, code, final, attempts,
-    next_attempt_at, observed_at, recorded_at"""
+_SYNC_COLUMNS = ", ".join(Sync.__slots__)
+_COMPLETED: dict[str, object] = {"final": True, "attempts": 0}
+"""Of a SyncCompleted, which has no such fields; other fields that an outcome does not have are null."""
 
 _RECORD = text(f"""
     INSERT INTO syncs (integration_id, event_id, account_id, trigger, request_ids, first_day, last_day, covered, usd,
@@ -75,68 +77,26 @@ _DELETE_EXPIRED = text("""
 """)
 
 
-async def record_completed(
-    connection: AsyncConnection, event_id: str, completed: SyncCompleted, recorded_at: datetime
-) -> Sync | None:
+async def record(connection: AsyncConnection, event: Event[SyncCompleted] | Event[SyncFailed]) -> Sync | None:
     """Store the outcome and return it; None where it is stored already, or the integration is not the account's."""
-    days = covered(completed.first_day, completed.last_day, completed.unreconciled_days)
-    ranges = ",".join(f"[{first},{last}]" for first, last in days)
-    return await _record(
-        connection,
-        event_id,
-        recorded_at,
-        completed,
-        covered=f"{{{ranges}}}",
-        usd=completed.usd,
-        days_changed=completed.days_changed,
-        reconciled=completed.reconciled,
-        code=None,
-        final=True,
-        attempts=0,
-        next_attempt_at=None,
-    )
-
-
-async def record_failed(
-    connection: AsyncConnection, event_id: str, failed: SyncFailed, recorded_at: datetime
-) -> Sync | None:
-    """Store the outcome and return it; None where it is stored already, or the integration is not the account's."""
-    return await _record(
-        connection,
-        event_id,
-        recorded_at,
-        failed,
-        covered="{}",
-        usd=None,
-        days_changed=None,
-        reconciled=None,
-        code=failed.code.value,
-        final=failed.final,
-        attempts=failed.attempts,
-        next_attempt_at=failed.next_attempt_at,
-    )
-
-
-async def _record(
-    connection: AsyncConnection,
-    event_id: str,
-    recorded_at: datetime,
-    outcome: SyncCompleted | SyncFailed,
-    **columns: object,
-) -> Sync | None:
-    values = {
-        "integration_id": outcome.integration_id,
-        "event_id": event_id,
-        "account_id": outcome.account_id,
-        "trigger": outcome.trigger.value,
+    outcome = event.message
+    fields = ("integration_id", "account_id", *Sync.__slots__)
+    values = {name: getattr(outcome, name, _COMPLETED.get(name)) for name in fields} | {
+        "event_id": event.event_id,
         "request_ids": list(outcome.request_ids),
-        "first_day": outcome.first_day,
-        "last_day": outcome.last_day,
-        "observed_at": outcome.observed_at,
-        "recorded_at": recorded_at,
+        "covered": _covered(outcome),
+        "recorded_at": event.recorded_at,
     }
-    row = (await connection.execute(_RECORD, values | columns)).one_or_none()
+    row = (await connection.execute(_RECORD, values)).one_or_none()
     return _sync(row._mapping) if row else None  # noqa: SLF001 - a row's public mapping has this name
+
+
+def _covered(outcome: SyncCompleted | SyncFailed) -> str:
+    """As Postgres writes a multirange."""
+    if isinstance(outcome, SyncFailed):
+        return "{}"
+    ranges = covered(outcome.first_day, outcome.last_day, outcome.unreconciled_days)
+    return "{" + ",".join(f"[{first},{last}]" for first, last in ranges) + "}"
 
 
 async def newest(connection: AsyncConnection, integration_id: UUID, limit: int) -> list[Sync]:

@@ -1,4 +1,4 @@
-"""What each command does: the same as its route, by the same code. HANDLERS, at the end, names every command."""
+"""What each command does: the same as its route, by the same code. The table at the end names every command."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
@@ -19,6 +19,9 @@ from pydantic import SecretStr
 
 from connector.connection_check import Credentials
 from connector.integrations import ConnectRequest, Integrations, InTransaction
+
+CommandHandler = Callable[[Any, InTransaction], Awaitable[None]]
+"""A method of Commands, bound."""
 
 
 class Commands:
@@ -58,8 +61,7 @@ def parse(kind: str, body: str) -> Command:
     return cast("Command", COMMANDS_TOPIC.types[kind].model_validate_json(body))
 
 
-CommandHandler = Callable[[Commands, Any, InTransaction], Awaitable[None]]
-HANDLERS: Mapping[type[Message], CommandHandler] = {
+HANDLERS: Mapping[type[Message], Callable[[Commands, Any, InTransaction], Awaitable[None]]] = {
     AddIntegration: Commands.add,
     ReplaceCredential: Commands.replace_credential,
     RenameIntegration: Commands.rename,

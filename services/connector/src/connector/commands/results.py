@@ -19,12 +19,14 @@ class Results:
     def __init__(self, database: Database, publisher: Publisher, watchdog: Watchdog) -> None:
         self._database = database
         self._publisher = publisher
-        self.loop = Loop("results", watchdog, self.publish_due, every=POLL_EVERY)
+        self._loop = Loop("results", watchdog, self.publish_due, every=POLL_EVERY)
+        self.run = self._loop.run
+        self.wake = self._loop.wake
 
     async def publish_due(self) -> None:
         """Publish every result that is not known to be published."""
         while await self._publish_batch():
-            self.loop.beat()
+            self._loop.beat()
 
     async def _publish_batch(self) -> bool:
         """The rows are locked meanwhile, which a deadline bounds: no two processes publish the same result."""

@@ -16,7 +16,7 @@ from contract.problems import Code, ProblemError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector.commands import inbox
-from connector.commands.handlers import HANDLERS, CommandHandler, Commands, parse
+from connector.commands.handlers import CommandHandler, parse
 from connector.commands.inbox import Claim, Rejection
 
 log = structlog.get_logger()
@@ -37,19 +37,17 @@ class CommandQueue:
     def __init__(
         self,
         database: Database,
-        commands: Commands,
+        handlers: Mapping[type[Message], CommandHandler],
         wake_results: Callable[[], None],
         *,
         owner: str = "",
-        handlers: Mapping[type[Message], CommandHandler] = HANDLERS,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`owner`: the process's stable name; `pause` waits the given seconds."""
         self._database = database
-        self._commands = commands
+        self._handlers = handlers
         self._wake_results = wake_results
         self._owner = owner or str(uuid4())
-        self._handlers = handlers
         self._pause = pause
 
     async def claim(self, _held: Collection[Claim]) -> Claim | None:
@@ -103,7 +101,7 @@ class CommandQueue:
         command = parse(claim.type, claim.body)
         if command.expires_at <= claim.at:
             raise ProblemError(Code.EXPIRED)
-        await self._handlers[type(command)](self._commands, command, partial(_finish, claim))
+        await self._handlers[type(command)](command, partial(_finish, claim))
 
     async def _reject(self, claim: Claim, problem: ProblemError) -> None:
         async with self._database.transaction() as connection:

@@ -25,7 +25,8 @@ class Subscribers:
     def __init__(self, database: Database, watchdog: Watchdog) -> None:
         self._database = database
         self._wakeups: dict[str, set[Wakeup]] = defaultdict(set)
-        self.loop = Loop("live", watchdog, self._listen, every=1.0, failed_event="live.listen_failed")
+        self._loop = Loop("live", watchdog, self._listen, every=1.0, failed_event="live.listen_failed")
+        self.run = self._loop.run
 
     @contextmanager
     def subscribe(self, account_id: str) -> Iterator[Wakeup]:
@@ -59,14 +60,14 @@ class Subscribers:
         """Wake the streams for as long as the connection lasts; ends by raising only."""
         try:
             async with self._database.listening(event_log.CHANNEL) as connection:
-                self.loop.recovered()
+                self._loop.recovered()
                 LISTENING.set(1)
                 self.wake_all()  # for what was notified before this connection
                 while True:
                     async for notification in connection.notifies(timeout=PROBE_AFTER):
                         self.wake(notification.payload)
                     await connection.execute("SELECT 1")
-                    self.loop.beat()
+                    self._loop.beat()
         finally:
             LISTENING.set(0)
 

@@ -34,7 +34,9 @@ class Relay:
     def __init__(self, database: Database, publisher: Publisher, watchdog: Watchdog) -> None:
         self._database = database
         self._publisher = publisher
-        self.loop = Loop("relay", watchdog, self.publish_due, every=POLL_EVERY)
+        self._loop = Loop("relay", watchdog, self.publish_due, every=POLL_EVERY)
+        self.run = self._loop.run
+        self.wake = self._loop.wake
 
     async def publish_due(self) -> None:
         """Publish every row that is due."""
@@ -60,7 +62,7 @@ class Relay:
         if due.publishes_state:
             await self._publish_state(due.row)
         ANNOUNCED.labels("daily" if due.daily else "changed").inc()
-        self.loop.beat()  # the daily announcement of many rows takes long
+        self._loop.beat()  # the daily announcement of many rows takes long
 
     async def _mark(self, published: list[Due]) -> None:
         if not published:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self, cast
 
 import connector.handlers
 import ledger.handlers
@@ -43,18 +42,10 @@ PARTS: dict[tuple[BrokerAccess, Topic], Sequence[type[Message]]] = {
 """What is sent where it is not just the messages of the topic."""
 
 
-class _Anyone:
-    """Stands for handlers: which messages they are for is asked, and nothing is handled."""
-
-    def __getattr__(self, _name: str) -> Self:
-        return self
-
-
 def parties() -> tuple[Party, ...]:
     """All of them: web apps first, for they are whom the document is for."""
-    anyone = cast("Any", _Anyone())
     received: dict[BrokerAccess, Flows] = {
-        CONNECTOR: _flows(connector.handlers.table(anyone, anyone)),
+        CONNECTOR: _flows(connector.handlers.HANDLERS) | _flows(connector.handlers.INTAKE),
         SYNCER: _flows(syncer.handlers.HANDLERS),
         LEDGER: _flows(ledger.handlers.HANDLERS) | {topic: topic.messages for topic in ledger.handlers.BATCH_HANDLERS},
     }
