@@ -30,6 +30,7 @@ STEPS = {
         "connector.commands.results:Results.publish_due",
         "connector.commands.worker:CommandQueue.claim",
         "connector.commands.worker:CommandQueue.attempt",
+        "connector.housekeeping:Housekeeping.clean_up",
     ),
     "syncer": (
         "syncer.handlers:Handlers.integration",
@@ -143,4 +144,4 @@ if folder := os.environ.get("CRASH_PLAN"):
             _watch(one, Plan(Path(folder)))
     except BaseException:  # noqa: BLE001 - Python would print a line and start the service without its steps
         traceback.print_exc()
-        os._exit(70)
+        os._exit(os.EX_SOFTWARE)
