@@ -1,0 +1,102 @@
+"""A worker claims up to its limit, renews what it works on, and releases it when it ends."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection
+from contextlib import asynccontextmanager
+
+import structlog
+from common.leases import LeasedWorker
+from common.watchdog import Watchdog
+
+from tests.support.waiting import until
+
+
+class Queue:
+    """Entries are numbers; an attempt at one ends when `finish` is called."""
+
+    def __init__(self, *entries: int, failing_claims: int = 0) -> None:
+        self.due = list(entries)
+        self.attempted: list[int] = []
+        self.renewed: list[int] = []
+        self.released: list[int] = []
+        self.owner_released = False
+        self._failing_claims = failing_claims
+        self._finished = asyncio.Event()
+
+    async def claim(self, held: Collection[int]) -> int | None:
+        if self._failing_claims:
+            self._failing_claims -= 1
+            raise ConnectionError
+        assert not set(held) & set(self.due)
+        return self.due.pop(0) if self.due else None
+
+    async def attempt(self, claim: int) -> None:
+        self.attempted.append(claim)
+        await self._finished.wait()
+        if claim < 0:
+            raise ValueError
+
+    async def renew(self, held: Collection[int]) -> None:
+        self.renewed.extend(held)
+
+    async def release(self, held: Collection[int]) -> None:
+        self.released.extend(held)
+
+    async def release_owner(self) -> None:
+        self.owner_released = True
+
+    def finish(self) -> None:
+        self._finished.set()
+
+
+async def no_pause(_seconds: float) -> None:
+    await asyncio.sleep(0)
+
+
+@asynccontextmanager
+async def working(queue: Queue, *, in_flight: int = 2, renew_every: float | None = None) -> AsyncIterator[None]:
+    worker = LeasedWorker("worker", Watchdog(), queue, in_flight=in_flight, renew_every=renew_every, pause=no_pause)
+    task = asyncio.create_task(worker.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_no_more_entries_are_claimed_than_may_be_in_flight() -> None:
+    queue = Queue(1, 2, 3)
+    async with working(queue):
+        await until(lambda: queue.attempted == [1, 2])
+        assert queue.due == [3]
+        queue.finish()
+        await until(lambda: queue.attempted == [1, 2, 3])
+
+
+async def test_what_is_worked_on_is_renewed_and_released_at_the_end() -> None:
+    queue = Queue(1, 2)
+    async with working(queue, renew_every=0.01):
+        await until(lambda: {1, 2} <= set(queue.renewed))
+
+    assert sorted(queue.released) == [1, 2]
+
+
+async def test_a_process_gives_back_first_what_its_predecessor_held() -> None:
+    queue = Queue(1)
+    async with working(queue):
+        await until(lambda: queue.attempted == [1])
+        assert queue.owner_released
+
+
+async def test_a_failed_claim_and_a_failed_attempt_are_logged_and_end_nothing() -> None:
+    queue = Queue(-1, 2, failing_claims=1)
+    queue.finish()
+    with structlog.testing.capture_logs() as logs:
+        async with working(queue):
+            await until(lambda: queue.attempted == [-1, 2])
+
+    assert [(one["event"], one["error"]) for one in logs] == [
+        ("worker.claim_failed", "ConnectionError"),
+        ("worker.attempt_failed", "ValueError"),
+    ]
+    assert queue.released == []
