@@ -12,7 +12,6 @@ import connector.handlers
 import ledger.handlers
 import syncer.handlers
 from common.migrations import SERVICES
-from connector.commands.intake import Intake
 
 from tests.faults.support.crash_site.sitecustomize import STEPS
 from tests.faults.support.crashes import SITE, CrashPlan
@@ -33,11 +32,9 @@ def _name(method: Callable[..., Any]) -> str:
 
 def _handlers() -> Iterator[Callable[..., Any]]:
     """Every handler that consumers call: of a topic in both tables the one for batches."""
-    nothing: Any = None
-    for of_topic in connector.handlers.table(
-        connector.handlers.Handlers(nothing, nothing), Intake(nothing, nothing, nothing)
-    ).values():
-        yield from of_topic.values()
+    for of_service in (connector.handlers.HANDLERS, connector.handlers.INTAKE):
+        for of_topic in of_service.values():
+            yield from of_topic.values()
     for module in (syncer.handlers, ledger.handlers):
         yield from module.BATCH_HANDLERS.values()
         for topic, of_topic in module.HANDLERS.items():
