@@ -111,6 +111,29 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_a_document_names_files_and_tests_that_exist(document: Path) -> None:
+    named = re.findall(
+        r"`((?:libs|services|tools|docs|deploy(?!/secrets)|tests|benchmarks)/[\w.*/<>-]+)(?:::(\w+))?`",
+        document.read_text(),
+    )
+    bare = re.findall(r"`([\w-]+\.(?:py|md|yml|toml))`", document.read_text())
+
+    assert [path for path, test in named if not _exists(re.sub("<.*?>", "ledger", path), test)] == []
+    assert [name for name in bare if name not in _file_names()] == []
+
+
+def _exists(path: str, test: str) -> bool:
+    found = list(ROOT.glob(path.rstrip("/")))
+    return bool(found) and (not test or f"def {test}(" in found[0].read_text())
+
+
+@cache
+def _file_names() -> set[str]:
+    folders = ("libs", "services", "tools", "docs", "deploy", "tests", "benchmarks")
+    return {path.name for path in chain(ROOT.glob("*"), *((ROOT / one).rglob("*.*") for one in folders))}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_lines_of_prose_have_at_most_120_characters(document: Path) -> None:
     prose = re.sub(r"^```.*?^```|^\|.*?$", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
 
