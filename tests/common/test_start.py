@@ -27,6 +27,6 @@ def test_a_keyring_that_others_can_read_stops_the_start(tmp_path: Path, service:
     )
 
     assert told.returncode == 78
-    assert told.stderr.startswith(f"the key file {keyring} is open to others")
+    assert told.stderr.startswith(f"the key file {keyring} is accessible to others")
     assert "Traceback" not in told.stderr + told.stdout
     assert "obviously-fake" not in told.stderr + told.stdout

@@ -24,7 +24,7 @@ def test_a_loop_that_ends_attempts_is_alive_and_one_that_does_not_is_named() -> 
     clock.now = 100
     assert watchdog.stalled() == []
     clock.now = 111
-    assert watchdog.stalled() == ["healer has ended no attempt for 61 s"]
+    assert watchdog.stalled() == ["healer has finished no attempt for 61 s"]
 
 
 def test_the_age_of_a_loop_that_never_ended_counts_from_the_first_look() -> None:

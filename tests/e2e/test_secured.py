@@ -224,8 +224,8 @@ def command(secured: System) -> Command:
 
 
 WRONG = {
-    "a wrong password": ("SECRETS_DIR", "does not know KAFKA_USERNAME with this KAFKA_PASSWORD"),
-    "no TLS": ("KAFKA_SECURITY_PROTOCOL", "hangs up at the first word: see KAFKA_SECURITY_PROTOCOL and the port"),
+    "a wrong password": ("SECRETS_DIR", "rejects KAFKA_USERNAME and KAFKA_PASSWORD"),
+    "no TLS": ("KAFKA_SECURITY_PROTOCOL", "closes the connection at once: check KAFKA_SECURITY_PROTOCOL and the port"),
     "another authority": ("KAFKA_CA_FILE", "is not trusted"),
 }
 

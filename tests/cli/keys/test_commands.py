@@ -234,9 +234,9 @@ async def test_where_nothing_unwraps_the_settings_are_named_and_not_the_envelope
 FAULTS: dict[str, Any] = {
     "not a JSON object": "no json",
     "does not hold current and keys": {"keys": {"a": KEY}},
-    "key bad has not 32 bytes": {"current": "a", "keys": {"a": KEY, "bad": KEY[:20]}},
+    "key bad does not have 32 bytes": {"current": "a", "keys": {"a": KEY, "bad": KEY[:20]}},
     "the current key is not among the keys": {"current": "c", "keys": {"a": KEY}},
-    "open to others": {"current": "a", "keys": {"a": KEY}},
+    "accessible to others": {"current": "a", "keys": {"a": KEY}},
     "No such file": None,
 }
 
@@ -248,7 +248,7 @@ def test_a_file_that_cannot_be_used_is_named_in_one_sentence(tmp_path: Path, fau
     content = FAULTS[fault]
     if content is not None:
         path.write_text(content if isinstance(content, str) else json.dumps(content))
-        path.chmod(0o644 if fault == "open to others" else 0o600)
+        path.chmod(0o644 if fault == "accessible to others" else 0o600)
     nowhere = {"DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:1/none", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
 
     result = run(command, KEYRING_FILE=str(path), **nowhere)
@@ -262,7 +262,7 @@ def test_a_file_that_cannot_be_used_is_named_in_one_sentence(tmp_path: Path, fau
 
 @pytest.mark.parametrize(
     ("command", "told"),
-    [("add a", "there already"), ("add a/b", "not 1-40"), ("use b", "no key of that ID"), ("drop a", "current")],
+    [("add a", "exists already"), ("add a/b", "not 1-40"), ("use b", "no key of that ID"), ("drop a", "current")],
 )
 def test_what_cannot_be_done_is_said(tmp_path: Path, command: str, told: str) -> None:
     path = tmp_path / "keyring.json"

@@ -39,7 +39,7 @@ def test_a_keyring_is_read_with_all_its_keys(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o644, 0o642, 0o641, 0o604, 0o777])
 def test_a_keyring_that_others_can_touch_is_refused(tmp_path: Path, mode: int) -> None:
-    assert "open to others" in refusal(written(tmp_path, {"current": "a", "keys": {"a": KEY}}, mode))
+    assert "accessible to others" in refusal(written(tmp_path, {"current": "a", "keys": {"a": KEY}}, mode))
 
 
 def test_a_missing_keyring_is_named(tmp_path: Path) -> None:
@@ -73,7 +73,7 @@ def test_what_is_no_keyring_is_refused_without_showing_it(tmp_path: Path, conten
 
 @pytest.mark.parametrize("key", ["", KEY[:40], KEY + KEY, KEY[:-1], f" {KEY}", "no base64!", "ключ", 7, None])
 def test_a_key_of_the_wrong_size_is_named_by_its_id(tmp_path: Path, key: object) -> None:
-    assert "key bad has not 32 bytes" in refusal(written(tmp_path, {"current": "a", "keys": {"a": KEY, "bad": key}}))
+    assert "key bad does not have 32 bytes" in refusal(written(tmp_path, {"current": "a", "keys": {"a": KEY, "bad": key}}))
 
 
 def test_a_new_keyring_is_for_its_owner_only_and_never_replaces_one(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ BREAK: dict[str, Callable[[Path], object]] = {
     "missing": lambda path: path.unlink(),
     "shortened": lambda path: path.write_text(path.read_text()[:40]),
     "emptied": lambda path: path.write_text(""),
-    "open to others": lambda path: path.chmod(0o644),
+    "accessible to others": lambda path: path.chmod(0o644),
     "with a short key": lambda path: path.write_text(json.dumps({"current": "a", "keys": {"a": KEY, "b": KEY[:20]}})),
     "without its current key": lambda path: path.write_text(json.dumps({"current": "c", "keys": {"a": KEY}})),
 }
@@ -236,14 +236,14 @@ def test_two_who_change_a_keyring_at_once_lose_nothing(tmp_path: Path) -> None:
 
 def test_a_change_that_waits_too_long_for_another_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = written(tmp_path, {"current": "a", "keys": {"a": KEY}})
-    monkeypatch.setattr(atomic_files, "LOCKED_WITHIN", 0.05)
-    with atomic_files.held(path), pytest.raises(atomic_files.FileError, match="being changed by another command"):
+    monkeypatch.setattr(atomic_files, "LOCK_DEADLINE", 0.05)
+    with atomic_files.locked(path), pytest.raises(atomic_files.FileError, match="being changed by another command"):
         change_keys(path, lambda keys: keys.with_new("b"))
 
 
 @pytest.mark.parametrize(
     ("code", "told"),
-    [("EBUSY", "mounted by itself"), ("EXDEV", "mounted by itself"), ("EROFS", "Read-only"), ("ENOSPC", "No space")],
+    [("EBUSY", "mount point"), ("EXDEV", "mount point"), ("EROFS", "Read-only"), ("ENOSPC", "No space")],
 )
 def test_a_file_that_cannot_be_replaced_stays_as_it_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, told: str
@@ -265,7 +265,7 @@ def test_a_file_that_cannot_be_replaced_stays_as_it_is(
 @pytest.mark.parametrize(
     ("edit", "told"),
     [
-        (lambda keys: keys.with_new("a"), "there already"),
+        (lambda keys: keys.with_new("a"), "exists already"),
         (lambda keys: keys.with_new("a b"), "not 1-40"),
         (lambda keys: keys.using("b"), "no key of that ID"),
         (lambda keys: keys.without("b"), "no key of that ID"),

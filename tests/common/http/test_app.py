@@ -104,7 +104,7 @@ async def test_a_process_is_alive_while_its_loops_make_progress(client: httpx.As
     assert (await client.get("/livez")).json() == {"ok": True, "stalled": []}
     clock.now = 41
     answer = await client.get("/livez")
-    assert (answer.status_code, answer.json()["stalled"]) == (503, ["worker has ended no attempt for 41 s"])
+    assert (answer.status_code, answer.json()["stalled"]) == (503, ["worker has finished no attempt for 41 s"])
 
 
 async def test_a_process_is_ready_while_nothing_is_away(client: httpx.AsyncClient, ready: Away) -> None:

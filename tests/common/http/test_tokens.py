@@ -12,7 +12,7 @@ from common.http.gate import guard
 from common.http.tokens import LiveTokens, TokensError, digest_of, load_tokens, needs, new_secret
 from common.redaction import redacted_text
 from common.watchdog import Watchdog
-from common.watched_file import LOOKS_EVERY
+from common.watched_file import CHECK_EVERY
 from fastapi import Depends, FastAPI, Request
 from structlog.testing import capture_logs
 
@@ -36,7 +36,7 @@ class Clock:
 
     def look(self) -> None:
         """So much later that files are looked at again."""
-        self.seconds += LOOKS_EVERY
+        self.seconds += CHECK_EVERY
 
 
 class Service:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from common.kafka.health import complaint
+from common.kafka.health import subscriber_problem
 from common.watchdog import STALLED_AFTER, Watchdog
 from contract.topics import COSTS
 
@@ -44,23 +44,23 @@ def _task(*, done: bool) -> object:
     return SimpleNamespace(done=lambda: done)
 
 
-def complaints(subscriber: object, *after: float) -> list[str | None]:
+def problems(subscriber: object, *after: float) -> list[str | None]:
     """What is said at once, and after each of the waits in seconds."""
     clock = Clock()
     watchdog = Watchdog(clock)
     found: list[str | None] = []
     for wait in (0.0, *after):
         clock.now += wait
-        found.append(complaint(subscriber, COSTS, watchdog))  # type: ignore[arg-type]  # it has what is looked at
+        found.append(subscriber_problem(subscriber, COSTS, watchdog))  # type: ignore[arg-type]  # it has what is looked at
     return found
 
 
 def test_a_subscriber_without_records_is_never_stuck() -> None:
-    assert complaints(Stuck(position=7, end=7), STALLED_AFTER * 10, STALLED_AFTER * 10) == [None] * 3
+    assert problems(Stuck(position=7, end=7), STALLED_AFTER * 10, STALLED_AFTER * 10) == [None] * 3
 
 
 def test_a_record_that_waits_and_is_not_handled_is_seen() -> None:
-    assert complaints(Stuck(position=7, end=8), STALLED_AFTER, 1.0) == [
+    assert problems(Stuck(position=7, end=8), STALLED_AFTER, 1.0) == [
         None,
         None,
         f"{COSTS.name} has records and none was handled for 31 s",
@@ -71,24 +71,24 @@ def test_a_record_that_came_after_a_long_silence_is_no_alarm() -> None:
     clock = Clock()
     watchdog = Watchdog(clock)
     silent, busy = Stuck(position=7, end=7), Stuck(position=7, end=8)
-    assert complaint(silent, COSTS, watchdog) is None  # type: ignore[arg-type]  # it has what is looked at
+    assert subscriber_problem(silent, COSTS, watchdog) is None  # type: ignore[arg-type]  # it has what is looked at
     clock.now += 10
-    assert complaint(busy, COSTS, watchdog) is None  # type: ignore[arg-type]  # the same
+    assert subscriber_problem(busy, COSTS, watchdog) is None  # type: ignore[arg-type]  # the same
 
 
 def test_a_loop_that_ended_is_seen_and_one_that_was_replaced_is_not() -> None:
     subscriber = Stuck(position=7, end=7)
     subscriber.tasks = [_task(done=True)]
-    assert complaints(subscriber) == [f"the consumer of {COSTS.name} has ended"]
+    assert problems(subscriber) == [f"the consumer of {COSTS.name} has ended"]
     subscriber.tasks += [_task(done=False)]
-    assert complaints(subscriber) == [None]
+    assert problems(subscriber) == [None]
 
 
 @pytest.mark.parametrize("task", ["_coordination_task", "_heartbeat_task"])
 def test_a_membership_that_ended_is_seen(task: str) -> None:
     subscriber = Stuck(position=7, end=7)
     setattr(subscriber.consumer._coordinator, task, _task(done=True))  # noqa: SLF001 - that is what is looked at
-    assert complaints(subscriber) == [f"the consumer of {COSTS.name} is no member of its group any more"]
+    assert problems(subscriber) == [f"the consumer of {COSTS.name} is no member of its group any more"]
 
 
 async def test_a_real_consumer_whose_heartbeats_ended_is_seen(bench: Bench) -> None:

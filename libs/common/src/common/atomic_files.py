@@ -10,17 +10,17 @@ from pathlib import Path
 
 from common.settings import StartRefusedError
 
-LOCKED_WITHIN = 10.0
-"""Seconds: whoever changes a file holds it for milliseconds."""
+LOCK_DEADLINE = 10.0
+"""Seconds; a change takes milliseconds."""
 
 
 class FileError(StartRefusedError):
-    """A file cannot be changed; the sentence names it and what to do, never a content."""
+    """A file cannot be changed; the message names it and the next step, never its content."""
 
 
 @contextmanager
-def held(path: Path) -> Iterator[None]:
-    """Nobody else who asks changes a file of the same folder meanwhile; raises FileError where one never ends."""
+def locked(path: Path) -> Iterator[None]:
+    """Hold an advisory lock on the folder of `path`; raises FileError where it is not free within LOCK_DEADLINE."""
     try:
         folder = os.open(path.resolve().parent, os.O_RDONLY | os.O_DIRECTORY)
     except OSError as error:
@@ -33,7 +33,7 @@ def held(path: Path) -> Iterator[None]:
 
 
 def _lock(folder: int, path: Path) -> None:
-    deadline = time.monotonic() + LOCKED_WITHIN
+    deadline = time.monotonic() + LOCK_DEADLINE
     while True:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -46,25 +46,25 @@ def _lock(folder: int, path: Path) -> None:
 
 
 def replace(path: Path, content: bytes) -> None:
-    """Put `content` in the place of the file, its owner and mode kept; after a crash there is the former or the new one.
+    """Replace the content of a file; owner and mode are kept. After a crash there is the old file or the new one.
 
-    Raises FileError. Hold the file meanwhile.
+    Raises FileError. Call it inside `locked`.
     """
     target = path.resolve()
-    beside = target.with_name(f".{target.name}.new")
+    temporary = target.with_name(f".{target.name}.new")
     try:
-        beside.unlink(missing_ok=True)  # of somebody who was killed
-        _write_like(target, beside, content)
-        beside.rename(target)
+        temporary.unlink(missing_ok=True)  # of a process that was killed
+        _write_like(target, temporary, content)
+        temporary.rename(target)
         _sync(target.parent)
     except OSError as error:
-        beside.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise FileError(f"{path} cannot be replaced: {_reason(error)}") from None
 
 
-def _write_like(target: Path, beside: Path, content: bytes) -> None:
+def _write_like(target: Path, temporary: Path, content: bytes) -> None:
     like = target.stat()
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - opened with its mode, so never readable by others
         if (like.st_uid, like.st_gid) != (os.geteuid(), os.getegid()):
             os.fchown(descriptor, like.st_uid, like.st_gid)
@@ -84,7 +84,7 @@ def _sync(folder: Path) -> None:
 
 def _reason(error: OSError) -> str:
     if error.errno in {errno.EBUSY, errno.EXDEV}:
-        return "it is mounted by itself; change it where it comes from, and mount its folder"
+        return "it is a mount point; change it at its source, and mount its folder instead"
     if error.errno == errno.EPERM:
         return "its owner could not be kept; run this as its owner or as root"
     return str(error.strerror)

@@ -1,4 +1,4 @@
-"""The way to Postgres: one engine a service, with the limits that keep a stuck statement from stopping the flow."""
+"""Postgres: one engine a service, with limits, so that a stuck statement does not stop the service."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,11 +14,11 @@ LIMITS_MS = {
     "lock_timeout": 10_000,
     "idle_in_transaction_session_timeout": 30_000,
 }
-"""Of every session of a service; migrations set them on its role too, for whoever else signs in as it."""
+"""Of every session of a service; migrations set them on its role too, for other clients that log in with it."""
 
 
 def make_engine(url: SecretStr, *, schema: str, pool_size: int = 5) -> AsyncEngine:
-    """An engine whose connections see `schema` only. Errors never print statements' parameters."""
+    """An engine with `schema` as the search path. Errors never print parameters of statements."""
     settings = {"search_path": schema, "timezone": "UTC"} | LIMITS_MS
     options = " ".join(f"-c {name}={value}" for name, value in settings.items())
     return create_async_engine(
@@ -41,7 +41,7 @@ def make_engine(url: SecretStr, *, schema: str, pool_size: int = 5) -> AsyncEngi
 
 
 class Database:
-    """Opens transactions: the edges own them, stores work inside."""
+    """Opens transactions: handlers and routes own them, stores work inside."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
@@ -54,13 +54,13 @@ class Database:
 
     @asynccontextmanager
     async def listening(self, channel: str) -> AsyncIterator[psycopg.AsyncConnection]:
-        """A connection that hears `channel`, a constant; it is closed at the end, and serves nobody else."""
+        """A connection of its own that listens on `channel`, a constant; it is closed at the end."""
         async with self._engine.connect() as connection:
-            heard = cast("psycopg.AsyncConnection", (await connection.get_raw_connection()).driver_connection)
+            driver = cast("psycopg.AsyncConnection", (await connection.get_raw_connection()).driver_connection)
             try:
-                await heard.set_autocommit(True)
-                await heard.execute(b"LISTEN " + channel.encode())
-                yield heard
+                await driver.set_autocommit(True)
+                await driver.execute(b"LISTEN " + channel.encode())
+                yield driver
             finally:
                 await connection.invalidate()
 

@@ -1,4 +1,4 @@
-"""What a failure means for the message in hand: an exception's class carries the decision."""
+"""What a failure means for the message that is handled: the class of an exception carries the decision."""
 
 import asyncio
 
@@ -8,7 +8,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 
 class TransientError(Exception):
-    """Wait and try again, for as long as it takes: something outside is away."""
+    """Wait and try again, for as long as it takes: something outside is unavailable."""
 
 
 READ_ONLY = "25006"
@@ -22,11 +22,11 @@ TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
     TimeoutError,
     ConnectionError,
 )
-"""Classes whose errors may be transient; `is_transient` tells."""
+"""Classes of errors that may be transient; `is_transient` decides."""
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether waiting helps: database, broker or a peer is away, locked, out of room, or slow."""
+    """Whether waiting helps: database, broker or a peer is unavailable, locked, out of space, or slow."""
     if isinstance(error, DBAPIError) and (error.connection_invalidated or _is_standby(error)):
         return True
     if isinstance(error, KafkaError):
@@ -43,7 +43,7 @@ def tables_unfit(error: BaseException) -> bool:
 
 
 def is_own_cancellation() -> bool:
-    """Whether this task itself is being cancelled, as opposed to a cancellation that leaked out of something it awaited."""
+    """Whether this task is being cancelled, as opposed to a cancellation that leaked from what it awaited."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -1,4 +1,4 @@
-"""Keep the memory of a process, where keys are open for an instant, out of files and of other processes' sight."""
+"""Keeps the memory of a process, where keys are in the clear for an instant, out of files and other processes."""
 
 import ctypes
 import resource
@@ -8,7 +8,7 @@ _PR_SET_DUMPABLE = 4
 
 
 def disable_core_dumps() -> None:
-    """No core dump, whatever the surroundings allow; on Linux no other process of the user can look in. Raises OSError."""
+    """No core dumps, whatever the limits of the shell; on Linux no process of the user can attach. Raises OSError."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if sys.platform == "linux":
         library = ctypes.CDLL(None, use_errno=True)

@@ -1,4 +1,4 @@
-"""One worker for queues in a table: entries are claimed on a lease, attempted at the same time, and released at the end."""
+"""A worker for queues in a table: it claims entries on a lease, attempts several at a time, and releases them at the end."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection
@@ -41,7 +41,7 @@ class LeasedQueue(Protocol[C]):
 
 
 class LeasedWorker(Generic[C]):
-    """At most `in_flight` entries at the same time, until cancelled; then what is in hand is released."""
+    """At most `in_flight` entries at the same time, until cancelled; then the claimed ones are released."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class LeasedWorker(Generic[C]):
         renew_every: float | None = None,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`name`: of the loop, in logs and liveness. `renew_every`: seconds; None where a lease outlasts every attempt."""
+        """`name` is for logs and liveness; `renew_every` in seconds, None where a lease outlasts every attempt."""
         self.name = name
         self._watchdog = watchdog
         self._queue = queue

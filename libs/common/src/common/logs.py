@@ -23,13 +23,13 @@ CHATTY = (
     "uvicorn.access",
     "uvicorn.error",
 )
-"""Libraries heard from WARNING on only: below it they print URLs, payloads and every poll."""
+"""Libraries that log from WARNING on: below it they print URLs, payloads and every poll."""
 
 
 def configure(service: str, level: str = "INFO", stream: TextIO | None = None) -> None:
-    """Send logs to `stream` (None: stdout) from `level` (a name of LEVELS, in any case) on; raises ValueError for another level.
+    """Send logs to `stream` (None: stdout) from `level` on, a name of LEVELS in any case; raises ValueError for others.
 
-    For people where stdout is a terminal, JSON elsewhere. Run uvicorn with `log_config=None`.
+    Text on a terminal, JSON elsewhere. Run uvicorn with `log_config=None`.
     """
     if level.upper() not in LEVELS:
         raise ValueError(f"the log level is one of {', '.join(LEVELS)}")
@@ -57,7 +57,7 @@ def _quieten(level: int) -> None:
 
 
 def _shared() -> list[Processor]:
-    """List what happens to an event before it is known how it is printed."""
+    """Processors that do not depend on the format of the output."""
     return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -1,4 +1,4 @@
-"""One loop for whatever a service does again and again: do what is due, rest, be woken early; a failure never ends it."""
+"""A loop for periodic work: do what is due, rest, wake early; a failure never ends it."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -17,7 +17,7 @@ BEAT_EVERY = 10.0
 
 
 class Loop:
-    """Calls `step` until cancelled, watched under `name`; logs `<name>.failed` and goes on when a step raises."""
+    """Calls `step` until cancelled, watched under `name`; logs `<name>.failed` and continues when a step raises."""
 
     def __init__(
         self,
@@ -29,7 +29,7 @@ class Loop:
         after_failure: Sequence[float] = AFTER_FAILURE,
         failed_event: str = "",
     ) -> None:
-        """`step` does all that is due and calls `beat` where that takes long; `every`: seconds of rest between two steps.
+        """`step` does all that is due and calls `beat` where that takes long; `every`: seconds between two steps.
 
         `failed_event`: what is logged when a step raises, `<name>.failed` by default.
         """
@@ -43,15 +43,15 @@ class Loop:
         self._failures = 0
 
     def wake(self) -> None:
-        """There may be something to do: end the rest now."""
+        """Something may be due: end the rest now."""
         self._wakeup.wake()
 
     def beat(self) -> None:
-        """The step in hand made progress."""
+        """The current step made progress."""
         self._watchdog.beat(self.name)
 
     def recovered(self) -> None:
-        """The step in hand, which may never end, works: the next failure is the first in a row."""
+        """The current step, which may never end, works: the next failure is the first in a row."""
         self._failures = 0
 
     async def run(self) -> None:

@@ -15,7 +15,7 @@ from common.database import LIMITS_MS
 
 SERVICES = ("connector", "syncer", "ledger")
 CONNECTIONS = 80
-"""Of one role at once: one service that runs wild leaves room for the others (a server has 100 by default)."""
+"""Limit of one role: a service that leaks connections leaves some for the others (a server has 100 by default)."""
 _HAS_SETTING = """
 SELECT 1 FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase JOIN pg_roles r ON r.oid = s.setrole
 WHERE d.datname = current_database() AND r.rolname = :role AND :setting = ANY (s.setconfig)
@@ -26,13 +26,13 @@ SELECT 1 FROM pg_database, aclexplode(coalesce(datacl, acldefault('d', datdba)))
 WHERE datname = current_database() AND grantee = 0 LIMIT 1
 """
 _PUBLIC_IS_OPEN = "SELECT 1 FROM pg_namespace, aclexplode(nspacl) WHERE nspname = 'public' AND grantee = 0 LIMIT 1"
-"""What stands already is left alone: who may not change it can still migrate."""
+"""What is set already is not changed: a role without the right to change it can still migrate."""
 _LOCK = 7_205_759_403
 """Advisory lock: two migrations at once wait for each other."""
 
 
 def migrate(url: SecretStr, service: str, *, schema: str | None = None, password: SecretStr | None = None) -> str:
-    """Bring `service`'s tables up to date in `schema` (default: its own); answers the version that stands now.
+    """Bring `service`'s tables up to date in `schema` (default: its own); returns its version.
 
     `url` must belong to a role that may create schemas and roles. `password` is set on the service's role.
     """
@@ -81,26 +81,26 @@ def _ensure_role(connection: Connection, role: str) -> None:
 
 
 def _limit(connection: Connection, role: str) -> None:
-    """What a role may do beyond its tables, also from a client without our options.
+    """Limits of a role, which hold for any client.
 
-    A session may raise its own timeouts: they hold back a mistake, not an enemy. The rights are the wall.
+    A session may raise its own timeouts: they stop mistakes, not attackers. Grants stop attackers.
     """
-    own, database = sql.Identifier(role), sql.Identifier(_asked(connection, "SELECT current_database()"))
+    own, database = sql.Identifier(role), sql.Identifier(_scalar(connection, "SELECT current_database()"))
     for name, value in LIMITS_MS.items():
-        if not _asked(connection, _HAS_SETTING, role=role, setting=f"{name}={value}"):
+        if not _scalar(connection, _HAS_SETTING, role=role, setting=f"{name}={value}"):
             setting = sql.Identifier(name), sql.Literal(value)
             _run(connection, "ALTER ROLE {} IN DATABASE {} SET {} = {}", own, database, *setting)
-    if not _asked(connection, _HAS_LIMIT, role=role, count=CONNECTIONS):
+    if not _scalar(connection, _HAS_LIMIT, role=role, count=CONNECTIONS):
         _run(connection, "ALTER ROLE {} CONNECTION LIMIT {}", own, sql.Literal(CONNECTIONS))
     _run(connection, "GRANT CONNECT ON DATABASE {} TO {}", database, own)
-    if _asked(connection, _DATABASE_IS_OPEN):
+    if _scalar(connection, _DATABASE_IS_OPEN):
         _run(connection, "REVOKE ALL ON DATABASE {} FROM PUBLIC", database)
-    if _asked(connection, _PUBLIC_IS_OPEN):
+    if _scalar(connection, _PUBLIC_IS_OPEN):
         _run(connection, "REVOKE ALL ON SCHEMA public FROM PUBLIC")
 
 
-def _asked(connection: Connection, question: str, **values: object) -> Any:  # noqa: ANN401 - whatever is asked for
-    return connection.execute(text(question), values).scalar()
+def _scalar(connection: Connection, query: str, **values: object) -> Any:  # noqa: ANN401 - any column
+    return connection.execute(text(query), values).scalar()
 
 
 def _run(connection: Connection, statement: LiteralString, *values: sql.Composable) -> None:

@@ -1,11 +1,11 @@
-"""Takes secrets out of what is about to be logged, by the name of a field and by the look of a value."""
+"""Removes secrets from what is logged, by the name of a field and by the form of a value."""
 
 import re
 from collections.abc import Mapping
 
 REDACTED = "[redacted]"
 MAX_TEXT = 4096
-"""Characters of one text; of a longer one its beginning and its end are kept."""
+"""Characters of one text; of a longer one the beginning and the end are kept."""
 
 _MAX_DEPTH = 6
 _WORD_STARTS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|[^A-Za-z0-9]+")
@@ -31,7 +31,7 @@ _SECRET_TEXTS = (
 
 
 def redacted(value: object, name: str = "", depth: int = 0) -> object:
-    """Copy `value`, the field called `name`, as plain JSON types without secrets; what is nested too deep is left out."""
+    """Copy `value`, the field called `name`, as plain JSON types without secrets; what is nested too deep is cut."""
     if value is None or isinstance(value, bool | int | float):
         return value
     if is_secret_name(name):
@@ -58,7 +58,7 @@ def is_secret_name(name: str) -> bool:
 
 
 def redacted_text(text: str) -> str:
-    """Take out what looks like a secret, then shorten to MAX_TEXT."""
+    """Redact what looks like a secret, then shorten to MAX_TEXT."""
     for pattern, replacement in _SECRET_TEXTS:
         text = pattern.sub(replacement, text)
     if len(text) <= MAX_TEXT:

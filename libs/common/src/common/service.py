@@ -1,4 +1,4 @@
-"""The parts that every service is made of, and their life: opened in one place, closed in the same place."""
+"""The parts of every service and their lifecycle: opened and closed in one place."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -23,17 +23,18 @@ from common.watchdog import Watchdog
 
 log = structlog.get_logger()
 
-Loop = Callable[[], Coroutine[Any, Any, None]]
+Background = Callable[[], Coroutine[Any, Any, None]]
+"""Runs until it is cancelled."""
 
 STOP_DEADLINE = 15.0
-"""Seconds: stopping can hang while the broker is away."""
+"""Seconds: stopping can hang while the broker is unavailable."""
 CLOSE_DEADLINE = 3.0
-"""The same for the database; with the 10 s for open requests a process ends within 30 s, whatever is away."""
+"""The same for the database; with the 10 s for open requests a process ends within 30 s in any case."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What a service is built from; nothing is connected before `started`."""
+    """The parts of one service; nothing is connected before `started`."""
 
     watchdog: Watchdog
     database: Database
@@ -44,7 +45,7 @@ class Parts:
     access: BrokerAccess
 
     async def ready(self) -> None:
-        """Raises when database or broker do not answer."""
+        """Raises when database or broker does not answer."""
         await self.database.ping()
         if not await self.broker.ping(timeout=3.0):
             raise ConnectionError("the broker does not answer")
@@ -62,10 +63,10 @@ def assemble(settings: ServiceSettings, service: str, *, pool_size: int = 5) -> 
 
 
 @asynccontextmanager
-async def started(parts: Parts, settings: ServiceSettings, *loops: Loop) -> AsyncIterator[None]:
-    """Connects, checks the topics, consumes and runs `loops`; ends all of it in reverse, with a deadline.
+async def started(parts: Parts, settings: ServiceSettings, *loops: Background) -> AsyncIterator[None]:
+    """Connects, checks the topics, consumes and runs `loops`; stops all of it in reverse order, with a deadline.
 
-    Raises TopicsError, NotLetInError, and whatever database or broker raise when they are away.
+    Raises TopicsError, BrokerRefusedError, and the errors of an unavailable database or broker.
     """
     tasks: list[asyncio.Task[None]] = []
     try:
@@ -84,16 +85,16 @@ async def _join(parts: Parts, settings: ServiceSettings) -> None:
         await check_topics(settings, parts.access.topics)
         await parts.broker.start()
     except KafkaError as error:
-        if sentence := authorization_hint(error):
-            log.error("service.refused", reason=sentence)  # noqa: TRY400 - the sentence says it all
+        if hint := authorization_hint(error):
+            log.error("service.refused", reason=hint)  # noqa: TRY400 - the hint is enough
         raise
     except (TopicsError, BrokerRefusedError) as error:
-        log.error("service.refused", reason=str(error))  # noqa: TRY400 - the sentence says it all
+        log.error("service.refused", reason=str(error))  # noqa: TRY400 - the message is enough
         raise
 
 
-async def _watched(loop: Loop, watchdog: Watchdog) -> None:
-    """A loop of a service ends with the service only; one that ends by itself ends the process."""
+async def _watched(loop: Background, watchdog: Watchdog) -> None:
+    """A loop that ends before the service does ends the process."""
     name = getattr(getattr(loop, "__self__", None), "name", loop.__qualname__)
     try:
         await loop()

@@ -31,7 +31,7 @@ def _http_url(url: str) -> str:
 
 
 class StartRefusedError(Exception):
-    """What the settings lead to cannot be used; the sentence names it and the next step, and never a value of it."""
+    """A setting leads to something unusable; the message names it and the next step, never a value."""
 
 
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_psycopg_url)]
@@ -39,7 +39,7 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 
 class Settings(BaseSettings):
-    """A wrong or missing setting stops the start with a sentence that names it, never its value."""
+    """A wrong or missing setting stops the start with a message that names it, never its value."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, env_ignore_empty=True)
 
@@ -58,7 +58,7 @@ class KafkaSettings(Settings):
 
     @field_validator("kafka_username", "kafka_password")
     @classmethod
-    def _given_where_asked_for(cls, value: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
+    def _required_for_sasl(cls, value: str | SecretStr, info: ValidationInfo) -> str | SecretStr:
         protocol = info.data.get("kafka_security_protocol", "")
         if protocol.startswith("SASL") and not value:
             raise ValueError(f"is not set, and {protocol} needs it")
@@ -66,14 +66,14 @@ class KafkaSettings(Settings):
 
     @field_validator("kafka_ca_file")
     @classmethod
-    def _is_there(cls, value: Path | None) -> Path | None:
+    def _file_exists(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_file():
             raise ValueError("there is no such file")
         return value
 
 
 class ServiceSettings(KafkaSettings):
-    """What every service needs."""
+    """Settings of every service."""
 
     database_url: DatabaseUrl
     """`postgresql+psycopg://user@host:port/database`."""
@@ -81,23 +81,23 @@ class ServiceSettings(KafkaSettings):
     port: Annotated[int, Field(ge=1, le=65535)]
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     instance_name: str = ""
-    """Stable name of this process, for static group membership: a restart takes up its partitions at once. Empty: none."""
+    """Stable name of this process for static group membership: it survives restarts with its partitions. Empty: none."""
 
 
 class ApiSettings(ServiceSettings):
-    """What a service with an API needs beside."""
+    """Further settings of a service with an API."""
 
     api_tokens_file: Path
     """Hashes of the tokens that are accepted; read again when it changes."""
     api_requests_per_second: Annotated[int, Field(ge=1, le=100_000)] = 200
-    """Of one token at one process, on average; twice as many at once after a quiet time."""
+    """Of one token in one process, on average; twice as many at once after a quiet time."""
 
 
 S = TypeVar("S", bound=Settings)
 
 
 def load(settings: type[S]) -> S:
-    """The settings from the environment; ends the process with a sentence per wrong or missing one."""
+    """The settings from the environment; exits with a message for each wrong or missing one."""
     make: Callable[..., S] = settings
     try:
         return make(_secrets_dir=_secrets_dir())

@@ -1,4 +1,4 @@
-"""Liveness by progress: every loop says when it ended an attempt, also by failing; a loop that says nothing is stuck."""
+"""Liveness by progress: a loop beats after every attempt, also a failed one; a loop without beats is stuck."""
 
 import os
 import signal
@@ -12,11 +12,11 @@ from common.metrics import PROGRESS_AGE
 log = structlog.get_logger()
 
 STALLED_AFTER = 30.0
-"""Seconds: a statement may take 15, a handler 20 after a pause of 6. Whoever looks must act within 15 s more."""
+"""Seconds: a statement may take 15, a handler 20 after a pause of 6. A supervisor has to act within 15 s more."""
 
 
 class Watchdog:
-    """What this process's loops have to say about themselves."""
+    """Watches the loops of a process."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -26,35 +26,35 @@ class Watchdog:
         self._failed: str | None = None
 
     def register(self, loop: str, within: float = STALLED_AFTER) -> None:
-        """From now on `loop` must end an attempt every `within` seconds."""
+        """From now on `loop` has to beat every `within` seconds."""
         self._limits[loop] = within
         self.beat(loop)
 
     def beat(self, loop: str) -> None:
-        """`loop` ended an attempt, well or badly."""
+        """`loop` finished an attempt, with success or not."""
         self._ended[loop] = self._clock()
 
     def age(self, loop: str) -> float:
-        """Seconds since `loop` ended an attempt; where it never did, since this was first asked."""
+        """Seconds since the last beat of `loop`; without one, since the first call of this."""
         now = self._clock()
         return now - self._ended.setdefault(loop, now)
 
     def probe(self, check: Callable[[], str | None]) -> None:
-        """`check` answers what is wrong, or None; asked at every liveness request."""
+        """`check` returns a problem, or None; called at every liveness request."""
         self._probes.append(check)
 
     def fail(self, reason: str) -> None:
-        """Nothing more will come of this process: end it, so that the supervisor starts it anew."""
+        """This process cannot continue: end it, so that the supervisor starts it again."""
         log.error("process.failed", reason=reason)
         self._failed = reason
         os.kill(os.getpid(), signal.SIGTERM)
 
     def stalled(self) -> list[str]:
-        """Everything that is stuck, in words; empty while the process is alive."""
+        """Messages about everything that is stuck; empty while the process is alive."""
         for loop in self._limits:
             PROGRESS_AGE.labels(loop).set(self.age(loop))
         found = [
-            f"{loop} has ended no attempt for {self.age(loop):.0f} s"
+            f"{loop} has finished no attempt for {self.age(loop):.0f} s"
             for loop, limit in self._limits.items()
             if self.age(loop) > limit
         ]

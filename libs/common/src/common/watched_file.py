@@ -1,4 +1,4 @@
-"""A file that people change while the process runs: a change takes effect without a restart."""
+"""A file that is changed while the process runs: a change takes effect without a restart."""
 
 import time
 from collections.abc import Callable
@@ -14,32 +14,32 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-LOOKS_EVERY = 1.0
-"""Seconds between two looks at a file's date."""
+CHECK_EVERY = 1.0
+"""Seconds between two checks of a file's date."""
 
 
 class WatchedFile(Generic[T]):
-    """What a file holds, read again within LOOKS_EVERY of a change; while it cannot be used, what was read before."""
+    """The content of a file, read again within CHECK_EVERY of a change; of an unusable file the last good content."""
 
     def __init__(self, path: Path, load: Callable[[Path], T], clock: Callable[[], float] = time.monotonic) -> None:
-        """`load` raises StartRefusedError where the file cannot be used, as this does now; `clock` is in seconds."""
+        """`load` raises StartRefusedError where the file is unusable, and so does this; `clock` is in seconds."""
         self._path = path
         self._load = load
         self._clock = clock
-        self._seen = _mark_of(path)
+        self._fingerprint = _fingerprint(path)
         self._content = load(path)
-        self._next_look = clock() + LOOKS_EVERY
+        self._next_check = clock() + CHECK_EVERY
 
     def content(self) -> T:
-        """What the file held at the last look, which is less than LOOKS_EVERY ago."""
-        return self.look() if self._clock() >= self._next_look else self._content
+        """The content at the last check, less than CHECK_EVERY ago."""
+        return self.check() if self._clock() >= self._next_check else self._content
 
-    def look(self) -> T:
-        """What the file holds now."""
-        self._next_look = self._clock() + LOOKS_EVERY
-        mark = _mark_of(self._path)  # before reading: a change in between is seen at the next look
-        if mark != self._seen:
-            self._seen = mark
+    def check(self) -> T:
+        """The content now."""
+        self._next_check = self._clock() + CHECK_EVERY
+        found = _fingerprint(self._path)  # before reading: a change in between is seen at the next check
+        if found != self._fingerprint:
+            self._fingerprint = found
             self._reload()
         return self._content
 
@@ -54,8 +54,8 @@ class WatchedFile(Generic[T]):
             log.info("file.reloaded", file=str(self._path))
 
 
-def _mark_of(path: Path) -> tuple[int, ...]:
-    """Another one after every change of content, owner or mode; empty where there is no file."""
+def _fingerprint(path: Path) -> tuple[int, ...]:
+    """Changes with content, owner and mode; empty where there is no file."""
     try:
         found = path.stat()
     except OSError:

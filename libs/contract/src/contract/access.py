@@ -1,6 +1,6 @@
-"""Who may do what at the broker, declared once: a principal for each service and program, and nothing beyond its work.
+"""Who may do what at the broker, declared once: a principal for each service and program, with least privilege.
 
-To read or to write a topic implies to describe it, and to write any implies an idempotent producer: nothing else is granted.
+Reading or writing a topic implies describing it, writing any implies an idempotent producer: nothing else is granted.
 An operator is a super user of the broker and is not declared here.
 """
 
@@ -21,14 +21,14 @@ from contract.topics import (
 
 @dataclass(frozen=True, slots=True)
 class BrokerAccess:
-    """What one principal may do: `reads` and `writes`, and groups of its own."""
+    """What one principal may do."""
 
     principal: str
     """User name of SCRAM, and client ID."""
     reads: tuple[Topic, ...] = ()
     writes: tuple[Topic, ...] = ()
     free_groups: bool = False
-    """It may choose its groups, named `<principal>.…`; otherwise each topic that it reads has one, `group_of`."""
+    """It may choose its groups, named `<principal>.…`; otherwise each topic that it reads has one: `group_of`."""
 
     @property
     def topics(self) -> tuple[Topic, ...]:

@@ -17,10 +17,10 @@ M_co = TypeVar("M_co", bound=Message, covariant=True)
 M = TypeVar("M", bound=Message)
 
 traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
-"""W3C trace context of the message in hand; what is published meanwhile carries it on."""
+"""W3C trace context of the message that is handled; what is published meanwhile carries it on."""
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-MAX_ERRORS_TOLD = 5
+MAX_ERRORS = 5
 MAX_ID_LENGTH = 512
 MARKER_KEY = "00000000-0000-0000-0000-000000000000"
 """Reserved key of the hourly markers on topics that are purged by compaction; no integration has it."""
@@ -50,7 +50,7 @@ class Record(Protocol):
 
 
 class MalformedError(Exception):
-    """Never retry: the message goes to dead letters with `reason`, and the next one is handled."""
+    """Never retry: the message is dead-lettered with `reason`, and the next one is handled."""
 
     def __init__(self, reason: str, detail: str, fields: tuple[str, ...] = ()) -> None:
         """`reason` is a stable word, `detail` a sentence, `fields` what is wrong; none holds a value of the message."""
@@ -61,7 +61,7 @@ class MalformedError(Exception):
 
 
 class Tombstone(Message):
-    """A record without a value on a compacted topic: what its key names is gone."""
+    """A record without a value on a compacted topic: what its key names is deleted."""
 
     key: str
     headers: dict[str, str]
@@ -83,7 +83,7 @@ class Event(Generic[M_co]):
 
 
 def headers_of(message: Message, *, event_id: str, source: str, at: datetime) -> dict[str, str]:
-    """CloudEvents headers of `message`; `at` is when what it tells happened, so that a second copy has equal bytes."""
+    """CloudEvents headers of `message`; `at` is when the event happened, so that a second copy has equal bytes."""
     headers = {
         "ce_specversion": "1.0",
         "ce_id": event_id,
@@ -149,13 +149,13 @@ def _parse(model: type[M], body: bytes) -> M:
     try:
         return model.model_validate_json(body)
     except ValidationError as error:
-        told = error.errors(include_input=False, include_url=False, include_context=False)[:MAX_ERRORS_TOLD]
+        errors = error.errors(include_input=False, include_url=False, include_context=False)[:MAX_ERRORS]
         known = {*model.model_fields, *Cost.model_fields}
-        places = tuple(_place(one["loc"], known) for one in told)
-        fields = "; ".join(f"{place}: {one['type']}" for place, one in zip(places, told, strict=True))
-        raise MalformedError("body_malformed", f"not a {model.__name__}: {fields}", places) from None
+        fields = tuple(_field(one["loc"], known) for one in errors)
+        wrong = "; ".join(f"{field}: {one['type']}" for field, one in zip(fields, errors, strict=True))
+        raise MalformedError("body_malformed", f"not a {model.__name__}: {wrong}", fields) from None
 
 
-def _place(loc: tuple[int | str, ...], known: set[str]) -> str:
-    """Where a body is wrong: names that are declared, and numbers; the keys of a mapping are values of the message."""
+def _field(loc: tuple[int | str, ...], known: set[str]) -> str:
+    """The path of a wrong field: declared names and indexes; the keys of a mapping are values of the message."""
     return ".".join(str(part) if isinstance(part, int) or part in known else "*" for part in loc)

@@ -89,7 +89,7 @@ class DeadLetterHeaders(BaseModel):
     )
     value: HasValue = Field(
         None,
-        description="Where the record was kept: whether it had a value, which then is this record's own, byte for byte.",
+        description="Where the record was kept: whether it had a value, which is then the value of this record.",
     )
     size: OptionalDigits = Field(None, description="Where only a fingerprint was kept: bytes of the value.")
     sha256: Sha256 = Field(None, description="Where only a fingerprint was kept: SHA-256 of the value in hex.")
@@ -160,6 +160,6 @@ def _content(record: Record) -> dict[str, Any]:
 
 
 def _fingerprint(record: Record) -> dict[str, Any]:
-    """Of a record that may hold a key in the clear, or is too large to keep: enough to recognise it, nothing to read."""
+    """Of a record that may hold a key in the clear, or is too large: enough to recognise it, nothing to read."""
     body = record.value or b""
     return {"size": len(body), "sha256": sha256(body).hexdigest()}

@@ -20,7 +20,7 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
 class Plan(StrEnum):
-    """An account's plan; it decides how far the backfill goes."""
+    """An account's plan; it decides how many days the backfill reads."""
 
     FREE = "free"
     PRO = "pro"
@@ -38,7 +38,7 @@ class Trigger(StrEnum):
 
 
 class Status(StrEnum):
-    """What became of an integration, as its card says it."""
+    """The state of an integration, as its card shows it."""
 
     BACKFILLING = "backfilling"
     ACTIVE = "active"
@@ -65,22 +65,22 @@ def _no_nul(text: str) -> str:
 
 
 def _no_controls(text: str) -> str:
-    if any(unicodedata.category(sign) in {"Cc", "Cs"} for sign in text):
+    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
         raise ValueError("contains control characters")
     if not text.strip():
         raise ValueError("is blank")
     return text
 
 
-def _day_in_words(day: object) -> object:
-    """A number would be taken for seconds since 1970, or milliseconds, whichever looks better."""
+def _check_day(day: object) -> object:
+    """Pydantic would read a number as seconds or milliseconds since 1970."""
     if isinstance(day, int | float) or (isinstance(day, str) and not _DAY.fullmatch(day)):
         raise ValueError("is no day such as 2026-11-20")
     return day
 
 
-def _instant_in_words(instant: object) -> object:
-    """The same; what has no dash is a number."""
+def _check_instant(instant: object) -> object:
+    """The same; text without a dash is a number."""
     if isinstance(instant, int | float) or (isinstance(instant, str) and "-" not in instant[1:]):
         raise ValueError("is no instant such as 2026-11-20T06:00:00Z")
     return instant
@@ -98,7 +98,7 @@ _VISIBLE = r"[^\s\u0000-\u001f\u007f-\u009f]"
 
 
 def _line(example: str, max_length: int) -> WithJsonSchema:
-    """What the validators of a line of text want, in the words of JSON Schema."""
+    """The rules of a line of text in JSON Schema."""
     pattern = f"^{_ALLOWED}*{_VISIBLE}{_ALLOWED}*$"
     return WithJsonSchema(
         {"type": "string", "minLength": 1, "maxLength": max_length, "pattern": pattern, "examples": [example]}
@@ -112,18 +112,18 @@ TeamId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Label = Annotated[
     str, StringConstraints(min_length=1, max_length=256), AfterValidator(_no_controls), _line("Research", 256)
 ]
-"""What a person calls an integration: 1-256 characters, none of them control characters."""
+"""The name of an integration: 1-256 characters, none of them control characters."""
 RequestId = Annotated[
     str, StringConstraints(min_length=1, max_length=200), AfterValidator(_no_controls), _line("sync-1", 200)
 ]
 """The idempotency key of a sync request: 1-200 characters, none of them control characters."""
 Text = Annotated[str, AfterValidator(_no_nul), WithJsonSchema({"type": "string", "pattern": r"^[^\u0000]*$"})]
-"""Any text that Postgres can keep."""
-Day = Annotated[date, BeforeValidator(_day_in_words)]
+"""Any text that Postgres can store."""
+Day = Annotated[date, BeforeValidator(_check_day)]
 """A UTC day; an ISO date in JSON."""
 Instant = Annotated[
     AwareDatetime,
-    BeforeValidator(_instant_in_words),
+    BeforeValidator(_check_instant),
     AfterValidator(_utc),
     PlainSerializer(rfc3339, return_type=str, when_used="json"),
     WithJsonSchema({"type": "string", "format": "date-time"}),

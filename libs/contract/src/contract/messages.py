@@ -1,6 +1,7 @@
-"""Every message of the system, declared once. `ce_type` is the class's name; unknown fields are ignored, new ones are optional.
+"""Every message of the system, declared once. `ce_type` is the name of the class.
 
-Commands are imperatives, events are past. JSON: money as plain decimal strings, days as ISO dates, instants as UTC RFC 3339.
+Unknown fields are ignored, new ones are optional. Commands are imperatives, events are past. In JSON money is a plain
+decimal string, a day an ISO date, an instant UTC in RFC 3339.
 """
 
 from decimal import Decimal
@@ -15,17 +16,17 @@ from contract.money import Usd, total
 from contract.problems import Code
 
 MAX_WINDOW_DAYS = 400
-"""More than xAI tells at once, and as long as costs are kept on their topic."""
+"""More than xAI answers at once, and as long as costs are kept on their topic."""
 
 
 class Message(BaseModel):
-    """Frozen, and silent about its values in errors: they may be a customer's."""
+    """Frozen; errors do not show its values, which may be a customer's."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
 class _Integration(Message):
-    """The whole state of an integration after a change; no secret in any form. Act on the state, never on the event's type."""
+    """The whole state of an integration after a change, without secrets. Act on the state, not on the event's type."""
 
     integration_id: UUID
     account_id: AccountId
@@ -55,7 +56,7 @@ class IntegrationChanged(_Integration):
 
 
 class IntegrationRemoved(_Integration):
-    """The account removed the integration: calls stop; `history` says whether its costs stay."""
+    """The account removed the integration: calls stop; `history` decides whether its costs are kept."""
 
 
 class CredentialSealed(Message):
@@ -67,11 +68,11 @@ class CredentialSealed(Message):
     wrap_version: Annotated[int, Field(ge=1)]
     """Grows when the same credential is wrapped by another key-encryption key."""
     envelope: dict[str, str]
-    """As `common.crypto.sealing` makes it; names its format and key ID."""
+    """As written by `common.crypto.sealing`; names its format and key ID."""
 
 
 class SyncRequested(Message):
-    """Somebody wants costs to be read: of one integration, or of all active ones."""
+    """A request to read costs: of one integration, or of all active ones."""
 
     request_id: RequestId
     trigger: Trigger
@@ -92,7 +93,7 @@ class SyncRequested(Message):
 
 
 class Cost(Message):
-    """What one label cost on one day."""
+    """The cost of one label on one day."""
 
     label: Text
     """As xAI wrote it."""
@@ -104,7 +105,7 @@ class Cost(Message):
 
 
 class CostRecorded(Message):
-    """What one reading says of one UTC day, whole: it replaces what an older reading said. Empty days are recorded too."""
+    """All costs of one UTC day in one reading: they replace those of an older reading. Empty days are recorded too."""
 
     account_id: AccountId
     integration_id: UUID
@@ -153,7 +154,7 @@ class WindowRead(_Window):
 
 
 class SyncCompleted(_Window):
-    """The ledger holds what WindowRead announced, or says which days it does not hold."""
+    """The ledger holds what WindowRead announced, or lists the days that it does not hold."""
 
     reading_id: UUID
     observed_at: Instant
@@ -167,10 +168,10 @@ class SyncCompleted(_Window):
 
 
 class SyncFailed(Message):
-    """A window could not be read: for now, or for good (`final`)."""
+    """A window could not be read: it is retried, or abandoned (`final`)."""
 
     account_id: AccountId | None = None
-    """None where nobody knows the integration (`not_found`)."""
+    """None where the integration is unknown (`not_found`)."""
     integration_id: UUID
     trigger: Trigger
     request_ids: tuple[RequestId, ...]
@@ -178,12 +179,12 @@ class SyncFailed(Message):
     last_day: Day | None = None
     code: Code
     final: bool
-    """Nobody will retry."""
+    """There will be no retry."""
     attempts: Annotated[int, Field(ge=0)]
     next_attempt_at: Instant | None = None
     credential_version: Annotated[int, Field(ge=1)] | None = None
     observed_at: Instant | None = None
-    """None where xAI was not called: such an outcome does not touch the card's status."""
+    """None where xAI was not called: such an outcome does not change the card's status."""
 
 
 class _Command(Message):
@@ -200,7 +201,7 @@ class AddIntegration(_Command):
     label: Label | None = None
     plan: Plan
     sealed_key: Text
-    """The Management API key, sealed to connector's public key."""
+    """The Management API key, sealed to the connector's public key."""
 
 
 class ReplaceCredential(_Command):
@@ -211,20 +212,20 @@ class ReplaceCredential(_Command):
 
 
 class RenameIntegration(_Command):
-    """Give an integration another label."""
+    """Change the label of an integration."""
 
     integration_id: UUID
     label: Label
 
 
 class ChangePlan(_Command):
-    """Put the account on another plan."""
+    """Change the plan of the account."""
 
     plan: Plan
 
 
 class RemoveIntegration(_Command):
-    """Remove an integration; `history` says whether its costs stay."""
+    """Remove an integration; `history` decides whether its costs are kept."""
 
     integration_id: UUID
     history: History
@@ -239,7 +240,7 @@ class CommandSucceeded(Message):
 
 
 class CommandRejected(CommandSucceeded):
-    """A command had no effect, and why."""
+    """A command had no effect; `code` and `detail` are the reason."""
 
     code: Code
     detail: Text

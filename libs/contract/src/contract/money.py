@@ -1,4 +1,4 @@
-"""Exact US dollars: the digits that stand in the text, never a binary float."""
+"""Exact US dollars: the digits of the text, never a binary float."""
 
 import re
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
-"""Every sum is made here: a result that would need rounding is an error, not a rounded figure."""
+"""The context of every sum: a result that would need rounding is an error."""
 
 _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 
@@ -18,14 +18,14 @@ ZERO = Decimal(0)
 
 
 def parse_usd(text: object) -> Decimal:
-    """The amount that `text` writes: a decimal string, an int, or a Decimal; at most 15 digits before and 40 after the point.
+    """The amount in `text`: a decimal string, an int, or a Decimal; at most 15 digits before and 40 after the point.
 
     Raises ValueError for floats, bools, NaN, infinities, and amounts outside those bounds.
     """
     if isinstance(text, str) and not _DECIMAL.fullmatch(text):
         raise ValueError("not a decimal amount")
     if isinstance(text, bool | float) or not isinstance(text, str | int | Decimal):
-        raise ValueError("an amount is a decimal string, never a binary float")  # noqa: TRY004 - pydantic takes a ValueError
+        raise ValueError("an amount is a decimal string, never a binary float")  # noqa: TRY004 - pydantic expects a ValueError
     try:
         amount = Decimal(text)
     except InvalidOperation:
@@ -42,7 +42,7 @@ def plain(amount: Decimal) -> str:
 
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
-    """The exact sum; raises decimal.Inexact where 60 digits do not hold it."""
+    """The exact sum; raises decimal.Inexact where it needs more than 60 digits."""
     result = ZERO
     for amount in amounts:
         result = EXACT.add(result, amount)

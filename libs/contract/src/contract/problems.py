@@ -1,4 +1,4 @@
-"""Every code that a person or a program can see, with the sentence that helps; RFC 9457 problems are made of them."""
+"""Every code that a person or a program can see, with title and next step; RFC 9457 problems are made of them."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,7 +16,7 @@ class Code(StrEnum):
     RATE_LIMITED = "rate_limited"
     XAI_UNAVAILABLE = "xai_unavailable"
     ANSWER_UNREADABLE = "answer_unreadable"
-    # what the system itself says
+    # states and results of the system itself
     ALREADY_CONNECTED = "already_connected"
     NOT_FOUND = "not_found"
     NOT_RECONCILED = "not_reconciled"
@@ -26,7 +26,7 @@ class Code(StrEnum):
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     UNSEALABLE = "unsealable"
-    # what operators' commands say
+    # results of operators' commands
     WINDOW_ENDED = "window_ended"
     WINDOW_DECIDED = "window_decided"
     WINDOW_IN_HAND = "window_in_hand"
@@ -44,7 +44,7 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """What a code means to a person: a short title and the next step."""
+    """A code in words: a short title and the next step."""
 
     title: str
     detail: str
@@ -62,99 +62,98 @@ CAUSES: dict[Code, Cause] = {
     ),
     Code.ACCESS_DENIED: Cause(
         "The key may not read this team's costs",
-        "The key lacks the scope Billing: Read Only, belongs to another team, or the person who made it is no Team "
+        "The key lacks the scope Billing: Read Only, belongs to another team, or the person who created it is no Team "
         "Admin. Check the key's scope and team under Settings > Management Keys in the xAI Console.",
         422,
     ),
     Code.TEAM_UNKNOWN: Cause(
         "xAI knows no such team",
-        "Copy the Team ID from Settings in the xAI Console. If it is the right one, the team was deleted or you left it.",
+        "Copy the Team ID from Settings in the xAI Console. If it is right, the team was deleted or you left it.",
         422,
     ),
     Code.TEAM_MALFORMED: Cause(
         "This is not a Team ID",
-        "A Team ID is a UUID such as 3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f: copy it whole from Settings in the xAI Console.",
+        "A Team ID is a UUID such as 3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f: copy it from Settings in the xAI Console.",
         422,
     ),
     Code.KEY_MALFORMED: Cause(
         "This is not a key",
-        "A Management API key is one word of letters, digits and signs: copy it again, without spaces, quotes or line breaks.",
+        "A Management API key is one word of letters, digits and signs: copy it without spaces, quotes or line breaks.",
         422,
     ),
     Code.RATE_LIMITED: Cause(
-        "xAI asks to slow down",
-        "Too many requests were made with this team's keys. Try again in a minute; nothing is wrong with the key.",
+        "xAI limits the rate of requests",
+        "Too many requests used this team's keys. Try again in a minute; nothing is wrong with the key.",
         422,
     ),
     Code.XAI_UNAVAILABLE: Cause(
-        "xAI does not answer",
+        "xAI is unavailable",
         "xAI could not be reached or answered with an error of its own. Nothing is wrong with the key: try again soon.",
         422,
     ),
     Code.ANSWER_UNREADABLE: Cause(
-        "xAI answered something unexpected",
-        "The answer was not the documented one, so nothing was taken from it. Try again later; if it persists, tell support.",
+        "xAI sent an unexpected answer",
+        "The answer did not have the documented form, so it was not used. Try again later, or contact support.",
         422,
     ),
     Code.ALREADY_CONNECTED: Cause(
-        "This team is connected already",
-        "The account has an integration of this team: use that one. To give it another key, replace the key of that one.",
+        "This team is already connected",
+        "The account has an integration of this team: use that one. To change its key, replace the key there.",
         409,
     ),
     Code.NOT_FOUND: Cause(
-        "There is no such thing here",
-        "Check the account, the integration's ID and the address: it does not exist, was removed, or belongs to another account.",
+        "Not found",
+        "Check account, ID and path: it does not exist, was removed, or belongs to another account.",
         404,
     ),
     Code.NOT_RECONCILED: Cause(
         "Some days do not add up yet",
-        "The ledger does not hold all of what was read. The missing days are read again by themselves; nothing is to be done.",
+        "The ledger does not hold all that was read. Missing days are read again automatically: no action is needed.",
         409,
     ),
     Code.ANSWER_CUT: Cause(
         "xAI answered only in part",
-        "Even for a single day xAI cut its answer, so the day was not stored. It is asked for again by itself.",
+        "xAI cut its answer even for a single day, so the day was not stored. It is read again automatically.",
         502,
     ),
     Code.OUT_OF_RANGE: Cause(
-        "These days are too long ago",
-        "xAI tells the costs of the last 90 days only. Ask for newer days.",
+        "These days are too old",
+        "xAI answers for the last 90 days only. Request newer days.",
         422,
     ),
     Code.FRESH: Cause(
         "The figures are fresh",
-        "The costs were read less than 15 minutes ago, so xAI was not asked again. Force Sync asks all the same.",
+        "The costs were read less than 15 minutes ago, so xAI was not called again. Force Sync calls it anyway.",
         409,
     ),
     Code.CANCELLED: Cause(
         "The sync was cancelled",
-        "An operator ended it before xAI was asked. Days that are missing are read by themselves; Force Sync asks at once.",
+        "An operator cancelled it before xAI was called. Missing days are read automatically, or now by Force Sync.",
         409,
     ),
-    Code.EXPIRED: Cause("The command came too late", "Its time to act had passed. Send it again, with a new ID.", 410),
+    Code.EXPIRED: Cause("The command has expired", "It arrived after its expiry. Send it again, with a new ID.", 410),
     Code.UNSEALABLE: Cause(
-        "The sealed key does not open",
-        "It was sealed for another account or command, or to an unknown sealing key. Fetch the sealing key and seal again.",
+        "The sealed key cannot be opened",
+        "It was sealed for another account or command, or to an unknown key. Fetch the sealing key and seal again.",
         422,
     ),
     Code.WINDOW_ENDED: Cause(
         "The window has ended",
-        "Its outcome is told, and nothing can be done to it any more. Days that are missing are read by themselves; Force Sync "
-        "asks at once.",
+        "Its outcome is published and cannot be changed. Missing days are read automatically, or now by Force Sync.",
         409,
     ),
     Code.WINDOW_DECIDED: Cause(
-        "What became of the window is decided",
-        "Its outcome is being published, without another call of xAI. Nothing is to be done.",
+        "The result of the window is decided",
+        "Its outcome is being published, without another call to xAI. No action is needed.",
         409,
     ),
     Code.WINDOW_IN_HAND: Cause(
-        "Somebody is reading the window just now",
-        "xAI is being asked for it. Try again in half a minute: by then it has ended, or waits again.",
+        "The window is being read",
+        "A call to xAI is in progress. Try again in half a minute: by then the window has ended or waits again.",
         409,
     ),
     Code.REQUEST_MALFORMED: Cause(
-        "The request is not understood", "A field is missing or has the wrong form; errors names it.", 422
+        "The request is malformed", "A field is missing or has the wrong form; errors names it.", 422
     ),
     Code.TOKEN_REFUSED: Cause(
         "The token is not accepted",
@@ -164,22 +163,20 @@ CAUSES: dict[Code, Cause] = {
     Code.SCOPE_MISSING: Cause(
         "The token may not do this", "Ask the operator for a token with the scope that the request needs.", 403
     ),
-    Code.METHOD_NOT_ALLOWED: Cause(
-        "This address does not take this method", "Use one of the methods that the header Allow names.", 405
-    ),
+    Code.METHOD_NOT_ALLOWED: Cause("The method is not allowed", "Use one of the methods in the header Allow.", 405),
     Code.REQUEST_TOO_LARGE: Cause("The request is too large", "Send at most 64 KiB.", 413),
     Code.REQUEST_TOO_SLOW: Cause(
-        "The request came too slowly", "Its body was not there in time. Nothing was taken: send it again, at once.", 408
+        "The request was too slow", "Its body did not arrive in time. Nothing was changed: send it again.", 408
     ),
     Code.TOO_MANY_REQUESTS: Cause(
-        "Too many requests", "Wait for as many seconds as the header Retry-After says, then try again.", 429
+        "Too many requests", "Wait for the seconds in the header Retry-After, then try again.", 429
     ),
     Code.UNAVAILABLE: Cause(
-        "A part of the service is away",
-        "Nothing was lost and nothing was taken. Try again in a moment.",
+        "A part of the service is unavailable",
+        "Nothing was changed. Try again in a moment.",
         503,
     ),
-    Code.INTERNAL: Cause("A fault of ours", "It was logged. Try again; if it persists, tell the operator.", 500),
+    Code.INTERNAL: Cause("Internal error", "It was logged. Try again; if it persists, contact the operator.", 500),
 }
 
 
@@ -203,7 +200,7 @@ class ProblemError(Exception):
 
 
 def members(code: Code, detail: str | None = None) -> dict[str, object]:
-    """What RFC 9457 says of `code`; `detail` replaces the code's own sentence."""
+    """The members of an RFC 9457 problem; `detail` replaces the code's own sentence."""
     cause = CAUSES[code]
     return {
         "type": f"urn:grafient:problem:{code.value}",

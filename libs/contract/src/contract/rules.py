@@ -6,24 +6,24 @@ from contract.fields import Plan
 from contract.problems import Code
 
 READABLE_DAYS = 90
-"""Days, today included, for which xAI answers figures; beyond them it answers zeros that are false."""
+"""Days, today included, for which xAI has figures; for older days it answers zeros that are false."""
 BACKFILL_DAYS: dict[Plan, int] = {Plan.FREE: 30, Plan.PRO: READABLE_DAYS, Plan.ULTIMATE: READABLE_DAYS}
-"""Days of history, today included, that a plan fills in."""
+"""Days of history, today included, that the backfill of a plan reads."""
 SETTLED_AFTER = timedelta(days=7)
-"""After the end of a UTC day: until then xAI's figures of the day are provisional, and it is read again."""
+"""After the end of a UTC day: until then xAI's figures of the day are provisional."""
 DAILY_AT = time(6, tzinfo=UTC)
-"""When the cron emitter asks for all active integrations."""
+"""When the cron emitter requests all active integrations."""
 REFUSALS = frozenset({Code.KEY_REFUSED, Code.ACCESS_DENIED, Code.TEAM_UNKNOWN})
-"""Codes with which xAI refuses a key or a team: no more calls until the key is replaced or a person asks."""
+"""Codes with which xAI refuses a key or a team: no more calls until the key is replaced or a person requests one."""
 REFUSED_RETRIED_FOR = timedelta(days=7)
-"""After a refusal: each daily run tries once, so that an outage of xAI's authentication heals by itself."""
+"""After a refusal each daily run tries once: an outage of xAI's authentication heals."""
 
 
 def readable_from(today: date) -> date:
-    """First UTC day for which xAI still answers figures."""
+    """First UTC day for which xAI has figures."""
     return today - timedelta(days=READABLE_DAYS - 1)
 
 
 def backfill_from(plan: Plan, today: date) -> date:
-    """First UTC day of the history that `plan` fills in."""
+    """First UTC day of the history that the backfill of `plan` reads."""
     return today - timedelta(days=BACKFILL_DAYS[plan] - 1)

@@ -1,6 +1,6 @@
 """Every topic of the system, declared once: what it carries, for how long, and in how many partitions.
 
-Partition counts never change in place, for that would split a key's order. Keys are hashed with Kafka's murmur2
+Partition counts never change in place: that would split the order of a key. Keys are hashed with Kafka's murmur2
 (the default of the Java clients and aiokafka; librdkafka needs `partitioner=murmur2_random`).
 """
 
@@ -38,9 +38,9 @@ class Topic:
     partitions: int
     config: dict[str, str]
     secret: bool = False
-    """Records may hold a key: of those that cannot be read only size, hash, reason and origin are kept."""
+    """Records may hold a key: dead letters keep only size, hash, reason and origin."""
     tombstones: bool = False
-    """A record without a value is a message of its own here."""
+    """A record without a value is a message of this topic."""
     max_record_bytes: int = MAX_RECORD_BYTES
     types: dict[str, type[Message]] = field(init=False)
 
@@ -64,7 +64,7 @@ PURGED_HOURLY = COMPACTED | {
     "delete.retention.ms": str(HOUR_MS),
     "min.cleanable.dirty.ratio": "0.01",
 }
-"""A tombstone alone does not purge: the active segment is never compacted, so it must roll."""
+"""A tombstone alone does not purge: the active segment is never compacted, so it has to roll."""
 
 COMMANDS_TOPIC = Topic("xai.commands.v1", COMMANDS, 6, _kept(7), secret=True)
 COMMAND_RESULTS = Topic("xai.command-results.v1", (CommandSucceeded, CommandRejected), 6, _kept(7))

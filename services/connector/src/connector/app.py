@@ -71,7 +71,7 @@ def create_app(settings: ConnectorSettings) -> FastAPI:
         events,
     ):
         app.include_router(routes.router())
-    app.state.leave = events.leave
+    app.state.on_shutdown = events.leave
     return app
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from common.atomic_files import held, replace
+from common.atomic_files import locked, replace
 from common.http.tokens import SCOPES, Token, TokenId, Tokens, digest_of, load_tokens, new_secret
 from common.settings import StartRefusedError
 from contract.fields import AccountId, rfc3339
@@ -135,7 +135,7 @@ def revoke(
 
 def _change(path: Path, edit: Callable[[Tokens], Tokens], *, dry_run: bool, may_be_new: bool = False) -> None:
     """Nobody else meanwhile; the file is there whole, before or after. A new one is readable by its owner only."""
-    with held(path):
+    with locked(path):
         is_new = may_be_new and not (path.exists() and path.stat().st_size)
         tokens = edit(Tokens(tokens=()) if is_new else load_tokens(path))
         if dry_run:
@@ -182,7 +182,7 @@ def _line(token: Token) -> dict[str, str]:
 
 
 def _state(token: Token) -> str:
-    return "live" if token.lives(datetime.now(UTC)) else "expired"
+    return "live" if token.is_live(datetime.now(UTC)) else "expired"
 
 
 def _described(token: Token) -> str:

@@ -1,4 +1,4 @@
-"""What a service may know of sealed credentials: what binds one to its row, and the capabilities it is handed."""
+"""What a service may know of sealed credentials: the row that binds one, and the capabilities that it gets."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ Envelope = dict[str, str]
 
 
 class UnsealableError(Exception):
-    """The envelope does not open here: damaged, moved, made elsewhere, or its key is gone. Never says more."""
+    """The envelope does not open here: damaged, moved, made elsewhere, or its key is missing. Carries no detail."""
 
 
 @dataclass(frozen=True, slots=True)
 class Binding:
-    """The row that an envelope belongs to: it opens for no other."""
+    """The row of an envelope: it opens for no other."""
 
     account_id: str
     integration_id: UUID
@@ -25,25 +25,25 @@ class Binding:
 class Seals(Protocol):
     """Can seal a credential, and cannot open one."""
 
-    def seal(self, credential: str, place: Binding) -> Envelope: ...
+    def seal(self, credential: str, binding: Binding) -> Envelope: ...
 
 
 class Opens(Protocol):
     """Can open a credential."""
 
-    def open(self, envelope: Mapping[str, str], place: Binding) -> str:
-        """Raise UnsealableError where the envelope was not sealed for `place`."""
+    def open(self, envelope: Mapping[str, str], binding: Binding) -> str:
+        """Raise UnsealableError where the envelope was not sealed for `binding`."""
         ...
 
 
 class Rewraps(Protocol):
     """Can move an envelope to the current key-encryption key, and sees no credential."""
 
-    def rewrap(self, envelope: Mapping[str, str], place: Binding) -> Envelope:
-        """Raise UnsealableError where the envelope was not sealed for `place`."""
+    def rewrap(self, envelope: Mapping[str, str], binding: Binding) -> Envelope:
+        """Raise UnsealableError where the envelope was not sealed for `binding`."""
         ...
 
-    def check(self, envelope: Mapping[str, str], place: Binding) -> None:
+    def check(self, envelope: Mapping[str, str], binding: Binding) -> None:
         """Raise UnsealableError where the envelope could not be moved."""
         ...
 

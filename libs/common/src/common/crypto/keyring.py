@@ -1,4 +1,4 @@
-"""The key-encryption keys: a small interface that a key-management service would fit, and the file that does today."""
+"""Key-encryption keys: an interface for key-management services, and its implementation by a file."""
 
 import secrets
 import time
@@ -17,15 +17,15 @@ NONCE_BYTES = 12
 
 
 class Wraps(Protocol):
-    """Encrypts data keys under key-encryption keys that never leave it."""
+    """Encrypts data keys under key-encryption keys that never leave the implementation."""
 
     @property
     def current(self) -> str:
-        """ID of the key that wraps now."""
+        """ID of the key for new wraps."""
         ...
 
     def wrap(self, data_key: bytes, key_id: str, associated: bytes) -> bytes:
-        """Encrypt `data_key` under `key_id`, bound to `associated`; raises UnsealableError where that key is unknown."""
+        """Encrypt `data_key` under `key_id`, bound to `associated`; raises UnsealableError for an unknown key."""
         ...
 
     def unwrap(self, wrapped: bytes, key_id: str, associated: bytes) -> bytes:
@@ -68,13 +68,13 @@ class Keyring:
 
 
 class LiveKeyring:
-    """The keyring in a file: a change counts within a second, and at once where a key is asked for that was not there.
+    """The keyring in a file: a change takes effect within a second, and at once where an unknown key is needed.
 
-    So keys can be rotated without a restart, and nothing that another process wrapped under a new key fails here.
+    So keys rotate without a restart, and what another process wrapped under a new key can be unwrapped.
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` in seconds; raises KeyFileError where the file cannot be used now."""
+        """`clock` in seconds; raises KeyFileError where the file is unusable."""
         self._file = WatchedFile(path, load_keyring, clock)
 
     @property
@@ -89,10 +89,10 @@ class LiveKeyring:
 
     def _with(self, key_id: str) -> Keyring:
         keyring = self._file.content()
-        return keyring if key_id in keyring.key_ids else self._file.look()
+        return keyring if key_id in keyring.key_ids else self._file.check()
 
 
 def load_keyring(path: Path) -> Keyring:
-    """The keyring in a file of keys, as it is now; raises KeyFileError."""
+    """The keyring in a file of keys; raises KeyFileError."""
     keys = load_keys(path)
     return Keyring(keys.current, keys.by_id)

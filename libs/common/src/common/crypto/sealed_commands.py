@@ -1,4 +1,4 @@
-"""Seals the key that a command carries, so that only the connector can read it: for anybody, it opens nothing.
+"""Seals the key in a command, so that only the connector can read it. Anybody may import this: it opens nothing.
 
 HPKE (RFC 9180), base mode, single shot. What binds a sealed key to its command is HPKE's `info`.
 """
@@ -21,7 +21,7 @@ ENCAPSULATED_BYTES = 32
 
 @dataclass(frozen=True, slots=True)
 class SealingKey:
-    """The connector's public key, as `GET /v1/sealing-key` hands it out."""
+    """The connector's public key, as `GET /v1/sealing-key` returns it."""
 
     key_id: str
     """1-40 of `A-Za-z0-9._-`."""
@@ -37,7 +37,7 @@ class SealingKey:
 def seal(key: str, recipient: SealingKey, *, environment: str, account_id: str, command_id: str) -> str:
     """Seal `key` for one command of one account: it opens for no other, and in no other environment.
 
-    Raises ValueError where the recipient's key is no public key or a text cannot be written as UTF-8.
+    Raises ValueError where the recipient's key is no public key or a text cannot be encoded as UTF-8.
     """
     bound = binding(environment, account_id, command_id)
     public_key = X25519PublicKey.from_public_bytes(recipient.public_key)
@@ -47,14 +47,14 @@ def seal(key: str, recipient: SealingKey, *, environment: str, account_id: str, 
 
 
 def key_id_of(sealed: str) -> str | None:
-    """The ID of the key that `sealed` is sealed to; None where it is not spelt as `seal` does."""
+    """The ID of the key that `sealed` is sealed to; None where it does not have the form of `seal`."""
     version, _, rest = sealed.partition(".")
     parts = rest.rsplit(".", 2)
     return parts[0] if version == VERSION and len(parts) == len(("key ID", "encapsulated key", "ciphertext")) else None
 
 
 def binding(environment: str, account_id: str, command_id: str) -> bytes:
-    """Join what a sealed key is bound to, each with its length, so that no two commands read the same."""
+    """Join what a sealed key is bound to, each with its length, so that no two commands are equal."""
     return b"".join(map(_prefixed, (FORMAT, environment, account_id, command_id)))
 
 
@@ -64,7 +64,7 @@ def encoded(data: bytes) -> str:
 
 
 def decoded(text: str) -> bytes:
-    """Undo `encoded`; raises ValueError for any other spelling of the same bytes."""
+    """Undo `encoded`; raises ValueError for any other encoding of the same bytes."""
     data = urlsafe_b64decode(text + "=" * (-len(text) % 4))
     if encoded(data) != text:
         raise ValueError("is not base64url without padding")
@@ -79,5 +79,5 @@ def _prefixed(text: str) -> bytes:
 def _utf8(key: str) -> bytes:
     data = key.encode(errors="replace")
     if data.decode() != key:  # encode's own error would carry the key
-        raise ValueError("the key holds what is no character")
+        raise ValueError("the key is not valid Unicode")
     return data

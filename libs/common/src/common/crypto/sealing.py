@@ -1,6 +1,6 @@
 """Envelope encryption of credentials: a random data key per stored version, wrapped by a key-encryption key.
 
-Opens secrets: only connector.app, syncer.app and the key commands import it; others are handed `Seals` or `Opens`.
+Opens secrets: only connector.app, syncer.app and the key commands import it; others get a `Seals` or an `Opens`.
 """
 
 import secrets
@@ -26,24 +26,24 @@ class Sealer:
         self._keyring = keyring
         self._environment = environment
 
-    def seal(self, credential: str, place: Binding) -> Envelope:
+    def seal(self, credential: str, binding: Binding) -> Envelope:
         """Encrypt under a data key of its own: two envelopes of the same credential have nothing in common."""
-        bound = _bound(self._environment, place)
+        bound = _bound(self._environment, binding)
         data_key, nonce = secrets.token_bytes(KEY_BYTES), secrets.token_bytes(NONCE_BYTES)
         ciphertext = AESGCM(data_key).encrypt(nonce, credential.encode(), bound)
         return _envelope(_wrapped(self._keyring, data_key, bound), nonce=_text(nonce), ciphertext=_text(ciphertext))
 
 
 class Opener:
-    """Opens what a Sealer of the same environment sealed for the same place, as long as the keyring has its key."""
+    """Opens what a Sealer of the same environment sealed for the same row, as long as the keyring has its key."""
 
     def __init__(self, keyring: Wraps, environment: str) -> None:
         self._keyring = keyring
         self._environment = environment
 
-    def open(self, envelope: Mapping[str, str], place: Binding) -> str:
+    def open(self, envelope: Mapping[str, str], binding: Binding) -> str:
         """Decrypt; any failure is UnsealableError, without a cause."""
-        bound = _bound(self._environment, place)
+        bound = _bound(self._environment, binding)
         data_key = _data_key(self._keyring, envelope, bound)
         try:
             cipher = AESGCM(data_key)
@@ -59,21 +59,21 @@ class Rewrapper:
         self._keyring = keyring
         self._environment = environment
 
-    def rewrap(self, envelope: Mapping[str, str], place: Binding) -> Envelope:
-        """Wrap the data key anew; the ciphertext stays as it is. Raises UnsealableError where it does not unwrap."""
-        bound = _bound(self._environment, place)
+    def rewrap(self, envelope: Mapping[str, str], binding: Binding) -> Envelope:
+        """Wrap the data key again; the ciphertext stays as it is. Raises UnsealableError where it does not unwrap."""
+        bound = _bound(self._environment, binding)
         data_key = _data_key(self._keyring, envelope, bound)
         kept = {name: envelope[name] for name in ("nonce", "ciphertext")}
         return _envelope(_wrapped(self._keyring, data_key, bound), **kept)
 
-    def check(self, envelope: Mapping[str, str], place: Binding) -> None:
+    def check(self, envelope: Mapping[str, str], binding: Binding) -> None:
         """Unwrap the data key and forget it; raises UnsealableError where that is not possible."""
-        _data_key(self._keyring, envelope, _bound(self._environment, place))
+        _data_key(self._keyring, envelope, _bound(self._environment, binding))
 
 
-def _bound(environment: str, place: Binding) -> bytes:
-    """Join what an envelope is bound to, each with its length, so that no two places read the same."""
-    parts = (FORMAT, environment, place.account_id, str(place.integration_id), str(place.credential_version))
+def _bound(environment: str, binding: Binding) -> bytes:
+    """Join what an envelope is bound to, each with its length, so that no two bindings are equal."""
+    parts = (FORMAT, environment, binding.account_id, str(binding.integration_id), str(binding.credential_version))
     return b"".join(map(_prefixed, parts))
 
 
@@ -108,7 +108,7 @@ def _text(data: bytes) -> str:
 
 
 def _bytes(envelope: Mapping[str, str], field: str) -> bytes:
-    """Decode canonical base64 only: each envelope has one spelling."""
+    """Decode canonical base64 only: each envelope has one encoding."""
     try:
         text = envelope[field]
         data = b64decode(text, validate=True)

@@ -1,4 +1,4 @@
-"""What every service answers over HTTP: problems, liveness, readiness, metrics; and how it is run."""
+"""What every service serves over HTTP: problems, liveness, readiness, metrics; and how it runs."""
 
 import asyncio
 import socket
@@ -34,9 +34,9 @@ Check = Callable[[], Awaitable[None]]
 
 
 def make_app(service: str, watchdog: Watchdog, lifespan: Lifespan[FastAPI], ready: Check) -> FastAPI:
-    """An app with `/livez` (by progress), `/readyz` (`ready` raises when something is away), `/metrics`, and problems.
+    """An app with `/livez` (by progress), `/readyz` (`ready` raises when something is down), `/metrics`, and problems.
 
-    Its `state.leave` is called when the process is about to end: whoever keeps a connection open puts itself there.
+    Its `state.on_shutdown` is called before open connections are awaited: a route that keeps them open replaces it.
     """
     app = FastAPI(
         title=f"Grafient {service}",
@@ -47,7 +47,7 @@ def make_app(service: str, watchdog: Watchdog, lifespan: Lifespan[FastAPI], read
         openapi_url=None,
         redirect_slashes=False,
     )
-    app.state.leave = lambda: None
+    app.state.on_shutdown = lambda: None
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http)
@@ -56,7 +56,7 @@ def make_app(service: str, watchdog: Watchdog, lifespan: Lifespan[FastAPI], read
     app.add_exception_handler(Exception, _unknown)
 
     @app.get("/livez", include_in_schema=False)
-    async def livez() -> Response:  # on the loop itself: it looks at what the consumers are doing
+    async def livez() -> Response:  # on the event loop itself: it inspects the consumers
         stalled = watchdog.stalled()
         return JSONResponse({"ok": not stalled, "stalled": stalled}, status_code=503 if stalled else 200)
 
@@ -65,7 +65,7 @@ def make_app(service: str, watchdog: Watchdog, lifespan: Lifespan[FastAPI], read
         try:
             async with asyncio.timeout(READY_DEADLINE):
                 await ready()
-        except Exception as error:  # noqa: BLE001 - whatever it is, this process is not ready
+        except Exception as error:  # noqa: BLE001 - whatever failed, this process is not ready
             return JSONResponse({"ok": False, "away": type(error).__name__}, status_code=503)
         return JSONResponse({"ok": True})
 
@@ -77,9 +77,9 @@ def make_app(service: str, watchdog: Watchdog, lifespan: Lifespan[FastAPI], read
 
 
 def serve(create: Callable[[], FastAPI], *, host: str, port: int) -> None:
-    """Run what `create` makes until SIGTERM; requests in flight get 10 s.
+    """Run the app that `create` returns until SIGTERM; requests in flight get 10 s.
 
-    Ends with status 78 and a sentence where `create` raises StartRefusedError, with another one where the start failed.
+    Exits with status 78 and a message where `create` raises StartRefusedError, with another one where the start failed.
     """
     disable_core_dumps()
     try:
@@ -88,14 +88,14 @@ def serve(create: Callable[[], FastAPI], *, host: str, port: int) -> None:
         sys.stderr.write(f"{error}\n")
         sys.exit(EXIT_BAD_SETTINGS)
     server = server_of(app, host=host, port=port)
-    with suppress(KeyboardInterrupt):  # what uvicorn makes of Ctrl-C after its end
+    with suppress(KeyboardInterrupt):  # uvicorn raises it after a shutdown by Ctrl-C
         server.run()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 
 
 def server_of(app: FastAPI, *, host: str, port: int) -> uvicorn.Server:
-    """What `serve` runs."""
+    """The server that `serve` runs."""
     config = uvicorn.Config(
         app,
         host=host,
@@ -105,18 +105,18 @@ def server_of(app: FastAPI, *, host: str, port: int) -> uvicorn.Server:
         access_log=False,
         timeout_graceful_shutdown=10,
     )
-    return _Server(config, app.state.leave)
+    return _Server(config, app.state.on_shutdown)
 
 
 class _Server(uvicorn.Server):
-    """`leave` is called before open connections are waited for: the lifespan ends only when all of them are closed."""
+    """Calls `on_shutdown` before it awaits open connections: the lifespan ends only when all of them are closed."""
 
-    def __init__(self, config: uvicorn.Config, leave: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
         super().__init__(config)
-        self._leave = leave
+        self._on_shutdown = on_shutdown
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._leave()
+        self._on_shutdown()
         await super().shutdown(sockets)
 
 
@@ -137,19 +137,19 @@ def _problem(_request: Request, error: Exception) -> Response:
 
 def _malformed(_request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - registered for this class only
-    return problem(Code.REQUEST_MALFORMED, errors=[_wrong(one) for one in error.errors()[:10]])
+    return problem(Code.REQUEST_MALFORMED, errors=[_field_error(one) for one in error.errors()[:10]])
 
 
-def _wrong(one: dict[str, Any]) -> dict[str, str]:
-    """The field and its rule; nothing that the client wrote, which may be a key in the wrong place."""
-    where, told = one["loc"], one["msg"]
-    if one["type"] == "extra_forbidden":
-        where = where[:-1]
-    if one["type"].endswith("_parsing"):  # behind the comma stands what was found instead
-        told = told.partition(", ")[0]
-    if one["type"] == "union_tag_invalid":
-        told = "Input has an unknown tag"
-    return {"field": ".".join(str(part)[:40] for part in where), "problem": told}
+def _field_error(error: dict[str, Any]) -> dict[str, str]:
+    """The field and its rule; nothing that the client sent, which may be a key in the wrong place."""
+    path, message = error["loc"], error["msg"]
+    if error["type"] == "extra_forbidden":
+        path = path[:-1]
+    if error["type"].endswith("_parsing"):  # the value that was found follows the comma
+        message = message.partition(", ")[0]
+    if error["type"] == "union_tag_invalid":
+        message = "Input has an unknown tag"
+    return {"field": ".".join(str(part)[:40] for part in path), "problem": message}
 
 
 def _http(request: Request, error: Exception) -> Response:
@@ -159,17 +159,17 @@ def _http(request: Request, error: Exception) -> Response:
             return problem(Code.NOT_FOUND)
         case HTTPStatus.METHOD_NOT_ALLOWED:
             return problem(Code.METHOD_NOT_ALLOWED, headers={"Allow": ", ".join(_allowed(request))})
-        case HTTPStatus.BAD_REQUEST:  # what FastAPI makes of a body that breaks its JSON parser
+        case HTTPStatus.BAD_REQUEST:  # FastAPI's answer to a body that breaks its JSON parser
             return problem(Code.REQUEST_MALFORMED, "The body is not JSON in UTF-8.")
         case _:
             return problem(Code.REQUEST_MALFORMED)
 
 
 def _allowed(request: Request) -> list[str]:
-    """Every method of the address: the framework names only those of the first route that has it."""
-    asked = [(method, dict(request.scope) | {"method": method}) for method in METHODS]
+    """Every method of the path: the framework names only those of the first route that matches."""
+    scopes = [(method, dict(request.scope) | {"method": method}) for method in METHODS]
     return [
-        method for method, scope in asked if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
+        method for method, scope in scopes if any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
     ]
 
 
@@ -186,5 +186,5 @@ def _unknown(request: Request, error: Exception) -> Response:
 
 
 def _route(request: Request) -> str:
-    """The route as it is declared: the address itself may hold a key that somebody put into the wrong place."""
+    """The route as it is declared: the path itself may hold a key in the wrong place."""
     return str(getattr(request.scope.get("route"), "path", "none"))

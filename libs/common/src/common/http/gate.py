@@ -1,4 +1,4 @@
-"""What stands before every route under /v1: a live token, at its rate, and a body that is small and soon there."""
+"""Checks before every route under /v1: a live token, its rate, and the size and time of the body."""
 
 import asyncio
 import time
@@ -11,20 +11,20 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.http.app import problem_of
-from common.http.tokens import KnowsTokens, Token, refused
+from common.http.tokens import Token, TokenStore, unauthorized
 from common.metrics import REFUSED
 from common.rate_limits import Limiter, Rate
 
 GUARDED = "/v1/"
 MAX_BODY_BYTES = 64 * 1024
 BODY_DEADLINE = 10.0
-"""Seconds for a whole body, however it is cut: a connection that trickles is ended by a 408."""
+"""Seconds for a whole body, however it is split: a connection that trickles gets a 408."""
 WRONG_TOKENS = Rate(10, 60)
-"""Of one client address; a right token is let in all the same, so that nobody can lock another out."""
+"""Of one client address; a valid token passes all the same, so that nobody can lock others out."""
 
 
 class Gate:
-    """Refuses before a byte of the body is read; what it lets in finds its token in `request.state.token`."""
+    """Rejects a request before its body is read; the token of an accepted one is in `request.state.token`."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Gate:
         clock: Callable[[], datetime],
         body_deadline: float,
     ) -> None:
-        """`requests` are counted by token ID, `wrong_tokens` by client address; `clock` judges expiry (aware, UTC)."""
+        """`requests` are counted by token ID, `wrong_tokens` by client address; `clock` is for expiry (aware, UTC)."""
         self._app = app
         self._requests = requests
         self._wrong_tokens = wrong_tokens
@@ -55,15 +55,15 @@ class Gate:
             REFUSED.labels(error.code.value).inc()
             await _answer(request, error)(scope, receive, send)
         else:
-            await self._app(scope, _again(body, receive), send)
+            await self._app(scope, _replay_body(body, receive), send)
 
     def _token_of(self, request: Request) -> Token:
         kind, _, secret = request.headers.get("authorization", "").partition(" ")
-        tokens: KnowsTokens = request.app.state.tokens
+        tokens: TokenStore = request.app.state.tokens
         token = tokens.find(secret.strip(), self._clock()) if kind.lower() == "bearer" else None
         if token is None:
             self._wrong_tokens.take(request.client.host if request.client else "")
-            raise refused()
+            raise unauthorized()
         self._requests.take(token.token_id)
         return token
 
@@ -81,7 +81,7 @@ class Gate:
 def _answer(request: Request, error: ProblemError) -> Response:
     answer = problem_of(error)
     if request.headers.get("content-length", "0") != "0" or "transfer-encoding" in request.headers:
-        answer.headers["Connection"] = "close"  # else whoever is refused goes on sending, for as long as it likes
+        answer.headers["Connection"] = "close"  # otherwise the client could go on sending the body without a limit
     return answer
 
 
@@ -94,19 +94,19 @@ async def _read(request: Request) -> bytes:
     return bytes(body)
 
 
-def _again(body: bytes, receive: Receive) -> Receive:
-    """The body as one message, then what follows it: the client goes away."""
+def _replay_body(body: bytes, receive: Receive) -> Receive:
+    """The body as one message, then what follows it: the disconnect of the client."""
     first: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def told() -> Message:
+    async def replay_body() -> Message:
         return first.pop() if first else await receive()
 
-    return told
+    return replay_body
 
 
 def guard(
     app: FastAPI,
-    tokens: KnowsTokens,
+    tokens: TokenStore,
     *,
     requests_per_second: int,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -115,15 +115,15 @@ def guard(
 ) -> None:
     """Put the gate before `app`, with `tokens` as its `state.tokens`.
 
-    After a quiet time a token may make twice `requests_per_second` at once. `clock` judges expiry (aware, UTC), `ticks`
-    the rates (nanoseconds); `body_deadline` is in seconds.
+    After a quiet time a token may make twice `requests_per_second` at once. `clock` is for expiry (aware, UTC), `ticks`
+    for rates (nanoseconds); `body_deadline` is in seconds.
     """
     app.state.tokens = tokens
-    told = f"The limit of this token is {requests_per_second} a second."
+    message = f"The limit of this token is {requests_per_second} a second."
     app.add_middleware(
         Gate,
-        requests=Limiter(Rate(2 * requests_per_second, 2), told, ticks),
-        wrong_tokens=Limiter(WRONG_TOKENS, "Too many wrong tokens came from this address.", ticks),
+        requests=Limiter(Rate(2 * requests_per_second, 2), message, ticks),
+        wrong_tokens=Limiter(WRONG_TOKENS, "Too many invalid tokens were sent from this address.", ticks),
         clock=clock,
         body_deadline=body_deadline,
     )

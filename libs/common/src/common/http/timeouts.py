@@ -1,4 +1,4 @@
-"""How long a request may take to arrive: without a bound, whoever sends a byte now and then holds connections for ever."""
+"""Deadlines for requests to arrive: without them a client that sends a byte now and then keeps its connection open."""
 
 import asyncio
 from typing import ClassVar
@@ -9,14 +9,14 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 HEADERS_SECONDS = 10.0
 """From the connection, or from the first byte of a later request on it."""
 BODY_SECONDS = 15.0
-"""From the end of the headers; longer than the gate waits, so that whoever is slow there is told by a 408."""
+"""From the end of the headers; longer than the deadline of the gate, which answers with a 408."""
 
 
 class RequestTimeoutProtocol(H11Protocol):
-    """Closes a connection whose request is not there in time; uvicorn's own patience begins anew with every byte."""
+    """Closes a connection when its request is late; uvicorn's own timeout restarts with every byte."""
 
     seconds: ClassVar[dict[object, float]] = {h11.IDLE: HEADERS_SECONDS, h11.SEND_BODY: BODY_SECONDS}
-    """By what the client is to send; in other states nothing is awaited of it."""
+    """By what the client has to send; in other states there is no deadline."""
 
     _awaited: object = None
     _deadline: asyncio.TimerHandle | None = None
@@ -34,7 +34,7 @@ class RequestTimeoutProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def _watch(self) -> None:
-        """A deadline is set once for what is awaited, and not moved by what trickles in."""
+        """The deadline is set once for each part, and not moved by what trickles in."""
         awaited = self.conn.their_state
         if awaited is self._awaited:
             return

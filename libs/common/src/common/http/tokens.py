@@ -1,4 +1,4 @@
-"""Tokens of the HTTP APIs: only hashes are kept; each has scopes, and may be bound to accounts and to a time."""
+"""Tokens of the HTTP APIs: only hashes are stored; each has scopes, and may have accounts and an expiry."""
 
 import hashlib
 import hmac
@@ -23,23 +23,23 @@ from common.watched_file import WatchedFile
 Scope = Literal["integrations:read", "integrations:write", "costs:read"]
 SCOPES: tuple[Scope, ...] = ("integrations:read", "integrations:write", "costs:read")
 TokenId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
-"""What people call a token: 1-64 of `A-Za-z0-9._-`."""
+"""The name of a token: 1-64 of `A-Za-z0-9._-`."""
 PREFIX = "grafient_"
-"""Of every token that is made here: logs, scanners and people know one by it."""
+"""Of every token that is created here: logs, scanners and people recognise one by it."""
 BEARER = HTTPBearer(
     auto_error=False, scheme_name="token", description="A token that the operator issued, with its scopes."
 )
-"""For OpenAPI: what a route needs is said where it is checked."""
+"""For OpenAPI; `needs` checks."""
 
 _MAX_FILE_BYTES = 1024 * 1024
 
 
 class TokensError(StartRefusedError):
-    """The file of tokens cannot be used; the sentence names the file and what is wrong."""
+    """The file of tokens is unusable; the message names the file and the error."""
 
 
 class Token(BaseModel):
-    """What is kept of a token. A field that is not known is refused: misspelt, it would have bound the token."""
+    """An entry of the file. An unknown field is rejected: a misspelt one was meant to restrict the token."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
@@ -51,7 +51,7 @@ class Token(BaseModel):
     """None: every account."""
     expires_at: Instant | None = None
 
-    def lives(self, now: datetime) -> bool:
+    def is_live(self, now: datetime) -> bool:
         return self.expires_at is None or self.expires_at > now
 
 
@@ -63,26 +63,26 @@ class Tokens(BaseModel):
     tokens: tuple[Token, ...]
 
     @model_validator(mode="after")
-    def _told_apart(self) -> Self:
+    def _ids_are_unique(self) -> Self:
         if len({token.token_id for token in self.tokens}) < len(self.tokens):
             raise ValueError("two tokens have the same ID")
         return self
 
     def find(self, secret: str, now: datetime) -> Token | None:
-        """The live token whose secret this is; compared in constant time."""
+        """The live token with this secret; compared in constant time."""
         digest = digest_of(secret)
         found = [token for token in self.tokens if hmac.compare_digest(token.sha256, digest)]
-        return next((token for token in found if token.lives(now)), None)
+        return next((token for token in found if token.is_live(now)), None)
 
     def is_live(self, token: Token, now: datetime) -> bool:
-        """Whether `token`, found earlier, is still here with the same rights, and not expired."""
-        return token in self.tokens and token.lives(now)
+        """Whether `token`, found earlier, is still in the file with the same rights, and not expired."""
+        return token in self.tokens and token.is_live(now)
 
 
-class KnowsTokens(Protocol):
-    """What `app.state.tokens` is: Tokens, or LiveTokens.
+class TokenStore(Protocol):
+    """The type of `app.state.tokens`: Tokens, or LiveTokens.
 
-    A stream that stays open asks again: `request.app.state.tokens.is_live(request.state.token, now)`.
+    A stream that stays open checks again: `request.app.state.tokens.is_live(request.state.token, now)`.
     """
 
     def find(self, secret: str, now: datetime) -> Token | None: ...
@@ -91,10 +91,10 @@ class KnowsTokens(Protocol):
 
 
 class LiveTokens:
-    """The tokens in a file, as they are now: a change is noticed within a second, a file that cannot be used changes nothing."""
+    """The tokens in a file: a change takes effect within a second, a file that becomes unusable changes nothing."""
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock` in seconds; raises TokensError where the file cannot be used now."""
+        """`clock` in seconds; raises TokensError where the file is unusable."""
         self._file = WatchedFile(path, load_tokens, clock)
 
     def find(self, secret: str, now: datetime) -> Token | None:
@@ -110,32 +110,32 @@ def new_secret() -> str:
 
 
 def digest_of(secret: str) -> str:
-    """What is kept of a token's secret."""
+    """The stored form of a secret."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def load_tokens(path: Path) -> Tokens:
     """The tokens in `path`; raises TokensError.
 
-    Others may read it, for a hash of 256 random bits opens nothing. They may not write to it: that is to make tokens.
+    Others may read it: a hash of 256 random bits is no secret. They must not write to it: that is creating tokens.
     """
     try:
         return Tokens.model_validate_json(_read(path))
     except OSError as error:
         raise TokensError(f"tokens file {path}: {error.strerror}") from None
     except ValidationError as error:
-        raise TokensError(f"tokens file {path}: {_told(error)}") from None
+        raise TokensError(f"tokens file {path}: {_reason(error)}") from None
 
 
 def _read(path: Path) -> bytes:
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_mode & stat.S_IWOTH:
-            raise TokensError(f"tokens file {path}: others can write to it: take that right away (chmod o-w)")
+            raise TokensError(f"tokens file {path}: others can write to it: run chmod o-w")
         return file.read(_MAX_FILE_BYTES)
 
 
-def _told(error: ValidationError) -> str:
-    """What is wrong, without a word of the content."""
+def _reason(error: ValidationError) -> str:
+    """The first error, without any content of the file."""
     first = error.errors(include_url=False, include_input=False)[0]
     if first["type"] == "json_invalid":
         return "is not JSON"
@@ -147,12 +147,12 @@ def _told(error: ValidationError) -> str:
 
 
 def needs(scope: Scope) -> Callable[..., None]:
-    """A dependency of a route: the token that `common.http.gate` found has `scope`; of another account everything is 404."""
+    """A dependency of a route: the token found by `common.http.gate` has `scope`; other accounts are a 404."""
 
     def check(request: Request, _shown: Annotated[object, Security(BEARER, scopes=[scope])]) -> None:
         token: Token | None = getattr(request.state, "token", None)
-        if token is None:  # no gate stands before this route: it stays shut
-            raise refused()
+        if token is None:  # there is no gate before this route: it stays closed
+            raise unauthorized()
         if scope not in token.scopes:
             raise ProblemError(Code.SCOPE_MISSING, f"The token lacks the scope {scope}.", scope=scope)
         if not _may_see(token, request.path_params.get("account_id")):
@@ -162,10 +162,10 @@ def needs(scope: Scope) -> Callable[..., None]:
 
 
 def _may_see(token: Token, account_id: str | None) -> bool:
-    """A route that is of no account needs the scope only."""
+    """A route without an account needs the scope only."""
     return account_id is None or token.account_ids is None or account_id in token.account_ids
 
 
-def refused() -> ProblemError:
+def unauthorized() -> ProblemError:
     """There is no live token."""
     return ProblemError(Code.TOKEN_REFUSED, headers={"WWW-Authenticate": "Bearer"})

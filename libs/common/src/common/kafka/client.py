@@ -1,4 +1,4 @@
-"""How to reach the broker: client settings that lose nothing, and the check of the topics at the start."""
+"""Connections to the broker: client settings that lose nothing, and the check of the topics at the start."""
 
 import logging
 import ssl
@@ -22,7 +22,7 @@ class TopicsError(Exception):
 
 
 def make_broker(settings: KafkaSettings, service: str) -> KafkaBroker:
-    """A broker that is not connected yet: all replicas acknowledge, no topic is created, handlers get what was decoded."""
+    """A broker that is not connected yet: all replicas acknowledge, and no topic is created."""
     return TolerantBroker(
         bootstrap_servers(settings),
         client_id=service,
@@ -43,7 +43,7 @@ def bootstrap_servers(settings: KafkaSettings) -> list[str]:
 
 
 def client_options(settings: KafkaSettings) -> dict[str, object]:
-    """What aiokafka's own clients need to reach the same broker."""
+    """Options of aiokafka's own clients for the same broker."""
     options: dict[str, object] = {
         "bootstrap_servers": bootstrap_servers(settings),
         "security_protocol": settings.kafka_security_protocol,
@@ -60,21 +60,21 @@ def client_options(settings: KafkaSettings) -> dict[str, object]:
 
 
 async def check_topics(settings: KafkaSettings, topics: tuple[Topic, ...]) -> None:
-    """Raises TopicsError where a topic is missing, closed to us, or has another number of partitions than declared.
+    """Raises TopicsError for a topic that is missing, not accessible, or has not the declared number of partitions.
 
-    Raises NotLetInError where the broker refuses us, or is not one that is trusted.
+    Raises BrokerRefusedError where the broker rejects the connection, or is not trusted.
     """
-    async with operating(settings, "topics-check") as admin:
+    async with admin_client(settings, "topics-check") as admin:
         described = await admin.describe_topics([topic.name for topic in topics])
     found = {one["topic"]: one for one in described}
-    wrong = [sentence for topic in topics if (sentence := _complaint(topic, found[topic.name], settings))]
+    wrong = [sentence for topic in topics if (sentence := _problem(topic, found[topic.name], settings))]
     if wrong:
         raise TopicsError("; ".join(wrong))
 
 
 @asynccontextmanager
-async def operating(settings: KafkaSettings, client_id: str) -> AsyncIterator[AIOKafkaAdminClient]:
-    """What asks the broker about itself; raises NotLetInError with the reason where it does not let us in."""
+async def admin_client(settings: KafkaSettings, client_id: str) -> AsyncIterator[AIOKafkaAdminClient]:
+    """A connected admin client; raises BrokerRefusedError with the reason where the broker rejects it."""
     options = client_options(settings)
     admin = AIOKafkaAdminClient(**options, client_id=client_id, request_timeout_ms=10_000)
     try:
@@ -89,7 +89,7 @@ async def operating(settings: KafkaSettings, client_id: str) -> AsyncIterator[AI
         await admin.close()
 
 
-def _complaint(topic: Topic, found: dict[str, Any], settings: KafkaSettings) -> str | None:
+def _problem(topic: Topic, found: dict[str, Any], settings: KafkaSettings) -> str | None:
     partitions = 0 if found["error_code"] else len(found["partitions"])
     if partitions == topic.partitions:
         return None
@@ -97,7 +97,7 @@ def _complaint(topic: Topic, found: dict[str, Any], settings: KafkaSettings) -> 
         return f"{settings.kafka_username or 'everybody'} may not use topic {topic.name}: {GRANTING}"
     if not partitions:
         return f"topic {topic.name} is missing: run `grafient topics apply`"
-    return f"topic {topic.name} has {partitions} partitions instead of {topic.partitions}: its keys would change their order"
+    return f"topic {topic.name} has {partitions} partitions instead of {topic.partitions}: the order of its keys would break"
 
 
 def _tls(settings: KafkaSettings) -> ssl.SSLContext:

@@ -15,13 +15,13 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.failure_policy import BatchHandler, FailurePolicy, OnGiveUp, RetryLaterError
-from common.kafka.health import complaint
+from common.kafka.health import subscriber_problem
 from common.kafka.rebalance import FinishBeforeRevoke
 from common.kafka.tolerant_consumer import parse_without_headers
 from common.watchdog import Watchdog
 
 BATCH_TIMEOUT_MS = 10
-"""FastStream's batch subscriber sleeps this long once more after an empty poll: every event would wait for it."""
+"""FastStream's batch subscriber sleeps this long again after an empty poll: every event would wait for it."""
 
 MAX_BATCH = 500
 """Records of a batch."""
@@ -51,7 +51,7 @@ class Consumers:
         instance_name: str = "",
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        """`pause` waits the given seconds; tests hand in one that does not."""
+        """`pause` waits the given seconds; tests pass one that does not."""
         self._broker = broker
         self._service = service
         self._dead_letters = dead_letters
@@ -122,7 +122,7 @@ class Consumers:
         )
         subscriber(consume)
         listener.subscriber = subscriber
-        self._watchdog.probe(partial(complaint, subscriber, topic, self._watchdog))
+        self._watchdog.probe(partial(subscriber_problem, subscriber, topic, self._watchdog))
 
 
 def bind(methods: Mapping[K, Callable[Concatenate[H, P], R]], instance: H) -> dict[K, Callable[P, R]]:

@@ -1,4 +1,4 @@
-"""When records fail for an unknown reason and few are handled, the records are not to blame: stop dead-lettering, and alert."""
+"""Stops dead-lettering, with an alert, where most records fail for an unknown reason: they are not to blame."""
 
 import structlog
 

@@ -1,4 +1,4 @@
-"""Why a broker cannot be reached, in a sentence: aiokafka only says that it cannot."""
+"""Why a broker cannot be reached: aiokafka reports only that it cannot."""
 
 import ssl
 from collections.abc import Mapping
@@ -25,19 +25,19 @@ EXPIRED = 10
 
 
 class BrokerRefusedError(StartRefusedError):
-    """The broker does not let this process in, or is not the one that it trusts."""
+    """The broker rejects this process, or is not trusted by it."""
 
 
 async def diagnose_connection(options: Mapping[str, Any]) -> str | None:
-    """Why the first server that answers does not let us in; None where none answers, or one does let us in.
+    """Why the first server that answers rejects the connection; None where none answers, or one accepts it.
 
     `options` are those of aiokafka's clients.
     """
-    ways = {name: value for name, value in options.items() if name.startswith(("sasl_", "ssl_", "security_"))}
+    security = {name: value for name, value in options.items() if name.startswith(("sasl_", "ssl_", "security_"))}
     for server in options["bootstrap_servers"]:
         host, _, port = server.rpartition(":")
         try:
-            connection = await create_conn(host, int(port), request_timeout_ms=DEADLINE_MS, **ways)
+            connection = await create_conn(host, int(port), request_timeout_ms=DEADLINE_MS, **security)
         except (OSError, KafkaError, TimeoutError, ValueError) as error:
             if sentence := _sentence(server, error):
                 return sentence
@@ -52,23 +52,23 @@ def _sentence(server: str, error: Exception) -> str | None:
         case ssl.SSLCertVerificationError():
             return f"the certificate of the broker {server} is not trusted ({error.verify_message}): {_remedy(error)}"
         case ssl.SSLError():
-            return f"the broker {server} speaks no TLS there: see KAFKA_SECURITY_PROTOCOL and the port"
+            return f"the broker {server} does not use TLS on this port: check KAFKA_SECURITY_PROTOCOL and the port"
         case AuthenticationFailedError() | SaslAuthenticationFailed():
-            return f"the broker {server} does not know KAFKA_USERNAME with this KAFKA_PASSWORD"
+            return f"the broker {server} rejects KAFKA_USERNAME and KAFKA_PASSWORD"
         case UnsupportedSaslMechanismError():
-            return f"the broker {server} takes no SCRAM-SHA-512 there: see KAFKA_SECURITY_PROTOCOL and the port"
+            return f"the broker {server} does not accept SCRAM-SHA-512: check KAFKA_SECURITY_PROTOCOL and the port"
         case KafkaConnectionError():
-            return f"the broker {server} hangs up at the first word: see KAFKA_SECURITY_PROTOCOL and the port"
+            return f"the broker {server} closes the connection at once: check KAFKA_SECURITY_PROTOCOL and the port"
         case _:
             return None
 
 
 def _remedy(error: ssl.SSLCertVerificationError) -> str:
-    return "renew it" if error.verify_code == EXPIRED else "KAFKA_CA_FILE names the authority that signs it"
+    return "renew it" if error.verify_code == EXPIRED else "KAFKA_CA_FILE must name the authority that signs it"
 
 
 def authorization_hint(error: KafkaError) -> str | None:
-    """What we may not do and the next step, where that is why `error` came."""
+    """The missing right and the next step, where that caused `error`; None otherwise."""
     if isinstance(
         error, TopicAuthorizationFailedError | GroupAuthorizationFailedError | ClusterAuthorizationFailedError
     ):

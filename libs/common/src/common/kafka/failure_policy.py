@@ -1,4 +1,4 @@
-"""What happens to a record that was not handled: wait, retry, or dead letter; the same for single records and batches."""
+"""What happens to a record that was not handled: wait, retry, or dead letter; for single records and batches alike."""
 
 import asyncio
 import logging
@@ -204,7 +204,7 @@ class FailurePolicy:
         except Exception as failure:
             if _must_wait(failure):
                 raise
-            log.error("message.unanswered", **_where(record), error=name_of(failure))  # noqa: TRY400 - the log stays short
+            log.error("message.unanswered", **_where(record), error=name_of(failure))  # noqa: TRY400 - short
 
     async def _wait(self, event: str, record: Record, error: BaseException) -> None:
         pending = self._pending[ref_of(record)]

@@ -1,4 +1,4 @@
-"""Whether a subscriber is alive: its loop runs, it is a member of its group, and what waits is handled."""
+"""Whether a subscriber is alive: its loop runs, it is a member of its group, and waiting records are handled."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from faststream.kafka.subscriber.usecase import LogicSubscriber
 from common.watchdog import STALLED_AFTER, Watchdog
 
 
-def complaint(subscriber: LogicSubscriber[Any], topic: Topic, watchdog: Watchdog) -> str | None:
-    """What is wrong with a running subscriber, or None; one that is not running, or has nothing to do, is never wrong."""
+def subscriber_problem(subscriber: LogicSubscriber[Any], topic: Topic, watchdog: Watchdog) -> str | None:
+    """The problem of a running subscriber, or None; one that is stopped, or has nothing to do, has none."""
     consumer = subscriber.consumer
     if not subscriber.running or consumer is None:
         watchdog.beat(topic.name)
         return None
-    if all(task.done() for task in subscriber.tasks):  # FastStream keeps those that it has replaced
+    if all(task.done() for task in subscriber.tasks):  # FastStream keeps tasks that it has replaced
         return f"the consumer of {topic.name} has ended"
     if _left_its_group(consumer):
         return f"the consumer of {topic.name} is no member of its group any more"
@@ -29,7 +29,7 @@ def complaint(subscriber: LogicSubscriber[Any], topic: Topic, watchdog: Watchdog
 
 
 def _left_its_group(consumer: AIOKafkaConsumer) -> bool:
-    """An unexpected error ends the tasks that keep the membership, or its heartbeats; nothing starts them again."""
+    """An unexpected error ends the tasks of membership or heartbeats; nothing starts them again."""
     tasks = [
         getattr(consumer._coordinator, name, None)  # noqa: SLF001 - no public way
         for name in ("_coordination_task", "_heartbeat_task")

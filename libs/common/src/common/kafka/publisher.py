@@ -1,4 +1,4 @@
-"""Publishing: every record is acknowledged by all replicas, and what would break the producer is refused before it is sent."""
+"""Publishing: all replicas acknowledge every record, and a record that would break the producer is rejected before."""
 
 import asyncio
 from collections.abc import Coroutine, Iterable
@@ -19,14 +19,14 @@ from common.watchdog import Watchdog
 PUBLISH_DEADLINE = 15.0
 """Seconds; after that it is unknown whether the broker has the record, and it is published again with the same ID."""
 ENVELOPE_BYTES = 70
-"""What Kafka adds to a record, at most."""
+"""Overhead of a record, at most."""
 
 
 class Publisher:
     """Publishes and waits until the broker has it.
 
-    A record without a key, or larger than its topic takes, is refused here: aiokafka numbers a record before the broker
-    judges it, so one refusal by the broker would break the idempotent producer for good.
+    A record without a key, or too large for its topic, is rejected here: aiokafka assigns its sequence number before
+    the broker validates it, so one rejection by the broker would break the idempotent producer.
     """
 
     def __init__(self, broker: KafkaBroker, service: str, watchdog: Watchdog) -> None:
@@ -37,7 +37,7 @@ class Publisher:
     async def publish(self, topic: Topic, message: Message, *, key: str, event_id: str, at: datetime) -> None:
         """Publish `message`; `event_id` and `at` are the event's own, so that a second copy is the same event.
 
-        Raises ValueError for what `topic` does not take, TransientError when it is unknown whether the broker has it.
+        Raises ValueError for what `topic` does not carry, TransientError when it is unknown whether the broker has it.
         """
         if type(message).__name__ not in topic.types:
             raise ValueError(f"{topic.name} does not carry {type(message).__name__}")
@@ -49,7 +49,7 @@ class Publisher:
     async def send(
         self, topic: Topic, body: bytes | None, *, key: bytes, headers: dict[str, str], partition: int | None = None
     ) -> None:
-        """Publish raw bytes (None: a tombstone), with the same care."""
+        """Publish raw bytes (None: a tombstone), with the same checks."""
         check_size(topic, body, key=key, headers=headers)
         try:
             async with asyncio.timeout(PUBLISH_DEADLINE):
@@ -70,7 +70,7 @@ class Publisher:
 
 
 async def all_of(publishing: Iterable[Coroutine[Any, Any, None]]) -> None:
-    """Publish at the same time; when all have ended, raises what the first one that failed raised."""
+    """Publish at the same time; when all have ended, raises the error of the first one that failed."""
     results = await asyncio.gather(*publishing, return_exceptions=True)
     failed = [result for result in results if isinstance(result, BaseException)]
     if failed:
@@ -78,7 +78,7 @@ async def all_of(publishing: Iterable[Coroutine[Any, Any, None]]) -> None:
 
 
 def check_size(topic: Topic, body: bytes | None, *, key: bytes, headers: dict[str, str]) -> None:
-    """Raises ValueError for a record without a key or larger than `topic` takes."""
+    """Raises ValueError for a record without a key or too large for `topic`."""
     if not key:
         raise ValueError(f"a record of {topic.name} needs a key")
     size = len(body or b"") + len(key) + sum(len(name) + len(value.encode()) for name, value in headers.items())

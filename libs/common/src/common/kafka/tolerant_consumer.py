@@ -1,4 +1,4 @@
-"""A consumer that no record can stop: one whose header names are not text is handed over without its content."""
+"""A consumer that no record can stop: a record with undecodable header names is passed on without its content."""
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -16,22 +16,22 @@ from common.kafka.diagnostics import authorization_hint
 log = structlog.get_logger()
 
 STEP_MS = 500
-"""How long a step waits for a partition's next record, which has to be fetched again."""
+"""How long a step waits for the next record of a partition, which is fetched again."""
 
 
 class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is untyped
-    """aiokafka decodes the names of headers while it reads, fails, and would fail on the same record for ever."""
+    """aiokafka decodes the names of headers while it reads, and would fail on the same record at every poll."""
 
     _careful = False
-    """Batches hold one record until the unreadable one is passed: only then it is known which one that is."""
+    """Read one record at a time until the unreadable one is found."""
 
     refused: str | None = None
-    """Why the broker gives nothing any more, and the next step; None while it gives."""
+    """Why the broker denies access, and the next step; None while it does not."""
 
     async def getone(self, *partitions: TopicPartition) -> ConsumerRecord:
         while True:
             try:
-                with self._noting_refusals():
+                with self._recording_refusals():
                     return await super().getone(*partitions)
             except UnicodeDecodeError:
                 for records in (await self._step()).values():
@@ -44,7 +44,7 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
         found: dict[TopicPartition, list[ConsumerRecord]] = {}
         try:
             limit = 1 if self._careful else max_records
-            with self._noting_refusals():
+            with self._recording_refusals():
                 found = await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=limit)
         except UnicodeDecodeError:
             if self._careful:
@@ -54,18 +54,18 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
         return found
 
     @contextmanager
-    def _noting_refusals(self) -> Iterator[None]:
-        """FastStream asks again for ever, and says nothing that helps."""
+    def _recording_refusals(self) -> Iterator[None]:
+        """FastStream retries without an end, and logs nothing that helps."""
         try:
             yield
         except KafkaError as error:
-            if (sentence := authorization_hint(error)) and not self.refused:
-                log.error("consumer.refused", reason=sentence)  # noqa: TRY400 - the sentence says it all
-            self.refused = sentence or self.refused
+            if (hint := authorization_hint(error)) and not self.refused:
+                log.error("consumer.refused", reason=hint)  # noqa: TRY400 - the hint is enough
+            self.refused = hint or self.refused
             raise
 
     async def _rewind(self, before: dict[TopicPartition, int]) -> None:
-        """What other partitions had given before the failure would be lost otherwise."""
+        """Otherwise the records that other partitions returned before the failure would be lost."""
         for partition in self.assignment():
             offset = before.get(partition, await self.committed(partition))
             if offset is None:
@@ -81,7 +81,7 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
         return {partition: state.position for partition, state in states.items() if state.has_valid_position}
 
     async def _step(self) -> dict[TopicPartition, list[ConsumerRecord]]:
-        """The next record of one partition, readable or not: the failure does not say whose it was."""
+        """The next record of one partition, readable or not: the error does not name its partition."""
         for partition in self.assignment():
             try:
                 found: dict[TopicPartition, list[ConsumerRecord]] = await super().getmany(
@@ -98,12 +98,12 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
 
 
 def _unreadable(partition: TopicPartition, offset: int) -> ConsumerRecord:
-    """A record with its origin only; its header is one that nobody can decode."""
+    """A record with its origin only, and a header that cannot be decoded."""
     return ConsumerRecord(partition.topic, partition.partition, offset, 0, 0, None, None, None, 0, 0, [("", None)])
 
 
-async def parse_without_headers(record: Any, original: Callable[[Any], Awaitable[Any]]) -> Any:  # noqa: ANN401 - as FastStream calls it
-    """FastStream decodes headers before any middleware sees them, and one that is no UTF-8 would be lost in silence."""
+async def parse_without_headers(record: Any, original: Callable[[Any], Awaitable[Any]]) -> Any:  # noqa: ANN401 - untyped
+    """FastStream decodes headers before the handler, and would drop a record with one that is not UTF-8."""
     bare = (
         tuple(replace(one, headers=()) for one in record) if isinstance(record, tuple) else replace(record, headers=())
     )
@@ -113,10 +113,10 @@ async def parse_without_headers(record: Any, original: Callable[[Any], Awaitable
 
 
 class TolerantBroker(KafkaBroker):
-    """FastStream's broker, whose subscribers read with a PatientConsumer."""
+    """FastStream's broker, whose subscribers read with a TolerantConsumer."""
 
     async def _connect(self) -> Callable[..., AIOKafkaConsumer]:
         builder = await super()._connect()
-        assert isinstance(builder, partial)  # noqa: S101 - that is how FastStream keeps the options
+        assert isinstance(builder, partial)  # noqa: S101 - FastStream keeps the options so
         self.config.broker_config.builder = partial(TolerantConsumer, **builder.keywords)
         return self.config.broker_config.builder

@@ -54,7 +54,7 @@ class SealedCommandOpener:
 
     def _private_key(self, key_id: str) -> X25519PrivateKey:
         keys = self._file.content()
-        return (keys if key_id in keys.by_id else self._file.look()).by_id[key_id]
+        return (keys if key_id in keys.by_id else self._file.check()).by_id[key_id]
 
 
 def load_sealing_keys(path: Path) -> SealingKeys:

@@ -10,8 +10,8 @@ import anyio
 import structlog
 from common.database import Database
 from common.errors import is_transient, name_of
-from common.http.openapi import Answers, answers
-from common.http.tokens import KnowsTokens, needs
+from common.http.openapi import Responses, answers
+from common.http.tokens import TokenStore, needs
 from contract.fields import AccountId
 from contract.problems import Code
 from fastapi import APIRouter, Depends, Header, Request
@@ -44,7 +44,7 @@ EVENT = {
         "retry": {"type": "integer", "description": "Milliseconds."},
     },
 }
-STREAM: Answers = {
+STREAM: Responses = {
     200: {"description": "Open until either side ends it.", "content": {"text/event-stream": {"schema": EVENT}}}
 }
 
@@ -113,7 +113,7 @@ class EventRoutes:
             yield
 
     def _is_authorized(self, request: Request) -> bool:
-        tokens: KnowsTokens = request.app.state.tokens
+        tokens: TokenStore = request.app.state.tokens
         return tokens.is_live(request.state.token, self._clock())
 
     async def _next(self, account_id: str, number: int | None) -> tuple[list[bytes], int | None]:

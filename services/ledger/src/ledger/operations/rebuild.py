@@ -22,7 +22,7 @@ from aiokafka.partitioner import DefaultPartitioner
 from common import logs
 from common.database import Database, make_engine
 from common.errors import TransientError, name_of
-from common.kafka.client import make_broker, operating
+from common.kafka.client import admin_client, make_broker
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.ranges import Span, reader, records_of
 from common.replay import Asked, Course, Quiet, ReplaySettings, replay
@@ -184,7 +184,7 @@ class Rebuild:
     async def _live_has_come(self) -> None:
         """Wait until the living ledger has handled what was read here, for a while."""
         try:
-            async with asyncio.timeout(PATIENCE), operating(self._settings, "ledger-rebuild") as admin:
+            async with asyncio.timeout(PATIENCE), admin_client(self._settings, "ledger-rebuild") as admin:
                 while await self._live_is_behind(await admin.list_consumer_group_offsets(f"ledger.{COSTS.name}")):
                     await asyncio.sleep(0.2)
         except (TimeoutError, GroupCoordinatorNotAvailableError):  # too slow, or there was never a group at this broker

@@ -9,7 +9,7 @@ from typing import Any
 
 import connector.app
 import ledger.app
-from common.http.openapi import document_of
+from common.http.openapi import Problem, answers
 from common.settings import ServiceSettings
 from connector.settings import ConnectorSettings
 from fastapi import FastAPI
@@ -36,12 +36,41 @@ def documents() -> dict[str, dict[str, Any]]:
 
 
 def _document(app: FastAPI, what: str, settings: ServiceSettings) -> dict[str, Any]:
-    document = document_of(app)
+    document = openapi_of(app)
     document["info"]["description"] = f"{what} {EVERYWHERE}"
     document["servers"] = [
         {"url": f"http://{settings.host}:{settings.port}", "description": "Where it listens by default."}
     ]
     return document
+
+
+def openapi_of(app: FastAPI) -> dict[str, Any]:
+    """OpenAPI 3.1 of `app`; its routes declare their problems by `answers`, and their names by `operation_id`."""
+    document = app.openapi()
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    shared = {f"problem_{status}": answer for status, answer in answers().items()}
+    for operation in (one for path in document["paths"].values() for one in path.values()):
+        operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
+        for parameter in operation.get("parameters", []):
+            _without_null(parameter["schema"])
+        operation["responses"] = {status: _shared(answer, shared) for status, answer in operation["responses"].items()}
+    components = document["components"]
+    components["schemas"] = dict(sorted((components["schemas"] | problem.pop("$defs") | {"Problem": problem}).items()))
+    components["responses"] = shared
+    return document
+
+
+def _without_null(schema: dict[str, Any]) -> None:
+    """An optional parameter is never null: no path, query or header can express it."""
+    others = [one for one in schema.get("anyOf", []) if one != {"type": "null"}]
+    if len(others) == 1:
+        del schema["anyOf"]
+        schema |= others[0]
+
+
+def _shared(answer: dict[str, Any], shared: dict[str, Any]) -> dict[str, Any]:
+    same = next((name for name, one in shared.items() if one == answer), None)
+    return {"$ref": f"#/components/responses/{same}"} if same else answer
 
 
 def _common(folder: Path) -> dict[str, str]:

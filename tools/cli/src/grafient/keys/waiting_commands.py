@@ -9,7 +9,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import GroupCoordinatorNotAvailableError
 from common.crypto.sealed_commands import key_id_of
 from common.database import Database
-from common.kafka.client import operating
+from common.kafka.client import admin_client
 from common.kafka.ranges import range_of, reader, records_of
 from common.settings import KafkaSettings
 from connector import store
@@ -50,7 +50,7 @@ async def waiting_for(settings: UsageSettings, key_id: str) -> list[Waiting]:
 
 
 async def _on_topic(settings: KafkaSettings) -> dict[Place, Waiting]:
-    async with operating(settings, "grafient") as admin, reader(settings) as consumer:
+    async with admin_client(settings, "grafient") as admin, reader(settings) as consumer:
         left = not_committed(await range_of(consumer, COMMANDS_TOPIC), await _committed(admin))
         return {
             place: waiting

@@ -8,7 +8,7 @@ import typer
 from aiokafka.admin import NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import TopicAlreadyExistsError
-from common.kafka.client import operating
+from common.kafka.client import admin_client
 from common.settings import KafkaSettings, load
 from contract.topics import TOPICS, Topic
 from rich.console import Group
@@ -85,7 +85,7 @@ async def bring_about(settings: KafkaSettings, replication: int) -> list[Differe
     by_name = {topic.name: topic for topic in TOPICS}
     missing = [by_name[one.topic] for one in found if one.state == "missing"]
     differing = [by_name[one.topic] for one in found if one.state == "other_config"]
-    async with operating(settings, "grafient-topics") as admin:
+    async with admin_client(settings, "grafient-topics") as admin:
         if missing:
             answer = await admin.create_topics([_new(topic, replication) for topic in missing])
             _raise_for(answer.topic_errors)
@@ -97,7 +97,7 @@ async def bring_about(settings: KafkaSettings, replication: int) -> list[Differe
 
 async def differences(settings: KafkaSettings) -> list[Difference]:
     """One line a declared topic."""
-    async with operating(settings, "grafient-topics") as admin:
+    async with admin_client(settings, "grafient-topics") as admin:
         described = await admin.describe_topics([topic.name for topic in TOPICS])
         partitions = {one["topic"]: len(one["partitions"]) for one in described if not one["error_code"]}
         known = [topic for topic in TOPICS if topic.name in partitions]
