@@ -73,7 +73,9 @@ def test_what_is_no_keyring_is_refused_without_showing_it(tmp_path: Path, conten
 
 @pytest.mark.parametrize("key", ["", KEY[:40], KEY + KEY, KEY[:-1], f" {KEY}", "no base64!", "ключ", 7, None])
 def test_a_key_of_the_wrong_size_is_named_by_its_id(tmp_path: Path, key: object) -> None:
-    assert "key bad does not have 32 bytes" in refusal(written(tmp_path, {"current": "a", "keys": {"a": KEY, "bad": key}}))
+    assert "key bad does not have 32 bytes" in refusal(
+        written(tmp_path, {"current": "a", "keys": {"a": KEY, "bad": key}})
+    )
 
 
 def test_a_new_keyring_is_for_its_owner_only_and_never_replaces_one(tmp_path: Path) -> None:

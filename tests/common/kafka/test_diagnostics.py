@@ -56,7 +56,9 @@ async def test_a_certificate_of_another_authority_names_the_setting(tmp_path: Pa
     (tmp_path / "other").mkdir()
     write_certificates(tmp_path / "other")
     async with listening(certified(tmp_path)) as server:
-        assert "KAFKA_CA_FILE must name the authority that signs it" in await said(server, tmp_path / "other" / "ca.pem")
+        assert "KAFKA_CA_FILE must name the authority that signs it" in await said(
+            server, tmp_path / "other" / "ca.pem"
+        )
 
 
 async def test_a_port_without_tls_names_the_setting(tmp_path: Path) -> None:
