@@ -5,9 +5,10 @@ from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
 import structlog
-from common.leases import LeasedWorker
+from common.leases import AFTER_FAILURE, LeasedWorker
 from common.watchdog import Watchdog
 
+from tests.support.fakes import RecordedPauses
 from tests.support.waiting import until
 
 
@@ -49,16 +50,29 @@ class Queue:
         self._finished.set()
 
 
-async def no_pause(_seconds: float) -> None:
-    await asyncio.sleep(0)
+class BrokenLeases(Queue):
+    """Renewing and releasing fail."""
+
+    async def renew(self, held: Collection[int]) -> None:
+        await super().renew(held)
+        raise TimeoutError
+
+    async def release(self, _held: Collection[int]) -> None:
+        raise TimeoutError
+
+    async def release_owner(self) -> None:
+        raise TimeoutError
 
 
 @asynccontextmanager
-async def working(queue: Queue, *, in_flight: int = 2, renew_every: float | None = None) -> AsyncIterator[None]:
-    worker = LeasedWorker("worker", Watchdog(), queue, in_flight=in_flight, renew_every=renew_every, pause=no_pause)
+async def working(
+    queue: Queue, *, in_flight: int = 2, renew_every: float | None = None
+) -> AsyncIterator[RecordedPauses]:
+    pauses = RecordedPauses()
+    worker = LeasedWorker("worker", Watchdog(), queue, in_flight=in_flight, renew_every=renew_every, pause=pauses)
     task = asyncio.create_task(worker.run())
     try:
-        yield
+        yield pauses
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -92,11 +106,23 @@ async def test_a_failed_claim_and_a_failed_attempt_are_logged_and_end_nothing() 
     queue = Queue(-1, 2, failing_claims=1)
     queue.finish()
     with structlog.testing.capture_logs() as logs:
-        async with working(queue):
+        async with working(queue) as pauses:
             await until(lambda: queue.attempted == [-1, 2])
 
+    assert pauses == [AFTER_FAILURE]
     assert [(one["event"], one["error"]) for one in logs] == [
         ("worker.claim_failed", "ConnectionError"),
         ("worker.attempt_failed", "ValueError"),
     ]
     assert queue.released == []
+
+
+async def test_leases_that_cannot_be_renewed_or_released_end_nothing() -> None:
+    queue = BrokenLeases(1)
+    with structlog.testing.capture_logs() as logs:
+        async with working(queue, renew_every=0.01):
+            await until(lambda: queue.attempted == [1] and queue.renewed)
+
+    assert [one["event"] for one in logs][:2] == ["worker.release_failed", "worker.renew_failed"]
+    assert logs[-1]["event"] == "worker.release_failed"
+    assert {one["error"] for one in logs} == {"TimeoutError"}

@@ -89,4 +89,25 @@ async def test_a_failing_loop_makes_progress_and_one_that_hangs_does_not() -> No
         now = 25.0
         watchdog.beat("failing")
         now = 40.0
-        assert watchdog.stalled() == ["hanging has ended no attempt for 40 s"]
+        assert watchdog.stalled() == ["hanging has finished no attempt for 40 s"]
+
+
+async def test_a_loop_that_rests_is_no_stall(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("common.loops.BEAT_EVERY", 0.01)
+    now = 0.0
+    watchdog, steps = Watchdog(lambda: now), Steps()
+    async with running(Loop("resting", watchdog, steps, every=3600)):
+        await until(steps.reached(1))
+        now = 1000.0
+        await until(lambda: watchdog.age("resting") == 0)
+
+    assert steps.calls == 1
+
+
+async def test_a_step_that_never_ends_is_no_longer_failing_once_it_works() -> None:
+    loop = Loop("listener", Watchdog(), Steps(), every=60, after_failure=(1, 5))
+    loop._failures = 9  # noqa: SLF001 - hours of failures would have to pass
+
+    loop.recovered()
+
+    assert loop._pause() == 60  # noqa: SLF001 - the same
