@@ -42,47 +42,33 @@ FINAL = {
     "OUT_OF_ORDER_SEQUENCE_NUMBER": 45,
     "INVALID_PRODUCER_EPOCH": 47,
 }
-ON_THE_WAY = [
-    (Api.FETCH, "OFFSET_OUT_OF_RANGE", 1),
-    (Api.FETCH, "UNKNOWN_TOPIC_OR_PARTITION", 3),
-    (Api.FETCH, "NOT_LEADER_OR_FOLLOWER", 6),
-    (Api.FETCH, "KAFKA_STORAGE_ERROR", 56),
-    (Api.FETCH, "FENCED_LEADER_EPOCH", 74),
-    (Api.OFFSET_COMMIT, "REQUEST_TIMED_OUT", 7),
-    (Api.OFFSET_COMMIT, "COORDINATOR_LOAD_IN_PROGRESS", 14),
-    (Api.OFFSET_COMMIT, "COORDINATOR_NOT_AVAILABLE", 15),
-    (Api.OFFSET_COMMIT, "NOT_COORDINATOR", 16),
-    (Api.OFFSET_COMMIT, "ILLEGAL_GENERATION", 22),
-    (Api.OFFSET_COMMIT, "UNKNOWN_MEMBER_ID", 25),
-    (Api.OFFSET_COMMIT, "REBALANCE_IN_PROGRESS", 27),
-    (Api.OFFSET_COMMIT, "FENCED_INSTANCE_ID", 82),
-    (Api.HEARTBEAT, "COORDINATOR_LOAD_IN_PROGRESS", 14),
-    (Api.HEARTBEAT, "COORDINATOR_NOT_AVAILABLE", 15),
-    (Api.HEARTBEAT, "NOT_COORDINATOR", 16),
-    (Api.HEARTBEAT, "ILLEGAL_GENERATION", 22),
-    (Api.HEARTBEAT, "UNKNOWN_MEMBER_ID", 25),
-    (Api.HEARTBEAT, "REBALANCE_IN_PROGRESS", 27),
-    (Api.HEARTBEAT, "FENCED_INSTANCE_ID", 82),
-]
-AT_THE_START = [
-    (Api.FIND_COORDINATOR, "COORDINATOR_NOT_AVAILABLE", 15),
-    (Api.JOIN_GROUP, "COORDINATOR_LOAD_IN_PROGRESS", 14),
-    (Api.JOIN_GROUP, "NOT_COORDINATOR", 16),
-    (Api.JOIN_GROUP, "UNKNOWN_MEMBER_ID", 25),
-    (Api.SYNC_GROUP, "REBALANCE_IN_PROGRESS", 27),
-    (Api.SYNC_GROUP, "NOT_COORDINATOR", 16),
-    (Api.OFFSET_FETCH, "COORDINATOR_LOAD_IN_PROGRESS", 14),
-    (Api.OFFSET_FETCH, "NOT_COORDINATOR", 16),
-]
-QUICK = {("JOIN_GROUP", 25)}
+COORDINATOR = {"COORDINATOR_LOAD_IN_PROGRESS": 14, "COORDINATOR_NOT_AVAILABLE": 15, "NOT_COORDINATOR": 16}
+MEMBERSHIP = {"ILLEGAL_GENERATION": 22, "UNKNOWN_MEMBER_ID": 25, "REBALANCE_IN_PROGRESS": 27, "FENCED_INSTANCE_ID": 82}
+ON_THE_WAY = {
+    Api.FETCH: {
+        "OFFSET_OUT_OF_RANGE": 1,
+        "UNKNOWN_TOPIC_OR_PARTITION": 3,
+        "NOT_LEADER_OR_FOLLOWER": 6,
+        "KAFKA_STORAGE_ERROR": 56,
+        "FENCED_LEADER_EPOCH": 74,
+    },
+    Api.OFFSET_COMMIT: {"REQUEST_TIMED_OUT": 7} | COORDINATOR | MEMBERSHIP,
+    Api.HEARTBEAT: COORDINATOR | MEMBERSHIP,
+}
+AT_THE_START = {
+    Api.FIND_COORDINATOR: {"COORDINATOR_NOT_AVAILABLE": 15},
+    Api.JOIN_GROUP: {"COORDINATOR_LOAD_IN_PROGRESS": 14, "NOT_COORDINATOR": 16, "UNKNOWN_MEMBER_ID": 25},
+    Api.SYNC_GROUP: {"REBALANCE_IN_PROGRESS": 27, "NOT_COORDINATOR": 16},
+    Api.OFFSET_FETCH: {"COORDINATOR_LOAD_IN_PROGRESS": 14, "NOT_COORDINATOR": 16},
+}
+QUICK = {(Api.JOIN_GROUP, 25)}
 
 
-def _named(cases: list[tuple[Api, str, int]]) -> list[object]:
+def _cases(errors: dict[Api, dict[str, int]]) -> list[object]:
     return [
-        pytest.param(
-            api, error, id=f"{api.name} {name}", marks=() if (api.name, error) in QUICK else pytest.mark.thorough
-        )
-        for api, name, error in cases
+        pytest.param(api, code, id=f"{api.name} {name}", marks=() if (api, code) in QUICK else pytest.mark.thorough)
+        for api, of_api in errors.items()
+        for name, code in of_api.items()
     ]
 
 
@@ -169,7 +155,7 @@ async def test_what_the_broker_refuses_for_good_is_not_published_and_the_process
     assert reason.startswith(f"producer of {bench.topic.name}: ")
 
 
-@pytest.mark.parametrize(("api", "error"), _named(ON_THE_WAY))
+@pytest.mark.parametrize(("api", "error"), _cases(ON_THE_WAY))
 async def test_whatever_error_the_broker_returns_on_the_way_every_message_is_handled(
     cluster: MockCluster, bench: Bench, api: Api, error: int
 ) -> None:
@@ -193,7 +179,7 @@ async def _two_heartbeats(api: Api) -> None:
     await asyncio.sleep(2.5 if api is Api.HEARTBEAT else 0)  # nothing else shows that two of them were answered
 
 
-@pytest.mark.parametrize(("api", "error"), _named(AT_THE_START))
+@pytest.mark.parametrize(("api", "error"), _cases(AT_THE_START))
 async def test_whatever_error_the_broker_returns_at_the_start_every_message_is_handled(
     cluster: MockCluster, bench: Bench, api: Api, error: int
 ) -> None:

@@ -1,63 +1,63 @@
-"""A web app that speaks to the system by commands on the real broker."""
+"""A web app that uses the system by commands on the real broker."""
 
 import json
-import uuid
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from common.crypto.sealed_commands import SealingKey, seal
-from contract.cloudevents import headers_of
 from contract.fields import Plan
-from contract.messages import AddIntegration, Command
+from contract.messages import AddIntegration, Command, ReplaceCredential
 from contract.topics import COMMAND_RESULTS, COMMANDS_TOPIC
 
+from tests.support.messages import command_fields, wire
 from tests.support.system import SystemClient, Team
 from tests.support.waiting import until
 
+C = TypeVar("C", bound=Command)
 
-class Program:
-    """A web app of the account."""
 
-    def __init__(self, world: SystemClient, team: Team) -> None:
-        self._world = world
+class WebApp:
+    """A web app of one account."""
+
+    def __init__(self, client: SystemClient, team: Team) -> None:
+        self._client = client
         self._team = team
 
-    def about(self, **fields: Any) -> dict[str, Any]:
-        in_an_hour = datetime.now(UTC) + timedelta(hours=1)
-        return {"command_id": str(uuid.uuid4()), "account_id": self._team.account_id, "expires_at": in_an_hour} | fields
-
-    async def sealed(self, command_id: str, key: str) -> str:
-        answer = (await self._world.request("GET", "/sealing-key")).json()
-        bound = {"environment": answer["environment"], "account_id": self._team.account_id, "command_id": command_id}
-        return seal(key, SealingKey.of(answer), **bound)
+    def command(self, kind: type[C], **fields: Any) -> C:
+        return kind(**command_fields(account_id=self._team.account_id, **fields))
 
     async def add(self, **fields: Any) -> AddIntegration:
-        about = self.about()
-        sealed_key = await self.sealed(about["command_id"], self._team.key)
-        wanted = {"team_id": self._team.team_id, "plan": Plan.FREE, "sealed_key": sealed_key}
-        return AddIntegration(**about | wanted | fields)
+        wanted = {"team_id": self._team.team_id, "plan": Plan.FREE} | fields
+        return await self._sealed(AddIntegration, self._team.key, **wanted)
+
+    async def replace_credential(self, integration_id: str, key: str) -> ReplaceCredential:
+        return await self._sealed(ReplaceCredential, key, integration_id=integration_id)
+
+    async def _sealed(self, kind: type[C], key: str, **fields: Any) -> C:
+        """A command with the key sealed to the connector's public key."""
+        sealing_key = (await self._client.request("GET", "/sealing-key")).json()
+        fields = command_fields(account_id=self._team.account_id, **fields)
+        bound = {name: fields[name] for name in ("account_id", "command_id")}
+        sealed_key = seal(key, SealingKey.of(sealing_key), environment=sealing_key["environment"], **bound)
+        return kind(**fields, sealed_key=sealed_key)
 
     async def send(self, command: Command, body: bytes | None = None) -> None:
-        headers = headers_of(command, event_id=command.command_id, source="/a-web-app", at=datetime.now(UTC))
-        encoded = {name: value.encode() for name, value in headers.items()}
-        value = body or command.model_dump_json().encode()
-        await self._world.publish(COMMANDS_TOPIC.name, self._team.account_id, value, encoded)
+        value, headers = wire(command, event_id=command.command_id)
+        await self._client.publish(COMMANDS_TOPIC.name, self._team.account_id, body or value, dict(headers))
 
     async def results(self) -> list[dict[str, Any]]:
-        bodies = [json.loads(record.value) for record in await self._world.records(COMMAND_RESULTS.name)]
+        bodies = [json.loads(record.value) for record in await self._client.records(COMMAND_RESULTS.name)]
         return [one for one in bodies if one["account_id"] == self._team.account_id]
 
+    async def results_of(self, command: Command) -> list[dict[str, Any]]:
+        return [one for one in await self.results() if one["command_id"] == command.command_id]
+
     async def result(self, command: Command) -> dict[str, Any]:
-        """The one result of the command, as soon as it is there."""
-
-        async def found() -> list[dict[str, Any]]:
-            return [one for one in await self.results() if one["command_id"] == command.command_id]
-
-        results: list[dict[str, Any]] = await until(found)
+        """Wait for the one result of the command."""
+        results: list[dict[str, Any]] = await until(lambda: self.results_of(command))
         return results[0]
 
     async def done(self, command: Command) -> dict[str, Any]:
-        """Send the command twice; answers the one result."""
+        """Send the command twice; return its one result."""
         await self.send(command)
         await self.send(command)
         return await self.result(command)

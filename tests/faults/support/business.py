@@ -7,14 +7,17 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import httpx
 from contract.fields import History, Plan
-from contract.messages import ChangePlan, Command, RemoveIntegration, RenameIntegration, ReplaceCredential
+from contract.messages import ChangePlan, Command, RemoveIntegration, RenameIntegration
 from contract.topics import COMMAND_RESULTS
 
 from tests.support.system import SystemClient, Team
-from tests.support.web_app import Program
+from tests.support.web_app import WebApp
+
+C = TypeVar("C", bound=Command)
 
 
 @dataclass
@@ -44,35 +47,28 @@ class Business:
     async def _account(self) -> None:
         former, new = (f"fake-key-{uuid.uuid4().hex}" for _ in range(2))
         team = await self.client.team(keys=[{"key": former}, {"key": new}])
-        web_app = Program(self.client, Team(team.team_id, former, team.account_id))
-        added = await self._done(web_app, lambda: web_app.add(label="Research"))
-        about = {"integration_id": added}
-
-        async def replace_credential() -> Command:
-            fields = web_app.about(**about)
-            return ReplaceCredential(**fields, sealed_key=await web_app.sealed(fields["command_id"], new))
-
-        async def command(kind: type[Command], **fields: object) -> Command:
-            return kind(**web_app.about(**fields))
-
-        await self._done(web_app, lambda: command(RenameIntegration, label="Production", **about))
-        await self._done(web_app, replace_credential)
-        await self._done(web_app, lambda: command(ChangePlan, plan=Plan.PRO))
-        await self._done(web_app, lambda: command(RemoveIntegration, history=History.ERASE, **about))
+        web_app = WebApp(self.client, Team(team.team_id, former, team.account_id))
+        added = await self._done(web_app, await self._made(lambda: web_app.add(label="Research")))
+        await self._done(web_app, web_app.command(RenameIntegration, integration_id=added, label="Production"))
+        await self._done(web_app, await self._made(lambda: web_app.replace_credential(added, new)))
+        await self._done(web_app, web_app.command(ChangePlan, plan=Plan.PRO))
+        await self._done(web_app, web_app.command(RemoveIntegration, integration_id=added, history=History.ERASE))
         self.removed.append(added)
 
-    async def _done(self, web_app: Program, make: Callable[[], Awaitable[Command]]) -> str:
-        """Make a command as soon as the connector answers, send it twice, and wait for its result."""
+    async def _made(self, make: Callable[[], Awaitable[C]]) -> C:
+        """Make the command as soon as the connector returns its sealing key."""
         while True:
             try:
-                command = await make()
-                break
+                return await make()
             except (httpx.TransportError, KeyError):  # it is unavailable, or reports that
                 await asyncio.sleep(0.1)
+
+    async def _done(self, web_app: WebApp, command: Command) -> str:
+        """Send the command twice, and wait for its result."""
         self.sent.append(command)
         for _ in range(2):
             await web_app.send(command)
-        while not (results := [one for one in await web_app.results() if one["command_id"] == command.command_id]):
+        while not (results := await web_app.results_of(command)):
             await asyncio.sleep(0.5)  # each kill may delay it: the test's own timeout bounds this
         assert "code" not in results[0], results
         return str(results[0]["integration_id"])

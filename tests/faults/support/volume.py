@@ -10,12 +10,11 @@ from decimal import Decimal
 from uuid import UUID
 
 from confluent_kafka import Producer
-from contract.cloudevents import headers_of
 from contract.fields import Trigger
-from contract.messages import Cost, CostRecorded, WindowRead
+from contract.messages import CostRecorded, WindowRead
 from contract.topics import COSTS
 
-from tests.support.messages import encoded
+from tests.support.messages import cost_recorded, window_read, wire
 
 ACCOUNT = "account-of-the-volume"
 FIRST = date(2026, 10, 1)
@@ -50,20 +49,12 @@ class Volume:
         chance = random.Random(f"{self.seed}:{integration}:{number}")
         integration_id, reading_id = self.integration_id(integration), _id(chance)
         at = BEGAN + timedelta(seconds=number)
-        days = [_day(integration_id, reading_id, FIRST + timedelta(days=one), at, chance) for one in range(DAYS)]
-        window = WindowRead(
-            account_id=ACCOUNT,
-            integration_id=integration_id,
-            first_day=FIRST,
-            last_day=FIRST + timedelta(days=DAYS - 1),
-            trigger=Trigger.DAILY,
-            request_ids=(f"volume-{reading_id}",),
-            reading_id=reading_id,
-            observed_at=at,
-            totals={day.day: day.usd for day in days},
-            credential_version=1,
-        )
-        return days, window
+        of = {"account_id": ACCOUNT, "reading_id": reading_id, "observed_at": at}
+        days = [
+            cost_recorded(integration_id, _amounts(chance), day=FIRST + timedelta(days=day), **of)
+            for day in range(DAYS)
+        ]
+        return days, window_read(*days, trigger=Trigger.DAILY, request_ids=(f"volume-{reading_id}",))
 
     def integration_id(self, integration: int) -> UUID:
         return _id(random.Random(f"{self.seed}:{integration}"))
@@ -78,19 +69,8 @@ def _id(chance: random.Random) -> UUID:
     return UUID(int=chance.getrandbits(128), version=4)
 
 
-def _day(integration_id: UUID, reading_id: UUID, day: date, at: datetime, chance: random.Random) -> CostRecorded:
-    amounts = [Decimal(chance.randrange(1, 10**12)).scaleb(-10) for _ in LABELS]
-    return CostRecorded(
-        account_id=ACCOUNT,
-        integration_id=integration_id,
-        day=day,
-        usd=sum(amounts, Decimal(0)),
-        costs=tuple(
-            Cost(label=label, model=label, usd=usd) for label, usd in sorted(zip(LABELS, amounts, strict=True))
-        ),
-        reading_id=reading_id,
-        observed_at=at,
-    )
+def _amounts(chance: random.Random) -> dict[str, Decimal]:
+    return {label: Decimal(chance.randrange(1, 10**12)).scaleb(-10) for label in LABELS}
 
 
 async def publish(volume: Volume, servers: str) -> None:
@@ -117,11 +97,10 @@ async def publish(volume: Volume, servers: str) -> None:
 
 def _send(producer: Producer, message: CostRecorded | WindowRead) -> None:
     about = message.day if isinstance(message, CostRecorded) else "window"
-    headers = headers_of(message, event_id=f"{message.reading_id}:{about}", source="/a-test", at=message.observed_at)
-    body, key = message.model_dump_json().encode(), str(message.integration_id).encode()
+    value, headers = wire(message, event_id=f"{message.reading_id}:{about}", at=message.observed_at)
     while True:
         with suppress(BufferError):
-            producer.produce(COSTS.name, body, key, headers=encoded(headers))
+            producer.produce(COSTS.name, value, str(message.integration_id).encode(), headers=headers)
             producer.poll(0)
             return
         producer.poll(0.1)
