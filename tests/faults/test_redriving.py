@@ -80,7 +80,7 @@ async def test_what_a_service_fails_on_is_dead_lettered_in_time_and_handled_afte
             await handled(client, behind)
         state = await _redrive(client, dead_letter_id)
         took = latest([written], {dead_letter_id: dead_letter})
-        row.note(f"dead-lettered within {took:.1f} s")
+        row.note(f"dead letter in {took:.1f} s")
         row.note(f"{logs.bytes_of([written])} B of log")
 
     assert headers_of(dead_letter)["dead_letter_reason"] == "handler_failed"

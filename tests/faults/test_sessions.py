@@ -190,7 +190,7 @@ async def test_what_postgres_has_confirmed_survives_a_kill_in_mid_commit(load: L
     async with await psycopg.AsyncConnection.connect(client.dsn, autocommit=True) as connection:
         await connection.execute("CREATE TABLE public.confirmed (number int)")
 
-    async with fault("Postgres is killed in mid-commit") as row:
+    async with fault("Postgres is killed") as row:
         for kill in range(KILLS):
             committing = [
                 asyncio.create_task(_commit(client, range(start, 10**9, COMMITTERS), confirmed))

@@ -1,4 +1,4 @@
-"""A handler that hangs times out; a process that is blocked or cut off is detected and replaced."""
+"""A handler that hangs times out; a process that is blocked or cut off is noticed and replaced."""
 
 import time
 from collections.abc import AsyncIterator
@@ -11,7 +11,7 @@ from tests.faults.support.load import Load
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
-DETECTED_WITHIN = 45.0
+NOTICED_WITHIN = 45.0
 """Seconds of a stall."""
 STEPS = {
     "connector": "connector.handlers:Handlers.sync_completed",
@@ -50,16 +50,16 @@ async def test_a_handler_that_hangs_times_out_and_its_message_is_handled_again(
 async def test_a_process_with_a_blocked_loop_or_without_heartbeats_is_replaced_in_time(
     crashing: CrashingSystem, fault: Fault, service: str, how: str
 ) -> None:
-    what = {"block": "loop is blocked", "mute": "heartbeats end"}[how]
+    what = {"block": "loop is blocked", "mute": "heartbeats ended"}[how]
 
     async with fault(f"the {service}'s {what}") as row:
         pid = await _happens(crashing, service, how)
         began = time.monotonic()
         await crashing.load.client.replaced(service, pid)
-        undetected = time.monotonic() - began
-        row.note(f"undetected for {undetected:.0f} s")
+        unnoticed = time.monotonic() - began
+        row.note(f"noticed after {unnoticed:.0f} s")
 
-    assert undetected <= DETECTED_WITHIN
+    assert unnoticed <= NOTICED_WITHIN
 
 
 async def _happens(crashing: CrashingSystem, service: str, how: str) -> int:
