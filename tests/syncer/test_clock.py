@@ -2,18 +2,13 @@
 
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time, timedelta
-from itertools import pairwise
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from contract.cloudevents import MalformedError
-from contract.fields import Plan
 from contract.problems import Code
-from contract.rules import BACKFILL_DAYS
-from hypothesis import given
-from hypothesis import strategies as st
-from syncer import coverage, domain, store
+from syncer import coverage, store
 from syncer.domain import Days
 from syncer.provider import ReadTransientError
 
@@ -80,21 +75,6 @@ async def healed(syncer: SyncerHarness) -> list[tuple[date, date]]:
 
 
 # the edges of days, months and years
-
-
-@given(st.dates(date(2000, 1, 1), date(2100, 1, 1)), st.sampled_from(Plan))
-def test_ranges_have_their_number_of_days_over_every_leap_day_and_year_end(today: date, plan: Plan) -> None:
-    all_time = Days(date(1999, 1, 1), date(2101, 1, 1))
-    usual, allowed = domain.default_days(today), domain.readable(all_time, today)
-    assert allowed is not None
-
-    windows = domain.backfill(plan, today)
-
-    assert ((usual.last - usual.first).days + 1, usual.last) == (8, today)
-    assert ((allowed.last - allowed.first).days + 1, allowed.last) == (90, today)
-    assert (windows[0].last, (today - windows[-1].first).days + 1) == (today, BACKFILL_DAYS[plan])
-    assert all(older.last + DAY == newer.first for newer, older in pairwise(windows))
-    assert windows[-1].first >= allowed.first
 
 
 @every_edge

@@ -32,18 +32,6 @@ async def test_a_day_that_was_never_read_is_missing_from_seven_in_the_morning(
     assert await _missing(syncer) == [(integration_id, YESTERDAY, 0)]
 
 
-async def test_a_day_last_read_before_it_ended_is_missing(syncer: SyncerHarness, integration_id: UUID) -> None:
-    await _confirm(syncer, integration_id, YESTERDAY, _end(YESTERDAY) - timedelta(seconds=1))
-
-    assert await _missing(syncer) == [(integration_id, YESTERDAY, 0)]
-
-
-async def test_a_day_read_after_it_ended_is_not_missing(syncer: SyncerHarness, integration_id: UUID) -> None:
-    await _confirm(syncer, integration_id, YESTERDAY, _end(YESTERDAY))
-
-    assert await _missing(syncer) == []
-
-
 async def test_today_is_not_missing_for_it_is_not_over(syncer: SyncerHarness) -> None:
     await _expected_from(syncer, AT.date())
 

@@ -1,10 +1,12 @@
 """Which days are read, when and how often."""
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from contract.fields import Plan, Trigger
 from contract.problems import Code
+from contract.rules import BACKFILL_DAYS
 from hypothesis import given
 from hypothesis import strategies as st
 from syncer import domain
@@ -16,14 +18,19 @@ NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 days_of_years = st.dates(date(2020, 1, 1), date(2030, 1, 1))
 
 
-def test_the_default_range_is_the_seven_days_before_today_and_today() -> None:
-    assert domain.default_days(TODAY) == Days(date(2026, 11, 13), TODAY)
+@given(st.dates(date(2000, 1, 1), date(2100, 1, 1)), st.sampled_from(Plan))
+def test_ranges_have_their_number_of_days_over_every_leap_day_and_year_end(today: date, plan: Plan) -> None:
+    all_time = Days(date(1999, 1, 1), date(2101, 1, 1))
+    usual, allowed = domain.default_days(today), domain.readable(all_time, today)
+    assert allowed is not None
 
+    windows = domain.backfill(plan, today)
 
-def test_days_older_than_ninety_or_in_the_future_are_left_out() -> None:
-    asked = Days(date(2026, 1, 1), date(2027, 1, 1))
-
-    assert domain.readable(asked, TODAY) == Days(TODAY - timedelta(days=89), TODAY)
+    assert ((usual.last - usual.first).days + 1, usual.last) == (8, today)
+    assert ((allowed.last - allowed.first).days + 1, allowed.last) == (90, today)
+    assert (windows[0].last, (today - windows[-1].first).days + 1) == (today, BACKFILL_DAYS[plan])
+    assert {one.last - one.first for one in windows} == {timedelta(days=domain.WINDOW_DAYS - 1)}
+    assert all(older.last + timedelta(days=1) == newer.first for newer, older in pairwise(windows))
 
 
 def test_a_range_without_a_readable_day_has_nothing_to_read() -> None:
@@ -43,15 +50,6 @@ def test_readable_days_lie_in_the_range_and_in_the_last_ninety_days(one: date, t
         assert asked.first <= cut.first <= cut.last <= asked.last
         assert today - timedelta(days=89) <= cut.first
         assert cut.last <= today
-
-
-@pytest.mark.parametrize(("plan", "count"), [(Plan.FREE, 30), (Plan.PRO, 90), (Plan.ULTIMATE, 90)])
-def test_a_backfill_has_exactly_the_days_of_the_plan_newest_first(plan: Plan, count: int) -> None:
-    windows = domain.backfill(plan, TODAY)
-
-    days = [one.last - timedelta(days=n) for one in windows for n in range((one.last - one.first).days + 1)]
-    assert days == [TODAY - timedelta(days=n) for n in range(count)]
-    assert all((one.last - one.first).days + 1 == domain.WINDOW_DAYS for one in windows)
 
 
 @pytest.mark.parametrize("trigger", list(Trigger))

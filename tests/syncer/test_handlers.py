@@ -13,27 +13,22 @@ from tests.support.waiting import until
 from tests.syncer.support.syncer import SyncerHarness
 
 
-async def test_a_new_integration_queues_its_backfill_newest_first(syncer: SyncerHarness) -> None:
+@pytest.mark.parametrize(("plan", "starts"), [(Plan.FREE, [0]), (Plan.PRO, [0, 30, 60])])
+async def test_a_new_integration_queues_the_backfill_of_its_plan(
+    syncer: SyncerHarness, plan: Plan, starts: list[int]
+) -> None:
     integration_id = uuid4()
 
-    await syncer.announce(await syncer.state(integration_id))
+    await syncer.announce(await syncer.state(integration_id, plan=plan))
 
     windows = await syncer.windows()
     newest = windows[0].created_at.date()
     assert [(one.first_day, one.last_day) for one in windows] == [
-        (newest - timedelta(days=before + 29), newest - timedelta(days=before)) for before in (0, 30, 60)
+        (newest - timedelta(days=before + 29), newest - timedelta(days=before)) for before in starts
     ]
     assert {one.request_id for one in await syncer.requests()} == {
         f"backfill:{integration_id}:1:{one.first_day}" for one in windows
     }
-
-
-async def test_a_free_plan_fills_in_thirty_days(syncer: SyncerHarness) -> None:
-    await syncer.announce(await syncer.state(uuid4(), plan=Plan.FREE))
-
-    window = await syncer.window()
-
-    assert (window.last_day - window.first_day).days == 29
 
 
 async def test_a_state_that_comes_again_changes_nothing(syncer: SyncerHarness) -> None:
@@ -246,14 +241,6 @@ async def test_a_request_older_than_a_week_is_ignored_and_counted(syncer: Syncer
     assert REQUESTS_IGNORED._value.get() == before + 2  # noqa: SLF001 - as above
 
 
-async def test_a_request_from_more_than_an_hour_ahead_is_malformed(syncer: SyncerHarness) -> None:
-    integration_id, now = await syncer.integration(), datetime.now(UTC)
-    await syncer.ask(integration_id, requested_at=now + timedelta(minutes=59))
-
-    with pytest.raises(MalformedError):
-        await syncer.ask(integration_id, requested_at=now + timedelta(minutes=61))
-
-
 async def test_the_daily_run_reaches_every_active_integration(syncer: SyncerHarness) -> None:
     active = {await syncer.integration() for _ in range(3)}
     await syncer.remove(await syncer.integration())
@@ -263,28 +250,20 @@ async def test_the_daily_run_reaches_every_active_integration(syncer: SyncerHarn
     assert {one.integration_id for one in await syncer.windows()} == active
 
 
-@pytest.mark.parametrize(("trigger", "days_ago"), [(Trigger.FORCE, 30), (Trigger.DAILY, 6)])
-async def test_a_refused_key_is_tried_when_a_person_asks_and_daily_for_a_week(
-    syncer: SyncerHarness, trigger: Trigger, days_ago: int
-) -> None:
+async def test_a_refused_key_is_tried_when_a_person_asks(syncer: SyncerHarness) -> None:
     integration_id = await syncer.integration()
-    await _refused(syncer, integration_id, days_ago)
+    await _refused(syncer, integration_id, days_ago=30)
 
-    await syncer.ask(integration_id, trigger)
+    await syncer.ask(integration_id, Trigger.FORCE)
     async with syncer.working():
         await until(lambda: syncer.xai.calls)
 
 
-@pytest.mark.parametrize(
-    ("trigger", "days_ago"), [(Trigger.DAILY, 8), (Trigger.VISIT, 0), (Trigger.HEAL, 0), (Trigger.BACKFILL, 0)]
-)
-async def test_other_requests_for_a_refused_key_end_at_once_with_its_code(
-    syncer: SyncerHarness, trigger: Trigger, days_ago: int
-) -> None:
+async def test_a_daily_run_a_week_after_the_refusal_ends_at_once_with_its_code(syncer: SyncerHarness) -> None:
     integration_id = await syncer.integration()
-    await _refused(syncer, integration_id, days_ago)
+    await _refused(syncer, integration_id, days_ago=8)
 
-    await syncer.ask(integration_id, trigger)
+    await syncer.ask(integration_id, Trigger.DAILY)
     await syncer.settle()
 
     (failure,) = syncer.failures()

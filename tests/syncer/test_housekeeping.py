@@ -57,7 +57,8 @@ async def test_each_job_is_a_watched_loop_and_none_stops_another(
     WAITING_FOR_KEY.set(0)
     monkeypatch.setattr(Housekeeping, "delete_expired", _fail)
     watchdog = Watchdog()
-    tasks = [asyncio.create_task(job.run()) for job in Housekeeping(syncer.database).loops(watchdog, every=60)]
+    housekeeping = Housekeeping(syncer.database, watchdog, every=60)
+    tasks = [asyncio.create_task(loop.run()) for loop in housekeeping.loops]
 
     await until(lambda: _counted() == 1)
 

@@ -53,7 +53,7 @@ class SyncerHarness:
         self.clock = 0
         self._workers: list[LeasedWorker[Claim]] = []
         self.healer = Healer(database, self.publisher, Watchdog(), every=60, wake_worker=self.wake)
-        self.housekeeping = Housekeeping(database)
+        self.housekeeping = Housekeeping(database, Watchdog(), every=60)
         self.handlers = Handlers(database, self.wake, self.healer.wake)
 
     def wake(self) -> None:

@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, DecimalException
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 from contract.money import EXACT, ZERO, parse_usd, total
 
+T = TypeVar("T")
 NO_LABEL = "(no label)"
 MAX_PARTS = 700_000
 """Fields, points and values: more than 8 MiB of the documented answer can hold. Each costs a hundred times its text."""
 
+NONE: list[object] = []
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")  # what Postgres and UTF-8 cannot hold
 
@@ -50,10 +52,10 @@ def parse(body: bytes, first_day: date, last_day: date) -> Answer:
         _refuse_too_many_parts(body)
         fields = _fields(_load(body), "timeSeries", "limitReached")
         days: dict[date, dict[str, Decimal]] = {day: {} for day in days_between(first_day, last_day)}
-        for series in _list(fields, "timeSeries"):
+        for series in _field(fields, "timeSeries", default=NONE):
             _add_series(days, series)
         found = {day: _without_zeros(costs) for day, costs in days.items()}
-        return Answer(first_day, last_day, found, _flag(fields, "limitReached"), body)
+        return Answer(first_day, last_day, found, _field(fields, "limitReached", default=False), body)
     except (ValueError, DecimalException, OverflowError, RecursionError):
         raise UnreadableAnswerError from None  # the cause would print the answer
 
@@ -91,21 +93,13 @@ def _fields(found: object, *documented: str) -> dict[str, object]:
     return found
 
 
-def _list(fields: Mapping[str, object], name: str) -> list[object]:
+def _field(fields: Mapping[str, object], name: str, *, default: T) -> T:
+    """The field, of the type of `default`; `default` where it is missing or null."""
     found = fields.get(name)
     if found is None:
-        return []
-    if not isinstance(found, list):
-        raise ValueError("not the documented list")  # noqa: TRY004 - one error for any malformed answer
-    return found
-
-
-def _flag(fields: Mapping[str, object], name: str) -> bool:
-    found = fields.get(name)
-    if found is None:
-        return False
-    if not isinstance(found, bool):
-        raise ValueError("not the documented flag")  # noqa: TRY004 - one error for any malformed answer
+        return default
+    if not isinstance(found, type(default)):
+        raise ValueError("not the documented type")  # noqa: TRY004 - one error for any malformed answer
     return found
 
 
@@ -113,7 +107,7 @@ def _add_series(days: Mapping[date, dict[str, Decimal]], found: object) -> None:
     series = _fields(found, "group", "groupLabels", "dataPoints")
     label = _label(series)
     seen: set[datetime] = set()
-    for found_point in _list(series, "dataPoints"):
+    for found_point in _field(series, "dataPoints", default=NONE):
         point = _fields(found_point, "timestamp", "values")
         instant = _instant(point.get("timestamp"))
         if instant in seen:
@@ -149,7 +143,7 @@ def _instant(found: object) -> datetime:
 
 
 def _amount(point: Mapping[str, object]) -> Decimal:
-    values = _list(point, "values")
+    values = _field(point, "values", default=NONE)
     if not values:
         return ZERO
     found = values[0]

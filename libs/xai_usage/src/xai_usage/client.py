@@ -3,12 +3,12 @@
 import asyncio
 import re
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
-from typing import Self
 
 import httpx
 from contract.problems import Code
@@ -47,7 +47,7 @@ class TeamAccess:
             raise CallMalformed(Code.KEY_MALFORMED)
 
 
-class UsageClient:
+class UsageClient(AbstractAsyncContextManager["UsageClient"]):
     """Long-lived; close it with `async with` or `aclose()`. At most MAX_IN_FLIGHT calls make progress at a time."""
 
     def __init__(self, http: httpx.AsyncClient, deadline: float, clock: Callable[[], datetime]) -> None:
@@ -55,9 +55,6 @@ class UsageClient:
         self._http = http
         self._deadline = deadline
         self._clock = clock
-
-    async def __aenter__(self) -> Self:
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -32,13 +32,13 @@ def create_app(settings: SyncerSettings) -> FastAPI:
     worker = make_worker(queue, parts.watchdog, in_flight=settings.calls_in_flight)
     every = settings.heal_every
     healer = Healer(parts.database, parts.publisher, parts.watchdog, every=every, wake_worker=worker.wake)
-    housekeeping = Housekeeping(parts.database).loops(parts.watchdog, every=every)
+    housekeeping = Housekeeping(parts.database, parts.watchdog, every=every)
     handlers = Handlers(parts.database, worker.wake, healer.wake)
     parts.consumers.subscribe(handlers, HANDLERS, BATCH_HANDLERS)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        loops = (worker.run, healer.run, *(job.run for job in housekeeping))
+        loops = (worker.run, healer.run, *(loop.run for loop in housekeeping.loops))
         async with xai_client, started(parts, settings, *loops):
             yield
 

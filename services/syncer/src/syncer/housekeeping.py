@@ -14,23 +14,21 @@ from syncer.leases import LEASE_SECONDS
 
 log = structlog.get_logger()
 
-KEPT = {
-    "windows": timedelta(days=30),
-    "raw_answers": timedelta(days=90),
-    "coverage": timedelta(days=200),
-}
-"""How long rows are kept: closed windows and their requests, answers of the provider, days."""
+KEEP_WINDOWS = timedelta(days=30)
+"""Once they are closed, and their requests."""
+KEEP_RAW_ANSWERS = timedelta(days=90)
+KEEP_COVERAGE = timedelta(days=200)
 KEY_OVERDUE_AFTER = timedelta(minutes=10)
 """A window that is due for longer and has no credential is counted."""
 
-_DELETE_EXPIRED = (
-    text("DELETE FROM windows WHERE closed_at < clock_timestamp() - :windows"),
-    text("""DELETE FROM requests r WHERE received_at < clock_timestamp() - :windows
+_DELETE_EXPIRED = {
+    text("DELETE FROM windows WHERE closed_at < clock_timestamp() - :keep"): KEEP_WINDOWS,
+    text("""DELETE FROM requests r WHERE received_at < clock_timestamp() - :keep
             AND (window_id IS NOT NULL OR status <> 'accepted')
-            AND NOT EXISTS (SELECT 1 FROM windows w WHERE w.window_id = r.window_id AND w.closed_at IS NULL)"""),
-    text("DELETE FROM raw_answers WHERE observed_at < clock_timestamp() - :raw_answers"),
-    text("DELETE FROM coverage WHERE day < current_date - :coverage"),
-)
+            AND NOT EXISTS (SELECT 1 FROM windows w WHERE w.window_id = r.window_id AND w.closed_at IS NULL)"""): KEEP_WINDOWS,
+    text("DELETE FROM raw_answers WHERE observed_at < clock_timestamp() - :keep"): KEEP_RAW_ANSWERS,
+    text("DELETE FROM coverage WHERE day < current_date - :keep"): KEEP_COVERAGE,
+}
 
 # Whatever was due or leased until an instant that the clock stepped back from would wait for it once more. No lease and no
 # pause of the syncer is as long; the provider's Retry-After is stored on the integration, and is kept.
@@ -55,15 +53,14 @@ _WAITING_FOR_KEY = text("""
 class Housekeeping:
     """Each job is a loop of its own: one that fails stops no other."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
-
-    def loops(self, watchdog: Watchdog, *, every: float) -> tuple[Loop, ...]:
+    def __init__(self, database: Database, watchdog: Watchdog, *, every: float) -> None:
         """`every`: seconds between two runs of a job."""
-        return (
+        self._database = database
+        self._retention = Loop("retention", watchdog, self.delete_expired, every=every)
+        self.loops = (
             Loop("clock_repair", watchdog, self.repair_clock_steps, every=every),
             Loop("waiting_count", watchdog, self.count_waiting_for_key, every=every),
-            Loop("retention", watchdog, self.delete_expired, every=every),
+            self._retention,
         )
 
     async def repair_clock_steps(self) -> None:
@@ -84,6 +81,7 @@ class Housekeeping:
 
     async def delete_expired(self) -> None:
         """Delete the rows that nobody needs any more."""
-        for statement in _DELETE_EXPIRED:
+        for statement, keep in _DELETE_EXPIRED.items():
             async with self._database.transaction() as connection:
-                await connection.execute(statement, KEPT)
+                await connection.execute(statement, {"keep": keep})
+            self._retention.beat()

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from contract.fields import Plan, Status
+from contract.fields import Status
 from contract.messages import CredentialSealed, IntegrationState
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
@@ -16,15 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 class Integration:
     """An integration, as last announced."""
 
-    integration_id: UUID
-    account_id: str
-    team_id: str
-    plan: Plan
     removed: bool
     version: int
     credential_version: int
     history_from: date
-    added_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +33,20 @@ class Credential:
     envelope: dict[str, str]
 
 
-_COLUMNS = "integration_id, account_id, team_id, plan, removed, version, credential_version, history_from, added_at"
-
-_SAVE = text(f"""
-    INSERT INTO integrations ({_COLUMNS})
+_SAVE = text("""
+    INSERT INTO integrations
+        (integration_id, account_id, team_id, plan, removed, version, credential_version, history_from, added_at)
     VALUES (:integration_id, :account_id, :team_id, :plan, :removed, :version, :credential_version, :history_from, :added_at)
     ON CONFLICT (integration_id) DO UPDATE SET
         account_id = excluded.account_id, team_id = excluded.team_id, plan = excluded.plan,
         removed = excluded.removed, version = excluded.version,
         credential_version = excluded.credential_version, history_from = excluded.history_from, added_at = excluded.added_at
     WHERE integrations.version < excluded.version
-""")  # noqa: S608 - only constants are put in
+""")
+
+_LOAD = text("""
+    SELECT removed, version, credential_version, history_from FROM integrations WHERE integration_id = :id FOR UPDATE
+""")
 
 # The order keeps two batches from deadlocking.
 _SAVE_CREDENTIALS = text("""
@@ -86,26 +84,13 @@ async def serialize(connection: AsyncConnection, integration_id: UUID) -> None:
 
 async def load_integration(connection: AsyncConnection, integration_id: UUID) -> Integration | None:
     """The integration, its row locked until the transaction ends."""
-    statement = text(f"SELECT {_COLUMNS} FROM integrations WHERE integration_id = :id FOR UPDATE")  # noqa: S608 - a constant
-    row = (await connection.execute(statement, {"id": integration_id})).one_or_none()
-    return _integration(row) if row else None
+    row = (await connection.execute(_LOAD, {"id": integration_id})).one_or_none()
+    return Integration(**row._mapping) if row else None  # noqa: SLF001 - a row's public mapping has this name
 
 
 async def save_integration(connection: AsyncConnection, state: IntegrationState) -> None:
-    await connection.execute(
-        _SAVE,
-        {
-            "integration_id": state.integration_id,
-            "account_id": state.account_id,
-            "team_id": state.team_id,
-            "plan": state.plan.value,
-            "removed": state.status is Status.REMOVED,
-            "version": state.version,
-            "credential_version": state.credential_version,
-            "history_from": state.history_from,
-            "added_at": state.added_at,
-        },
-    )
+    values = {"plan": state.plan.value, "removed": state.status is Status.REMOVED}
+    await connection.execute(_SAVE, state.model_dump() | values)
 
 
 async def clear_refusal(connection: AsyncConnection, integration_id: UUID) -> None:
@@ -134,8 +119,3 @@ async def load_credential(connection: AsyncConnection, integration_id: UUID) -> 
     statement = text("SELECT * FROM credentials WHERE integration_id = :id")
     row = (await connection.execute(statement, {"id": integration_id})).one_or_none()
     return Credential(**row._mapping) if row else None  # noqa: SLF001 - a row's public mapping has this name
-
-
-def _integration(row: Row[tuple[object, ...]]) -> Integration:
-    fields = dict(row._mapping)  # noqa: SLF001 - a row's public mapping has this name
-    return Integration(**fields | {"plan": Plan(fields["plan"])})
