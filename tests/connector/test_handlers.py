@@ -58,15 +58,6 @@ async def test_a_failure_that_is_retried_keeps_the_card_active(
     assert await connector.health(card) == ("active", code.value)
 
 
-async def test_a_failure_that_is_retried_does_not_hide_a_refused_key(connector: ConnectorHarness) -> None:
-    card = await connector.add()
-    await connector.failed(card, Code.KEY_REFUSED)
-
-    await connector.failed(card, Code.XAI_UNAVAILABLE, hours=1, **RETRIED)
-
-    assert await connector.health(card) == ("error", "key_refused")
-
-
 async def test_a_later_success_clears_the_card(connector: ConnectorHarness) -> None:
     card = await connector.add()
     await connector.completed(card)

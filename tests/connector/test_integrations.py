@@ -1,6 +1,5 @@
 """Every change of an integration, from the first to the last."""
 
-import asyncio
 from typing import Any
 from uuid import UUID
 
@@ -55,13 +54,6 @@ async def test_a_team_is_connected_once(connector: ConnectorHarness) -> None:
     assert len(connector.xai_requests) == calls
 
 
-async def test_a_team_that_is_added_five_times_at_once_is_connected_once(connector: ConnectorHarness) -> None:
-    answers = await asyncio.gather(*(connector.http.post("/integrations", json=ADD) for _ in range(5)))
-
-    assert sorted(answer.status_code for answer in answers) == [201, 409, 409, 409, 409]
-    assert len({answer.json()["integration_id"] for answer in answers}) == 1
-
-
 async def test_default_labels_differ(connector: ConnectorHarness) -> None:
     cards = [await connector.add(team_id=f"{TEAM[:8]}-{number}") for number in range(2)]
 
@@ -106,13 +98,6 @@ async def test_another_key_clears_an_error_of_the_former_one(connector: Connecto
     assert replaced["backfill"]["days_read"] == replaced["backfill"]["days_expected"]
 
 
-async def test_another_key_resumes_an_interrupted_backfill(connector: ConnectorHarness) -> None:
-    card = await connector.add()
-    await connector.failed(card, Code.ACCESS_DENIED)
-
-    assert (await _replace(connector, card))["status_text"] == "Filling in the history: 0 of 30 days"
-
-
 async def test_a_late_refusal_of_the_former_key_does_not_count_against_the_new_one(connector: ConnectorHarness) -> None:
     card = await connector.add()
     await connector.completed(card)
@@ -123,16 +108,6 @@ async def test_a_late_refusal_of_the_former_key_does_not_count_against_the_new_o
 
     await connector.failed(card, Code.KEY_REFUSED, hours=2, credential_version=2)
     assert (await connector.health(card))[0] == "error"
-
-
-async def test_keys_that_are_replaced_at_once_each_get_a_version(connector: ConnectorHarness) -> None:
-    card = await connector.add()
-
-    await asyncio.gather(*(_replace(connector, card, f"obviously-fake-{number}") for number in range(4)))
-
-    shown = await connector.card(card)
-    assert (shown["version"], shown["credential_version"]) == (5, 5)
-    assert (await _key(connector, card, 5)).startswith("obviously-fake-")
 
 
 async def test_a_label_that_is_set_twice_is_one_version(connector: ConnectorHarness) -> None:
@@ -197,15 +172,6 @@ async def test_the_plan_of_a_new_integration_is_that_of_all(connector: Connector
     assert (grown["plan"], grown["version"]) == ("ultimate", first["version"] + 1)
     assert grown["history_from"] < first["history_from"]
     assert grown["backfill"] == {**first["backfill"], "first_day": grown["history_from"], "days_expected": 90}
-
-
-async def test_plans_that_race_on_a_new_account_leave_one_plan_for_all(connector: ConnectorHarness) -> None:
-    await asyncio.gather(connector.add(team_id="one", plan="free"), connector.add(team_id="two", plan="pro"))
-
-    cards = (await connector.call("GET", "/integrations"))["integrations"]
-    later, earlier = sorted(cards, key=lambda card: card["version"])
-    assert (later["version"], earlier["version"]) == (1, 2)
-    assert earlier["history_from"] <= later["history_from"]
 
 
 # remove

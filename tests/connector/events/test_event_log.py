@@ -201,19 +201,3 @@ async def _change(connector: ConnectorHarness, card: dict[str, Any], draw: rando
         case _:
             day: date = first_day(card) + timedelta(days=number % 30)
             await connector.completed(card, hours=number, first_day=day, last_day=day)
-
-
-async def test_additions_removals_and_outcomes_at_once_never_deadlock(connector: ConnectorHarness) -> None:
-    cards = [await connector.add(team_id=f"team-{number}") for number in range(3)]
-
-    async def outcomes(card: dict[str, Any]) -> None:
-        for number in range(15):
-            await connector.completed(card, hours=number)
-
-    async def add_and_remove(number: int) -> None:
-        for plan in ("pro", "free") * 3:
-            await connector.remove(await connector.add(team_id=f"guest-{number}", plan=plan))
-
-    await asyncio.gather(*map(outcomes, cards), *map(add_and_remove, range(3)))
-
-    assert await connector.sql("SELECT last_event FROM accounts") == await connector.sql(COUNT)

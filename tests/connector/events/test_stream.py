@@ -179,22 +179,22 @@ async def test_readers_that_hang_up_at_any_moment_leave_nothing_behind(
 
 async def test_a_token_that_may_not_read_opens_no_stream(streams: StreamsHarness) -> None:
     assert await streams.read(token=ANOTHER).started() == 401
-    streams.tokens.issue(ANOTHER, scopes=("costs:read",))
+    streams.issue(ANOTHER, scopes=("costs:read",))
     assert await streams.read(token=ANOTHER).started() == 403
-    streams.tokens.issue(ANOTHER, account_ids=("account-2",))
+    streams.issue(ANOTHER, account_ids=("account-2",))
     assert await streams.read(token=ANOTHER).started() == 404
 
 
 @pytest.mark.parametrize("ends", ["revoked", "expired"])
 async def test_a_stream_ends_with_its_token_and_only_with_it(connector: ConnectorHarness, ends: str) -> None:
     async with StreamsHarness(connector.database, poll_every=0.05).open(listening=False) as streams:
-        streams.tokens.issue(ANOTHER, expires_at=datetime.now(UTC) + timedelta(hours=1))
+        streams.issue(ANOTHER, expires_at=datetime.now(UTC) + timedelta(hours=1))
         reader, other = streams.read(token=ANOTHER), streams.read()
         await reader.next()
         await other.next()
 
         if ends == "revoked":
-            streams.tokens.revoke(ANOTHER)
+            streams.revoke(ANOTHER)
         else:
             streams.later = timedelta(hours=2)
 

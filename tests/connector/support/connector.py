@@ -37,6 +37,7 @@ KEY = "obviously-fake-management-key"
 TOKEN = "obviously-fake-token"  # noqa: S105 - of a test
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 KEYRING = Keyring("test-1", {"test-1": bytes(32)})
+NEW_WRAP = "UPDATE integrations SET wrap_version = wrap_version + 1, sealed_at = clock_timestamp()"
 
 
 class ConnectorHarness:

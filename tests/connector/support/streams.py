@@ -160,29 +160,6 @@ class WatchedDatabase:
             yield connection
 
 
-class IssuedTokens:
-    """The tokens that are accepted; may change at any time."""
-
-    def __init__(self) -> None:
-        self._tokens: dict[str, Token] = {}
-
-    def issue(self, token: str, **fields: Any) -> None:
-        known = {"token_id": token, "sha256": digest_of(token), "scopes": SCOPES} | fields
-        self._tokens[token] = Token.model_validate(known)
-
-    def revoke(self, token: str) -> None:
-        del self._tokens[token]
-
-    def find(self, secret: str, now: datetime) -> Token | None:
-        return self._all().find(secret, now)
-
-    def is_live(self, token: Token, now: datetime) -> bool:
-        return self._all().is_live(token, now)
-
-    def _all(self) -> Tokens:
-        return Tokens(tokens=tuple(self._tokens.values()))
-
-
 class StreamsHarness:
     """The streams of one connector process; a stream that nothing wakes polls every `poll_every` seconds."""
 
@@ -194,14 +171,26 @@ class StreamsHarness:
         self.subscribers = Subscribers(watched, watchdog)
         self.routes = EventRoutes(watched, self.subscribers, clock=self.clock, poll_every=poll_every)
         self.app = make_app("connector", watchdog, no_lifespan, database.ping)
-        self.tokens = IssuedTokens()
-        self.tokens.issue(TOKEN)
-        guard(self.app, self.tokens, requests_per_second=10_000, clock=self.clock)
+        guard(self.app, Tokens(tokens=()), requests_per_second=10_000, clock=self.clock)
+        self._tokens: dict[str, Token] = {}
+        self.issue(TOKEN)
         self.app.include_router(self.routes.router())
         self._readers = AsyncExitStack()
 
     def clock(self) -> datetime:
         return datetime.now(UTC) + self.later
+
+    def issue(self, token: str, **fields: Any) -> None:
+        """Accept the token; replaces what was issued under it."""
+        known = {"token_id": token, "sha256": digest_of(token), "scopes": SCOPES} | fields
+        self._accept(self._tokens | {token: Token.model_validate(known)})
+
+    def revoke(self, token: str) -> None:
+        self._accept({name: one for name, one in self._tokens.items() if name != token})
+
+    def _accept(self, tokens: dict[str, Token]) -> None:
+        self._tokens = tokens
+        self.app.state.tokens = Tokens(tokens=tuple(tokens.values()))
 
     def read(self, last_event_id: object = None, *, account_id: str = ACCOUNT, token: str = TOKEN) -> Reader:
         """Open a stream."""
