@@ -31,11 +31,11 @@ class StandbyError(Exception):
         (ValueError(), False),
     ],
 )
-def test_waiting_helps_where_something_is_away(error: Exception, helps: bool) -> None:  # noqa: FBT001 - a case
+def test_waiting_helps_where_something_is_unavailable(error: Exception, helps: bool) -> None:  # noqa: FBT001 - a case
     assert is_transient(error) is helps
 
 
-async def test_a_cancellation_that_leaked_is_told_from_ones_own() -> None:
+async def test_a_cancellation_that_leaked_differs_from_ones_own() -> None:
     found: list[bool] = []
 
     async def leaking() -> None:

@@ -89,12 +89,12 @@ def test_a_level_that_is_none_is_refused(level: str) -> None:
 
 
 @pytest.mark.parametrize("library", CHATTY)
-def test_libraries_are_heard_from_warnings_on_and_in_json(stdout: Stdout, library: str) -> None:
+def test_libraries_are_logged_from_warnings_on_and_in_json(stdout: Stdout, library: str) -> None:
     KafkaBroker("127.0.0.1:9")
     configure("syncer", "DEBUG")
     logging.getLogger(library).info("HTTP Request: POST https://xai.test/v1/billing/teams/t/usage")
-    logging.getLogger(library).warning("heard")
-    assert [line["event"] for line in lines(stdout)] == ["heard"]
+    logging.getLogger(library).warning("a warning")
+    assert [line["event"] for line in lines(stdout)] == ["a warning"]
 
 
 def test_an_exception_is_rendered_without_locals_and_without_secrets(stdout: Stdout) -> None:

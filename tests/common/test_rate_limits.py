@@ -21,7 +21,7 @@ class Ticks:
 
 
 @given(rate=RATES, pauses=PAUSES)
-def test_within_any_span_no_more_is_let_through_than_the_rate_says(rate: Rate, pauses: list[int]) -> None:
+def test_within_any_span_no_more_is_let_through_than_the_rate_allows(rate: Rate, pauses: list[int]) -> None:
     limiter = Limiter(rate, "", ticks := Ticks())
     through = []
     for pause in pauses:
@@ -35,7 +35,7 @@ def test_within_any_span_no_more_is_let_through_than_the_rate_says(rate: Rate, p
 
 
 @given(rate=RATES, pauses=PAUSES)
-def test_who_waits_as_told_gets_through_and_a_second_less_is_too_little(rate: Rate, pauses: list[int]) -> None:
+def test_who_waits_as_required_gets_through_and_a_second_less_is_too_little(rate: Rate, pauses: list[int]) -> None:
     limiter = Limiter(rate, "", ticks := Ticks())
     for pause in pauses:
         ticks.now += pause
@@ -62,8 +62,8 @@ def test_after_a_quiet_time_everything_is_possible_at_once_again() -> None:
         ticks.now += 60 * SECOND
 
 
-@pytest.mark.parametrize(("count", "told"), [(2, "Try again in 30 seconds."), (60, "Try again in 1 second.")])
-def test_the_refusal_says_what_the_limit_is_and_when_it_ends(count: int, told: str) -> None:
+@pytest.mark.parametrize(("count", "advice"), [(2, "Try again in 30 seconds."), (60, "Try again in 1 second.")])
+def test_the_refusal_names_the_limit_and_when_it_ends(count: int, advice: str) -> None:
     limiter = Limiter(Rate(count, 60), "The limit is this.", Ticks())
     for _ in range(count):
         limiter.take("key")
@@ -71,7 +71,7 @@ def test_the_refusal_says_what_the_limit_is_and_when_it_ends(count: int, told: s
     with pytest.raises(ProblemError) as refused:
         limiter.take("key")
 
-    assert (refused.value.code, refused.value.detail) == (Code.TOO_MANY_REQUESTS, f"The limit is this. {told}")
+    assert (refused.value.code, refused.value.detail) == (Code.TOO_MANY_REQUESTS, f"The limit is this. {advice}")
     assert refused.value.headers == {"Retry-After": str(60 // count)}
 
 

@@ -71,9 +71,11 @@ async def test_a_service_does_not_start_on_topics_that_are_not_as_declared(
 
 
 async def test_a_service_does_not_start_without_its_database(settings: ServiceSettings) -> None:
-    away = settings.model_copy(update={"database_url": SecretStr("postgresql+psycopg://nobody@127.0.0.1:1/none")})
+    unreachable = settings.model_copy(
+        update={"database_url": SecretStr("postgresql+psycopg://nobody@127.0.0.1:1/none")}
+    )
     with pytest.raises(Exception, match="connection"):
-        async with running(away):
+        async with running(unreachable):
             pass
 
 

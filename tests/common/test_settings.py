@@ -53,7 +53,7 @@ def test_a_wrong_setting_is_named_and_not_shown(
     monkeypatch.setenv(name, FAKE)
     with pytest.raises(SystemExit) as ended:
         load(ServiceSettings)
-    told = capsys.readouterr().err
+    printed = capsys.readouterr().err
     assert ended.value.code == EXIT_BAD_SETTINGS
-    assert f"setting {name}: " in told
-    assert FAKE not in told
+    assert f"setting {name}: " in printed
+    assert FAKE not in printed

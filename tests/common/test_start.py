@@ -22,11 +22,11 @@ def test_a_keyring_that_others_can_read_stops_the_start(tmp_path: Path, service:
         "API_TOKENS_FILE": str(tokens),
     }
 
-    told = subprocess.run(  # noqa: S603 - our own command
+    ended = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", service], env=env, capture_output=True, text=True, check=False
     )
 
-    assert told.returncode == 78
-    assert told.stderr.startswith(f"the key file {keyring} is accessible to others")
-    assert "Traceback" not in told.stderr + told.stdout
-    assert "obviously-fake" not in told.stderr + told.stdout
+    assert ended.returncode == 78
+    assert ended.stderr.startswith(f"the key file {keyring} is accessible to others")
+    assert "Traceback" not in ended.stderr + ended.stdout
+    assert "obviously-fake" not in ended.stderr + ended.stdout

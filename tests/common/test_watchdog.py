@@ -35,14 +35,14 @@ def test_the_age_of_a_loop_that_never_ended_counts_from_the_first_look() -> None
     assert watchdog.age("costs") == 5
 
 
-def test_a_probe_tells_what_is_wrong() -> None:
+def test_a_probe_reports_what_is_wrong() -> None:
     watchdog = Watchdog()
     found: list[str | None] = [None, "stuck"]
     watchdog.probe(lambda: found.pop(0))
     assert [watchdog.stalled(), watchdog.stalled()] == [[], ["stuck"]]
 
 
-def test_a_process_that_failed_asks_to_end_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_failed_asks_to_end_and_reports_why(monkeypatch: pytest.MonkeyPatch) -> None:
     killed: list[tuple[int, int]] = []
     monkeypatch.setattr(os, "kill", lambda pid, sign: killed.append((pid, sign)))
     watchdog = Watchdog()

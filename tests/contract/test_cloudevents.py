@@ -1,4 +1,4 @@
-"""CloudEvents on the wire: out and in again, and every malformed way has a reason that tells no value."""
+"""CloudEvents on the wire: out and in again, and every malformed way has a reason without a value."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -33,7 +33,7 @@ def record(topic: Topic = SYNC_REQUESTS, **parts: Any) -> ConsumerRecord:
     )
 
 
-def test_a_message_goes_out_as_a_cloud_event_and_comes_in_again() -> None:
+def test_a_message_is_written_as_a_cloud_event_and_read_again() -> None:
     assert headers_of(MESSAGE, event_id="event-1", source="/grafient/cli", at=AT + timedelta(hours=0)) == {
         "ce_specversion": "1.0",
         "ce_id": "event-1",
@@ -76,7 +76,7 @@ BODY = json.loads(MESSAGE.model_dump_json())
         ({"value": json.dumps(BODY | {"requested_at": VALUE}).encode()}, "body_malformed"),
     ],
 )
-def test_what_is_malformed_has_a_reason_and_tells_no_value(parts: dict[str, Any], reason: str) -> None:
+def test_what_is_malformed_has_a_reason_without_a_value(parts: dict[str, Any], reason: str) -> None:
     with pytest.raises(MalformedError) as refused:
         decode(record(**parts), SYNC_REQUESTS)
 
@@ -111,7 +111,7 @@ def test_the_keys_of_a_mapping_are_values_too(topic: Topic, name: str, body: dic
     assert VALUE not in str(refused.value)
 
 
-def test_a_record_without_a_value_says_that_a_credential_is_gone() -> None:
+def test_a_record_without_a_value_means_that_a_credential_was_removed() -> None:
     event = decode(record(CREDENTIALS, value=None, headers=[("credential_version", b"3")]), CREDENTIALS)
     assert event.message == Tombstone(key="key", headers={"credential_version": "3"})
     with pytest.raises(MalformedError, match="key_undecodable"):

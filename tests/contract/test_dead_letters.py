@@ -81,7 +81,7 @@ def test_a_number_that_is_none_counts_as_0(digits: str) -> None:
     assert _written(record)["dead_letter_redrives"] == "0"
 
 
-def test_a_dead_letter_of_another_release_is_read_as_far_as_it_goes() -> None:
+def test_a_dead_letter_of_another_release_is_read_as_far_as_possible() -> None:
     read = _read({"dead_letter_id": "a", "dead_letter_value": "something else", "new": "header"})
 
     assert read is not None

@@ -15,5 +15,5 @@ def test_xai_answers_for_ninety_days_today_included() -> None:
 
 
 @pytest.mark.parametrize(("plan", "days"), [(Plan.FREE, 30), (Plan.PRO, 90), (Plan.ULTIMATE, 90)])
-def test_a_plan_decides_how_far_the_history_goes(plan: Plan, days: int) -> None:
+def test_a_plan_decides_how_far_the_history_reaches(plan: Plan, days: int) -> None:
     assert (TODAY - backfill_from(plan, TODAY)).days + 1 == days

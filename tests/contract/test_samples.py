@@ -1,4 +1,4 @@
-"""What was ever released can be read for ever: a committed sample of every message parses, and is written the same."""
+"""What was ever released can always be read: a committed sample of every message parses, and is written the same."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ MESSAGES = [message for topic in TOPICS for message in topic.messages]
 
 
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.__name__)
-def test_a_released_message_can_be_read_for_ever(message: type[Message]) -> None:
+def test_a_released_message_can_always_be_read(message: type[Message]) -> None:
     text = (SAMPLES / f"{message.__name__}.json").read_text()
 
     read = message.model_validate_json(text)

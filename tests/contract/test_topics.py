@@ -13,7 +13,7 @@ KEPT_DAYS = {
 }
 
 
-def test_every_topic_is_kept_as_long_as_the_design_says() -> None:
+def test_every_topic_is_kept_as_long_as_the_design_requires() -> None:
     kept = {topic.name: int(topic.config["retention.ms"]) for topic in TOPICS if "retention.ms" in topic.config}
     assert kept == {name: days * DAY_MS for name, days in KEPT_DAYS.items()}
 

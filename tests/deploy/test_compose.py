@@ -30,7 +30,7 @@ SETTINGS: dict[str, type[Settings]] = {
 def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     command = [str(COMPOSE), "--project-directory", str(ROOT), "--env-file", os.devnull, "--profile", "demo"]
     environment = {"HOME": str(tmp_path_factory.mktemp("home")), "PATH": os.environ["PATH"]}
-    told = subprocess.run(  # noqa: S603 - our own venv's program
+    config = subprocess.run(  # noqa: S603 - our own venv's program
         [*command, "config", "--format", "json"],
         env=environment,
         capture_output=True,
@@ -38,8 +38,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         timeout=60,
         check=False,
     )
-    assert told.returncode == 0, told.stderr
-    found: dict[str, Any] = json.loads(told.stdout)["services"]
+    assert config.returncode == 0, config.stderr
+    found: dict[str, Any] = json.loads(config.stdout)["services"]
     return found
 
 

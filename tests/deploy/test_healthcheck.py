@@ -10,7 +10,7 @@ import pytest
 
 @contextmanager
 def service(*statuses: int) -> Iterator[int]:
-    """The port of a service whose `/livez` answers these, then the last one for ever."""
+    """The port of a service whose `/livez` answers these, then the last one again and again."""
     left = list(statuses)
 
     class Livez(BaseHTTPRequestHandler):

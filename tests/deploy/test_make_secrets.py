@@ -19,8 +19,8 @@ FAKE_TOKEN = "fake-token-for-tests"  # noqa: S105 - obviously fake
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    stands = tmp_path.stat()
-    make_secrets.write(tmp_path / "secrets", make_secrets.contents(FAKE_TOKEN), (stands.st_uid, stands.st_gid))
+    owner = tmp_path.stat()
+    make_secrets.write(tmp_path / "secrets", make_secrets.contents(FAKE_TOKEN), (owner.st_uid, owner.st_gid))
     return tmp_path / "secrets"
 
 

@@ -1,4 +1,4 @@
-"""What docs/commands.md tells the engineer of a web app is true."""
+"""What docs/commands.md documents for web apps is true."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""The contract with other programs: the committed documents are what the code says, and what the code says is true."""
+"""The contract with other programs: the committed documents are generated from the code, and describe what it does."""
 
 import asyncio
 import json
@@ -51,11 +51,11 @@ def valid(instance: object, schema: dict[str, Any], document: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("name", ["asyncapi.yaml", "openapi-connector.json", "openapi-ledger.json"])
-def test_the_committed_document_is_what_the_code_says(name: str) -> None:
+def test_the_committed_document_is_what_the_code_generates(name: str) -> None:
     committed = ROOT / "docs" / name
 
     assert committed.read_text(encoding="utf-8") == files()[name], (
-        f"docs/{name} is not what the code says: run `make docs`"
+        f"docs/{name} is not what the code generates: run `make docs`"
     )
 
 
@@ -129,7 +129,7 @@ class Kept:
 async def test_the_headers_of_a_dead_letter_are_described(topic: Topic, messages: dict[str, Any]) -> None:
     kept = Kept()
     record = record_of(SyncRequested.model_validate(EXAMPLES[SyncRequested]))
-    await DeadLetters(kept, "test").put(record, topic, MalformedError("reason", "detail"))  # type: ignore[arg-type]  # it speaks the same
+    await DeadLetters(kept, "test").put(record, topic, MalformedError("reason", "detail"))  # type: ignore[arg-type]  # it has the methods that are used
     described = messages["components"]["schemas"]["DeadLetterHeaders"]
 
     valid(kept.headers, described, messages)
@@ -145,12 +145,12 @@ def test_every_message_has_who_sends_and_who_receives_it() -> None:
 
 
 def test_what_is_sent_and_received_is_what_the_broker_lets_everybody_do() -> None:
-    told = {party.name: (set(party.receives), set(party.sends)) for party in parties() if party.name in ACCESS}
+    described = {party.name: (set(party.receives), set(party.sends)) for party in parties() if party.name in ACCESS}
 
-    assert told == {name: (set(access.reads), set(access.writes)) for name, access in ACCESS.items()}
+    assert described == {name: (set(access.reads), set(access.writes)) for name, access in ACCESS.items()}
 
 
-def test_web_apps_write_wishes_only_and_never_see_a_credential() -> None:
+def test_web_apps_write_requests_only_and_never_see_a_credential() -> None:
     (web_app,) = [party for party in parties() if party.name == "webapp"]
 
     assert set(web_app.sends) == {COMMANDS_TOPIC, SYNC_REQUESTS}

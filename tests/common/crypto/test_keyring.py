@@ -108,7 +108,7 @@ def test_a_keyring_does_not_show_its_keys() -> None:
 
 
 class Clock:
-    """Seconds, as the test wishes."""
+    """Seconds, set by the test."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -174,7 +174,7 @@ BREAK: dict[str, Callable[[Path], object]] = {
 
 
 @pytest.fixture
-def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+def reasons(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What is logged as an error."""
     reasons: list[str] = []
     monkeypatch.setattr(watched_file.log, "error", lambda _event, reason: reasons.append(reason))
@@ -182,7 +182,9 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 @pytest.mark.parametrize("fault", BREAK)
-def test_a_file_that_breaks_leaves_the_former_keys_and_is_told_once(live: Live, fault: str, told: list[str]) -> None:
+def test_a_file_that_breaks_leaves_the_former_keys_and_is_logged_once(
+    live: Live, fault: str, reasons: list[str]
+) -> None:
     wrapped = live.keyring.wrap(b"data key", "a", b"")
     BREAK[fault](live.path)
 
@@ -190,7 +192,7 @@ def test_a_file_that_breaks_leaves_the_former_keys_and_is_told_once(live: Live, 
         assert live.later().unwrap(wrapped, "a", b"") == b"data key"
         assert live.keyring.current == "a"
 
-    (reason,) = told
+    (reason,) = reasons
     assert str(live.path) in reason
     assert KEY[:10] not in reason
     live.path.unlink(missing_ok=True)
@@ -198,12 +200,12 @@ def test_a_file_that_breaks_leaves_the_former_keys_and_is_told_once(live: Live, 
     assert live.later().current == "b"
 
 
-def test_a_file_that_is_broken_in_two_ways_is_told_twice(live: Live, told: list[str]) -> None:
+def test_a_file_that_is_broken_in_two_ways_is_logged_twice(live: Live, reasons: list[str]) -> None:
     live.path.write_text("")
     live.later().current  # noqa: B018 - looks
     live.path.write_text("{}")
     live.later().current  # noqa: B018 - looks
-    assert ["is not a JSON object" in told[0], "does not hold" in told[1]] == [True, True]
+    assert ["is not a JSON object" in reasons[0], "does not hold" in reasons[1]] == [True, True]
 
 
 def test_a_changed_file_keeps_its_mode_and_leaves_nothing_beside_it(tmp_path: Path) -> None:
@@ -244,11 +246,11 @@ def test_a_change_that_waits_too_long_for_another_is_refused(tmp_path: Path, mon
 
 
 @pytest.mark.parametrize(
-    ("code", "told"),
+    ("code", "sentence"),
     [("EBUSY", "mount point"), ("EXDEV", "mount point"), ("EROFS", "Read-only"), ("ENOSPC", "No space")],
 )
 def test_a_file_that_cannot_be_replaced_stays_as_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, told: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, sentence: str
 ) -> None:
     path = written(tmp_path, {"current": "a", "keys": {"a": KEY}})
     number = getattr(errno, code)
@@ -257,7 +259,7 @@ def test_a_file_that_cannot_be_replaced_stays_as_it_is(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(Path, "rename", refuse)
-    with pytest.raises(atomic_files.FileError, match=told) as caught:
+    with pytest.raises(atomic_files.FileError, match=sentence) as caught:
         change_keys(path, lambda keys: keys.with_new("b"))
     assert str(path) in str(caught.value)
     assert load_keyring(path).key_ids == {"a"}
@@ -265,7 +267,7 @@ def test_a_file_that_cannot_be_replaced_stays_as_it_is(
 
 
 @pytest.mark.parametrize(
-    ("edit", "told"),
+    ("edit", "sentence"),
     [
         (lambda keys: keys.with_new("a"), "exists already"),
         (lambda keys: keys.with_new("a b"), "not 1-40"),
@@ -274,9 +276,11 @@ def test_a_file_that_cannot_be_replaced_stays_as_it_is(
         (lambda keys: keys.without("a"), "current"),
     ],
 )
-def test_what_cannot_be_done_to_a_keyring_is_said(tmp_path: Path, edit: Callable[[Keys], Keys], told: str) -> None:
+def test_what_cannot_be_done_to_a_keyring_is_refused_in_a_sentence(
+    tmp_path: Path, edit: Callable[[Keys], Keys], sentence: str
+) -> None:
     path = written(tmp_path, {"current": "a", "keys": {"a": KEY}})
     before = path.read_bytes()
-    with pytest.raises(KeyFileError, match=told):
+    with pytest.raises(KeyFileError, match=sentence):
         change_keys(path, edit)
     assert path.read_bytes() == before

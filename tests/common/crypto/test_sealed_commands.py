@@ -50,13 +50,13 @@ def opener(folder: Path) -> SealedCommandOpener:
 
 
 def info_of(*parts: str) -> bytes:
-    """What docs/commands.md says of `info`, written anew."""
+    """The `info` of docs/commands.md, implemented a second time."""
     texts = [part.encode() for part in ("grafient.sealed-command.v1", *parts)]
     return b"".join(len(text).to_bytes(4, "big") + text for text in texts)
 
 
 def refused(opener: OpensCommands, sealed: str, account_id: str = ACCOUNT, command_id: str = COMMAND) -> bool:
-    """Whether nothing is told of why: no text, no cause, and no key wherever the error is shown."""
+    """Whether the error has no text and no cause, and no key wherever it is shown."""
     with pytest.raises(UnsealableError) as caught:
         opener.open(sealed, account_id=account_id, command_id=command_id)
     shown = "".join(traceback.format_exception(caught.value))

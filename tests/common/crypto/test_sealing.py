@@ -217,7 +217,7 @@ def test_what_is_no_envelope_of_ours_does_not_open(envelope: dict[str, str]) -> 
     assert refused(envelope)
 
 
-def test_an_envelope_whose_key_was_dropped_does_not_open() -> None:
+def test_an_envelope_under_a_dropped_key_does_not_open() -> None:
     assert refused(SEALED, keyring=Keyring("second", {"second": KEYS["second"]}))
 
 

@@ -57,11 +57,11 @@ class Clock:
         return self.now
 
 
-class Away:
-    away = False
+class Dependency:
+    unavailable = False
 
     async def __call__(self) -> None:
-        if self.away:
+        if self.unavailable:
             raise ConnectionError(FAKE)
 
 
@@ -71,12 +71,12 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def ready() -> Away:
-    return Away()
+def ready() -> Dependency:
+    return Dependency()
 
 
 @pytest.fixture
-async def client(clock: Clock, ready: Away) -> AsyncIterator[httpx.AsyncClient]:
+async def client(clock: Clock, ready: Dependency) -> AsyncIterator[httpx.AsyncClient]:
     watchdog = Watchdog(clock)
     watchdog.register("worker", within=40)
     app: FastAPI = make_app("test", watchdog, None, ready)  # type: ignore[arg-type]  # nothing to open
@@ -107,14 +107,14 @@ async def test_a_process_is_alive_while_its_loops_make_progress(client: httpx.As
     assert (answer.status_code, answer.json()["stalled"]) == (503, ["worker has finished no attempt for 41 s"])
 
 
-async def test_a_process_is_ready_while_nothing_is_away(client: httpx.AsyncClient, ready: Away) -> None:
+async def test_a_process_is_ready_while_nothing_is_unavailable(client: httpx.AsyncClient, ready: Dependency) -> None:
     assert (await client.get("/readyz")).status_code == 200
-    ready.away = True
+    ready.unavailable = True
     answer = await client.get("/readyz")
     assert (answer.status_code, answer.json()) == (503, {"ok": False, "away": "ConnectionError"})
 
 
-async def test_metrics_are_told(client: httpx.AsyncClient) -> None:
+async def test_metrics_are_exposed(client: httpx.AsyncClient) -> None:
     await client.get("/livez")
     assert 'progress_age_seconds{loop="worker"}' in (await client.get("/metrics")).text
 
@@ -161,7 +161,7 @@ async def test_a_body_that_is_no_json_is_a_problem(client: httpx.AsyncClient, bo
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/x-www-form-urlencoded", "", FAKE])
-async def test_a_body_that_says_to_be_something_else_is_a_problem(client: httpx.AsyncClient, kind: str) -> None:
+async def test_a_body_that_claims_to_be_something_else_is_a_problem(client: httpx.AsyncClient, kind: str) -> None:
     content = b'{"number": 1, "team_id": "team"}'
 
     answer = await client.post("/v1/takes", content=content, headers={"content-type": kind})
@@ -171,7 +171,7 @@ async def test_a_body_that_says_to_be_something_else_is_a_problem(client: httpx.
 
 
 @pytest.mark.parametrize("method", ["DELETE", "PATCH", "HEAD", "OPTIONS", "TRACE", FAKE.upper()])
-async def test_a_method_that_an_address_does_not_take_is_told_with_all_that_it_takes(
+async def test_a_method_that_an_address_does_not_allow_is_refused_with_those_that_it_does(
     client: httpx.AsyncClient, method: str
 ) -> None:
     answer = await client.request(method, "/v1/takes/both")
@@ -202,7 +202,7 @@ async def test_no_refusal_echoes_what_was_written(client: httpx.AsyncClient, bod
 
 
 @pytest.mark.parametrize("field", ["uuid", "day", "kind"])
-async def test_not_even_a_sign_of_a_value_is_told(client: httpx.AsyncClient, field: str) -> None:
+async def test_not_one_character_of_a_value_is_shown(client: httpx.AsyncClient, field: str) -> None:
     body = {"uuid": str(UUID(int=0)), "day": "2026-11-01", "kind": {"name": "first"}}
     body |= {field: {"name": "~"} if field == "kind" else "~"}
 

@@ -42,14 +42,14 @@ class Asked:
         self.read = 0
         self.status = 0
         self.headers: dict[str, str] = {}
-        told = {"authorization": f"Bearer {token}", "content-type": "application/json"} | headers
+        sent = {"authorization": f"Bearer {token}", "content-type": "application/json"} | headers
         self.scope: dict[str, Any] = {
             "type": "http",
             "http_version": "1.1",
             "method": "POST",
             "path": "/v1/takes",
             "query_string": b"",
-            "headers": [(name.encode(), value.encode()) for name, value in told.items()],
+            "headers": [(name.encode(), value.encode()) for name, value in sent.items()],
             "client": (address, 1),
         }
 
@@ -76,7 +76,7 @@ class Api:
     def __init__(self, body_deadline: float = 10.0) -> None:
         self.ticks = Ticks()
         self.bodies: list[bytes] = []
-        self.app: FastAPI = make_app("test", Watchdog(), None, None)  # type: ignore[arg-type]  # neither is asked for
+        self.app: FastAPI = make_app("test", Watchdog(), None, None)  # type: ignore[arg-type]  # neither is used
         known = [{"token_id": one, "sha256": digest_of(one), "scopes": ["costs:read"]} for one in ("old", "new")]
         guard(
             self.app,
@@ -120,7 +120,7 @@ async def whole(chunks: Iterable[bytes]) -> Messages:
 
 
 async def trickling() -> Messages:
-    """A byte now and then, for ever."""
+    """A byte now and then, without an end."""
     while True:
         yield {"type": "http.request", "body": b" ", "more_body": True}
         await asyncio.sleep(0)
@@ -149,18 +149,18 @@ async def test_a_stranger_is_refused_before_a_byte_is_read() -> None:
     assert asked.headers["www-authenticate"] == "Bearer"
 
 
-async def test_a_body_that_says_it_is_too_large_is_not_read() -> None:
+async def test_a_body_that_is_declared_too_large_is_not_read() -> None:
     asked = await Api().ask(whole(huge()), content_length=str(HUGE))
 
     assert (asked.status, asked.json["code"], asked.read) == (413, "request_too_large", 0)
     assert asked.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("said", ["5", "0" * 30 + "5", "²", ""])
-async def test_a_body_that_says_nothing_true_is_read_up_to_the_limit(said: str) -> None:
+@pytest.mark.parametrize("declared", ["5", "0" * 30 + "5", "²", ""])
+async def test_a_body_of_false_length_is_read_up_to_the_limit(declared: str) -> None:
     api = Api()
 
-    asked = await api.ask(whole(huge()), content_length=said)
+    asked = await api.ask(whole(huge()), content_length=declared)
 
     assert (asked.status, asked.json["code"], api.bodies) == (413, "request_too_large", [])
     assert MAX_BODY_BYTES < asked.read <= MAX_BODY_BYTES + len(CHUNK)
@@ -180,7 +180,7 @@ async def test_64_kib_are_taken_however_they_are_cut_and_not_a_byte_more(over: i
 
 
 @pytest.mark.parametrize("messages", [trickling, stalling])
-async def test_a_body_that_is_not_there_in_time_is_given_up(messages: Any) -> None:
+async def test_a_body_that_does_not_arrive_in_time_is_refused(messages: Any) -> None:
     api = Api(body_deadline=0.05)
 
     asked = await api.ask(messages(), content_length="60000")
@@ -197,7 +197,7 @@ async def test_a_client_that_hangs_up_is_not_answered() -> None:
     assert (asked.status, api.bodies) == (0, [])
 
 
-async def test_a_token_has_its_rate_and_hears_when_it_may_go_on() -> None:
+async def test_a_token_has_its_rate_and_the_answer_names_when_to_retry() -> None:
     api = Api()
 
     assert await api.codes(3) == ["taken", "taken", "too_many_requests"]

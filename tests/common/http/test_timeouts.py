@@ -27,7 +27,7 @@ async def _life(_app: FastAPI) -> AsyncIterator[None]:
 
 
 async def _ready() -> None:
-    """Nothing is away."""
+    """Nothing is unavailable."""
 
 
 @pytest.fixture
@@ -119,6 +119,6 @@ async def test_an_answer_may_take_longer_than_the_request(port: int) -> None:
         assert (await reader.read()).count(b"\r\n.\r\n") == 3
 
 
-def test_the_gate_tells_whoever_is_slow_before_the_connection_ends() -> None:
+def test_the_gate_answers_a_slow_client_before_the_connection_ends() -> None:
     assert BODY_DEADLINE < BODY_SECONDS
     assert RequestTimeoutProtocol.seconds == {h11.IDLE: HEADERS_SECONDS, h11.SEND_BODY: BODY_SECONDS}

@@ -46,7 +46,7 @@ class Service:
         self.path = folder / "tokens.json"
         self.clock = Clock()
         self.write(TOKEN)
-        self.app: FastAPI = make_app("test", Watchdog(), None, None)  # type: ignore[arg-type]  # neither is asked for
+        self.app: FastAPI = make_app("test", Watchdog(), None, None)  # type: ignore[arg-type]  # neither is used
         guard(self.app, LiveTokens(self.path, self.clock), requests_per_second=10_000, clock=self.clock.now)
         checks = [Depends(needs("costs:read"))]
         self.app.get(SEALING_KEY, dependencies=checks)(self.of_nobody)
@@ -118,8 +118,8 @@ async def test_what_is_of_no_account_needs_the_scope_only(service: Service, scop
     assert (await service.get(SEALING_KEY)).status_code == status
 
 
-async def test_a_route_before_which_no_gate_stands_stays_shut() -> None:
-    app: FastAPI = make_app("test", Watchdog(), None, None)  # type: ignore[arg-type]  # neither is asked for
+async def test_a_route_without_a_gate_stays_shut() -> None:
+    app: FastAPI = make_app("test", Watchdog(), None, None)  # type: ignore[arg-type]  # neither is used
 
     @app.get("/v1/open", dependencies=[Depends(needs("costs:read"))])
     async def never() -> None: ...
@@ -164,7 +164,7 @@ async def test_a_token_is_exchanged_without_a_gap(service: Service) -> None:
         ([TOKEN | {"expires_at": NOW.isoformat()}], False),
     ],
 )
-async def test_a_stream_that_asks_again_hears_that_its_token_lost_a_right(
+async def test_a_stream_that_checks_again_learns_that_its_token_lost_a_right(
     service: Service,
     changed: list[dict[str, Any]],
     live: bool,  # noqa: FBT001 - a parameter
@@ -178,7 +178,7 @@ async def test_a_stream_that_asks_again_hears_that_its_token_lost_a_right(
     assert (await service.get(SEALING_KEY)).json() is live
 
 
-async def test_a_stream_that_asks_again_hears_that_its_token_has_expired(service: Service) -> None:
+async def test_a_stream_that_checks_again_learns_that_its_token_has_expired(service: Service) -> None:
     service.write(TOKEN | {"expires_at": (NOW + timedelta(seconds=2)).isoformat()})
     service.clock.look()
     service.during = service.clock.look  # type: ignore[method-assign]  # of this test only
@@ -187,7 +187,7 @@ async def test_a_stream_that_asks_again_hears_that_its_token_has_expired(service
 
 
 @pytest.mark.parametrize("content", ["", "{", '{"tokens": [{"sha256": "obviously-fake"}]}'])
-async def test_a_broken_file_changes_nothing_and_is_told_once(service: Service, content: str) -> None:
+async def test_a_broken_file_changes_nothing_and_is_logged_once(service: Service, content: str) -> None:
     with capture_logs() as logs:
         service.path.write_text(content)
         for _ in range(3):
@@ -203,7 +203,7 @@ async def test_a_broken_file_changes_nothing_and_is_told_once(service: Service, 
     assert await service.status() == 401
 
 
-async def test_a_file_that_others_can_write_to_is_refused_and_mended_by_its_rights(service: Service) -> None:
+async def test_a_file_that_others_can_write_to_is_refused_until_its_mode_is_fixed(service: Service) -> None:
     service.write(TOKEN, OTHER)
     service.path.chmod(0o602)
     service.clock.look()
@@ -215,7 +215,7 @@ async def test_a_file_that_others_can_write_to_is_refused_and_mended_by_its_righ
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "sentence"),
     [
         ("", "is not JSON"),
         ("{", "is not JSON"),
@@ -228,7 +228,7 @@ async def test_a_file_that_others_can_write_to_is_refused_and_mended_by_its_righ
     ],
 )
 def test_a_file_of_tokens_that_cannot_be_used_is_named_without_its_content(
-    tmp_path: Path, content: str, said: str
+    tmp_path: Path, content: str, sentence: str
 ) -> None:
     path = tmp_path / "tokens.json"
     path.write_text(content)
@@ -238,7 +238,7 @@ def test_a_file_of_tokens_that_cannot_be_used_is_named_without_its_content(
         load_tokens(path)
 
     assert str(refused.value).startswith(f"tokens file {path}: ")
-    assert said in str(refused.value)
+    assert sentence in str(refused.value)
     assert "obviously-fake" not in str(refused.value)
 
 

@@ -34,7 +34,7 @@ async def test_what_nobody_can_read_is_dead_lettered_as_it_is_and_the_next_messa
     assert found == [(one.value, one.reason) for one in bad]
 
 
-async def test_what_is_away_is_waited_for_and_nothing_is_given_up(bench: Bench) -> None:
+async def test_what_is_unavailable_is_waited_for_and_nothing_is_dead_lettered(bench: Bench) -> None:
     failures = iter([TransientError("away"), ConnectionError(), TimeoutError()])
     await bench.send("one")
 
@@ -46,7 +46,7 @@ async def test_what_is_away_is_waited_for_and_nothing_is_given_up(bench: Bench) 
     assert len(bench.pauses) == 3
 
 
-async def test_an_unknown_bug_is_given_up_after_a_bounded_number_of_tries(bench: Bench) -> None:
+async def test_an_unknown_bug_is_dead_lettered_after_a_bounded_number_of_tries(bench: Bench) -> None:
     await bench.send("poison")
     await bench.send("good")
 
@@ -59,16 +59,16 @@ async def test_an_unknown_bug_is_given_up_after_a_bounded_number_of_tries(bench:
     assert len(bench.pauses) == MAX_TRIES - 1
 
 
-async def test_a_message_that_fails_at_every_try_is_told_in_full_once(bench: Bench) -> None:
-    """The log of one poison stays short, and it is put away within 5 s."""
+async def test_a_message_that_fails_at_every_try_is_logged_in_full_once(bench: Bench) -> None:
+    """The log of one poison stays short, and it is dead-lettered within 5 s."""
     await bench.send("poison")
     await bench.send("good")
 
-    with capture_logs() as told:
+    with capture_logs() as logs:
         async with bench.consuming(lambda request_id: ValueError("a bug") if request_id == "poison" else None):
             await until(lambda: bench.handled == ["good"])
 
-    failed = [one for one in told if one["event"] == "message.failed"]
+    failed = [one for one in logs if one["event"] == "message.failed"]
     assert [bool(one["exc_info"]) for one in failed] == [True] + [False] * (MAX_TRIES - 1)
     assert {one["error"] for one in failed} == {"ValueError"}
     assert sum(bench.pauses) <= 2.5
@@ -116,50 +116,50 @@ async def test_a_long_wait_does_not_use_up_the_tries_of_a_message(bench: Bench) 
     assert bench.dead_letters.entries == []
 
 
-async def test_whoever_sent_what_is_given_up_is_told_before_it_goes_to_dead_letters(bench: Bench) -> None:
-    told: list[tuple[bytes | None, str, int]] = []
+async def test_the_sender_is_notified_before_a_record_is_dead_lettered(bench: Bench) -> None:
+    notified: list[tuple[bytes | None, str, int]] = []
     failures = iter([TransientError("away"), TimeoutError()])
 
-    async def tell(record: ConsumerRecord, error: MalformedError) -> None:
+    async def notify(record: ConsumerRecord, error: MalformedError) -> None:
         if failure := next(failures, None):
             raise failure
-        told.append((record.value, error.reason, len(bench.dead_letters.entries)))
+        notified.append((record.value, error.reason, len(bench.dead_letters.entries)))
 
     await bench.send("bad", value=b"{")
     await bench.send("bug")
     await bench.send("good")
 
-    async with bench.started(_telling(bench, tell)):
+    async with bench.started(_notifying(bench, notify)):
         await until(lambda: bench.handled == ["good"])
 
-    assert told[0] == (b"{", "body_malformed", 0)
-    assert [(reason, before) for _, reason, before in told] == [("body_malformed", 0), ("handler_failed", 1)]
+    assert notified[0] == (b"{", "body_malformed", 0)
+    assert [(reason, before) for _, reason, before in notified] == [("body_malformed", 0), ("handler_failed", 1)]
     assert len(bench.dead_letters.entries) == 2
 
 
 async def test_an_answer_that_fails_for_an_unknown_reason_does_not_stop_the_flow(bench: Bench) -> None:
-    async def tell(_record: ConsumerRecord, _error: MalformedError) -> None:
+    async def notify(_record: ConsumerRecord, _error: MalformedError) -> None:
         raise ValueError
 
     await bench.send("bad", value=b"{")
     await bench.send("good")
 
-    async with bench.started(_telling(bench, tell)):
+    async with bench.started(_notifying(bench, notify)):
         await until(lambda: bench.handled == ["good"])
 
     assert bench.dead_letters.reasons() == ["body_malformed"]
 
 
-def _telling(bench: Bench, tell: OnGiveUp) -> Callable[[Consumers], None]:
+def _notifying(bench: Bench, notify: OnGiveUp) -> Callable[[Consumers], None]:
     async def handle(event: Event[SyncRequested]) -> None:
         if event.message.request_id == "bug":
             raise ValueError
         bench.handled.append(event.message.request_id)
 
-    return lambda consumers: consumers.on(bench.topic, {SyncRequested: handle}, tell)
+    return lambda consumers: consumers.on(bench.topic, {SyncRequested: handle}, notify)
 
 
-async def test_a_header_whose_name_is_not_text_does_not_stop_the_flow(bench: Bench) -> None:
+async def test_a_header_name_that_is_not_text_does_not_stop_the_flow(bench: Bench) -> None:
     await bench.send("first")
     await _send_header_name(bench, b"\xff\xfe")
     await bench.send("good")
@@ -172,7 +172,7 @@ async def test_a_header_whose_name_is_not_text_does_not_stop_the_flow(bench: Ben
     assert (record.offset, error.reason) == (1, "header_undecodable")
 
 
-async def test_a_header_whose_name_is_not_text_does_not_stop_batches(kafka: str) -> None:
+async def test_a_header_name_that_is_not_text_does_not_stop_batches(kafka: str) -> None:
     async with bench_on(kafka, partitions=2) as bench:
         for number in range(20):
             await bench.send(f"{number}", partition=number % 2)
@@ -204,7 +204,7 @@ async def _send_header_name(bench: Bench, name: bytes) -> None:
     await (await bench.producer.send_batch(batch, bench.topic.name, partition=0))
 
 
-async def test_a_batch_whose_database_is_away_comes_again_whole(bench: Bench) -> None:
+async def test_a_batch_is_delivered_again_whole_while_the_database_is_unavailable(bench: Bench) -> None:
     failures = iter([TransientError("away"), TimeoutError()])
     for number in range(5):
         await bench.send(f"{number}")

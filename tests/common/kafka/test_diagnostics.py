@@ -1,4 +1,4 @@
-"""A broker that cannot be used is told in a sentence that names the cause and the setting."""
+"""A broker that cannot be used is reported in a sentence that names the cause and the setting."""
 
 import asyncio
 import ssl
@@ -37,7 +37,7 @@ def certified(folder: Path, *, since: datetime | None = None) -> ssl.SSLContext:
     return context
 
 
-async def said(server: str, ca_file: Path) -> str:
+async def diagnosis(server: str, ca_file: Path) -> str:
     settings = KafkaSettings(kafka_bootstrap_servers=server, kafka_security_protocol="SSL", kafka_ca_file=ca_file)
     with pytest.raises(BrokerRefusedError) as refused:
         await check_topics(settings, (COSTS,))
@@ -47,7 +47,7 @@ async def said(server: str, ca_file: Path) -> str:
 async def test_a_certificate_that_has_expired_is_to_be_renewed(tmp_path: Path) -> None:
     context = certified(tmp_path, since=datetime.now(UTC) - timedelta(days=2))
     async with listening(context) as server:
-        assert await said(server, tmp_path / "ca.pem") == (
+        assert await diagnosis(server, tmp_path / "ca.pem") == (
             "the certificate of the broker HERE is not trusted (certificate has expired): renew it"
         )
 
@@ -56,7 +56,7 @@ async def test_a_certificate_of_another_authority_names_the_setting(tmp_path: Pa
     (tmp_path / "other").mkdir()
     write_certificates(tmp_path / "other")
     async with listening(certified(tmp_path)) as server:
-        assert "KAFKA_CA_FILE must name the authority that signs it" in await said(
+        assert "KAFKA_CA_FILE must name the authority that signs it" in await diagnosis(
             server, tmp_path / "other" / "ca.pem"
         )
 
@@ -64,7 +64,7 @@ async def test_a_certificate_of_another_authority_names_the_setting(tmp_path: Pa
 async def test_a_port_without_tls_names_the_setting(tmp_path: Path) -> None:
     write_certificates(tmp_path)
     async with listening(None) as server:
-        assert await said(server, tmp_path / "ca.pem") == (
+        assert await diagnosis(server, tmp_path / "ca.pem") == (
             "the broker HERE does not use TLS on this port: check KAFKA_SECURITY_PROTOCOL and the port"
         )
 

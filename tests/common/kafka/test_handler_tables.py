@@ -44,7 +44,7 @@ class RecordingConsumers(Consumers):
         self.batches[topic] = handle
 
 
-async def test_each_message_goes_to_the_method_that_its_table_names() -> None:
+async def test_each_message_is_handled_by_the_method_that_its_table_names() -> None:
     consumers, handlers = RecordingConsumers(), Handlers()
 
     async def give_up(*_: object) -> None: ...

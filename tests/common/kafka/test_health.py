@@ -45,7 +45,7 @@ def _task(*, done: bool) -> object:
 
 
 def problems(subscriber: object, *after: float) -> list[str | None]:
-    """What is said at once, and after each of the waits in seconds."""
+    """What is reported at once, and after each of the waits in seconds."""
     clock = Clock()
     watchdog = Watchdog(clock)
     found: list[str | None] = []
@@ -91,7 +91,7 @@ def test_a_membership_that_ended_is_seen(task: str) -> None:
     assert problems(subscriber) == [f"the consumer of {COSTS.name} is no member of its group any more"]
 
 
-async def test_a_real_consumer_whose_heartbeats_ended_is_seen(bench: Bench) -> None:
+async def test_a_real_consumer_without_heartbeats_is_noticed(bench: Bench) -> None:
     await bench.send("one")
     async with bench.consuming() as watchdog:
         await until(lambda: bench.handled == ["one"])
@@ -112,8 +112,8 @@ async def test_a_real_consumer_is_alive_while_idle_and_seen_when_its_loop_or_mem
         membership = subscriber.consumer._coordinator._coordination_task  # noqa: SLF001 - to end it
         membership.cancel()
         await asyncio.wait([membership])
-        (told,) = watchdog.stalled()
-        assert "no member of its group" in told or "has ended" in told  # the loop may end of it at once
+        (problem,) = watchdog.stalled()
+        assert "no member of its group" in problem or "has ended" in problem  # the loop may end of it at once
         loop = subscriber.tasks[0]
         loop.cancel()
         await asyncio.wait([loop])

@@ -1,4 +1,4 @@
-"""What is told when a group does not come to rest."""
+"""What is logged when a group does not come to rest."""
 
 from collections.abc import Iterator
 
@@ -10,19 +10,19 @@ MINE = {TopicPartition("a-topic", 0)}
 
 
 async def _shared_out(times: Iterator[float]) -> list[str]:
-    """What is told while the partitions are shared out at these times."""
+    """What is logged while the partitions are shared out at these times."""
     listener = FinishBeforeRevoke(lambda: now)
-    with capture_logs() as told:
+    with capture_logs() as logs:
         for now in times:  # noqa: B007 - the listener's clock reads it
             await listener.on_partitions_assigned(MINE)
-    return [one["next_step"] for one in told]
+    return [one["next_step"] for one in logs]
 
 
-async def test_two_processes_that_take_a_name_from_each_other_are_told_of() -> None:
+async def test_two_processes_that_take_a_name_from_each_other_are_reported() -> None:
     (next_step,) = await _shared_out(3.0 * number for number in range(UNSTEADY))
 
     assert "INSTANCE_NAME" in next_step
 
 
-async def test_restarts_one_after_another_are_nothing_to_tell() -> None:
+async def test_restarts_one_after_another_are_not_reported() -> None:
     assert await _shared_out(20.0 * number for number in range(3 * UNSTEADY)) == []
