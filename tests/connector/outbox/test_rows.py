@@ -1,4 +1,4 @@
-"""Which rows are due, and what marks them: a slow relay leaves no old state as the last one, and no row delays another."""
+"""Which rows are due, and what marks them: after a slow relay the newest state is the last one; no row delays another."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -15,7 +15,7 @@ from common.crypto.sealing import Sealer
 from common.kafka.consumer import bind
 from common.leases import LeasedWorker
 from common.watchdog import Watchdog
-from connector.commands.handlers import HANDLERS, CommandHandler, Commands
+from connector.commands.handlers import COMMAND_HANDLERS, CommandHandler, Commands
 from connector.commands.inbox import Claim
 from connector.commands.intake import Intake
 from connector.commands.opening import SealedCommandOpener
@@ -84,7 +84,7 @@ class CommandsHarness:
         self.answer_slow_keys = asyncio.Event()
         test = ConnectionTest(client("https://xai.test", transport=httpx.MockTransport(self._answer)), lambda: NOW)
         integrations = Integrations(connector.database, test, Sealer(KEYRING, "test"), lambda: None)
-        self.handlers: Handlers = bind(HANDLERS, Commands(integrations, self.opener))
+        self.handlers: Handlers = bind(COMMAND_HANDLERS, Commands(integrations, self.opener))
         self.first = self.process("first")
 
     def process(self, name: str = "", handlers: Handlers | None = None) -> CommandsProcess:

@@ -45,7 +45,7 @@ def numbers(events: list[SseEvent]) -> list[int | None]:
 
 
 async def make_history(connector: ConnectorHarness) -> dict[str, Any]:
-    """An integration is added, renamed, half filled in, filled in, refused: the last three are a sync and a change each."""
+    """An integration is added, renamed, half filled in, filled in, refused; the last three: a sync and a change each."""
     card = await connector.add()
     await rename(connector, card)
     await connector.completed(card, last_day=first_day(card) + timedelta(days=14))

@@ -19,8 +19,7 @@ from fastapi import FastAPI
 from xai_usage import client
 
 from connector.api import IntegrationRoutes
-from connector.commands.handlers import HANDLERS as COMMAND_HANDLERS
-from connector.commands.handlers import Commands
+from connector.commands.handlers import COMMAND_HANDLERS, Commands
 from connector.commands.intake import Intake
 from connector.commands.opening import SealedCommandOpener
 from connector.commands.results import Results

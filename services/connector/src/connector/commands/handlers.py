@@ -61,7 +61,7 @@ def parse(kind: str, body: str) -> Command:
     return cast("Command", COMMANDS_TOPIC.types[kind].model_validate_json(body))
 
 
-HANDLERS: Mapping[type[Message], Callable[[Commands, Any, InTransaction], Awaitable[None]]] = {
+COMMAND_HANDLERS: Mapping[type[Message], Callable[[Commands, Any, InTransaction], Awaitable[None]]] = {
     AddIntegration: Commands.add,
     ReplaceCredential: Commands.replace_credential,
     RenameIntegration: Commands.rename,
