@@ -1,4 +1,4 @@
-"""A deploy that fails with every message stops consuming and reports it, and dead-letters few; the next one continues."""
+"""A deploy that fails with every message dead-letters a few, stops and reports it; the next deploy continues."""
 
 import asyncio
 import signal

@@ -1,4 +1,4 @@
-"""A server with a certificate that is not xAI's receives no key; what was missed is read once the certificate is right."""
+"""A server with a certificate that is not xAI's receives no key; once it is right, all missed days are read."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack

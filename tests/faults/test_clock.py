@@ -71,7 +71,7 @@ async def _ahead(client: SystemClient) -> float:
 async def test_nothing_is_lost_and_nothing_is_doubled_when_the_services_clock_steps_an_hour(
     tmp_path: Path, client: SystemClient, fault: Fault, steps: tuple[int, ...]
 ) -> None:
-    """More than an hour ahead the broker refuses the services' records: no sync is accepted until the clock is right."""
+    """More than an hour ahead the broker refuses the services' records: no sync is accepted meanwhile."""
     async with fault(f"the services' clock steps by {', '.join(map(str, steps))} s"):
         for seconds in steps:
             _set_ahead(tmp_path, seconds)

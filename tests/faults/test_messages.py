@@ -1,4 +1,4 @@
-"""Poison of every kind on every topic, in front of valid messages: it is dead-lettered in time, and nothing waits for it."""
+"""Poison of every kind on every topic, before valid messages: it is dead-lettered in time, and delays nothing."""
 
 import time
 

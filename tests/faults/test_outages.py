@@ -1,4 +1,4 @@
-"""All of xAI is unavailable: it is hardly called meanwhile, and afterwards every missed day is read without a request."""
+"""All of xAI is unavailable: it is hardly called meanwhile; afterwards every missed day is read by itself."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a service fails on is dead-lettered, too; it is handled when it is redriven after the fix, and the rest stays."""
+"""What a service fails on is dead-lettered, and handled when it is redriven after the fix; the rest remains."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

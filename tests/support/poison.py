@@ -1,4 +1,4 @@
-"""Records of every kind that cannot be read, for every topic that services consume: one table for all levels of tests."""
+"""Unreadable records of every kind, for every topic that services consume: one table for all levels of tests."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""xAI's address as it is in the world: TLS, with a certificate that can be any. Behind it answers whoever listens on a port."""
+"""xAI's address over TLS, with certificates that are right or wrong."""
 
 import asyncio
 import ssl

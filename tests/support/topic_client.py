@@ -63,7 +63,7 @@ class TopicClient:
         await self.publish(SYNC_REQUESTS.name, integration_id, value, dict(headers))
 
     async def records(self, topic: str, since: dict[TopicPartition, int] | None = None) -> list[Any]:
-        """Every record that is in a topic now, oldest first in each partition; with `since`, which is updated, the new ones."""
+        """Every record of a topic, oldest first in each partition; with `since`, which it updates, the new ones."""
         known = {} if since is None else since
         async with AsyncExitStack() as stack:
             consumer = AIOKafkaConsumer(**self._kafka, auto_offset_reset="earliest")

@@ -48,7 +48,7 @@ def without_rows(message: Message, key: str) -> Valid:
 
 
 def valid(topic: Topic, load: Load) -> Valid:
-    """A message of `topic` that changes no figure of the load: about an unknown integration, or (an outcome) an old one."""
+    """A message of `topic` that changes no figure: of an unknown integration, or (an outcome) an old one."""
     unknown, event_id = uuid.uuid4(), uuid.uuid4().hex
     tables, column = TABLES[topic]
     row_id = str(unknown) if column == "integration_id" else event_id
