@@ -50,6 +50,7 @@ def _flushed() -> bytes:
 
 
 ENDLESS = {
+    "a body": (OK + b"\r\n", b"", b" " * 65536),
     "more after what was compressed": (GZIP, gzip.compress(NOTHING), b"x" * 65536),
     "compressed files in a row": (GZIP, b"", gzip.compress(b"") * 1000),
     "compressed blocks of nothing": (GZIP, _flushed(), b"\x00\x00\x00\xff\xff" * 13_000),
@@ -62,7 +63,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize(("head", "first", "more"), ENDLESS.values(), ids=ENDLESS)
-async def test_what_never_ends_is_left_soon(head: bytes, first: bytes, more: bytes) -> None:
+async def test_an_endless_answer_is_abandoned_soon(head: bytes, first: bytes, more: bytes) -> None:
     sent = 0
 
     async def reply(writer: asyncio.StreamWriter) -> None:
@@ -79,13 +80,21 @@ async def test_what_never_ends_is_left_soon(head: bytes, first: bytes, more: byt
     assert sent < MAX_BYTES + IN_FLIGHT
 
 
-@pytest.mark.parametrize("line", [b"HTTP/1.1 103 Early Hints\r\n\r\n", b"HTTP/1.1 100 Continue\r\n\r\n"])
-async def test_what_only_announces_an_answer_ends_at_the_deadline(line: bytes) -> None:
+SLOW = {
+    "a body that drips": (http(b"", length=10**6), b" "),
+    "early hints": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
+    "continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+}
+
+
+@pytest.mark.parametrize(("head", "more"), SLOW.values(), ids=SLOW)
+async def test_a_slow_answer_ends_at_the_deadline(head: bytes, more: bytes) -> None:
     async def reply(writer: asyncio.StreamWriter) -> None:
+        writer.write(head)
         while not writer.is_closing():
-            writer.write(line)
+            writer.write(more)
             await writer.drain()
-            await asyncio.sleep(0.01)  # as slow as it likes: only the deadline ends it
+            await asyncio.sleep(0.01)  # each piece is in time; the whole is not
 
     async with server(reply) as url:
         assert code_of(await asked(url, deadline=0.3)) is Code.XAI_UNAVAILABLE

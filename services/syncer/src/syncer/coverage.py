@@ -103,14 +103,8 @@ async def missing(
     connection: AsyncConnection, at: datetime, integration_id: UUID | None = None
 ) -> dict[UUID, list[tuple[date, int]]]:
     """Finished days that should be read again, with their heals so far, by integration: of one, or (None) of all."""
-    values = _until(at) | {
-        "now": at,
-        "id": integration_id,
-        "read_by": READ_BY,
-        "settled_after": SETTLED_AFTER,
-        "trusted_from": at - TRUSTED_FOR,
-    }
-    rows = await connection.execute(_MISSING, values)
+    rules = {"read_by": READ_BY, "settled_after": SETTLED_AFTER, "trusted_from": at - TRUSTED_FOR}
+    rows = await connection.execute(_MISSING, _until(at) | rules | {"now": at, "id": integration_id})
     found: dict[UUID, list[tuple[date, int]]] = {}
     for row in rows:
         found.setdefault(row.integration_id, []).append((row.day, row.heals))
@@ -134,36 +128,20 @@ async def unread(connection: AsyncConnection, at: datetime) -> UnreadDays:
 
 async def note_heal(connection: AsyncConnection, integration_id: UUID, heal: Heal, at: datetime) -> None:
     """These days are being healed; they are not missing again before the attempt's pause is over."""
-    await connection.execute(
-        _NOTE_HEAL,
-        {
-            "id": integration_id,
-            "attempt": heal.attempt,
-            "after": at + heal_pause(heal.attempt),
-            "first": heal.days.first,
-            "last": heal.days.last,
-        },
-    )
+    attempt = {"id": integration_id, "attempt": heal.attempt, "after": at + heal_pause(heal.attempt)}
+    await connection.execute(_NOTE_HEAL, attempt | {"first": heal.days.first, "last": heal.days.last})
 
 
 async def save_raw(connection: AsyncConnection, window: WindowRead, parts: Sequence[RawAnswer]) -> None:
     """Store the provider's answers as they came, compressed, with their hash."""
-    await connection.execute(
-        _SAVE_RAW,
-        [
-            {
-                "reading_id": window.reading_id,
-                "part": number,
-                "integration_id": window.integration_id,
-                "first_day": part.first_day,
-                "last_day": part.last_day,
-                "observed_at": window.observed_at,
-                "sha256": hashlib.sha256(part.body).digest(),
-                "body": zlib.compress(part.body),
-            }
-            for number, part in enumerate(parts)
-        ],
-    )
+    reading = window.model_dump(include={"reading_id", "integration_id", "observed_at"})
+    rows = [reading | {"part": number} | _raw(part) for number, part in enumerate(parts)]
+    await connection.execute(_SAVE_RAW, rows)
+
+
+def _raw(part: RawAnswer) -> dict[str, object]:
+    body = {"sha256": hashlib.sha256(part.body).digest(), "body": zlib.compress(part.body)}
+    return body | {"first_day": part.first_day, "last_day": part.last_day}
 
 
 def _until(at: datetime) -> dict[str, object]:

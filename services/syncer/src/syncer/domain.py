@@ -9,13 +9,8 @@ from contract.fields import Plan, Trigger
 from contract.problems import Code
 from contract.rules import BACKFILL_DAYS, DAILY_AT, REFUSED_RETRIED_FOR, readable_from
 
-URGENCY: dict[Trigger, int] = {
-    Trigger.FORCE: 0,
-    Trigger.VISIT: 1,
-    Trigger.DAILY: 2,
-    Trigger.HEAL: 3,
-    Trigger.BACKFILL: 4,
-}
+MOST_URGENT_FIRST = (Trigger.FORCE, Trigger.VISIT, Trigger.DAILY, Trigger.HEAL, Trigger.BACKFILL)
+URGENCY = {trigger: urgency for urgency, trigger in enumerate(MOST_URGENT_FIRST)}
 """Lower is read first."""
 
 DEFAULT_DAYS_BEFORE_TODAY = 7
@@ -60,6 +55,10 @@ class Heal:
 
     days: Days
     attempt: int
+
+
+def refusal_of(code: str | None, since: datetime) -> Refusal | None:
+    return Refusal(Code(code), since) if code else None
 
 
 def default_days(today: date) -> Days:

@@ -10,7 +10,7 @@ from contract.problems import Code
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncer.domain import Days, Refusal
+from syncer.domain import Days, Refusal, refusal_of
 from syncer.requests import ids_of_window
 from syncer.store import Credential, load_credential
 
@@ -166,22 +166,8 @@ async def release_owner(connection: AsyncConnection, owner: str) -> None:
 
 
 def _claim(row: Row[tuple[object, ...]], lease: UUID, credential: Credential | None) -> Claim:
-    return Claim(
-        lease=lease,
-        window_id=row.window_id,
-        integration_id=row.integration_id,
-        account_id=row.account_id,
-        team_id=row.team_id,
-        observed_at=row.observed_at,
-        days=Days(row.first_day, row.last_day),
-        trigger=Trigger(row.trigger),
-        visits_only=row.visits_only,
-        attempts=row.attempts,
-        failed_since=row.failed_since,
-        code=Code(row.code) if row.code else None,
-        decision=row.decision,
-        removed=row.removed,
-        refusal=Refusal(Code(row.refused_code), row.refused_since) if row.refused_code else None,
-        read_at=row.read_at,
-        credential=credential,
-    )
+    fields = dict(row._mapping)  # noqa: SLF001 - a row's public mapping has this name
+    days = Days(fields.pop("first_day"), fields.pop("last_day"))
+    refusal = refusal_of(fields.pop("refused_code"), fields.pop("refused_since"))
+    enums = {"trigger": Trigger(row.trigger), "code": Code(row.code) if row.code else None}
+    return Claim(**fields | enums, lease=lease, days=days, refusal=refusal, credential=credential)

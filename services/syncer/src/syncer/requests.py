@@ -6,11 +6,11 @@ from uuid import UUID, uuid4
 
 from contract.fields import Trigger
 from contract.problems import Code
-from sqlalchemy import text
+from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer.decisions import Scope, decide_failure
-from syncer.domain import URGENCY, Days, Refusal, may_call
+from syncer.domain import URGENCY, Days, Refusal, may_call, refusal_of
 
 MAX_REQUESTS = 1000
 """Of one window: their IDs must fit into its outcome's record."""
@@ -88,16 +88,12 @@ _PENDING = text("""
 _IDS = text("SELECT request_id FROM requests WHERE window_id = :id ORDER BY received_at, request_id")
 
 
-async def take(connection: AsyncConnection, request: Request, integration_id: UUID | None, now: datetime) -> int:
-    """Queue `request` for one integration, or (None) for all active ones; answers for how many it was new.
-
-    A request for an integration that is unknown waits until it is known.
-    """
+async def take(connection: AsyncConnection, request: Request, integration_id: UUID | None, now: datetime) -> None:
+    """Queue `request` for one integration, which may not be known yet, or (None) for all active ones; once only."""
     targets = await _targets(connection, integration_id, request.recorded_at)
     ids = [target.integration_id for target in targets] or ([integration_id] if integration_id else [])
     fresh = await _insert(connection, request, ids)
     await _queue(connection, request, [target for target in targets if target.integration_id in fresh], now)
-    return len(fresh)
 
 
 async def queue_pending(connection: AsyncConnection, integration_id: UUID, now: datetime) -> None:
@@ -122,34 +118,25 @@ async def _queue(connection: AsyncConnection, request: Request, targets: list[Ta
     fresh = [(target, window) for target, window in windows if target.integration_id not in joined]
     if fresh:
         await connection.execute(_OPEN, [_window(request, target, window, now) for target, window in fresh])
-    if windows:
-        await connection.execute(
-            _LINK,
-            [
-                {"window_id": window, "integration_id": target.integration_id, "request_id": request.request_id}
-                for target, window in windows
-            ],
-        )
+    links = [{"window_id": window, "integration_id": target.integration_id} for target, window in windows]
+    if links:
+        await connection.execute(_LINK, [link | {"request_id": request.request_id} for link in links])
 
 
 async def _targets(
     connection: AsyncConnection, integration_id: UUID | None, recorded_at: datetime | None = None
 ) -> list[Target]:
     rows = await connection.execute(_TARGETS, {"id": integration_id, "recorded_at": recorded_at})
-    return [
-        Target(
-            row.integration_id,
-            row.account_id,
-            row.removed,
-            Refusal(Code(row.refused_code), row.refused_since) if row.refused_code else None,
-        )
-        for row in rows
-    ]
+    return [_target(row) for row in rows]
+
+
+def _target(row: Row[tuple[object, ...]]) -> Target:
+    refusal = refusal_of(row.refused_code, row.refused_since)
+    return Target(row.integration_id, row.account_id, row.removed, refusal)
 
 
 async def _insert(connection: AsyncConnection, request: Request, ids: list[UUID]) -> set[UUID]:
     values = _values(request) | {"ids": ids, "request_id": request.request_id}
-    del values["urgency"]
     return set((await connection.execute(_INSERT, values)).scalars())
 
 
