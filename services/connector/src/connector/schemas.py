@@ -15,12 +15,8 @@ from connector.store import Integration
 from connector.syncs import Sync
 
 
-class _Body(BaseModel):
+class _Schema(BaseModel):
     model_config = ConfigDict(hide_input_in_errors=True, use_attribute_docstrings=True)
-
-
-class _Answer(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True)
 
 
 class NewIntegration(Credentials):
@@ -30,32 +26,32 @@ class NewIntegration(Credentials):
     label: Label | None = None
 
 
-class NewKey(_Body):
+class NewKey(_Schema):
     """A key that replaces the current one."""
 
     management_key: KeyText
 
 
-class NewLabel(_Body):
+class NewLabel(_Schema):
     """Another name for an integration."""
 
     label: Label
 
 
-class NewPlan(_Body):
+class NewPlan(_Schema):
     """The account's plan."""
 
     plan: Plan
 
 
-class SyncOptions(_Body):
+class SyncOptions(_Schema):
     """A person requests costs (`force`), or views them (`visit`)."""
 
     trigger: Literal["force", "visit"] = "force"
     request_id: RequestId | None = None
 
 
-class TestAnswer(_Answer):
+class TestAnswer(_Schema):
     """Whether xAI accepts the key for the team; if not, why, and the next step."""
 
     ok: bool
@@ -67,13 +63,13 @@ class TestAnswer(_Answer):
     hints: list[str] = []
 
 
-class SyncAccepted(_Answer):
+class SyncAccepted(_Schema):
     """The broker has the request."""
 
     request_id: str
 
 
-class SyncLine(_Answer):
+class SyncLine(_Schema):
     """How a window ended, or why it waits for a retry."""
 
     trigger: str
@@ -92,7 +88,7 @@ class SyncLine(_Answer):
     at: Instant
 
 
-class Backfill(_Answer):
+class Backfill(_Schema):
     """How far the history has been filled in."""
 
     first_day: date
@@ -101,7 +97,7 @@ class Backfill(_Answer):
     days_read: int
 
 
-class LastSync(_Answer):
+class LastSync(_Schema):
     """The newest reading that the ledger has."""
 
     at: Instant | None
@@ -112,7 +108,7 @@ class LastSync(_Answer):
     """The same in words: no use in these days is no error."""
 
 
-class Card(_Answer):
+class Card(_Schema):
     """An integration, as its card shows it."""
 
     integration_id: UUID
@@ -142,13 +138,13 @@ class Card(_Answer):
     backfill: Backfill
 
 
-class Cards(_Answer):
+class Cards(_Schema):
     """All integrations of an account."""
 
     integrations: list[Card]
 
 
-class Syncs(_Answer):
+class Syncs(_Schema):
     """The history, newest first."""
 
     syncs: list[SyncLine]
