@@ -16,7 +16,7 @@ from grafient.local.jars import KAFKA_VERSION
 from grafient.local.kafka import Kafka
 from grafient.local.postgres import Postgres
 from grafient.local.processes import free_ports
-from grafient.topics.commands import bring_about
+from grafient.topics.apply import apply_topics
 from hypothesis import settings
 from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url, text
@@ -124,7 +124,7 @@ async def kafka(docker: bool, tmp_path_factory: pytest.TempPathFactory) -> Async
             stack.push_async_callback(broker.stop)
             await broker.start()
             servers = broker.bootstrap_servers
-        await bring_about(KafkaSettings(kafka_bootstrap_servers=servers), replication=1)
+        await apply_topics(KafkaSettings(kafka_bootstrap_servers=servers), replication=1)
         yield servers
 
 

@@ -1,13 +1,12 @@
 import base64
 import hashlib
 import hmac
-import json
 from pathlib import Path
 
 import psycopg
 import pytest
-from grafient.main import app
-from typer.testing import CliRunner
+
+from tests.support.commands import invoke
 
 FAKE_PASSWORD = "obviously-fake"  # noqa: S105 - the one that every test of the database sets
 
@@ -28,12 +27,11 @@ def test_migrate_sets_a_services_password_from_a_file_and_shows_it_nowhere(
     (tmp_path / "ledger_password").write_text(FAKE_PASSWORD)
     monkeypatch.setenv("SECRETS_DIR", str(tmp_path))
 
-    told = CliRunner().invoke(app, ["migrate", "--service", "ledger", "--json"])
+    migrated = invoke("migrate", "--service", "ledger", "--json")
 
-    assert told.exit_code == 0, told.output
-    assert [one["service"] for one in json.loads(told.stdout)] == ["ledger"]
+    assert [one["service"] for one in migrated.json()] == ["ledger"]
     with psycopg.connect(postgres.replace("postgresql+psycopg://", "postgresql://")) as connection:
         kept = connection.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'ledger'").fetchone()
     assert kept is not None
     assert opens(kept[0], FAKE_PASSWORD)
-    assert FAKE_PASSWORD not in told.output
+    assert FAKE_PASSWORD not in migrated.stdout + migrated.stderr

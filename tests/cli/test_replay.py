@@ -1,15 +1,20 @@
-"""What a replay prints for eyes."""
+"""What `grafient replay` accepts, and what it prints for people."""
 
 from typing import Any
 from uuid import UUID
 
 import pytest
+from common.replay import ReplayReport
 from grafient import replay
-from grafient.main import app
-from typer.testing import CliRunner
+from grafient.replay import bound
+from typer import BadParameter
+
+from tests.support.commands import invoke
+
+ENVIRONMENT = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:9/none"}
 
 
-def _report(erased: int) -> dict[str, Any]:
+def _report(erased: int) -> ReplayReport:
     rows = [
         {
             "integration_id": str(UUID(int=number)),
@@ -22,20 +27,17 @@ def _report(erased: int) -> dict[str, Any]:
     ]
     counts = {"not_asked_for": 0, "applied": 5, "erased": 31 * erased, "dead_lettered": 0}
     figures = {"days": "5", "usd": "1.5", "checksum": "7"}
-    common = {"topic": "xai.costs.v1", "dry_run": False, "chosen": 36, "by_type": {}, "malformed": 0}
-    return common | {
-        "read": sum(counts.values()),
-        "counts": counts,
-        "erased": rows,
-        "before": figures,
-        "after": figures,
-    }
+    read = sum(counts.values())
+    return ReplayReport("xai.costs.v1", False, read, 36, {}, 0, counts, rows, figures, figures)  # noqa: FBT003 - its order
 
 
 def _printed(monkeypatch: pytest.MonkeyPatch, erased: int) -> str:
-    monkeypatch.setattr(replay, "entry_point", lambda *_: _report(erased))
-    result = CliRunner().invoke(app, ["replay", "xai.costs.v1"], env={"COLUMNS": "200"})
-    assert result.exit_code == 0, result.output
+    async def run(*_: Any, **__: Any) -> ReplayReport:
+        return _report(erased)
+
+    monkeypatch.setattr(replay, "run_replay", run)
+    result = invoke("replay", "xai.costs.v1", env=ENVIRONMENT | {"COLUMNS": "200"})
+    assert result.status == 0, result.stderr
     return result.stdout
 
 
@@ -49,5 +51,23 @@ def test_what_was_erased_is_named_by_integration_and_days(monkeypatch: pytest.Mo
     assert "and 2 more" in printed
 
 
-def test_nothing_is_said_of_erasing_where_nothing_was_erased(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_printed_of_erasing_where_nothing_was_erased(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Passed over" not in _printed(monkeypatch, erased=0)
+
+
+def test_a_topic_that_no_service_handles_is_named() -> None:
+    refused = invoke("replay", "xai.dead-letters.v1", env=ENVIRONMENT)
+
+    assert refused.status == 2
+    assert "no service handles it" in refused.stderr
+
+
+@pytest.mark.parametrize("text", ["24", "3:", "yesterday", "2026-13-01"])
+def test_a_bound_that_cannot_be_read_is_refused(text: str) -> None:
+    with pytest.raises(BadParameter, match="2026-11-01T06:00:00Z"):
+        bound([text])
+
+
+def test_offsets_name_their_partitions() -> None:
+    assert bound(["3:1042", "0:7"]) == {3: 1042, 0: 7}
+    assert bound([]) is None

@@ -8,22 +8,22 @@ from pathlib import Path
 
 import pytest
 from common.http.tokens import Token, digest_of, load_tokens
-from grafient.main import app
 from grafient.tokens import create
-from typer.testing import CliRunner, Result
+
+from tests.support.commands import Completed, invoke
 
 COSTS = ("--scope", "costs:read")
 
 
-def run(path: Path, *arguments: str) -> Result:
-    return CliRunner().invoke(app, ["tokens", *arguments, "--file", str(path)])
+def run(path: Path, *arguments: str) -> Completed:
+    return invoke("tokens", *arguments, "--file", str(path))
 
 
 def made(path: Path, *arguments: str) -> str:
     """The secret of a new token."""
-    told = run(path, "create", *arguments)
-    assert told.exit_code == 0, told.output
-    return told.stdout.strip()
+    created = run(path, "create", *arguments)
+    assert created.status == 0, created.stderr
+    return created.stdout.strip()
 
 
 def only(path: Path) -> Token:
@@ -41,9 +41,9 @@ def path(tmp_path: Path) -> Path:
 
 
 def test_a_token_is_shown_once_and_only_its_hash_is_kept(path: Path) -> None:
-    told = run(path, "create", "--id", "web", *COSTS)
+    result = run(path, "create", "--id", "web", *COSTS)
 
-    secret = told.stdout.strip()
+    secret = result.stdout.strip()
     assert secret.startswith("grafient_")
     assert only(path).model_dump() == {
         "token_id": "web",
@@ -52,7 +52,7 @@ def test_a_token_is_shown_once_and_only_its_hash_is_kept(path: Path) -> None:
         "account_ids": None,
         "expires_at": None,
     }
-    assert told.stderr == "made token web: costs:read, for every account, until it is revoked\n"
+    assert result.stderr == "created token web: costs:read, for every account, until it is revoked\n"
     assert secret[9:] not in path.read_text()
     assert path.stat().st_mode & 0o777 == 0o600
 
@@ -73,7 +73,7 @@ def test_a_token_is_bound_to_what_was_asked_for(path: Path) -> None:
         ("--expires-at", f"{now() + timedelta(days=2):%Y-%m-%d}", timedelta(days=1), timedelta(days=2)),
     ],
 )
-def test_a_token_ends_when_it_was_told_to(
+def test_a_token_expires_at_the_given_time(
     path: Path, option: str, value: str, least: timedelta, most: timedelta
 ) -> None:
     secret = made(path, *COSTS, option, value)
@@ -88,7 +88,7 @@ def test_two_live_tokens_are_one_rotation(path: Path) -> None:
     old, new = made(path, "--id", "web-1", *COSTS), made(path, "--id", "web-2", *COSTS)
     assert all(load_tokens(path).find(secret, now()) for secret in (old, new))
 
-    assert run(path, "revoke", "web-1").exit_code == 0
+    assert run(path, "revoke", "web-1").status == 0
 
     assert load_tokens(path).find(old, now()) is None
     assert load_tokens(path).find(new, now())
@@ -99,7 +99,7 @@ def test_tokens_are_listed_for_people_and_programs_and_never_their_hash(path: Pa
     expired = {"token_id": "old", "sha256": digest_of("x"), "scopes": [], "expires_at": "2020-01-01T00:00:00Z"}
     path.write_text(json.dumps({"tokens": [json.loads(only(path).model_dump_json()), expired]}))
 
-    table, listed = run(path, "list").stdout, json.loads(run(path, "list", "--json").stdout)
+    table, listed = run(path, "list").stdout, run(path, "list", "--json").json()
 
     assert listed[0] == {
         "token_id": "web",
@@ -115,38 +115,40 @@ def test_tokens_are_listed_for_people_and_programs_and_never_their_hash(path: Pa
 
 
 def test_programs_get_a_new_token_with_all_that_is_known_of_it(path: Path) -> None:
-    told = json.loads(run(path, "create", *COSTS, "--json").stdout)
+    result = run(path, "create", *COSTS, "--json").json()
 
-    assert load_tokens(path).find(told["token"], now()) == only(path)
-    assert (told["token_id"], told["scopes"], told["expires_at"]) == (only(path).token_id, ["costs:read"], None)
+    assert load_tokens(path).find(result["token"], now()) == only(path)
+    assert (result["token_id"], result["scopes"], result["expires_at"]) == (only(path).token_id, ["costs:read"], None)
 
 
 def test_a_dry_run_makes_and_revokes_nothing(path: Path) -> None:
-    told = run(path, "create", "--id", "web", *COSTS, "--dry-run")
-    assert (told.exit_code, told.stdout, path.exists()) == (0, "", False)
-    assert "would make token web" in told.stderr
+    result = run(path, "create", "--id", "web", *COSTS, "--dry-run")
+    assert (result.status, result.stdout, path.exists()) == (0, "", False)
+    assert "would create token web" in result.stderr
 
     made(path, "--id", "web", *COSTS)
     assert "would revoke web" in run(path, "revoke", "web", "--dry-run").stderr
     assert [token.token_id for token in load_tokens(path).tokens] == ["web"]
-    assert run(path, "revoke", "other", "--dry-run").exit_code == 1
+    assert run(path, "revoke", "other", "--dry-run").status == 1
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "sentence"),
     [
         (("create", "--id", "web", *COSTS), "there is a token web already"),
         (("revoke", "other"), "there is no token of that ID"),
     ],
 )
-def test_what_cannot_be_done_is_said_and_changes_nothing(path: Path, arguments: tuple[str, ...], said: str) -> None:
+def test_what_cannot_be_done_is_named_and_changes_nothing(
+    path: Path, arguments: tuple[str, ...], sentence: str
+) -> None:
     made(path, "--id", "web", *COSTS)
     before = path.read_bytes()
 
-    told = run(path, *arguments)
+    result = run(path, *arguments)
 
-    assert (told.exit_code, told.stdout, path.read_bytes()) == (1, "", before)
-    assert said in told.stderr
+    assert (result.status, result.stdout, path.read_bytes()) == (1, "", before)
+    assert sentence in result.stderr
 
 
 @pytest.mark.parametrize(
@@ -163,10 +165,10 @@ def test_what_cannot_be_done_is_said_and_changes_nothing(path: Path, arguments: 
         ("revoke",),
     ],
 )
-def test_what_is_asked_wrongly_is_told_apart(path: Path, arguments: tuple[str, ...]) -> None:
-    told = run(path, *arguments)
+def test_wrong_arguments_have_a_status_of_their_own(path: Path, arguments: tuple[str, ...]) -> None:
+    result = run(path, *arguments)
 
-    assert (told.exit_code, told.stdout, path.exists()) == (2, "", False)
+    assert (result.status, result.stdout, path.exists()) == (2, "", False)
 
 
 @pytest.mark.parametrize("command", [("list",), ("revoke", "web"), ("create", *COSTS)])
@@ -177,18 +179,18 @@ def test_a_file_that_no_service_would_take_is_not_touched(
     path.write_bytes(content)
     path.chmod(mode)
 
-    told = run(path, *command)
+    result = run(path, *command)
 
-    assert (told.exit_code, path.read_bytes()) == (1, content)
-    assert str(path) in told.stderr
+    assert (result.status, path.read_bytes()) == (1, content)
+    assert str(path) in result.stderr
 
 
 @pytest.mark.parametrize("command", [("list",), ("revoke", "web")])
 def test_a_missing_file_is_named(path: Path, command: tuple[str, ...]) -> None:
-    told = run(path, *command)
+    result = run(path, *command)
 
-    assert told.exit_code == 1
-    assert "No such file" in told.stderr
+    assert result.status == 1
+    assert "No such file" in result.stderr
 
 
 def test_an_empty_file_that_stands_ready_keeps_its_owner_and_rights(path: Path) -> None:
@@ -214,13 +216,6 @@ def test_no_token_is_lost_when_many_are_made_at_once(path: Path) -> None:
 
 
 def test_the_file_is_taken_from_the_environment(path: Path) -> None:
-    told = CliRunner().invoke(app, ["tokens", "create", *COSTS], env={"API_TOKENS_FILE": str(path)})
+    result = invoke("tokens", "create", *COSTS, env={"API_TOKENS_FILE": str(path)})
 
-    assert (told.exit_code, len(load_tokens(path).tokens)) == (0, 1)
-
-
-@pytest.mark.parametrize("command", ["create", "list", "revoke"])
-def test_every_command_shows_an_example(command: str) -> None:
-    told = CliRunner().invoke(app, ["tokens", command, "--help"])
-
-    assert f"Example: grafient tokens {command}" in told.stdout
+    assert (result.status, len(load_tokens(path).tokens)) == (0, 1)

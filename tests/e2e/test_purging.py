@@ -14,7 +14,7 @@ from common.settings import KafkaSettings
 from common.watchdog import Watchdog
 from connector.housekeeping import Housekeeping
 from contract.topics import CREDENTIALS
-from grafient.topics.commands import bring_about
+from grafient.topics.apply import apply_topics
 from pydantic import SecretStr
 
 from tests.support.system import SystemClient, Team
@@ -65,7 +65,7 @@ async def test_a_removed_integrations_sealed_key_leaves_connector_syncer_and_top
         await _hasten(world)
         await _marked_until_gone(world, settings, sealed)
     finally:
-        await bring_about(settings, replication=1)
+        await apply_topics(settings, replication=1)
 
 
 async def _marked_until_gone(world: SystemClient, settings: KafkaSettings, sealed: list[bytes]) -> None:

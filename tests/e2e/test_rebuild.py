@@ -1,19 +1,21 @@
 """Operators rebuild the ledger from its topics while it works, and after its loss."""
 
 import asyncio
-import json
-import os
 import signal
-import sys
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import psycopg
 from contract.topics import COSTS, INTEGRATIONS
 
+from tests.support.commands import in_process, start
 from tests.support.system import SystemClient, Team
+from tests.support.waiting import until
 
-HELD = """SELECT day, usd, costs, reading_id, observed_at, said_since FROM ledger.days
+STORED = """SELECT day, usd, costs, reading_id, observed_at, said_since FROM ledger.days
           WHERE integration_id = %s::uuid ORDER BY day"""
 READ = """SELECT reading_id, reconciled, first_day, last_day, observed_at FROM ledger.outcomes
           WHERE integration_id = %s::uuid ORDER BY observed_at, reading_id"""
@@ -22,28 +24,10 @@ REVISED = """SELECT day, usd, reading_id, said_since, said_until, replaced_by FR
              WHERE integration_id = %s::uuid ORDER BY day, said_since"""
 
 
-def _environment(world: SystemClient) -> dict[str, str]:
-    return os.environ | {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka, "DATABASE_URL": world.address.database_url}
-
-
-async def _command(world: SystemClient, *arguments: str) -> tuple[int | None, str, str]:
-    """As an operator runs it: status, output, errors."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "grafient", *arguments),
-        env=_environment(world),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output, errors = await process.communicate()
-    return process.returncode, output.decode(), errors.decode()
-
-
 async def _swapped(world: SystemClient) -> dict[str, Any]:
-    status, output, errors = await _command(world, "rebuild", "--swap", "--json")
-    assert status == 0, output + errors
-    report: dict[str, Any] = json.loads(output)
-    assert (await _command(world, "rebuild", "--drop", report["kept_as"]))[0] == 0
+    report: dict[str, Any] = (await in_process("rebuild", "--swap", "--json", env=world.environment)).json()
+    dropped = await in_process("rebuild", "--drop", report["kept_as"], "--json", env=world.environment)
+    assert dropped.json() == {"dropped": report["kept_as"]}
     return report
 
 
@@ -83,8 +67,8 @@ async def test_a_swap_under_live_traffic_loses_nothing_and_publishes_nothing(wor
     revisions = "SELECT 1 FROM ledger.day_revisions WHERE integration_id = %s::uuid AND day = %s"
     assert len(await world.rows(revisions, integration_id, last)) == times
     outcomes = [one for one in await world.records("xai.sync-outcomes.v1") if one.key == integration_id.encode()]
-    said = [dict(record.headers)["ce_id"] for record in outcomes]
-    assert len(said) == len(set(said))
+    event_ids = [dict(record.headers)["ce_id"] for record in outcomes]
+    assert len(event_ids) == len(set(event_ids))
 
 
 async def test_after_the_loss_of_the_whole_ledger_it_is_rebuilt_as_it_was(world: SystemClient) -> None:
@@ -95,19 +79,19 @@ async def test_after_the_loss_of_the_whole_ledger_it_is_rebuilt_as_it_was(world:
     await world.request("DELETE", f"/accounts/{gone_team.account_id}/integrations/{gone}?history=erase")
     for topic in (INTEGRATIONS.name, COSTS.name):
         await world.consumed(f"ledger.{topic}", topic)
-    before = [await world.rows(query, integration_id) for query in (HELD, READ)]
+    before = [await world.rows(query, integration_id) for query in (STORED, READ)]
     calls = len(await world.calls(team))
 
-    async with await psycopg.AsyncConnection.connect(world.address.database_url.replace("+psycopg", "")) as owner:
+    async with await psycopg.AsyncConnection.connect(world.dsn) as owner:
         await owner.execute("DROP SCHEMA ledger CASCADE")
-    assert (await _command(world, "migrate"))[0] == 0
+    assert (await in_process("migrate", env=world.environment)).status == 0
     report = await _swapped(world)
 
-    after = [await world.rows(query, integration_id) for query in (HELD, READ)]
+    after = [await world.rows(query, integration_id) for query in (STORED, READ)]
     for was, now in zip(before, after, strict=True):
         assert set(map(str, was)) ^ set(map(str, now)) == set()
     assert report["taken_over"]["days"] == 0
-    assert await world.rows(HELD, gone) == []
+    assert await world.rows(STORED, gone) == []
     assert len(await world.calls(team)) == calls
     assert (await world.force(team, integration_id))["reconciled"]
 
@@ -123,25 +107,27 @@ async def test_after_an_old_backup_a_replay_brings_what_came_since(world: System
     await world.request("DELETE", f"/accounts/{gone_team.account_id}/integrations/{gone}?history=erase")
     for topic in (INTEGRATIONS.name, COSTS.name):
         await world.consumed(f"ledger.{topic}", topic)
-    before = [await world.rows(query, one) for query in (HELD, READ, REVISED) for one in (integration_id, new)]
+    before = [await world.rows(query, one) for query in (STORED, READ, REVISED) for one in (integration_id, new)]
 
     await _restored(world)
-    assert await world.rows(HELD, new) == []
-    assert len(await world.rows(HELD, gone)) > 0
+    assert await world.rows(STORED, new) == []
+    assert len(await world.rows(STORED, gone)) > 0
     for topic in (INTEGRATIONS.name, COSTS.name):
-        assert (await _command(world, "replay", topic))[0] == 0
+        assert (await in_process("replay", topic, env=world.environment)).status == 0
 
-    assert [await world.rows(query, one) for query in (HELD, READ, REVISED) for one in (integration_id, new)] == before
-    assert await world.rows(HELD, gone) == []
+    assert [
+        await world.rows(query, one) for query in (STORED, READ, REVISED) for one in (integration_id, new)
+    ] == before
+    assert await world.rows(STORED, gone) == []
 
 
 async def _backed_up(world: SystemClient) -> None:
-    """Every table of the ledger as it stands, beside it."""
+    """Copy every table of the ledger."""
     await _as_owner(world, "CREATE SCHEMA backup", "CREATE TABLE backup.{0} AS TABLE ledger.{0}")
 
 
 async def _restored(world: SystemClient) -> None:
-    """The ledger as it was backed up; the backup is used up."""
+    """Restore the copy, and remove it."""
     again = "DELETE FROM ledger.{0}; INSERT INTO ledger.{0} OVERRIDING SYSTEM VALUE SELECT * FROM backup.{0}"
     await _as_owner(world, "SET LOCAL session_replication_role = replica", again, "DROP SCHEMA backup CASCADE")
 
@@ -149,32 +135,33 @@ async def _restored(world: SystemClient) -> None:
 async def _as_owner(world: SystemClient, *statements: str) -> None:
     """In one transaction; a statement with a place for a table is for each of the ledger's tables."""
     tables = await world.rows("SELECT tablename FROM pg_tables WHERE schemaname = 'ledger'")
-    async with await psycopg.AsyncConnection.connect(world.address.database_url.replace("+psycopg", "")) as owner:
+    async with await psycopg.AsyncConnection.connect(world.dsn) as owner:
         for statement in statements:
             for (table,) in tables if "{0}" in statement else [("",)]:
                 await owner.execute(statement.format(table).encode())
 
 
-async def test_a_rebuild_that_was_killed_is_begun_anew_and_shows_what_differs(world: SystemClient) -> None:
+@asynccontextmanager
+async def _rebuilding(world: SystemClient) -> AsyncIterator[Process]:
+    """A rebuild in a process of its own, which has begun to write its tables."""
+    process = await start("rebuild", env=world.environment)
+    await until(lambda: world.rows("SELECT 1 FROM pg_namespace WHERE nspname = 'ledger_rebuilt'"))
+    yield process
+    await process.communicate()
+
+
+async def test_a_rebuild_that_was_killed_is_started_again_and_shows_what_differs(world: SystemClient) -> None:
     _, integration_id = await _connected(world)
     ((day,),) = await world.rows(
         "UPDATE ledger.days SET usd = usd + 1 WHERE integration_id = %s::uuid AND day = current_date - 3 RETURNING day",
         integration_id,
     )
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "ledger.operations.rebuild", env=_environment(world), stdout=asyncio.subprocess.PIPE
-    )
-    assert process.stdout is not None
-    await process.stdout.readline()
-    other = asyncio.create_task(_command(world, "rebuild"))
-    process.send_signal(signal.SIGKILL)
-    await process.wait()
-    await other
+    async with _rebuilding(world) as process:
+        process.kill()
 
-    status, output, _ = await _command(world, "rebuild", "--json")
+    result = await in_process("rebuild", "--json", env=world.environment)
 
-    assert status == 1
-    mine = [one for one in json.loads(output)["samples"] if one["integration_id"] == integration_id]
+    mine = [one for one in result.json(status=1)["samples"] if one["integration_id"] == integration_id]
     found = [(one["kind"], one["place"]) for one in mine if one["of_table"] == "days"]
     assert found == [("different", str(day))]
     await _swapped(world)
@@ -184,8 +171,17 @@ async def test_a_rebuild_that_was_killed_is_begun_anew_and_shows_what_differs(wo
     assert await world.rows(uneven) == []
 
 
-async def test_only_what_a_rebuild_left_is_dropped(world: SystemClient) -> None:
-    status, _, errors = await _command(world, "rebuild", "--drop", "ledger")
+async def test_a_rebuild_ends_on_ctrl_c_without_a_traceback(world: SystemClient) -> None:
+    async with _rebuilding(world) as process:
+        process.send_signal(signal.SIGINT)
+        output, errors = await process.communicate()
 
-    assert status == 1
-    assert "only ledger_rebuilt and ledger_before_" in errors
+    assert process.returncode
+    assert b"Traceback" not in output + errors
+
+
+async def test_only_what_a_rebuild_left_is_dropped(world: SystemClient) -> None:
+    refused = await in_process("rebuild", "--drop", "ledger", env=world.environment)
+
+    assert refused.status == 1
+    assert "only ledger_rebuilt and ledger_before_" in refused.stderr

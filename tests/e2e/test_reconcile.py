@@ -1,39 +1,36 @@
 """Operators can have it proven that the ledger holds what was read, and are shown every difference."""
 
-import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from grafient.main import app
-from typer.testing import CliRunner
 
+from tests.support.commands import in_process
 from tests.support.system import SystemClient, Team
 
 COSTS = "xai.costs.v1"
 
 
 async def _reconcile(world: SystemClient, integration_id: str) -> tuple[dict[str, int], list[dict[str, str]]]:
-    """Messages by state, and the differences of the integration; the status says whether there is any of anybody."""
-    env = {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka, "DATABASE_URL": world.address.database_url}
-    result = await asyncio.to_thread(CliRunner().invoke, app, ["reconcile", "--json"], env=env)
-    told: dict[str, Any] = json.loads(result.stdout)
-    assert result.exit_code == bool(told["differences"]), result.output
-    return told["messages"], [one for one in told["differences"] if one["integration_id"] == integration_id]
+    """Messages by state, and the differences of the integration; the status shows whether there is any at all."""
+    report = await _report(world.environment)
+    return report["messages"], [one for one in report["differences"] if one["integration_id"] == integration_id]
 
 
 async def _ask(world: SystemClient, integration_id: str, *arguments: str) -> dict[str, Any]:
-    """What is said of one integration where xAI is asked too."""
+    """The report of one integration with xAI's answers."""
     env = world.system.environment_of("syncer") | {"DATABASE_URL": world.address.database_url}
-    command = ["reconcile", "--ask-xai", "--integration", integration_id, *arguments, "--json"]
-    result = await asyncio.to_thread(CliRunner().invoke, app, command, env=env)
-    assert result.stdout, result.output
-    told: dict[str, Any] = json.loads(result.stdout)
-    assert result.exit_code == bool(told["differences"]), result.output
-    mine = [one for one in told["differences"] if one["integration_id"] == integration_id]
-    return told | {"differences": mine}
+    report = await _report(env, "--ask-xai", "--integration", integration_id, *arguments)
+    return report | {"differences": [one for one in report["differences"] if one["integration_id"] == integration_id]}
+
+
+async def _report(env: Mapping[str, str], *arguments: str) -> dict[str, Any]:
+    result = await in_process("reconcile", *arguments, "--json", env=env)
+    report: dict[str, Any] = result.json(status=result.status)
+    assert result.status == bool(report["differences"]), result.stdout
+    return report
 
 
 async def _connected(world: SystemClient) -> tuple[Team, str]:
@@ -89,9 +86,9 @@ async def test_what_xai_says_now_is_what_the_ledger_holds(world: SystemClient) -
     team, integration_id = await _connected(world)
     calls, requests = len(await world.calls(team)), len(await world.records("xai.sync-requests.v1"))
 
-    told = await _ask(world, integration_id)
+    report = await _ask(world, integration_id)
 
-    assert (told["asked"], told["differences"], told["moved"]) == (1, [], [])
+    assert (report["asked"], report["differences"], report["moved"]) == (1, [], [])
     asked = (await world.calls(team))[calls:]
     assert [one["grouped"] for one in asked] == [True, False]
     assert len(await world.records("xai.sync-requests.v1")) == requests
@@ -105,9 +102,9 @@ async def test_a_day_that_a_hand_changed_in_tables_and_topic_differs_from_xai(wo
         integration_id,
     )
 
-    told = await _ask(world, integration_id)
+    report = await _ask(world, integration_id)
 
-    (found,) = [one for one in told["differences"] if one["kind"] == "xai_differs"]
+    (found,) = [one for one in report["differences"] if one["kind"] == "xai_differs"]
     assert (found["days"], found["account_id"]) == (str(day), team.account_id)
     assert "SKU X: 1.5 here, none at xAI" in found["detail"]
 
@@ -117,10 +114,10 @@ async def test_what_xai_changed_since_is_read_again_by_itself_and_no_difference(
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     await world.restate(team, yesterday, {"SKU A": "7.25"})
 
-    told = await _ask(world, integration_id, "--since", "2d")
+    report = await _ask(world, integration_id, "--since", "2d")
 
-    assert told["differences"] == []
-    (moved,) = told["moved"]
+    assert report["differences"] == []
+    (moved,) = report["moved"]
     assert (moved["days"], "SKU A: none here, 7.25 at xAI" in moved["detail"]) == (str(yesterday), True)
 
 
@@ -128,20 +125,15 @@ async def test_an_integration_that_cannot_be_asked_about_is_named_with_the_reaso
     team, integration_id = await _connected(world)
     await world.control("POST", "/keys/revoke", {"key": team.key})
 
-    told = await _ask(world, integration_id)
+    report = await _ask(world, integration_id)
 
-    (found,) = told["differences"]
+    (found,) = report["differences"]
     assert (found["kind"], found["detail"]) == ("not_asked", "key_refused: xAI does not accept this key")
-    assert team.key not in json.dumps(told)
+    assert team.key not in json.dumps(report)
 
 
-async def test_without_the_keyring_it_is_said_what_is_missing(world: SystemClient) -> None:
-    env = {
-        "KAFKA_BOOTSTRAP_SERVERS": world.address.kafka,
-        "DATABASE_URL": world.address.database_url,
-        "KEYRING_FILE": "/none",
-    }
+async def test_a_keyring_that_cannot_be_used_is_named(world: SystemClient) -> None:
+    failed = await in_process("reconcile", "--ask-xai", env=world.environment | {"KEYRING_FILE": "/none"})
 
-    result = await asyncio.to_thread(CliRunner().invoke, app, ["reconcile", "--ask-xai"], env=env)
-
-    assert (result.exit_code, result.stdout) == (1, "")
+    assert (failed.status, failed.stdout) == (1, "")
+    assert "/none" in failed.stderr

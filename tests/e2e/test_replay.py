@@ -1,62 +1,34 @@
-"""Operators replay a range of a topic with the services' own code, while everything goes on."""
+"""Operators replay a range of a topic with the services' own code, while live traffic continues."""
 
 import asyncio
-import json
-import os
-import sys
 from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
-from importlib import import_module
 from typing import Any
 
 import pytest
-from common.database import Database, make_engine
 from common.errors import TransientError
-from common.kafka.client import make_broker
-from common.kafka.dead_letters import DeadLetters
-from common.kafka.publisher import Publisher
-from common.replay import Asked, Quiet, Report, bound, replay
-from common.settings import KafkaSettings
-from common.watchdog import Watchdog
+from common.replay import ReplayReport, ReplayRequest, ReplaySettings, run_replay
 from contract.access import consumers_of
 from contract.cloudevents import Event
 from contract.topics import COSTS, INTEGRATIONS, TOPICS, Topic
+from grafient.replay import FACTORIES
 from ledger.handlers import Handlers
 from ledger.tally import Tally
 from pydantic import SecretStr
 
+from tests.support.commands import in_process
 from tests.support.system import SystemClient, Team
 
 
-async def _command(world: SystemClient, *arguments: str, status: int = 0) -> Any:
-    """As an operator runs it."""
-    env = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": world.address.kafka, "DATABASE_URL": world.address.database_url}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "grafient", "replay", *arguments, "--json"),
-        env=env,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-    output, errors = await process.communicate()
-    assert process.returncode == status, errors.decode()
-    return json.loads(output) if not status else errors.decode()
+async def _command(world: SystemClient, *arguments: str) -> Any:
+    return (await in_process("replay", *arguments, "--json", env=world.environment)).json()
 
 
-async def _replay(world: SystemClient, topic: Topic, service: str = "ledger", **asked: Any) -> Report:
-    """What the command makes the service's own entry point do, in this process."""
-    settings = KafkaSettings(kafka_bootstrap_servers=world.address.kafka)
-    course = import_module(f"{service}.operations.replay").course
-    database = Database(make_engine(SecretStr(world.address.database_url), schema=service))
-    async with make_broker(settings, "replay") as broker:
-        await broker.connect()
-        loud = Publisher(broker, service, Watchdog())
-        quiet = Quiet(broker, service, Watchdog())
-        made = course(database, quiet, DeadLetters(loud, service))
-        try:
-            return await replay(made, settings, Asked(topic, **asked))
-        finally:
-            await database.close()
+async def _replay(world: SystemClient, topic: Topic, service: str = "ledger", **requested: Any) -> ReplayReport:
+    """What the command does, in this process."""
+    url = SecretStr(world.address.database_url)
+    settings = ReplaySettings(kafka_bootstrap_servers=world.address.kafka, database_url=url)
+    return await run_replay(service, FACTORIES[service], settings, ReplayRequest(topic, **requested))
 
 
 async def _connected(world: SystemClient) -> tuple[Team, str]:
@@ -90,13 +62,13 @@ async def test_what_the_ledger_has_is_replayed_twice_without_a_change(world: Sys
         assert report["read"] >= report["chosen"] > 0
         assert {"days", "usd", "checksum"} <= report["after"].keys()
     outcomes = [one for one in await world.records("xai.sync-outcomes.v1") if one.key == integration_id.encode()]
-    said = [dict(record.headers)["ce_id"] for record in outcomes]
-    assert len(said) == len(set(said))
+    event_ids = [dict(record.headers)["ce_id"] for record in outcomes]
+    assert len(event_ids) == len(set(event_ids))
 
 
 async def test_what_the_ledger_lost_comes_back_for_one_integration_only(world: SystemClient) -> None:
     (team, lost), (_, other) = await _connected(world), await _connected(world)
-    before = (await _replay(world, COSTS)).after  # with what other tests took away
+    before = (await _replay(world, COSTS)).after  # without what other tests deleted
     both = "DELETE FROM ledger.days WHERE integration_id = ANY(%s::uuid[]) RETURNING 1"
     assert len(await world.rows(both, [lost, other])) > 30
 
@@ -108,7 +80,7 @@ async def test_what_the_ledger_lost_comes_back_for_one_integration_only(world: S
     assert (await _replay(world, COSTS)).after == before
 
 
-async def test_the_report_says_of_every_record_what_became_of_it(world: SystemClient) -> None:
+async def test_the_report_counts_every_record_by_its_result(world: SystemClient) -> None:
     team, gone = await _connected(world)
     await world.request("DELETE", f"/accounts/{team.account_id}/integrations/{gone}?history=erase")
     await world.consumed(f"ledger.{INTEGRATIONS.name}", INTEGRATIONS.name)
@@ -129,7 +101,7 @@ async def test_the_report_says_of_every_record_what_became_of_it(world: SystemCl
     assert alone.erased == [row]
 
 
-async def test_what_had_to_be_handled_again_is_counted_once(
+async def test_what_had_to_be_handled_twice_is_counted_once(
     world: SystemClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, integration_id = await _connected(world)
@@ -139,7 +111,7 @@ async def test_what_had_to_be_handled_again_is_counted_once(
         done = await handle_batch(handlers, events)
         if not failed.is_set():
             failed.set()
-            raise TransientError("the broker went away when all was written")
+            raise TransientError("the broker became unavailable when all was written")
         return done
 
     monkeypatch.setattr(Handlers, "handle_batch", fail_once)
@@ -183,28 +155,9 @@ async def test_every_topic_can_be_replayed_and_asks_xai_nothing(world: SystemCli
     assert len(await world.calls(team)) == calls + 1
 
 
-async def test_a_topic_that_nobody_handles_is_named(world: SystemClient) -> None:
-    assert "no service handles it" in await _command(world, "xai.dead-letters.v1", status=2)
+async def test_a_broker_that_is_unavailable_is_named_in_a_sentence(world: SystemClient) -> None:
+    failed = await in_process("replay", COSTS.name, env=world.environment | {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"})
 
-
-async def test_a_broker_that_is_away_is_said_in_a_sentence(world: SystemClient) -> None:
-    env = os.environ | {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "DATABASE_URL": world.address.database_url}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *("-m", "grafient", "replay", COSTS.name), env=env, stderr=asyncio.subprocess.PIPE
-    )
-    _, errors = await process.communicate()
-
-    assert process.returncode == 1
-    assert b"does not answer" in errors
-    assert b"Traceback" not in errors
-
-
-@pytest.mark.parametrize("texts", [["24"], ["3:"], ["yesterday"], ["2026-13-01"]])
-def test_a_bound_that_cannot_be_read_is_refused(texts: list[str]) -> None:
-    with pytest.raises(ValueError, match=r"isoformat|month"):
-        bound(texts)
-
-
-def test_offsets_name_their_partitions() -> None:
-    assert bound(["3:1042", "0:7"]) == {3: 1042, 0: 7}
-    assert bound([]) is None
+    assert failed.status == 1
+    assert "does not answer" in failed.stderr
+    assert "Traceback" not in failed.stderr

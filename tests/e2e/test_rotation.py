@@ -1,9 +1,7 @@
 """The key-encryption key is rotated while everything is at work: nobody notices, and the former key is gone everywhere."""
 
 import asyncio
-import json
 import os
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -18,10 +16,9 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from common.settings import KafkaSettings
 from contract.cloudevents import MARKER_KEY
 from contract.topics import CREDENTIALS
-from grafient.main import app
-from grafient.topics.commands import bring_about
-from typer.testing import CliRunner
+from grafient.topics.apply import apply_topics
 
+from tests.support.commands import in_process, start
 from tests.support.system import SystemClient, Team
 from tests.support.waiting import until
 
@@ -39,23 +36,12 @@ class Keys:
 
     def __init__(self, world: SystemClient) -> None:
         self.path: Path = world.system._folder / "keyring.json"  # noqa: SLF001 - where the system keeps it
-        self._env = {
-            "DATABASE_URL": world.address.database_url,
-            "KAFKA_BOOTSTRAP_SERVERS": world.address.kafka,
-            "KEYRING_FILE": str(self.path),
-            "ENVIRONMENT": "local",
-        }
-
-    async def start(self, *arguments: str) -> asyncio.subprocess.Process:
-        argv = (sys.executable, "-m", "grafient", "keys", *arguments, "--json")
-        pipe = asyncio.subprocess.PIPE
-        return await asyncio.create_subprocess_exec(*argv, env=os.environ | self._env, stdout=pipe, stderr=pipe)
+        self.environment = world.environment | {"KEYRING_FILE": str(self.path), "ENVIRONMENT": "local"}
 
     async def run(self, *arguments: str) -> Any:
         """What the command prints, whatever its status."""
-        result = await asyncio.to_thread(CliRunner().invoke, app, ["keys", *arguments, "--json"], env=self._env)
-        assert result.stdout, result.output
-        return json.loads(result.stdout)
+        result = await in_process("keys", *arguments, "--json", env=self.environment)
+        return result.json(status=result.status)
 
     def settle(self) -> None:
         """As if the file had been changed long ago."""
@@ -119,7 +105,7 @@ async def purging(world: SystemClient) -> AsyncIterator[Purging]:
         await producer.start()
         stack.push_async_callback(producer.stop)
         yield Purging(admin, producer)
-        await bring_about(KafkaSettings(kafka_bootstrap_servers=servers), replication=1)
+        await apply_topics(KafkaSettings(kafka_bootstrap_servers=servers), replication=1)
 
 
 async def _named(world: SystemClient, table: str) -> list[str]:
@@ -153,7 +139,7 @@ async def test_a_rotation_fails_no_sync_and_leaves_the_former_key_nowhere(
             await purging.mark()
             return await keys.run("drop", former)
 
-        await until(drop, lambda told: told["dropped"] == former)
+        await until(drop, lambda report: report["dropped"] == former)
     late = await world.team()
     await world.connect(late)
 
@@ -170,7 +156,7 @@ async def _killed_in_the_middle(world: SystemClient, keys: Keys, free_id: str, h
     url = world.address.database_url.replace("+psycopg", "")
     async with await psycopg.AsyncConnection.connect(url) as connection:
         await connection.execute("SELECT 1 FROM connector.integrations WHERE integration_id = %s FOR UPDATE", [held_id])
-        process = await keys.start("rewrap")
+        process = await start("keys", "rewrap", env=keys.environment)
         moved = "SELECT 1 FROM connector.integrations WHERE integration_id = %s AND envelope ->> 'key_id' = 'rotated'"
         await until(lambda: world.rows(moved, free_id))
         process.kill()

@@ -41,7 +41,7 @@ from contract.access import ACCESS, LEDGER, BrokerAccess, group_of
 from contract.topics import COSTS, CREDENTIALS, INTEGRATIONS, SYNC_REQUESTS, TOPICS, Topic
 from grafient.local.securing import OPERATOR, write_certificates, write_private
 from grafient.local.system import System
-from grafient.topics.acls import bring_about_grants, grant_differences, librdkafka_options
+from grafient.topics.acls import apply_grants, grant_differences, librdkafka_options
 
 from tests.support.secured_broker import Clients
 from tests.support.system import SystemClient
@@ -179,7 +179,7 @@ async def lacking(system: System, access: BrokerAccess, topic: Topic) -> AsyncIt
     try:
         yield
     finally:
-        await asyncio.to_thread(bring_about_grants, system.kafka.settings())
+        await asyncio.to_thread(apply_grants, system.kafka.settings())
 
 
 async def test_a_service_that_lacks_a_right_says_so_and_goes_on_when_it_has_it(
@@ -266,7 +266,7 @@ async def test_apply_takes_away_what_is_not_declared_and_touches_nobody_else(sec
     for future in operator.create_acls([ours, another]).values():
         await asyncio.wrap_future(future)
     every = (Resource.ANY, None, Pattern.ANY)
-    found = await asyncio.to_thread(bring_about_grants, secured.kafka.settings())
+    found = await asyncio.to_thread(apply_grants, secured.kafka.settings())
 
     assert {one.grant.principal for one in found if one.state == "undeclared"} == {"User:webapp"}
     kept = {one.principal for one in operator.describe_acls(_of(*every, "User:an-auditor")).result()}

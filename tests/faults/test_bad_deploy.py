@@ -8,7 +8,7 @@ import httpx
 import pytest
 from common.kafka.dead_letter_limit import CAPACITY
 from contract.topics import COSTS, DEAD_LETTERS
-from grafient.dead_letters.letters import Letter, letters_of
+from grafient.dead_letters.topic import DeadLetter, dead_letters_of
 
 from tests.faults.support.crashes import CrashingSystem, crashing_system
 from tests.faults.support.fault import Fault
@@ -60,9 +60,9 @@ async def _metrics(client: SystemClient) -> str:
             return STOPPED  # it is being started again
 
 
-async def _dead_letters(client: SystemClient) -> dict[str, Letter]:
-    found = letters_of(await client.records(DEAD_LETTERS.name))
-    return {letter_id: letter for letter_id, letter in found.items() if letter.topic == COSTS.name}
+async def _dead_letters(client: SystemClient) -> dict[str, DeadLetter]:
+    found = dead_letters_of(await client.records(DEAD_LETTERS.name))
+    return {dead_letter_id: one for dead_letter_id, one in found.items() if one.topic == COSTS.name}
 
 
 async def _redrive(client: SystemClient) -> list[dict[str, str]]:

@@ -9,10 +9,10 @@ from common.migrations import SERVICES
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient, NewPartitions
 from contract.topics import DEAD_LETTERS
-from grafient.local.postgres import StartError
+from grafient.local.errors import StartError
 from grafient.local.supervisor import Service
 from grafient.local.system import System
-from grafient.topics.commands import bring_about
+from grafient.topics.apply import apply_topics
 
 from tests.faults.support.fault import Fault
 from tests.faults.support.load import Load, system_under_load
@@ -84,4 +84,4 @@ async def _recreate(system: System, admin: AdminClient) -> None:
         return False
 
     await until(deleted)
-    await bring_about(system.kafka.settings(), replication=1)
+    await apply_topics(system.kafka.settings(), replication=1)

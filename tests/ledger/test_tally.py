@@ -8,7 +8,7 @@ from common.kafka.failure_policy import MAX_TRIES, RetryLaterError
 from contract.topics import COSTS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ledger.operations.replay import course
+from ledger.operations.replay import replay_handlers
 from ledger.tally import Skipped, Tally
 
 from tests.ledger.support.ledger import ERASED, FIRST, LedgerHarness, event_of, reading_of, record_of
@@ -41,7 +41,7 @@ async def test_a_message_that_fails_with_its_batch_is_counted_once(ledger: Ledge
     readings = [reading_of(one, {FIRST: {"a": "1"}}) for one in (refused, sound)]
     poison = record_of(readings[0].window, value=b"{")
     batch = (*(record_of(message) for one in readings for message in one.messages), poison)
-    costs = course(ledger.database, ledger.publisher, ledger.dead_letters).topics[COSTS]
+    costs = replay_handlers(ledger.database, ledger.publisher, ledger.dead_letters).topics[COSTS]
 
     for _ in range(MAX_TRIES - 1):
         with pytest.raises(RetryLaterError):

@@ -11,7 +11,9 @@ from typing import Any
 from grafient.main import app
 from typer.testing import CliRunner
 
-NOTHING: Mapping[str, str] = {}
+Environment = Mapping[str, str | None]
+"""Variables beside those of this process; None: not set."""
+NOTHING: Environment = {}
 PIPE = asyncio.subprocess.PIPE
 
 
@@ -29,22 +31,26 @@ class Completed:
         return json.loads(self.stdout)
 
 
-async def start(
-    *arguments: str, env: Mapping[str, str] = NOTHING, module: str = "grafient"
-) -> asyncio.subprocess.Process:
+async def start(*arguments: str, env: Environment = NOTHING, module: str = "grafient") -> asyncio.subprocess.Process:
     """Start a command in a process of its own, which the caller ends."""
     argv = (sys.executable, "-m", module, *arguments)
-    return await asyncio.create_subprocess_exec(*argv, env=os.environ | env, stdout=PIPE, stderr=PIPE)
+    variables = {name: value for name, value in {**os.environ, **env}.items() if value is not None}
+    return await asyncio.create_subprocess_exec(*argv, env=variables, stdout=PIPE, stderr=PIPE)
 
 
-async def grafient(*arguments: str, env: Mapping[str, str] = NOTHING) -> Completed:
+async def grafient(*arguments: str, env: Environment = NOTHING) -> Completed:
     """Run a command as operators do, in a process of its own."""
     process = await start(*arguments, env=env)
     stdout, stderr = await process.communicate()
     return Completed(stdout.decode(), stderr.decode(), process.returncode or 0)
 
 
-async def in_process(*arguments: str, env: Mapping[str, str] = NOTHING) -> Completed:
-    """Run a command in this process, which spares the start of Python; not for commands that harden their process."""
-    result = await asyncio.to_thread(CliRunner().invoke, app, arguments, env=env)
+async def in_process(*arguments: str, env: Environment = NOTHING) -> Completed:
+    """Run a command in this process, which spares the start of Python."""
+    return await asyncio.to_thread(invoke, *arguments, env=env)
+
+
+def invoke(*arguments: str, env: Environment = NOTHING) -> Completed:
+    """Run a command in this process, outside of an event loop; one that hardens its process hardens this one."""
+    result = CliRunner().invoke(app, arguments, env=env, catch_exceptions=False)
     return Completed(result.stdout, result.stderr, result.exit_code)

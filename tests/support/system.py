@@ -49,6 +49,11 @@ class SystemClient(TopicClient):
         """The database's URL as its owner, for psycopg."""
         return self.address.database_url.replace("+psycopg", "")
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What an operator's command needs to reach database and broker."""
+        return {"KAFKA_BOOTSTRAP_SERVERS": self.address.kafka, "DATABASE_URL": self.address.database_url}
+
     # processes
 
     def pid(self, name: str) -> int:

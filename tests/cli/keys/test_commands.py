@@ -1,6 +1,5 @@
-"""The keys are looked after from the command line: what is said, what is refused, and that no key is ever shown."""
+"""Operators manage the keys from the command line: what is printed, what is refused, and that no key is ever shown."""
 
-import asyncio
 import json
 import os
 import time
@@ -18,10 +17,10 @@ from common.crypto.keyring import LiveKeyring
 from common.crypto.sealing import Sealer
 from contract.cloudevents import MARKER_KEY
 from contract.topics import CREDENTIALS
-from grafient.keys.commands import ELSEWHERE
-from grafient.main import app
+from grafient.keys.commands import ALL_ALIKE
 from sqlalchemy import text
-from typer.testing import CliRunner, Result
+
+from tests.support.commands import Completed, in_process, invoke
 
 KEY = b64encode(bytes(range(32))).decode()
 ACCOUNT = "account-1"
@@ -34,8 +33,8 @@ ADD = text("""
 """)
 
 
-def run(arguments: str, **env: str) -> Result:
-    return CliRunner().invoke(app, ["keys", *arguments.split()], env=env)
+def run(arguments: str, **env: str) -> Completed:
+    return invoke("keys", *arguments.split(), env=env)
 
 
 class Keys:
@@ -56,11 +55,10 @@ class Keys:
 
     async def run(self, arguments: str, status: int = 0) -> Any:
         """What a command prints as JSON."""
-        result = await asyncio.to_thread(run, f"{arguments} --json", **self.env)
-        assert result.exit_code == status, result.output
+        result = await in_process("keys", *arguments.split(), "--json", env=self.env)
         secrets = [b64encode(key).decode() for key in load_keys(self.path).by_id.values()]
-        assert not any(secret in result.output for secret in secrets)
-        return json.loads(result.stdout)
+        assert not any(secret in result.stdout + result.stderr for secret in secrets)
+        return result.json(status=status)
 
     async def sql(self, service: str, statement: Any, **values: Any) -> None:
         async with self._tables[service].transaction() as connection:
@@ -178,8 +176,8 @@ async def test_a_key_that_anything_still_names_is_not_dropped(keys: Keys, where:
 
     assert refused["dropped"] is None
     counts = {name: int(name == where) for name in ("connector", "syncer", "topic")}
-    said = f"{counts['connector']} rows of connector, {counts['syncer']} of syncer and {counts['topic']} records"
-    assert said in refused["reason"]
+    sentence = f"{counts['connector']} rows of connector, {counts['syncer']} of syncer and {counts['topic']} records"
+    assert sentence in refused["reason"]
     assert ("rewrap" in refused["reason"]) is (where != "topic")
     assert keys.first in load_keys(keys.path).by_id
 
@@ -208,7 +206,7 @@ async def test_what_does_not_unwrap_is_named_by_check_and_left_by_rewrap(keys: K
 def test_a_new_key_is_called_by_its_day_where_nobody_names_it(tmp_path: Path) -> None:
     path = tmp_path / "keyring.json"
     create_keys(path, "first")
-    names = [json.loads(run("add --json", KEYRING_FILE=str(path)).stdout)["added"] for _ in range(3)]
+    names = [run("add --json", KEYRING_FILE=str(path)).json()["added"] for _ in range(3)]
     assert names == [names[0], f"{names[0]}-2", f"{names[0]}-3"]
     assert load_keys(path).current == "first"
 
@@ -218,16 +216,16 @@ async def test_where_nothing_unwraps_the_settings_are_named_and_not_the_envelope
         await keys.add_row()
     elsewhere = {**keys.env, "ENVIRONMENT": "staging"}
 
-    said = await asyncio.to_thread(run, "check", **elsewhere)
+    result = await in_process("keys", "check", env=elsewhere)
 
-    assert said.exit_code == 1
-    told = " ".join(said.stdout.split())
-    assert "None of 2 sealed credentials unwraps" in told
-    assert "ENVIRONMENT is staging" in told
-    assert keys.path.name in said.stdout.replace("\n", "")
-    assert "damaged" not in told
-    rows = json.loads((await asyncio.to_thread(run, "check --json", **elsewhere)).stdout)
-    assert {row["reason"] for row in rows} == {ELSEWHERE}
+    assert result.status == 1
+    printed = " ".join(result.stdout.split())
+    assert "None of 2 sealed credentials unwraps" in printed
+    assert "ENVIRONMENT is staging" in printed
+    assert keys.path.name in result.stdout.replace("\n", "")
+    assert "damaged" not in printed
+    rows = (await in_process("keys", "check", "--json", env=elsewhere)).json(status=1)
+    assert {row["reason"] for row in rows} == {ALL_ALIKE}
     assert await keys.run("check") == []
 
 
@@ -253,29 +251,29 @@ def test_a_file_that_cannot_be_used_is_named_in_one_sentence(tmp_path: Path, fau
 
     result = run(command, KEYRING_FILE=str(path), **nowhere)
 
-    assert result.exit_code == 78
+    assert result.status == 78
     assert fault in result.stderr
     assert str(path) in result.stderr
     assert len(result.stderr.splitlines()) == 1
-    assert KEY[:20] not in result.output
+    assert KEY[:20] not in result.stdout + result.stderr
 
 
 @pytest.mark.parametrize(
-    ("command", "told"),
+    ("command", "sentence"),
     [("add a", "exists already"), ("add a/b", "not 1-40"), ("use b", "no key of that ID"), ("drop a", "current")],
 )
-def test_what_cannot_be_done_is_said(tmp_path: Path, command: str, told: str) -> None:
+def test_what_cannot_be_done_is_named(tmp_path: Path, command: str, sentence: str) -> None:
     path = tmp_path / "keyring.json"
     create_keys(path, "a")
     result = run(command, KEYRING_FILE=str(path))
-    assert result.exit_code == 78
-    assert told in result.stderr
+    assert result.status == 78
+    assert sentence in result.stderr
 
 
-def test_a_database_that_is_away_is_said(tmp_path: Path) -> None:
+def test_an_unavailable_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "keyring.json"
     create_keys(path, "a")
     env = {"DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:1/none", "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1"}
     result = run("check", KEYRING_FILE=str(path), **env)
-    assert result.exit_code == 1
+    assert result.status == 1
     assert result.stderr.strip().startswith("DATABASE_URL: connection failed")

@@ -1,7 +1,5 @@
 """The keys that commands are sealed to are looked after apart; one that a waiting command needs is not dropped."""
 
-import asyncio
-import json
 import os
 import time
 from collections.abc import AsyncIterator, Callable
@@ -15,15 +13,16 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from common.crypto.key_files import create_keys, load_keys
 from common.crypto.sealed_commands import SealingKey, key_id_of, seal
 from connector.commands.opening import load_sealing_keys
+from contract.access import group_of
 from contract.cloudevents import headers_of
 from contract.messages import ReplaceCredential
 from contract.topics import COMMANDS_TOPIC
-from grafient.keys.waiting_commands import GROUP
-from grafient.main import app
 from sqlalchemy import text
-from typer.testing import CliRunner
+
+from tests.support.commands import in_process
 
 ACCOUNT = "account-1"
+GROUP = group_of("connector", COMMANDS_TOPIC)
 IN_AN_HOUR = timedelta(hours=1)
 
 
@@ -39,10 +38,7 @@ class Keys:
 
     async def run(self, arguments: str, status: int = 0) -> Any:
         """What a command prints as JSON."""
-        argv = ["keys", *arguments.split(), "--sealing", "--json"]
-        result = await asyncio.to_thread(CliRunner().invoke, app, argv, env=self._env)
-        assert result.exit_code == status, result.output
-        return json.loads(result.stdout)
+        return (await in_process("keys", *arguments.split(), "--sealing", "--json", env=self._env)).json(status=status)
 
     async def rotate(self) -> None:
         """The second is current, and has been for long."""

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from grafient.local import fetch, jars
-from grafient.local.jars import FetchError
+from grafient.local.errors import FetchError
 
 RIGHT = b"a jar"
 NAME = "kafka-of-the-test.jar"
@@ -89,14 +89,14 @@ def test_no_network_ends_in_one_sentence(
     _comes(monkeypatch, *[OSError("no route")] * jars.TRIES)
 
     assert fetch.main() == 1
-    assert "could not be fetched (OSError): look after the network and run" in capsys.readouterr().err
+    assert "could not be fetched (OSError): check the network and run" in capsys.readouterr().err
     assert list(cache.iterdir()) == []
 
 
 def test_a_jar_that_came_wrong_is_not_kept(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     _comes(monkeypatch, b"something else")
 
-    with pytest.raises(FetchError, match=f"{NAME} did not come as listed"):
+    with pytest.raises(FetchError, match=f"{NAME} is not as listed"):
         jars.fetch()
     assert list(cache.iterdir()) == []
 

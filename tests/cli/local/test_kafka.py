@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from grafient.local.errors import StartError
 from grafient.local.kafka import Kafka
-from grafient.local.postgres import StartError
 
 from tests.support.processes import runs
 

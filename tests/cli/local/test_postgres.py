@@ -6,7 +6,8 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from grafient.local.postgres import Postgres, StartError
+from grafient.local.errors import StartError
+from grafient.local.postgres import Postgres
 
 from tests.support.processes import runs
 from tests.support.waiting import until

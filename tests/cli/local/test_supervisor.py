@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from grafient.local.postgres import StartError
+from grafient.local.errors import StartError
 from grafient.local.processes import free_ports, spawn, stop
 from grafient.local.supervisor import Service, Supervisor, keep_running
 
@@ -44,14 +44,14 @@ asyncio.run(main())
 
 
 @pytest.fixture
-def said() -> list[str]:
+def reports() -> list[str]:
     return []
 
 
 @pytest.fixture
-async def supervisor(tmp_path: Path, said: list[str]) -> AsyncIterator[Supervisor]:
+async def supervisor(tmp_path: Path, reports: list[str]) -> AsyncIterator[Supervisor]:
     """Looks twenty times a second."""
-    supervisor = Supervisor(tmp_path / "logs", said.append, looks_every=0.05)
+    supervisor = Supervisor(tmp_path / "logs", reports.append, poll_seconds=0.05)
     yield supervisor
     await supervisor.stop()
 
@@ -65,7 +65,7 @@ def service(tmp_path: Path) -> Service:
 
 
 async def test_a_killed_service_is_started_again_and_none_is_left_behind(
-    supervisor: Supervisor, service: Service, said: list[str]
+    supervisor: Supervisor, service: Service, reports: list[str]
 ) -> None:
     await supervisor.start([service])
     first = supervisor.pids["served"]
@@ -75,13 +75,13 @@ async def test_a_killed_service_is_started_again_and_none_is_left_behind(
     second = supervisor.pids["served"]
     await supervisor.stop()
 
-    assert said == ["served is ready", "served ended and is started again"]
+    assert reports == ["served is ready", "served ended and is started again"]
     assert not runs(first)
     assert not runs(second)
 
 
 async def test_a_service_without_progress_is_killed_and_started_again(
-    supervisor: Supervisor, service: Service, said: list[str], tmp_path: Path
+    supervisor: Supervisor, service: Service, reports: list[str], tmp_path: Path
 ) -> None:
     await supervisor.start([service])
     first = supervisor.pids["served"]
@@ -89,7 +89,7 @@ async def test_a_service_without_progress_is_killed_and_started_again(
     (tmp_path / "wedged").touch()
     await until(lambda: supervisor.pids["served"] != first)
 
-    assert said[1:3] == ["served makes no progress and is killed", "served ended and is started again"]
+    assert reports[1:3] == ["served makes no progress and is killed", "served ended and is started again"]
 
 
 async def test_a_service_that_does_not_start_is_named_with_the_end_of_its_log(supervisor: Supervisor) -> None:
@@ -145,13 +145,13 @@ class Stumbling:
 
 
 async def test_a_killed_database_is_started_again_also_where_the_first_try_fails(
-    tmp_path: Path, said: list[str]
+    tmp_path: Path, reports: list[str]
 ) -> None:
     part = Stumbling(tmp_path)
     await part.start()
     assert part.process is not None
     first = part.process
-    keeping = asyncio.create_task(keep_running("Postgres", part, said.append))
+    keeping = asyncio.create_task(keep_running("Postgres", part, reports.append))
 
     first.kill()
     await until(lambda: part.starts == 3)
@@ -159,5 +159,5 @@ async def test_a_killed_database_is_started_again_also_where_the_first_try_fails
     await asyncio.gather(keeping, return_exceptions=True)
 
     assert part.process.returncode is None
-    assert said == ["Postgres ended and is started again"] * 2
+    assert reports == ["Postgres ended and is started again"] * 2
     await stop(part.process)

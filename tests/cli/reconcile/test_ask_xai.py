@@ -1,42 +1,42 @@
-"""What xAI says now is compared with the ledger digit for digit; what may still change is told apart."""
+"""xAI's present answers are compared with the ledger digit for digit; what may still change is distinguished."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import pytest
 from grafient.reconcile.ask_xai import differences
 from hypothesis import given
 from hypothesis import strategies as st
-from ledger.operations.reconcile import Held
+from ledger.operations.reconcile import StoredDay
+from syncer.operations.ask_xai import WindowAnswer
 
 DAY = date(2026, 11, 1)
 SETTLED = datetime(2026, 11, 9, tzinfo=UTC)
 COSTS = st.dictionaries(st.sampled_from(["SKU A", "SKU B", "SKU C", "SKU D", "SKU E"]), st.decimals(1, 99, places=9))
 
 
-def _said(costs: Mapping[str, Decimal], **fields: Any) -> dict[str, Any]:
-    total = str(sum(costs.values(), Decimal(0)))
-    days = {str(DAY): {label: str(usd) for label, usd in costs.items()}}
-    whose = {"integration_id": "one", "account_id": "account-1", "at": SETTLED.isoformat()}
-    return whose | {"cut": [], "days": days, "sums": {str(DAY): total}} | fields
+def _answer(costs: Mapping[str, Decimal], **fields: Any) -> WindowAnswer:
+    figures: dict[str, Any] = {"days": {DAY: costs}, "sums": {DAY: sum(costs.values(), Decimal(0))}}
+    return WindowAnswer(UUID(int=1), "account-1", SETTLED, **figures | fields)
 
 
-def _held(costs: Mapping[str, Decimal], observed_at: datetime = SETTLED) -> dict[date, Held]:
-    return {DAY: Held(DAY, sum(costs.values(), Decimal(0)), costs, observed_at)}
+def _stored(costs: Mapping[str, Decimal], observed_at: datetime = SETTLED) -> dict[date, StoredDay]:
+    return {DAY: StoredDay(DAY, sum(costs.values(), Decimal(0)), costs, observed_at)}
 
 
 @given(COSTS, COSTS)
 def test_a_day_differs_exactly_where_a_label_does(here: dict[str, Decimal], there: dict[str, Decimal]) -> None:
-    found = list(differences(_said(there), _held(here)))
+    found = list(differences(_answer(there), _stored(here)))
 
     assert [one.kind for one in found] == ([] if here == there else ["xai_differs"])
 
 
 @pytest.mark.parametrize(("before", "kind"), [(timedelta(0), "xai_differs"), (timedelta(microseconds=1), "moved")])
 def test_a_day_is_settled_a_week_after_its_end(before: timedelta, kind: str) -> None:
-    (found,) = differences(_said({}), _held({"SKU A": Decimal(1)}, SETTLED - before))
+    (found,) = differences(_answer({}), _stored({"SKU A": Decimal(1)}, SETTLED - before))
 
     assert (found.kind, found.days, found.detail) == (kind, "2026-11-01", "SKU A: 1 here, none at xAI")
 
@@ -44,20 +44,22 @@ def test_a_day_is_settled_a_week_after_its_end(before: timedelta, kind: str) -> 
 def test_labels_that_do_not_add_up_to_xais_own_sum_are_shown() -> None:
     costs = {"SKU A": Decimal("1.5")}
 
-    (found,) = differences(_said(costs, sums={str(DAY): "2"}), _held(costs))
+    (found,) = differences(_answer(costs, sums={DAY: Decimal(2)}), _stored(costs))
 
     assert (found.kind, found.detail) == ("xai_disagrees", "xAI's labels add up to 1.5, its sum is 2")
 
 
 def test_a_day_that_xai_cuts_is_named() -> None:
-    assert [one.kind for one in differences(_said({}, days={}, sums={}, cut=[str(DAY)]), {})] == ["cut_by_xai"]
+    assert [one.kind for one in differences(_answer({}, days={}, sums={}, cut_days=frozenset({DAY})), {})] == [
+        "cut_by_xai"
+    ]
 
 
 def test_a_day_that_the_ledger_does_not_hold_is_named_elsewhere() -> None:
-    assert list(differences(_said({"SKU A": Decimal(1)}), {})) == []
+    assert list(differences(_answer({"SKU A": Decimal(1)}), {})) == []
 
 
 def test_of_many_labels_the_first_are_shown_and_the_rest_counted() -> None:
-    (found,) = differences(_said({f"SKU {number}": Decimal(1) for number in range(5)}), _held({}))
+    (found,) = differences(_answer({f"SKU {number}": Decimal(1) for number in range(5)}), _stored({}))
 
     assert found.detail.endswith("; and 2 more labels")

@@ -6,7 +6,7 @@ from common.settings import KafkaSettings, StartRefusedError
 from contract.access import ACCESS, WEBAPP
 from contract.topics import CREDENTIALS, TOPICS
 from grafient.documents.parties import parties
-from grafient.topics.acls import EVERYBODY, Grant, PasswordSettings, _compared, declared, grant_differences
+from grafient.topics.acls import EVERYBODY, Grant, PasswordSettings, _differences, declared, grant_differences
 
 WRITES_CREDENTIALS = Grant("User:webapp", "topic", CREDENTIALS.name, "literal", "write")
 OF_EVERYBODY = Grant(EVERYBODY, "topic", "*", "literal", "all")
@@ -37,9 +37,9 @@ def test_nothing_but_reading_and_writing_is_granted_and_only_by_name() -> None:
     assert [one.name for one in declared() if one.pattern != "literal"] == ["webapp."]
 
 
-def test_what_is_missing_undeclared_or_open_to_all_is_told_apart() -> None:
+def test_missing_undeclared_and_open_to_all_are_distinguished() -> None:
     right, missing = declared()[0], declared()[1]
-    found = {one.grant: one.state for one in _compared({*declared(), WRITES_CREDENTIALS, OF_EVERYBODY} - {missing})}
+    found = {one.grant: one.state for one in _differences({*declared(), WRITES_CREDENTIALS, OF_EVERYBODY} - {missing})}
 
     assert found[right] == "right"
     assert found[missing] == "missing"
@@ -56,7 +56,7 @@ def test_a_broker_that_guards_nothing_is_named(kafka: str) -> None:
         grant_differences(KafkaSettings(kafka_bootstrap_servers=kafka))
 
 
-def test_a_broker_that_is_away_is_said_to_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_broker_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("grafient.topics.acls.DEADLINE", 1.0)
     with pytest.raises(TransientError):
         grant_differences(KafkaSettings(kafka_bootstrap_servers="127.0.0.1:9"))

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -15,7 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ledger.handlers import Handlers
 from ledger.operations import rebuild_diff, rebuild_swap, rebuild_tables
-from ledger.operations.rebuild import Held
+from ledger.operations.rebuild import TransactionView
+from ledger.operations.rebuild_diff import Count
 from ledger.operations.rebuild_tables import FirstRecords, RebuildError
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -48,11 +48,11 @@ class Rebuilt:
     async def receive(self, *messages: Message) -> None:
         await self.handlers.costs([event_of(one) for one in messages])
 
-    async def differences(self, first_records: FirstRecords = NOTHING_IS_COPIED) -> list[dict[str, Any]]:
+    async def differences(self, first_records: FirstRecords = NOTHING_IS_COPIED) -> list[Count]:
         async with self.database.transaction() as connection:
             await rebuild_tables.take_over(connection, first_records)
-            await rebuild_diff.compare(connection)
-            return await rebuild_diff.counted(connection)
+            await rebuild_diff.find(connection)
+            return await rebuild_diff.counts(connection)
 
     async def swap(self) -> str:
         async with self.database.transaction() as connection:
@@ -111,7 +111,7 @@ async def test_whatever_came_in_whatever_order_the_rebuilt_figures_are_the_livin
     await rebuilt.differences()  # takes over who was erased
     await rebuilt.receive(*told)
 
-    found = {one["of_table"] for one in await rebuilt.differences()}
+    found = {one.of_table for one in await rebuilt.differences()}
     assert found.isdisjoint({"days", "integrations", "erased"})
 
 
@@ -148,9 +148,9 @@ async def test_a_wrong_row_that_the_topic_speaks_of_is_found_and_not_copied(rebu
     await rebuilt.live.sql("UPDATE days SET usd = 5 WHERE day = :day", day=FIRST)
     await rebuilt.live.sql("DELETE FROM days WHERE day > :day", day=FIRST)
 
-    found = [one for one in await rebuilt.differences({TEAM: later(0)}) if one["of_table"] == "days"]
+    found = [one for one in await rebuilt.differences({TEAM: later(0)}) if one.of_table == "days"]
 
-    assert [(one["kind"], one["count"]) for one in found] == [("different", 1), ("only rebuilt", 1)]
+    assert [(one.kind, one.count) for one in found] == [("different", 1), ("only rebuilt", 1)]
 
 
 async def test_a_difference_that_was_only_on_its_way_is_none(rebuilt: Rebuilt) -> None:
@@ -158,11 +158,11 @@ async def test_a_difference_that_was_only_on_its_way_is_none(rebuilt: Rebuilt) -
     await rebuilt.receive(*told[:2])
 
     async with rebuilt.database.transaction() as connection:
-        assert await rebuild_diff.compare(connection) == 2
+        assert await rebuild_diff.find(connection) == 2
         await rebuilt.live.receive(*told[:2])
         await rebuilt.live.receive(*told[2:])
-        await rebuild_diff.compare_again(connection)
-        assert await rebuild_diff.counted(connection) == []
+        await rebuild_diff.find_again(connection)
+        assert await rebuild_diff.counts(connection) == []
 
 
 @pytest.mark.parametrize("older", [True, False])
@@ -214,7 +214,7 @@ async def test_what_is_written_while_the_tables_are_swapped_is_not_lost(rebuilt:
     async with rebuilt.database.transaction() as connection:
         await rebuild_swap.stop_writes(connection)
         read = len(topic)
-        await rebuilt.through(Held(connection)).costs([event_of(one) for one in topic[:read]])
+        await rebuilt.through(TransactionView(connection)).costs([event_of(one) for one in topic[:read]])
         held = {row.integration_id for row in await connection.execute(text("SELECT integration_id FROM ledger.days"))}
         await rebuild_tables.take_over(connection, NOTHING_IS_COPIED)
         kept_as = await rebuild_swap.exchange(connection, datetime.now(UTC))
@@ -282,9 +282,9 @@ async def test_an_announced_outcome_stays_word_for_word_and_another_judgement_ge
 
 async def test_one_rebuild_at_a_time(rebuilt: Rebuilt) -> None:
     async with rebuilt.database.transaction() as one, rebuilt.database.transaction() as other:
-        await rebuild_tables.be_the_only_one(one)
+        await rebuild_tables.acquire_rebuild_lock(one)
         with pytest.raises(RebuildError, match="another rebuild"):
-            await rebuild_tables.be_the_only_one(other)
+            await rebuild_tables.acquire_rebuild_lock(other)
         await one.execute(text("SELECT pg_advisory_unlock_all()"))
 
 

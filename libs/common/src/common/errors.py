@@ -11,6 +11,10 @@ class TransientError(Exception):
     """Wait and try again, for as long as it takes: something outside is unavailable."""
 
 
+class UserError(Exception):
+    """An operator's command cannot be done; the sentence names the reason and the next step."""
+
+
 READ_ONLY = "25006"
 """SQLSTATE of a write in a read-only transaction."""
 

@@ -1,41 +1,42 @@
-"""Handling a range of a topic again with a service's own code, beside its live traffic: no group, nothing published."""
+"""Handle a range of a topic again with a service's own code, beside its live traffic: no consumer group, nothing published."""
 
-import argparse
 import asyncio
 import json
-import re
-import sys
-import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from aiokafka.errors import KafkaError
 from contract.cloudevents import MalformedError, Record, decode
 from contract.messages import Message
-from contract.topics import TOPICS, Topic
+from contract.topics import Topic
 from sqlalchemy.exc import OperationalError
 
-from common import logs
 from common.database import Database, make_engine
-from common.errors import TransientError, is_transient, name_of
+from common.errors import TransientError, UserError, is_transient, name_of
 from common.kafka.client import make_broker
 from common.kafka.consumer import Handler
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.publisher import Publisher
 from common.kafka.ranges import Bound, range_of, reader, records_of
-from common.settings import DatabaseUrl, KafkaSettings, load
+from common.settings import DatabaseUrl, KafkaSettings
 from common.watchdog import Watchdog
 
 PAUSES = (0.5, 1.0, 2.0, 5.0, 10.0, 10.0, 10.0)
-"""Seconds before a batch is tried again while the database is away."""
-TOLD_EVERY = 0.2
-NOT_ASKED_FOR = "not_asked_for"
+"""Seconds before a batch is tried again while the database or the broker is unavailable."""
+NOT_CHOSEN = "not_asked_for"
 
-Handle = Callable[[tuple[Record, ...]], Awaitable[Mapping[str, int]]]
-"""Answers what became of the records, each counted once."""
+HandleRecords = Callable[[tuple[Record, ...]], Awaitable[Mapping[str, int]]]
+"""Returns how the records ended, counted by name, each once."""
+Progress = Callable[[int, int], None]
+"""Called with how much is done, and of how much."""
+
+
+def no_progress(_done: int, _total: int) -> None:
+    """Nobody watches."""
 
 
 class ReplaySettings(KafkaSettings):
@@ -44,12 +45,16 @@ class ReplaySettings(KafkaSettings):
     database_url: DatabaseUrl
 
 
+class ReplayError(UserError):
+    """A replay had to stop; what it handled stays handled."""
+
+
 @dataclass(frozen=True, slots=True)
-class Course:
+class ReplayHandlers:
     """What a service can handle again."""
 
-    topics: Mapping[Topic, Handle]
-    """Puts what cannot be handled into dead letters by itself; raises only what waiting helps with."""
+    topics: Mapping[Topic, HandleRecords]
+    """Each dead-letters what cannot be handled, and raises only what waiting helps with."""
     state: Callable[[], Awaitable[dict[str, str]]]
     """What the service holds, in figures that can be compared."""
     erased: Callable[[], list[dict[str, Any]]] = list
@@ -57,8 +62,8 @@ class Course:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """What is to be handled again."""
+class ReplayRequest:
+    """What to handle again."""
 
     topic: Topic
     since: Bound = None
@@ -67,110 +72,114 @@ class Asked:
     account_id: str | None = None
     dry_run: bool = False
 
+    def chooses(self, record: Record) -> bool:
+        """Whether `record` is of the integration and the account."""
+        if self.integration_id and record.key != self.integration_id.encode():
+            return False
+        if not self.account_id:
+            return True
+        try:
+            body = json.loads(record.value or b"null")
+        except ValueError:
+            return False
+        return isinstance(body, dict) and body.get("account_id") == self.account_id
 
-@dataclass(slots=True)
-class Report:
+
+@dataclass(frozen=True, slots=True)
+class ReplayReport:
     """What a replay did."""
 
     topic: str
     dry_run: bool
-    read: int = 0
-    chosen: int = 0
-    """Of those read, the ones that fit the integration and account asked for."""
-    by_type: dict[str, int] = field(default_factory=dict)
-    malformed: int = 0
-    counts: dict[str, int] = field(default_factory=dict)
-    """What became of them, by name: the sum is `read`, unless it is a dry run."""
-    erased: list[dict[str, Any]] = field(default_factory=list)
+    read: int
+    chosen: int
+    """Of those read, the ones of the integration and account of the request."""
+    by_type: dict[str, int]
+    malformed: int
+    counts: dict[str, int]
+    """How they ended, by name: the sum is `read`, unless it is a dry run."""
+    erased: list[dict[str, Any]]
     """What was passed over because it was erased, by integration."""
-    before: dict[str, str] = field(default_factory=dict)
-    after: dict[str, str] = field(default_factory=dict)
+    before: dict[str, str]
+    after: dict[str, str]
 
 
-class Quiet(Publisher):
+class NullPublisher(Publisher):
     """Publishes no message: what is handled again was announced before."""
 
     async def publish(self, topic: Topic, message: Message, *, key: str, event_id: str, at: datetime) -> None:
-        """Say nothing."""
+        """Do nothing."""
 
 
-Make = Callable[[Database, Publisher, DeadLetters], Course]
+Factory = Callable[[Database, Publisher, DeadLetters], ReplayHandlers]
 
 
-def run(service: str, make: Make) -> None:
-    """The whole of every service's `replay`: arguments in, lines of JSON out, `{"progress": …}` and at last `{"report": …}`."""
-    options = _parser(service).parse_args()
-    settings = load(ReplaySettings)
-    logs.configure(service, "WARNING", stream=sys.stderr)
-    try:
-        report = asyncio.run(_run(service, make, settings, asked_of(options), publish=options.publish_outcomes))
-    except (TransientError, ValueError) as error:
-        sys.exit(str(error))
-    except (OperationalError, KafkaError) as error:
-        sys.exit(f"{name_of(error)}: the database or the broker does not answer; check the settings, and replay again")
-    _tell("report", asdict(report))
-
-
-async def _run(service: str, make: Make, settings: ReplaySettings, asked: Asked, *, publish: bool) -> Report:
+async def run_replay(
+    service: str,
+    factory: Factory,
+    settings: ReplaySettings,
+    request: ReplayRequest,
+    *,
+    publish_outcomes: bool = False,
+    progress: Progress = no_progress,
+) -> ReplayReport:
+    """Handle `request` with what `factory` builds for `service`. Raises ReplayError where it had to stop."""
     async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(make_broker(settings, f"{service}-replay"))
-        await broker.connect()
-        loud = Publisher(broker, service, Watchdog())
-        quiet = Quiet(broker, service, Watchdog())
-        database = Database(make_engine(settings.database_url, schema=service))
-        stack.push_async_callback(database.close)
-        course = make(database, loud if publish else quiet, DeadLetters(loud, service))
-        return await replay(
-            course, settings, asked, tell=lambda read, total: _tell("progress", {"read": read, "total": total})
-        )
+        try:
+            broker = await stack.enter_async_context(make_broker(settings, f"{service}-replay"))
+            await broker.connect()
+            publisher = Publisher(broker, service, Watchdog())
+            outcomes = publisher if publish_outcomes else NullPublisher(broker, service, Watchdog())
+            database = Database(make_engine(settings.database_url, schema=service))
+            stack.push_async_callback(database.close)
+            handlers = factory(database, outcomes, DeadLetters(publisher, service))
+            return await replay(handlers, settings, request, progress)
+        except TransientError as error:
+            raise ReplayError(str(error)) from error
+        except (OperationalError, KafkaError) as error:
+            raise ReplayError(
+                f"{name_of(error)}: the database or the broker does not answer; check the settings, and replay again"
+            ) from error
 
 
 async def replay(
-    course: Course, settings: KafkaSettings, asked: Asked, tell: Callable[[int, int], None] = lambda _read, _total: None
-) -> Report:
-    """Handle what is asked for; raises ValueError for a topic that is not handled here, TransientError where it had to stop."""
-    if asked.topic not in course.topics:
-        raise ValueError(f"{asked.topic.name} is not handled by this service")
-    report = Report(asked.topic.name, asked.dry_run, before=await course.state())
-    told = 0.0
+    handlers: ReplayHandlers, settings: KafkaSettings, request: ReplayRequest, progress: Progress = no_progress
+) -> ReplayReport:
+    """Handle `request`, of a topic that `handlers` has; raises TransientError that names where it had to stop."""
+    handle, before = handlers.topics[request.topic], await handlers.state()
+    types, counts = Counter[str](), Counter[str]()
+    read = chosen = 0
     async with reader(settings) as consumer:
-        spans = await range_of(consumer, asked.topic, asked.since, asked.until)
+        spans = await range_of(consumer, request.topic, request.since, request.until)
         total = sum(span.count for span in spans.values())
         async for records in records_of(consumer, spans):
-            chosen = tuple(record for record in records if _is_asked_for(record, asked))
-            report.read += len(records)
-            _count(report, {NOT_ASKED_FOR: len(records) - len(chosen)})
-            await _handle(course, chosen, asked, report)
-            if time.monotonic() - told > TOLD_EVERY:
-                told = time.monotonic()
-                tell(report.read, total)
-        tell(report.read, total)
-    report.erased = course.erased()
-    report.after = await course.state()
-    return report
+            wanted = tuple(filter(request.chooses, records))
+            types.update(_type_of(record, request.topic) for record in wanted)
+            read, chosen = read + len(records), chosen + len(wanted)
+            counts[NOT_CHOSEN] += len(records) - len(wanted)
+            if wanted and not request.dry_run:
+                counts.update(await _with_retries(handle, wanted))
+            progress(read, total)
+    malformed = types.pop("", 0)
+    after = await handlers.state()
+    topic, erased = request.topic.name, handlers.erased()
+    return ReplayReport(
+        topic, request.dry_run, read, chosen, dict(types), malformed, dict(counts), erased, before, after
+    )
 
 
-async def _handle(course: Course, records: tuple[Record, ...], asked: Asked, report: Report) -> None:
-    report.chosen += len(records)
-    for record in records:
-        try:
-            kind = type(decode(record, asked.topic).message).__name__
-            report.by_type[kind] = report.by_type.get(kind, 0) + 1
-        except MalformedError:
-            report.malformed += 1
-    if records and not asked.dry_run:
-        _count(report, await _patiently(course.topics[asked.topic], records))
+def _type_of(record: Record, topic: Topic) -> str:
+    """The message's name; empty where the record is malformed."""
+    try:
+        return type(decode(record, topic).message).__name__
+    except MalformedError:
+        return ""
 
 
-def _count(report: Report, counts: Mapping[str, int]) -> None:
-    for name, count in counts.items():
-        report.counts[name] = report.counts.get(name, 0) + count
+async def _with_retries(handle: HandleRecords, records: tuple[Record, ...]) -> Mapping[str, int]:
+    """Handle `records`, waiting while the database or the broker is unavailable; raises TransientError that names where to go on.
 
-
-async def _patiently(handle: Handle, records: tuple[Record, ...]) -> Mapping[str, int]:
-    """Handle `records`; while the database or the broker is away, wait. Raises TransientError that names where to go on.
-
-    What counts is the attempt that succeeded: what a failed one had written already is found there.
+    Only the attempt that succeeded is counted: it finds what a failed one had written already.
     """
     for pause in (*PAUSES, None):
         try:
@@ -183,11 +192,11 @@ async def _patiently(handle: Handle, records: tuple[Record, ...]) -> Mapping[str
                     f"stopped at {place}: {name_of(error.__cause__ or error)}; replay from there"
                 ) from error
         await asyncio.sleep(pause)
-    return {}
+    raise AssertionError
 
 
-def one_by_one(topic: Topic, handlers: Mapping[type[Message], Handler], dead_letters: DeadLetters) -> Handle:
-    """Handle each record alone, by its type; what is malformed goes to dead letters."""
+def single_records(topic: Topic, handlers: Mapping[type[Message], Handler], dead_letters: DeadLetters) -> HandleRecords:
+    """Handle each record alone, by its type; dead-letter what is malformed."""
 
     async def handle(records: tuple[Record, ...]) -> Mapping[str, int]:
         counts = dict.fromkeys(("handled", "not_ours", "dead_lettered"), 0)
@@ -204,56 +213,3 @@ def one_by_one(topic: Topic, handlers: Mapping[type[Message], Handler], dead_let
         return counts
 
     return handle
-
-
-def _is_asked_for(record: Record, asked: Asked) -> bool:
-    if asked.integration_id and record.key != asked.integration_id.encode():
-        return False
-    if not asked.account_id:
-        return True
-    try:
-        found = json.loads(record.value or b"null")
-    except ValueError:
-        return False
-    return isinstance(found, dict) and found.get("account_id") == asked.account_id
-
-
-def asked_of(options: argparse.Namespace) -> Asked:
-    """What the arguments ask for; raises ValueError where there is no such topic."""
-    by_name = {topic.name: topic for topic in TOPICS}
-    if options.topic not in by_name:
-        raise ValueError(f"there is no topic {options.topic}: {', '.join(by_name)}")
-    return Asked(
-        by_name[options.topic],
-        bound(options.since),
-        bound(options.until),
-        options.integration,
-        options.account,
-        options.dry_run,
-    )
-
-
-def bound(texts: Sequence[str]) -> Bound:
-    """An RFC 3339 instant, or PARTITION:OFFSET pairs; nothing where there are none."""
-    pairs = [pair for text in texts if (pair := re.fullmatch(r"(\d{1,9}):(\d{1,18})", text))]
-    if pairs:
-        return {int(pair[1]): int(pair[2]) for pair in pairs}
-    return datetime.fromisoformat(texts[0]) if texts else None
-
-
-def _parser(service: str) -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog=f"python -m {service}.replay", description=__doc__)
-    parser.add_argument("topic")
-    parser.add_argument(
-        "--from", dest="since", action="append", default=[], help="RFC 3339, or PARTITION:OFFSET (again for more)"
-    )
-    parser.add_argument("--to", dest="until", action="append", default=[], help="the same; not included")
-    parser.add_argument("--integration", help="only this one's records")
-    parser.add_argument("--account", help="only this one's records")
-    parser.add_argument("--dry-run", action="store_true", help="read and count, handle nothing")
-    parser.add_argument("--publish-outcomes", action="store_true", help="publish again what handling leads to")
-    return parser
-
-
-def _tell(kind: str, what: dict[str, Any]) -> None:
-    print(json.dumps({kind: what}), flush=True)  # noqa: T201 - lines for the program that started this one

@@ -98,12 +98,30 @@ S = TypeVar("S", bound=Settings)
 
 def load(settings: type[S]) -> S:
     """The settings from the environment; exits with a message for each wrong or missing one."""
-    make: Callable[..., S] = settings
     try:
-        return make(_secrets_dir=_secrets_dir())
+        return _from_environment(settings)
     except ValidationError as error:
-        for one in error.errors(include_input=False, include_url=False, include_context=False):
-            name = "_".join(str(part) for part in one["loc"]).upper()
-            problem = "is not set" if one["type"] == "missing" else one["msg"]
-            sys.stderr.write(f"setting {name}: {problem}; see docs/settings.md\n")
+        for problem in _sentences(error):
+            sys.stderr.write(f"setting {problem}; see docs/settings.md\n")
         sys.exit(EXIT_BAD_SETTINGS)
+
+
+def problems_of(settings: type[Settings]) -> list[str]:
+    """One sentence per wrong or missing setting in the environment; never a value."""
+    try:
+        _from_environment(settings)
+    except ValidationError as error:
+        return _sentences(error)
+    return []
+
+
+def _from_environment(settings: type[S]) -> S:
+    make: Callable[..., S] = settings
+    return make(_secrets_dir=_secrets_dir())
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    return [
+        f"{'_'.join(str(part) for part in one['loc']).upper()}: {'is not set' if one['type'] == 'missing' else one['msg']}"
+        for one in error.errors(include_input=False, include_url=False, include_context=False)
+    ]

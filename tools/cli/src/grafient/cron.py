@@ -1,8 +1,8 @@
-"""`grafient cron`: the cron emitter asks for the daily sync of all active integrations at 06:00 UTC."""
+"""`grafient cron`: request the daily sync of all active integrations at 06:00 UTC."""
 
 import asyncio
 from collections.abc import Callable
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Annotated
 
 import structlog
@@ -15,23 +15,23 @@ from common.settings import KafkaSettings, load
 from common.watchdog import Watchdog
 from contract.fields import Trigger
 from contract.messages import SyncRequested
+from contract.rules import DAILY_AT
 from contract.topics import ALL, SYNC_REQUESTS
 
 from grafient.cli.output import Json, show
 
 log = structlog.get_logger()
 
-DAILY_AT = time(6, 0, tzinfo=UTC)
 RETRY_AFTER = 5.0
 
 
 def daily_date(now: datetime) -> date:
-    """The date whose 06:00 UTC has passed last."""
+    """The date of the last 06:00 UTC that has passed."""
     return now.date() if now.timetz() >= DAILY_AT else now.date() - timedelta(days=1)
 
 
 def daily_request(day: date) -> SyncRequested:
-    """The same request however often it is made: a second emitter changes nothing."""
+    """Always the same request for a date: a second emitter changes nothing."""
     return SyncRequested(
         request_id=f"daily:{day}",
         trigger=Trigger.DAILY,
@@ -44,11 +44,11 @@ def cron(
     once: Annotated[bool, typer.Option("--once", help="Emit for the last 06:00 that has passed, and end.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Ask for the daily sync of all active integrations at 06:00 UTC; started late, at once."""
+    """Request the daily sync of all active integrations at 06:00 UTC; at once where that time has passed."""
     settings = load(KafkaSettings)
     logs.configure("cron", "WARNING" if once else "INFO")
     request_id = asyncio.run(_run(settings, once=once))
-    show({"request_id": request_id}, f"asked for [bold]{request_id}[/bold]", as_json=as_json)
+    show({"request_id": request_id}, f"requested [bold]{request_id}[/bold]", as_json=as_json)
 
 
 async def _run(
@@ -66,7 +66,7 @@ async def _run(
 
 
 async def emit(publisher: Publisher, day: date) -> None:
-    """Publish the request of `day`, again until the broker has it."""
+    """Publish the request of `day`, until the broker has it."""
     request = daily_request(day)
     while True:
         try:
@@ -82,6 +82,6 @@ async def emit(publisher: Publisher, day: date) -> None:
 
 
 def _until_next(day: date, now: datetime) -> float:
-    """Seconds to the next 06:00; at most an hour, so that a clock that was set is noticed."""
+    """Seconds to the next 06:00; at most an hour, so that a change of the clock is noticed."""
     due = datetime.combine(day + timedelta(days=1), DAILY_AT)
     return min(max((due - now).total_seconds(), 1.0), 3600.0)

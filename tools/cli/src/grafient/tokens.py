@@ -1,7 +1,6 @@
-"""`grafient tokens`: make, list and revoke the tokens of the HTTP APIs. Running services notice within two seconds."""
+"""`grafient tokens`: create, list and revoke the tokens of the HTTP APIs. Running services notice within two seconds."""
 
 import os
-import re
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,23 +10,23 @@ from typing import Annotated
 
 import typer
 from common.atomic_files import locked, replace
+from common.errors import UserError
 from common.http.tokens import SCOPES, Token, TokenId, Tokens, digest_of, load_tokens, new_secret
 from common.settings import StartRefusedError
 from contract.fields import AccountId, rfc3339
 from pydantic import TypeAdapter, ValidationError
 
-from grafient.cli.output import Json, progress_console, show, table
-from grafient.cli.time_options import UNITS, instant
+from grafient.cli.output import DryRun, Json, show, stderr, table
+from grafient.cli.time_options import duration, instant
 
-app = typer.Typer(no_args_is_help=True, help="Make, list and revoke the tokens of the HTTP APIs.")
+app = typer.Typer(no_args_is_help=True, help="Create, list and revoke the tokens of the HTTP APIs.")
 
 File = Annotated[
     Path,
     typer.Option("--file", envvar="API_TOKENS_FILE", metavar="PATH", help="The file of tokens that the services read."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 FINGERPRINT = 8
-"""Hex digits of a token's SHA-256: enough to recognise a token that was found somewhere, useless to make it."""
+"""Hex digits of a token's SHA-256: enough to recognise a token that was found somewhere, useless to reconstruct it."""
 
 
 def _checked(kind: TypeAdapter[str], text: str, rule: str) -> str:
@@ -52,15 +51,15 @@ def _scope(text: str) -> str:
 
 
 def _in(text: str) -> datetime:
-    if not (found := re.fullmatch(r"(\d{1,5})([mhd])", text)) or not int(found[1]):
-        raise typer.BadParameter("say 30m, 24h or 90d")
-    return datetime.now(UTC) + int(found[1]) * UNITS[found[2]]
+    if not (ahead := duration(text)):
+        raise typer.BadParameter("use 30m, 24h or 90d")
+    return datetime.now(UTC) + ahead
 
 
 def _at(text: str) -> datetime:
     at = instant(text)
     if at <= datetime.now(UTC):
-        raise typer.BadParameter("is past: say a day or an instant to come, such as 2030-01-31 or 2030-01-31T06:00:00Z")
+        raise typer.BadParameter("is past: use a future day or instant, such as 2030-01-31 or 2030-01-31T06:00:00Z")
     return at
 
 
@@ -70,19 +69,19 @@ def create(
     file: File,
     scope: Annotated[
         list[str],
-        typer.Option(parser=_scope, metavar="SCOPE", help=f"What it may do: {', '.join(SCOPES)}; may be given again."),
+        typer.Option(parser=_scope, metavar="SCOPE", help=f"What it may do: {', '.join(SCOPES)}; may be repeated."),
     ],
     account: Annotated[
         list[str] | None,
-        typer.Option(parser=_account, metavar="ACCOUNT", help="Only for this one; may be given again. None: for all."),
+        typer.Option(parser=_account, metavar="ACCOUNT", help="Only for this one; may be repeated. None: for all."),
     ] = None,
     token_id: Annotated[
         str | None,
-        typer.Option("--id", parser=_token_id, metavar="ID", help="What you call it; otherwise one is made up."),
+        typer.Option("--id", parser=_token_id, metavar="ID", help="Its name; otherwise a random one."),
     ] = None,
     expires_in: Annotated[
         datetime | None,
-        typer.Option(parser=_in, metavar="TIME", help="30m, 24h, 90d …; otherwise it lives until it is revoked."),
+        typer.Option(parser=_in, metavar="TIME", help="30m, 24h, 90d …; otherwise it is valid until it is revoked."),
     ] = None,
     expires_at: Annotated[
         datetime | None,
@@ -91,7 +90,7 @@ def create(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Make a token and print it: this once, for only its hash is kept. To rotate, make a second one and revoke the first."""
+    """Create a token and print it, this once: only its hash is kept. To rotate, create a second one and revoke the first."""
     if expires_in and expires_at:
         raise typer.BadParameter("give --expires-in or --expires-at, not both")
     secret = new_secret()
@@ -102,9 +101,8 @@ def create(
         account_ids=tuple(account) if account else None,
         expires_at=expires_in or expires_at,
     )
-    with _said():
-        _change(file, lambda tokens: _with(tokens, token), dry_run=dry_run, may_be_new=True)
-    _say(f"{'would make' if dry_run else 'made'} {_described(token)}")
+    _change(file, lambda tokens: _with(tokens, token), dry_run=dry_run, may_be_new=True)
+    _remark(f"{'would create' if dry_run else 'created'} {_described(token)}")
     if not dry_run:
         show(_row(token) | {"token": secret}, secret, as_json=True) if as_json else typer.echo(secret)
 
@@ -112,7 +110,7 @@ def create(
 @app.command("list", epilog="Example: grafient tokens list --file deploy/secrets/live/tokens/tokens --json")
 def list_(*, file: File, as_json: Json = False) -> None:
     """List the tokens: what each may do, for whom, until when, and how its SHA-256 begins."""
-    with _said():
+    with _usable():
         tokens = load_tokens(file).tokens
     rendered = table("Tokens", [_line(token) for token in tokens])
     for column in rendered.columns:
@@ -122,20 +120,19 @@ def list_(*, file: File, as_json: Json = False) -> None:
 
 @app.command(epilog="Example: grafient tokens revoke web-1")
 def revoke(
-    token_id: Annotated[str, typer.Argument(metavar="ID", help="As `grafient tokens list` names it.")],
+    token_id: Annotated[str, typer.Argument(metavar="ID", help="As `grafient tokens list` shows it.")],
     *,
     file: File,
     dry_run: DryRun = False,
 ) -> None:
-    """Take a token back: running services refuse it within two seconds, and end the streams that it opened."""
-    with _said():
-        _change(file, lambda tokens: _without(tokens, token_id), dry_run=dry_run)
-    _say(f"{'would revoke' if dry_run else 'revoked'} {token_id}")
+    """Revoke a token: running services refuse it within two seconds, and end the streams that it opened."""
+    _change(file, lambda tokens: _without(tokens, token_id), dry_run=dry_run)
+    _remark(f"{'would revoke' if dry_run else 'revoked'} {token_id}")
 
 
 def _change(path: Path, edit: Callable[[Tokens], Tokens], *, dry_run: bool, may_be_new: bool = False) -> None:
-    """Nobody else meanwhile; the file is there whole, before or after. A new one is readable by its owner only."""
-    with locked(path):
+    """Replace the file as a whole, under a lock. A new one is readable by its owner only."""
+    with _usable(), locked(path):
         is_new = may_be_new and not (path.exists() and path.stat().st_size)
         tokens = edit(Tokens(tokens=()) if is_new else load_tokens(path))
         if dry_run:
@@ -147,14 +144,14 @@ def _change(path: Path, edit: Callable[[Tokens], Tokens], *, dry_run: bool, may_
 
 def _with(tokens: Tokens, token: Token) -> Tokens:
     if any(one.token_id == token.token_id for one in tokens.tokens):
-        raise StartRefusedError(f"there is a token {token.token_id} already: choose another ID, or revoke it first")
+        raise UserError(f"there is a token {token.token_id} already: choose another ID, or revoke it first")
     return Tokens(tokens=(*tokens.tokens, token))
 
 
 def _without(tokens: Tokens, token_id: str) -> Tokens:
     kept = tuple(one for one in tokens.tokens if one.token_id != token_id)
     if len(kept) == len(tokens.tokens):
-        raise StartRefusedError("there is no token of that ID: `grafient tokens list` names them")
+        raise UserError("there is no token of that ID: `grafient tokens list` shows them")
     return Tokens(tokens=kept)
 
 
@@ -170,11 +167,11 @@ def _row(token: Token) -> dict[str, object]:
 
 
 def _line(token: Token) -> dict[str, str]:
-    whose, until = token.account_ids, token.expires_at
+    accounts, until = token.account_ids, token.expires_at
     return {
         "id": token.token_id,
         "scopes": "\n".join(token.scopes),
-        "accounts": "all" if whose is None else "\n".join(whose),
+        "accounts": "all" if accounts is None else "\n".join(accounts),
         "expires, UTC": "never" if until is None else f"{until:%Y-%m-%d %H:%M}",
         "state": _state(token),
         "hash": token.sha256[:FINGERPRINT],
@@ -186,20 +183,19 @@ def _state(token: Token) -> str:
 
 
 def _described(token: Token) -> str:
-    whose = "every account" if token.account_ids is None else ", ".join(token.account_ids)
+    accounts = "every account" if token.account_ids is None else ", ".join(token.account_ids)
     until = "until it is revoked" if token.expires_at is None else f"until {token.expires_at:%Y-%m-%d %H:%M} UTC"
-    return f"token {token.token_id}: {', '.join(token.scopes)}, for {whose}, {until}"
+    return f"token {token.token_id}: {', '.join(token.scopes)}, for {accounts}, {until}"
 
 
-def _say(text: str) -> None:
-    progress_console.print(text, markup=False, highlight=False, soft_wrap=True)
+def _remark(text: str) -> None:
+    stderr.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 @contextmanager
-def _said() -> Iterator[None]:
-    """What cannot be done is said in a sentence, with status 1."""
+def _usable() -> Iterator[None]:
+    """A file that cannot be used has status 1 here: these commands are what fixes it."""
     try:
         yield
     except StartRefusedError as error:
-        typer.echo(str(error), err=True)
-        raise typer.Exit(1) from None
+        raise UserError(str(error)) from None

@@ -1,4 +1,4 @@
-"""`grafient windows`: the syncer's queue, and what an operator may do to it."""
+"""`grafient windows`: the syncer's queue, and what an operator may change in it."""
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
@@ -11,38 +11,36 @@ from syncer.operations import queue
 from syncer.operations.queue import OpenWindow, Refused
 
 from grafient.cli.database import in_transaction
-from grafient.cli.output import Json, show, table
+from grafient.cli.output import DryRun, Json, show, table, text_of
 
-app = typer.Typer(no_args_is_help=True, help="Look at the windows that wait to be read from xAI, hurry or end them.")
+app = typer.Typer(
+    no_args_is_help=True, help="Look at the windows that wait to be read from xAI, make them due, or cancel them."
+)
 
 Integration = Annotated[UUID | None, typer.Option(help="Only those of this integration.")]
 Ids = Annotated[list[UUID], typer.Argument(metavar="ID...", help="As `list` shows them.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 
 @app.command("list", epilog="Example: grafient windows list --integration 3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f")
 def list_(*, integration: Integration = None, as_json: Json = False) -> None:
     """List the open windows, oldest first."""
-    _tell(
-        "Open windows",
-        in_transaction("syncer", lambda connection: queue.waiting(connection, integration)),
-        as_json=as_json,
-    )
+    windows = in_transaction("syncer", lambda connection: queue.waiting(connection, integration))
+    show(_rows(windows), table("Open windows", [_row(window) for window in windows]), as_json=as_json)
 
 
 @app.command(epilog="Example: grafient windows retry 3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f")
 def retry(ids: Ids, *, dry_run: DryRun = False, as_json: Json = False) -> None:
-    """Make windows due at once; where xAI itself asked to wait, they wait all the same. Status 1 where one cannot be."""
-    _do("Due now", queue.retry, ids, dry_run=dry_run, as_json=as_json)
+    """Make windows due now; a Retry-After of xAI still delays them. Status 1 where one cannot be made due."""
+    _change("Due now", queue.retry, ids, dry_run=dry_run, as_json=as_json)
 
 
 @app.command(epilog="Example: grafient windows cancel 3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f")
 def cancel(ids: Ids, *, dry_run: DryRun = False, as_json: Json = False) -> None:
-    """End windows as `cancelled`; missing days are healed as ever. Status 1 where one cannot be."""
-    _do("Cancelled", queue.cancel, ids, dry_run=dry_run, as_json=as_json)
+    """End windows as `cancelled`; missing days are healed as always. Status 1 where one cannot be cancelled."""
+    _change("Cancelled", queue.cancel, ids, dry_run=dry_run, as_json=as_json)
 
 
-def _do(
+def _change(
     title: str,
     act: Callable[[AsyncConnection, Sequence[UUID]], Awaitable[list[UUID]]],
     ids: list[UUID],
@@ -51,13 +49,13 @@ def _do(
     as_json: bool,
 ) -> None:
     async def change(connection: AsyncConnection) -> tuple[list[OpenWindow], list[Refused]]:
-        open_ = {one.window_id: one for one in await queue.waiting(connection)}
-        async with connection.begin_nested() as attempt:
+        windows = await queue.waiting(connection)
+        async with connection.begin_nested() as savepoint:
             done = set(await act(connection, ids))
             if dry_run:
-                await attempt.rollback()
+                await savepoint.rollback()
         refused = await queue.why_not(connection, [one for one in dict.fromkeys(ids) if one not in done])
-        return [window for window_id, window in open_.items() if window_id in done], refused
+        return [window for window in windows if window.window_id in done], refused
 
     done, refused = in_transaction("syncer", change)
     rendered = table(f"Would be: {title}" if dry_run else title, [_row(window) for window in done])
@@ -68,12 +66,8 @@ def _do(
     raise typer.Exit(bool(refused))
 
 
-def _tell(title: str, windows: Sequence[OpenWindow], *, as_json: bool) -> None:
-    show(_rows(windows), table(title, [_row(window) for window in windows]), as_json=as_json)
-
-
 def _rows(found: Sequence[OpenWindow | Refused]) -> list[dict[str, str]]:
-    return [{name: _text(value) for name, value in asdict(one).items()} for one in found]
+    return [{name: text_of(value) for name, value in asdict(one).items()} for one in found]
 
 
 def _row(window: OpenWindow) -> dict[str, str]:
@@ -83,10 +77,6 @@ def _row(window: OpenWindow) -> dict[str, str]:
         "trigger": window.trigger,
         "days": f"{window.first_day} {window.last_day}",
         "state": window.state,
-        "attempts": f"{window.attempts} {_text(window.code)}",
+        "attempts": f"{window.attempts} {text_of(window.code)}",
         "due": f"{window.due_at:%m-%d %H:%M:%S}Z",
     }
-
-
-def _text(value: object) -> str:
-    return "" if value is None else str(value)

@@ -1,4 +1,4 @@
-"""Reading a range of a topic by time or offset, without a group: what operators look at and replay."""
+"""Read a range of a topic by time or offset, without a consumer group: for operators, who look and replay."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -16,7 +16,7 @@ from common.kafka.tolerant_consumer import TolerantConsumer
 from common.settings import KafkaSettings
 
 SILENCE = 30.0
-"""Seconds without a record before a range that is not at its end is given up."""
+"""Seconds without a record after which a range that is not at its end is abandoned."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,18 +28,18 @@ class Span:
 
     @property
     def count(self) -> int:
-        """At most so many records: compaction leaves gaps."""
+        """Records at most: compaction leaves gaps."""
         return max(self.end - self.first, 0)
 
 
 Range = Mapping[TopicPartition, Span]
 Bound = datetime | Mapping[int, int] | None
-"""An aware instant, by the broker's timestamps; or offsets by partition; None: the start, or what stands now."""
+"""An aware instant, by the broker's timestamps; or offsets by partition; None: the start, or the present end."""
 
 
 @asynccontextmanager
 async def reader(settings: KafkaSettings) -> AsyncIterator[TolerantConsumer]:
-    """A consumer of no group: it commits nothing, and nobody notices it."""
+    """A consumer without a group: it commits nothing and takes no partition from anybody."""
     consumer = TolerantConsumer(
         **client_options(settings), client_id="grafient", enable_auto_commit=False, auto_offset_reset="earliest"
     )
@@ -51,7 +51,7 @@ async def reader(settings: KafkaSettings) -> AsyncIterator[TolerantConsumer]:
 
 
 async def range_of(consumer: TolerantConsumer, topic: Topic, since: Bound = None, until: Bound = None) -> Range:
-    """What `topic` holds now from `since` to before `until`; where offsets are given, of the partitions that they name only."""
+    """What `topic` holds now from `since` to before `until`; offsets restrict it to the partitions that they name."""
     named = [set(bound) for bound in (since, until) if isinstance(bound, Mapping)]
     numbers = set.intersection(set(range(topic.partitions)), *named)
     partitions = [TopicPartition(topic.name, number) for number in sorted(numbers)]
@@ -59,10 +59,10 @@ async def range_of(consumer: TolerantConsumer, topic: Topic, since: Bound = None
         return {}
     first = await consumer.beginning_offsets(partitions)
     end = await consumer.end_offsets(partitions)
-    asked_first = await _offsets_at(consumer, partitions, since, otherwise=end)
-    asked_end = await _offsets_at(consumer, partitions, until, otherwise=end)
+    since_offsets = await _offsets_at(consumer, partitions, since, otherwise=end)
+    until_offsets = await _offsets_at(consumer, partitions, until, otherwise=end)
     return {
-        one: Span(max(first[one], asked_first.get(one, 0)), min(end[one], asked_end.get(one, end[one])))
+        one: Span(max(first[one], since_offsets.get(one, 0)), min(end[one], until_offsets.get(one, end[one])))
         for one in partitions
     }
 
@@ -83,18 +83,18 @@ async def _offsets_at(
 
 
 async def records_of(consumer: TolerantConsumer, span_of: Range, *, at_most: int = 500) -> AsyncIterator[list[Record]]:
-    """Every record of the range, in batches, each partition in order; raises TransientError where the broker falls silent."""
+    """Every record of the range, in batches, each partition in order; raises TransientError after SILENCE."""
     left = {partition: span for partition, span in span_of.items() if span.count}
     consumer.assign(list(left))
     for partition, span in left.items():
         consumer.seek(partition, span.first)
-    heard = asyncio.get_running_loop().time()
+    last_batch = asyncio.get_running_loop().time()
     while left:
         batches = await consumer.getmany(*left, timeout_ms=500, max_records=at_most)
         found = [one for part, batch in batches.items() for one in batch if one.offset < left[part].end]
         now = asyncio.get_running_loop().time()
-        heard = now if batches else heard
-        if now - heard > SILENCE:
+        last_batch = now if batches else last_batch
+        if now - last_batch > SILENCE:
             raise TransientError("the broker gives no more records")
         if found:
             yield found

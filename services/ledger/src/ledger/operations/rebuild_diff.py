@@ -1,7 +1,6 @@
-"""Row by row: the living tables and the rebuilt ones. Callers own the transaction."""
+"""Compare the live tables with the rebuilt ones, row by row. Callers own the transaction."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -57,7 +56,7 @@ _DIFFERENCES = """
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A row that is not the same in the living and in the rebuilt tables."""
+    """A row that differs between the live and the rebuilt tables."""
 
     of_table: str
     kind: str
@@ -68,14 +67,34 @@ class Difference:
     rebuilt: str | None
 
 
-async def compare(connection: AsyncConnection) -> int:
-    """Note every difference for the rest of the transaction; answers how many there are."""
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many rows of a table differ in the same way."""
+
+    of_table: str
+    kind: str
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How the live and the rebuilt tables differ."""
+
+    counts: list[Count]
+    samples: list[Difference]
+    """The first of the differences; there may be millions."""
+    sizes: dict[str, dict[str, int]]
+    """Rows of each table, `live` and `rebuilt`."""
+
+
+async def find(connection: AsyncConnection) -> int:
+    """Keep every difference for the rest of the transaction; returns how many there are."""
     await connection.execute(text(f"CREATE TEMPORARY TABLE found ON COMMIT DROP AS {_DIFFERENCES}"))
     return int((await connection.execute(text("SELECT count(*) FROM found"))).scalar_one())
 
 
-async def compare_again(connection: AsyncConnection) -> None:
-    """Of the differences noted, keep those that are still there, unchanged: the others were on their way."""
+async def find_again(connection: AsyncConnection) -> None:
+    """Of the differences found, keep those that are still there, unchanged: the others were in transit."""
     await connection.execute(text(f"CREATE TEMPORARY TABLE still ON COMMIT DROP AS {_DIFFERENCES}"))
     await connection.execute(
         text("CREATE TEMPORARY TABLE lasting ON COMMIT DROP AS SELECT * FROM found INTERSECT ALL SELECT * FROM still")
@@ -84,16 +103,20 @@ async def compare_again(connection: AsyncConnection) -> None:
     await connection.execute(text("ALTER TABLE lasting RENAME TO found"))
 
 
-async def counted(connection: AsyncConnection) -> list[dict[str, Any]]:
+async def comparison(connection: AsyncConnection) -> Comparison:
+    """What was found."""
+    return Comparison(await counts(connection), await _samples(connection), await _sizes(connection))
+
+
+async def counts(connection: AsyncConnection) -> list[Count]:
     """How many differences there are of each kind."""
     rows = await connection.execute(
         text("SELECT of_table, kind, count(*) AS count FROM found GROUP BY of_table, kind ORDER BY of_table, kind")
     )
-    return [dict(row) for row in rows.mappings()]
+    return [Count(**row) for row in rows.mappings()]
 
 
-async def samples(connection: AsyncConnection) -> list[Difference]:
-    """The first of the differences; there may be millions."""
+async def _samples(connection: AsyncConnection) -> list[Difference]:
     rows = await connection.execute(
         text("""SELECT of_table, kind, integration_id::text, account_id, place, live, rebuilt
                 FROM found ORDER BY of_table, integration_id, place LIMIT :limit"""),
@@ -102,8 +125,7 @@ async def samples(connection: AsyncConnection) -> list[Difference]:
     return [Difference(**row) for row in rows.mappings()]
 
 
-async def sizes(connection: AsyncConnection) -> dict[str, dict[str, int]]:
-    """Rows of each table, living and rebuilt."""
+async def _sizes(connection: AsyncConnection) -> dict[str, dict[str, int]]:
     return {
         table: {
             "live": await _count(connection, f"ledger.{table}"),

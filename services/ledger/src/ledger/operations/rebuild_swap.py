@@ -1,4 +1,4 @@
-"""Putting the rebuilt tables in the living ones' place while the ledger runs. Callers own the transaction."""
+"""Replace the live tables by the rebuilt ones while the ledger runs. Callers own the transaction."""
 
 from datetime import datetime
 
@@ -8,8 +8,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger.operations.rebuild_tables import SCHEMA, RebuildError
 from ledger.store.erasure import ERASING_LOCK
 
-# To rename a schema locks no table: whoever writes must be kept away until it is done, and then looks names up again.
-# The order is that of the ledger's own handlers: an erase holds its integration's row before it wants the erasing lock.
+# Renaming a schema locks no table: writers must wait until it is done, and then look names up again.
+# The order is that of the ledger's own handlers: an erase holds its integration's row before it takes the erasing lock.
 _LOCKS = (
     "LOCK TABLE ledger.integrations IN EXCLUSIVE MODE",
     f"SELECT pg_advisory_xact_lock({ERASING_LOCK})",
@@ -51,13 +51,13 @@ END $$
 
 
 async def stop_writes(connection: AsyncConnection) -> None:
-    """From here to the end of the transaction nobody writes to the living tables; they can be read."""
+    """Until the end of the transaction nobody writes to the live tables; they can be read."""
     for statement in _LOCKS:
         await connection.execute(text(statement))
 
 
 async def exchange(connection: AsyncConnection, now: datetime) -> str:
-    """Put the rebuilt tables in the living ones' place, under `stop_writes`; answers where those are kept.
+    """Replace the live tables by the rebuilt ones, after `stop_writes`; returns the schema that keeps the former ones.
 
     Raises RebuildError where a day that is not erased would be missing, or fall back to an older reading.
     """

@@ -1,6 +1,6 @@
-"""The ledger's tables a second time, beside those that live: made, and completed.
+"""A second set of the ledger's tables, beside the live ones: create them, and add what the topics no longer hold.
 
-Statements run with the rebuilt schema as search path: bare names are the rebuilt tables, `ledger.` the living ones.
+Statements run with the rebuilt schema as search path: bare names are the rebuilt tables, `ledger.` the live ones.
 Callers own the transactions.
 """
 
@@ -9,13 +9,14 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
+from common.errors import UserError
 from common.migrations import migrate
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 SCHEMA = "ledger_rebuilt"
-REBUILDING_LOCK = 7_205_759_407
+REBUILD_LOCK = 7_205_759_407
 """Advisory lock: one rebuild at a time."""
 _REMOVABLE = re.compile(rf"{SCHEMA}|ledger_before_\d{{8}}_\d{{6}}")
 
@@ -47,7 +48,7 @@ _DAYS = """
     WHERE l.observed_at < f.at ON CONFLICT DO NOTHING
 """
 
-# Where the first reading on the topic said what was known before it, the run of equal readings began before.
+# Where the first reading on the topic repeats what was known before, the run of equal readings began earlier.
 _RUNS_OF_DAYS = """
     UPDATE days r SET said_since = l.said_since FROM ledger.days l JOIN first_records f USING (integration_id)
     WHERE r.integration_id = l.integration_id AND r.day = l.day AND r.account_id = l.account_id
@@ -80,14 +81,14 @@ _OUTCOMES = """
     WHERE l.observed_at < f.at ON CONFLICT DO NOTHING
 """
 
-# What was announced stays as it was announced; another judgement has a number of its own, should it ever be announced.
-_ANNOUNCED = """
+# A published outcome stays as it was; another result has a number of its own, should it ever be published.
+_PUBLISHED = """
     UPDATE outcomes r SET event_id = l.event_id, judgements = l.judgements, outcome = l.outcome FROM ledger.outcomes l
     WHERE r.integration_id = l.integration_id AND r.reading_id = l.reading_id AND r.account_id = l.account_id
         AND (r.reconciled, r.unreconciled_days) = (l.reconciled, l.unreconciled_days)
         AND (r.event_id, r.judgements, r.outcome) IS DISTINCT FROM (l.event_id, l.judgements, l.outcome)
 """
-_JUDGED_ANEW = """
+_CHANGED = """
     UPDATE outcomes r SET judgements = l.judgements + 1, event_id = concat(r.reading_id, ':completed:', l.judgements + 1)
     FROM ledger.outcomes l
     WHERE r.integration_id = l.integration_id AND r.reading_id = l.reading_id AND r.account_id = l.account_id
@@ -95,16 +96,16 @@ _JUDGED_ANEW = """
 """
 
 
-class RebuildError(Exception):
-    """The rebuild cannot go on; the sentence says why, and what to do. The living tables are as they were."""
+class RebuildError(UserError):
+    """The rebuild cannot go on; the live tables are as they were."""
 
 
 FirstRecords = Mapping[UUID, datetime | None]
-"""By integration: when the first record that stands on its partition was published; None: none stands there."""
+"""By integration: when the first record on its partition was published; None: there is none."""
 
 
 def make(url: SecretStr) -> str:
-    """Empty tables, made by the ledger's own migrations; answers their version."""
+    """Create empty tables with the ledger's own migrations; returns their version."""
     return migrate(url, "ledger", schema=SCHEMA)
 
 
@@ -115,20 +116,20 @@ async def drop(connection: AsyncConnection, schema: str = SCHEMA) -> None:
     await connection.execute(text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
 
 
-async def be_the_only_one(connection: AsyncConnection) -> None:
-    """Hold off other rebuilds as long as the connection lives; raises RebuildError where one is at work."""
-    if not (await connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": REBUILDING_LOCK})).scalar():
-        raise RebuildError("another rebuild is at work: wait for its end")
+async def acquire_rebuild_lock(connection: AsyncConnection) -> None:
+    """Keep out other rebuilds while the connection is open; raises RebuildError where one is running."""
+    if not (await connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": REBUILD_LOCK})).scalar():
+        raise RebuildError("another rebuild is running: wait for its end")
 
 
 async def check_versions(connection: AsyncConnection) -> None:
-    """Raises RebuildError where the living tables are of another version."""
+    """Raises RebuildError where the live tables are of another version."""
     if not (await connection.execute(text(_SAME_VERSION))).scalar():
         raise RebuildError("the ledger's tables are of another version: run `grafient migrate` first")
 
 
 async def live_integrations(connection: AsyncConnection) -> list[UUID]:
-    """Those of which the living tables hold costs or outcomes."""
+    """Those of which the live tables hold costs or outcomes."""
     rows = await connection.execute(
         text("SELECT integration_id FROM ledger.days UNION SELECT integration_id FROM ledger.outcomes")
     )
@@ -136,14 +137,14 @@ async def live_integrations(connection: AsyncConnection) -> list[UUID]:
 
 
 async def take_over_erased(connection: AsyncConnection) -> int:
-    """Remember whom the living ledger erased, and forget their costs; answers how many the topic did not name."""
+    """Erase what the live ledger erased; returns how many integrations the topic did not name."""
     added = (await connection.execute(text(_ERASED))).all()
     await connection.execute(text(_ERASED_AT))
     return len(added)
 
 
 async def take_over(connection: AsyncConnection, first_records: FirstRecords) -> dict[str, int]:
-    """Copy what is from before the topics' first records; answers how many rows of which table. May be repeated."""
+    """Copy what is older than the topics' first records; returns rows by table. May be repeated."""
     counts = {"erased": await take_over_erased(connection)}
     values = {"ids": list(first_records), "instants": list(first_records.values())}
     await connection.execute(text(_FIRST_RECORDS), values)
@@ -157,7 +158,7 @@ async def take_over(connection: AsyncConnection, first_records: FirstRecords) ->
     counts["day_revisions"] = await _rows(connection, _REVISIONS)
     await connection.execute(text(_EARLY_OUTCOMES))
     counts["outcomes"] = await _rows(connection, _OUTCOMES)
-    for statement in (_ANNOUNCED, _JUDGED_ANEW, "DROP TABLE first_records"):
+    for statement in (_PUBLISHED, _CHANGED, "DROP TABLE first_records"):
         await connection.execute(text(statement))
     return counts
 

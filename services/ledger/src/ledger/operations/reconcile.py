@@ -1,4 +1,4 @@
-"""Whether the ledger holds what was said on the topic of costs, and what it was to hold. Callers own the transaction."""
+"""Whether the ledger holds what the topic of costs claims, and every day it should hold. Callers own the transaction."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What one message says of one day: its costs, or its total in a window."""
+class Claim:
+    """What one message claims about one day: its costs, or its total in a window."""
 
     integration_id: UUID
     account_id: str
@@ -27,7 +27,7 @@ class Said:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Days in a row of an integration that the ledger was to hold, and does not."""
+    """Consecutive days of an integration that the ledger should hold, and does not."""
 
     integration_id: UUID
     account_id: str
@@ -36,8 +36,8 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
-    """What the ledger holds of a day."""
+class StoredDay:
+    """A day in the ledger."""
 
     day: date
     usd: Decimal
@@ -73,7 +73,7 @@ _GAPS = text("""
     ) missing GROUP BY integration_id, account_id, run ORDER BY 1, 3
 """)
 
-_HELD = text("""
+_STORED = text("""
     SELECT day, usd, costs, observed_at FROM days
     WHERE integration_id = :id AND account_id = :account_id AND day = ANY(:days)
 """)
@@ -85,16 +85,16 @@ _UNEVEN = text("""
 """)
 
 
-def said(message: CostRecorded | WindowRead, partition: int, offset: int) -> list[Said]:
-    """What a message says of its days."""
+def claims_of(message: CostRecorded | WindowRead, partition: int, offset: int) -> list[Claim]:
+    """What a message claims about its days."""
     totals = {message.day: message.usd} if isinstance(message, CostRecorded) else message.totals
-    whose = message.integration_id, message.account_id
+    owner = message.integration_id, message.account_id
     reading = message.reading_id, message.observed_at
-    return [Said(*whose, day, usd, *reading, partition, offset) for day, usd in totals.items()]
+    return [Claim(*owner, day, usd, *reading, partition, offset) for day, usd in totals.items()]
 
 
-async def states(connection: AsyncConnection, claims: Sequence[Said]) -> list[str]:
-    """For each claim `held`, `stale` (a newer reading stands), `erased`, `missing`, or `differs`."""
+async def states(connection: AsyncConnection, claims: Sequence[Claim]) -> list[str]:
+    """For each claim `held`, `stale` (a newer reading is stored), `erased`, `missing`, or `differs`."""
     values = {
         "ids": [one.integration_id for one in claims],
         "days": [one.day for one in claims],
@@ -106,12 +106,12 @@ async def states(connection: AsyncConnection, claims: Sequence[Said]) -> list[st
     return [row.state for row in await connection.execute(_STATES, values)]
 
 
-async def held(
+async def stored_days(
     connection: AsyncConnection, integration_id: UUID, account_id: str, days: Sequence[date]
-) -> dict[date, Held]:
+) -> dict[date, StoredDay]:
     """Those of `days` that are there."""
-    rows = await connection.execute(_HELD, {"id": integration_id, "account_id": account_id, "days": days})
-    found = (Held(row.day, row.usd, _by_label(row.costs), row.observed_at) for row in rows)
+    rows = await connection.execute(_STORED, {"id": integration_id, "account_id": account_id, "days": days})
+    found = (StoredDay(row.day, row.usd, _by_label(row.costs), row.observed_at) for row in rows)
     return {one.day: one for one in found}
 
 
@@ -120,10 +120,10 @@ def _by_label(costs: Sequence[Mapping[str, str]]) -> dict[str, Decimal]:
 
 
 async def gaps(connection: AsyncConnection, today: date) -> list[Gap]:
-    """Finished days that are expected, and that no reading made after their end has brought."""
+    """Finished days that are expected, and that have no reading made after their end."""
     return [Gap(**row._mapping) for row in await connection.execute(_GAPS, {"today": today})]  # noqa: SLF001 - a row's public mapping has this name
 
 
 async def uneven(connection: AsyncConnection) -> list[Gap]:
-    """Days whose sum is not that of their costs: only a hand at the tables can do that."""
+    """Days with a sum that is not that of their costs: only a manual change of the tables causes that."""
     return [Gap(**row._mapping) for row in await connection.execute(_UNEVEN)]  # noqa: SLF001 - a row's public mapping has this name

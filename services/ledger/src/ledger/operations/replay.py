@@ -1,4 +1,4 @@
-"""`python -m ledger.operations.replay`: a range of a topic, handled again with the ledger's own code."""
+"""What the ledger can handle again of its topics."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,7 +10,7 @@ from common.kafka.consumer import bind
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.failure_policy import FailurePolicy
 from common.kafka.publisher import Publisher
-from common.replay import Course, one_by_one, run
+from common.replay import ReplayHandlers, single_records
 from common.watchdog import Watchdog
 from contract.cloudevents import Event, Record
 from contract.topics import COSTS
@@ -20,12 +20,12 @@ from ledger.store.checksum import checksum
 from ledger.tally import Tally
 
 
-def course(database: Database, publisher: Publisher, dead_letters: DeadLetters) -> Course:
-    """What the ledger can handle again; its state is the checksum of figures and coverage."""
+def replay_handlers(database: Database, publisher: Publisher, dead_letters: DeadLetters) -> ReplayHandlers:
+    """The state of the ledger is the checksum of figures and coverage."""
     handlers = Handlers(database, publisher)
-    single = {topic: one_by_one(topic, bind(each, handlers), dead_letters) for topic, each in HANDLERS.items()}
+    single = {topic: single_records(topic, bind(each, handlers), dead_letters) for topic, each in HANDLERS.items()}
     policy = FailurePolicy(COSTS, dead_letters, Watchdog(), pause=_no_pause)
-    whole = Tally()
+    total = Tally()
 
     async def costs(records: tuple[Record, ...]) -> Mapping[str, int]:
         tally = Tally()
@@ -34,10 +34,10 @@ def course(database: Database, publisher: Publisher, dead_letters: DeadLetters) 
             tally.add(await handlers.handle_batch(events))
 
         tally.dead_lettered = await policy.consume(records, handle)
-        whole.add(tally)
+        total.add(tally)
         return tally.counts
 
-    return Course(single | {COSTS: costs}, partial(_state, database), partial(_erased, whole))
+    return ReplayHandlers(single | {COSTS: costs}, partial(_state, database), partial(_erased, total))
 
 
 async def _no_pause(_seconds: float) -> None:
@@ -49,23 +49,11 @@ async def _state(database: Database) -> dict[str, str]:
         return await checksum(connection)
 
 
-def _erased(whole: Tally) -> list[dict[str, Any]]:
-    passed_over = sorted(whole.erased.items())
+def _erased(tally: Tally) -> list[dict[str, Any]]:
+    """One row an integration, ready for JSON."""
     return [
-        {
-            "integration_id": str(one),
-            **asdict(erased),
-            "first_day": str(erased.first_day),
-            "last_day": str(erased.last_day),
-        }
-        for one, erased in passed_over
+        {"integration_id": str(one)}
+        | asdict(erased)
+        | {"first_day": str(erased.first_day), "last_day": str(erased.last_day)}
+        for one, erased in sorted(tally.erased.items())
     ]
-
-
-def main() -> None:
-    """Replay what the arguments name."""
-    run("ledger", course)
-
-
-if __name__ == "__main__":
-    main()

@@ -1,11 +1,13 @@
-"""The way of commands to a service's tables, with the operator's own role."""
+"""A service's tables, opened with the operator's own role."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from common.database import Database, make_engine
 from common.settings import DatabaseUrl, Settings, load
+from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 T = TypeVar("T")
@@ -17,15 +19,22 @@ class DatabaseSettings(Settings):
     database_url: DatabaseUrl
 
 
+@asynccontextmanager
+async def tables_of(service: str, url: SecretStr) -> AsyncIterator[Database]:
+    """The tables of `service`, until the end of the block."""
+    database = Database(make_engine(url, schema=service))
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
 def in_transaction(service: str, act: Callable[[AsyncConnection], Awaitable[T]]) -> T:
-    """What `act` answers, in one transaction on the tables of `service`."""
+    """The result of `act`, in one transaction on the tables of `service`."""
 
     async def run() -> T:
-        database = Database(make_engine(load(DatabaseSettings).database_url, schema=service))
-        try:
-            async with database.transaction() as connection:
-                return await act(connection)
-        finally:
-            await database.close()
+        url = load(DatabaseSettings).database_url
+        async with tables_of(service, url) as database, database.transaction() as connection:
+            return await act(connection)
 
     return asyncio.run(run())

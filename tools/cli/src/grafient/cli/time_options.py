@@ -1,4 +1,4 @@
-"""How commands take an instant: as RFC 3339, as a UTC day, or as how long ago."""
+"""Options that take an instant or a duration."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -9,14 +9,20 @@ import typer
 UNITS = {"m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
+def duration(text: str) -> timedelta | None:
+    """What `30m`, `24h` or `90d` means; None for another text."""
+    found = re.fullmatch(r"(\d{1,5})([mhd])", text)
+    return int(found[1]) * UNITS[found[2]] if found else None
+
+
 def instant(text: str) -> datetime:
-    """The instant that `24h`, `2026-11-01` or `2026-11-01T06:00:00Z` means (UTC where no offset is given)."""
-    if ago := re.fullmatch(r"(\d{1,5})([mhd])", text):
-        return datetime.now(UTC) - int(ago[1]) * UNITS[ago[2]]
+    """The instant that `24h` (ago), `2026-11-01` or `2026-11-01T06:00:00Z` means, in UTC where no offset is given."""
+    if (ago := duration(text)) is not None:
+        return datetime.now(UTC) - ago
     try:
         at = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter("say 30m, 24h, 7d, 2026-11-01 or 2026-11-01T06:00:00Z") from None
+        raise typer.BadParameter("use 30m, 24h, 7d, 2026-11-01 or 2026-11-01T06:00:00Z") from None
     return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
 
 

@@ -1,1 +1,1 @@
-"""The contract with other programs, generated from the code: what goes over topics and over HTTP."""
+"""The contract with other programs, generated from the code: topics and HTTP."""

@@ -21,8 +21,8 @@ from grafient.documents.parties import Party, parties
 from grafient.documents.wire import BINDING, Json, messages, messages_of, schemas
 
 DESCRIPTION = """
-Reads what xAI teams spent and keeps it, exact to the digit. Operations are named `<party>_<sends|receives>_<topic>` and are
-told from that party's side. A program of your own is `webapp`: what it may send and receive are the operations of that name.
+Reads what xAI teams spent and keeps it, exact to the digit. Operations are named `<party>_<sends|receives>_<topic>`, as
+seen from that party. A program of your own is `webapp`: what it may send and receive are the operations of that name.
 
 - Messages are JSON with CloudEvents 1.0 in Kafka headers (binary mode). `ce_type` names the message; read it before the body.
 - **Records are partitioned by their key with Kafka's murmur2.** It is the default of the Java client and of aiokafka; with
@@ -30,17 +30,17 @@ told from that party's side. A program of your own is `webapp`: what it may send
 - Delivery is at least once: deduplicate by `ce_id`. Publish with `acks=all` and an idempotent producer.
 - Ignore unknown fields and unknown types: both may come. Fields that come later are optional.
 - Money is a decimal string: at most 15 digits before and 40 after the point. Never parse it as a float.
-- A record has at most 900000 bytes. What cannot be read goes to the dead letters, and the next record is handled.
+- A record has at most 900000 bytes. What cannot be read is dead-lettered, and the next record is handled.
 """
 WHAT: dict[Topic, str] = {
     COMMANDS_TOPIC: "What web apps want done to integrations. Each command ends in exactly one result. A key in a command is "
     "sealed to connector's public key (`GET /v1/sealing-key`), never in the clear.",
-    COMMAND_RESULTS: "What became of each command, by `command_id`.",
+    COMMAND_RESULTS: "The result of each command, by `command_id`.",
     INTEGRATIONS: "The whole state of each integration after each change, no secret in it. Compacted, never a "
     "tombstone: act on the state (highest `version`), never on the event's type, for compaction may drop the first ones.",
     CREDENTIALS: "Sealed keys: connector writes, syncer reads, nobody else.",
     SYNC_REQUESTS: "Somebody wants costs to be read. The same `request_id` is taken once for an integration.",
-    COSTS: "What xAI said: one CostRecorded for each UTC day of a reading, then WindowRead.",
+    COSTS: "What xAI reported: one CostRecorded for each UTC day of a reading, then WindowRead.",
     SYNC_OUTCOMES: "How each request ended: exactly one SyncCompleted or final SyncFailed names its request ID.",
     DEAD_LETTERS: "What could not be read or must not be retried: byte for byte, with origin and reason in headers; of "
     "commands and credentials only size and hash, for they may hold a key in the clear.",

@@ -29,11 +29,11 @@ FIRST, LAST = "2026-11-19", "2026-11-20"
 AT, EXPIRES = "2026-11-20T06:00:00.000000Z", "2026-11-20T07:00:00.000000Z"
 SEALED = "v1.sealing-1.b2J2aW91c2x5LWZha2U.b2J2aW91c2x5LWZha2U"
 
-_whose = {"account_id": "acme", "integration_id": INTEGRATION}
+_owner = {"account_id": "acme", "integration_id": INTEGRATION}
 _command = {"account_id": "acme", "expires_at": EXPIRES}
-_window = _whose | {"first_day": FIRST, "last_day": LAST, "trigger": "force", "request_ids": ["sync-1"]}
+_window = _owner | {"first_day": FIRST, "last_day": LAST, "trigger": "force", "request_ids": ["sync-1"]}
 _read = _window | {"credential_version": 1, "reading_id": READING, "observed_at": AT}
-_state = _whose | {
+_state = _owner | {
     "team_id": TEAM,
     "label": "Research",
     "plan": "pro",
@@ -53,7 +53,7 @@ EXAMPLES: dict[type[Message], dict[str, Any]] = {
     RenameIntegration: _command | {"command_id": "rename-1", "integration_id": INTEGRATION, "label": "Research"},
     ChangePlan: _command | {"command_id": "plan-1", "plan": "ultimate"},
     RemoveIntegration: _command | {"command_id": "remove-1", "integration_id": INTEGRATION, "history": "keep"},
-    CommandSucceeded: _whose | {"command_id": "add-1"},
+    CommandSucceeded: _owner | {"command_id": "add-1"},
     CommandRejected: {
         "command_id": "add-1",
         "account_id": "acme",
@@ -63,7 +63,7 @@ EXAMPLES: dict[type[Message], dict[str, Any]] = {
     },
     **dict.fromkeys(INTEGRATION_STATES, _state),
     IntegrationRemoved: _state | _removed,
-    CredentialSealed: _whose
+    CredentialSealed: _owner
     | {"credential_version": 1, "wrap_version": 1, "envelope": {"format": "1", "key_id": "2026-11"}},
     SyncRequested: {
         "request_id": "sync-1",
@@ -73,7 +73,7 @@ EXAMPLES: dict[type[Message], dict[str, Any]] = {
         "last_day": None,
         "requested_at": AT,
     },
-    CostRecorded: _whose
+    CostRecorded: _owner
     | {
         "day": FIRST,
         "usd": "1.234567800000000001",

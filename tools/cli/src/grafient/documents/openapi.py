@@ -15,16 +15,16 @@ from connector.settings import ConnectorSettings
 from fastapi import FastAPI
 from ledger.settings import LedgerSettings
 
-CONNECTOR = "Connects xAI teams: tests their keys, seals them, and tells how each integration fares."
-LEDGER = "Tells what teams spent on each model each day, exact to the digit."
+CONNECTOR = "Connects xAI teams: tests their keys, seals them, and shows the state of each integration."
+LEDGER = "Shows what teams spent on each model each day, exact to the digit."
 EVERYWHERE = (
-    "Failures are application/problem+json (RFC 9457) with a stable code. Unknown members of answers are to be ignored. "
+    "Failures are application/problem+json (RFC 9457) with a stable code. Ignore unknown members of responses. "
     "Money is a decimal string: never parse it as a float. Without a token there are also /livez, /readyz and /metrics."
 )
 
 
 def documents() -> dict[str, dict[str, Any]]:
-    """By service: what its HTTP API is."""
+    """The HTTP API of each service."""
     with TemporaryDirectory() as name:
         common = _common(Path(name))
         connecting = ConnectorSettings.model_validate(common)

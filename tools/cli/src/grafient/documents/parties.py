@@ -1,4 +1,4 @@
-"""Who sends and who receives what: topics as `contract.access` grants them, received messages as the tables of handlers say."""
+"""Who sends and who receives what: topics by `contract.access`, received messages by the tables of handlers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ PARTS: dict[tuple[BrokerAccess, Topic], Sequence[type[Message]]] = {
 
 
 def parties() -> tuple[Party, ...]:
-    """All of them: web apps first, for they are whom the document is for."""
+    """All of them: web apps first, for the document is for them."""
     received: dict[BrokerAccess, Flows] = {
         CONNECTOR: _flows(connector.handlers.HANDLERS) | _flows(connector.handlers.INTAKE),
         SYNCER: _flows(syncer.handlers.HANDLERS),

@@ -42,7 +42,7 @@ CLOUD_EVENT: Json = {
         },
         "ce_type": {"type": "string", "description": "The message's name."},
         "ce_source": {"type": "string", "minLength": 1, "examples": ["/my-web-app"]},
-        "ce_time": {"type": "string", "format": "date-time", "description": "When what it tells happened."},
+        "ce_time": {"type": "string", "format": "date-time", "description": "When the event happened."},
         "content-type": {"type": "string", "const": "application/json"},
         "traceparent": {
             "type": "string",

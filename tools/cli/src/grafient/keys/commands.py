@@ -1,4 +1,4 @@
-"""`grafient keys`: the keys that seal credentials, and those that web apps seal commands to; rotated while all runs."""
+"""`grafient keys`: the keys that seal credentials, and those that web apps seal commands to; rotated while everything runs."""
 
 import asyncio
 import time
@@ -11,20 +11,19 @@ import typer
 from common.crypto.key_files import Keys, change_keys, load_keys
 from common.crypto.keyring import load_keyring
 from common.crypto.sealing import Rewrapper
+from common.hardening import disable_core_dumps
 from common.settings import Settings, load
 
-from grafient.cli.errors import Refusing
-from grafient.cli.output import Json, show, table
+from grafient.cli.output import DryRun, Json, show, table
 from grafient.keys.rotation import Checked, Rotation, check_all, rotate
-from grafient.keys.usage import TABLES, Sealed, UsageSettings, database_of, usage
+from grafient.keys.usage import SERVICES, Sealed, UsageSettings, usage
 from grafient.keys.waiting_commands import waiting_for
 
 SETTLED = 30.0
 """Seconds since the last change of the key file: by then nobody seals under the key that was current before."""
-ELSEWHERE = "as everything else: probably of another ENVIRONMENT or keyring"
+ALL_ALIKE = "as everything else: probably of another ENVIRONMENT or keyring"
 
 app = typer.Typer(
-    cls=Refusing,
     no_args_is_help=True,
     help="""Look after the keys that seal credentials: KEYRING_FILE; with --sealing those that commands are sealed to:
     SEALING_KEY_FILE.
@@ -32,6 +31,12 @@ app = typer.Typer(
     To rotate, while everything runs: add, use, rewrap, and an hour or two later drop. Where processes have files of
     their own, copy the file to all of them after each of these steps, and go on when the last one has it.""",
 )
+
+
+@app.callback()
+def harden() -> None:
+    """Keys are open in this process."""
+    disable_core_dumps()
 
 
 class KeyringSettings(Settings):
@@ -55,7 +60,6 @@ class RotationSettings(UsageSettings, KeyringSettings):
 
 OfSealing = Annotated[bool, typer.Option("--sealing", help="The keys that commands are sealed to.")]
 KeyId = Annotated[str, typer.Argument(metavar="ID", help="As `list` shows it.")]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
 
 
 @app.command("list", epilog="Example: grafient keys list --json")
@@ -67,10 +71,10 @@ def list_(*, sealing: OfSealing = False, as_json: Json = False) -> None:
     else:
         settings = load(RotationSettings)
         keys = load_keys(settings.keyring_file)
-        named = asyncio.run(_named(settings))
+        named = asyncio.run(usage(settings))
         ids = [*keys.by_id, *sorted(set().union(*named.values()) - set(keys.by_id))]
         rows = [_row_of_key(keys, key_id, named) for key_id in ids]
-    show(rows, table("Keys", rows, right=frozenset({*TABLES, "topic"})), as_json=as_json)
+    show(rows, table("Keys", rows, right=frozenset({*SERVICES, "topic"})), as_json=as_json)
 
 
 @app.command(epilog="Example: grafient keys add 2027-01")
@@ -82,7 +86,7 @@ def add(
     sealing: OfSealing = False,
     as_json: Json = False,
 ) -> None:
-    """Add a new random key of 256 bits; it is used once `use` says so."""
+    """Add a new random key of 256 bits; `use` makes it current."""
     added = ""
 
     def with_new(keys: Keys) -> Keys:
@@ -99,9 +103,7 @@ def add(
 def use(key_id: KeyId, *, sealing: OfSealing = False, as_json: Json = False) -> None:
     """Make a key current: what is sealed from now on is sealed under it."""
     change_keys(_file(sealing=sealing), lambda keys: keys.using(key_id))
-    then = (
-        "the public key that web apps are given" if sealing else "`grafient keys rewrap` moves what stands under others"
-    )
+    then = "web apps now get its public key" if sealing else "`grafient keys rewrap` moves what is sealed under others"
     show({"current": key_id}, f"{key_id} is current: {then}", as_json=as_json)
 
 
@@ -114,7 +116,7 @@ def rewrap(
 ) -> None:
     """Wrap every sealed credential under the current key, without seeing one; wait until topic and syncer have it.
 
-    It can be ended at any point and begun again. Status 1 where something does not unwrap, or nobody follows.
+    It can be stopped at any point and started again. Status 1 where something does not unwrap, or nobody follows.
     """
     done = asyncio.run(_rewrap(load(RotationSettings), dry_run=dry_run, wait=not no_wait and not dry_run))
     show(done.row(), done.sentence(dry_run=dry_run), as_json=as_json)
@@ -125,13 +127,13 @@ def rewrap(
 def drop(key_id: KeyId, *, sealing: OfSealing = False, dry_run: DryRun = False, as_json: Json = False) -> None:
     """Drop a key that nothing names any more; with --sealing one that no waiting command is sealed to.
 
-    What is sealed to it afterwards is rejected, and has to be sealed anew.
+    What is sealed to it afterwards is rejected, and has to be sealed again.
 
     Backups of the database that were made before need a dropped key: keep it elsewhere for as long as you keep those.
     """
     path = _file(sealing=sealing)
     load_keys(path).without(key_id)
-    if reason := _too_early(path, sealing=sealing) or (_awaited(key_id) if sealing else _in_use(key_id)):
+    if reason := _too_early(path, sealing=sealing) or (_needed(key_id) if sealing else _in_use(key_id)):
         show({"dropped": None, "reason": reason}, reason, as_json=as_json)
         raise typer.Exit(1)
     if not dry_run:
@@ -146,8 +148,8 @@ def check(*, as_json: Json = False) -> None:
     keys = load_keys(settings.keyring_file)
     checked = asyncio.run(_checked(settings))
     rows = [_row_of_sealed(keys, one) for one in checked.unsealable]
-    if checked.is_of_elsewhere:
-        show([row | {"reason": ELSEWHERE} for row in rows], _elsewhere(settings, checked.count), as_json=as_json)
+    if checked.nothing_unwraps:
+        show([row | {"reason": ALL_ALIKE} for row in rows], _wrong_settings(settings, checked.count), as_json=as_json)
     elif rows or as_json:
         show(rows, table("These do not unwrap", rows), as_json=as_json)
     else:
@@ -171,16 +173,16 @@ def _row_of_key(keys: Keys, key_id: str, named: dict[str, Counter[str]]) -> dict
 
 def _row_of_sealed(keys: Keys, sealed: Sealed) -> dict[str, str]:
     return {
-        "in": sealed.table,
-        "integration_id": str(sealed.place.integration_id),
-        "account_id": sealed.place.account_id,
-        "credential_version": str(sealed.place.credential_version),
+        "in": sealed.service,
+        "integration_id": str(sealed.binding.integration_id),
+        "account_id": sealed.binding.account_id,
+        "credential_version": str(sealed.binding.credential_version),
         "key_id": sealed.key_id,
         "reason": "damaged, moved, or of another environment" if sealed.key_id in keys.by_id else "that key is missing",
     }
 
 
-def _elsewhere(settings: RotationSettings, count: int) -> str:
+def _wrong_settings(settings: RotationSettings, count: int) -> str:
     return (
         f"None of {count} sealed credentials unwraps, so these settings are probably not those that they were sealed with: "
         f"ENVIRONMENT is {settings.environment}, KEYRING_FILE is {settings.keyring_file}. Run this again with the ENVIRONMENT "
@@ -200,12 +202,12 @@ def _too_early(path: Path, *, sealing: bool) -> str:
         return ""
     doing = "hand out" if sealing else "seal under"
     return (
-        f"{path} was changed {max(age, 0):.0f} s ago, and somebody may still {doing} the key that was current before: "
+        f"{path} was changed {max(age, 0):.0f} s ago, and a process may still {doing} the key that was current before: "
         f"run this again in {SETTLED:.0f} s"
     )
 
 
-def _awaited(key_id: str) -> str:
+def _needed(key_id: str) -> str:
     """Which commands would be rejected without the key, and until when; empty where there are none."""
     found = asyncio.run(waiting_for(load(UsageSettings), key_id))
     if not found:
@@ -219,29 +221,22 @@ def _awaited(key_id: str) -> str:
 
 def _in_use(key_id: str) -> str:
     """Why the key cannot be dropped yet, and what to do; empty where it can."""
-    named = {where: counts[key_id] for where, counts in asyncio.run(_named(load(RotationSettings))).items()}
+    named = {where: counts[key_id] for where, counts in asyncio.run(usage(load(RotationSettings))).items()}
     if not any(named.values()):
         return ""
     rows = "first `grafient keys rewrap`; " if named["connector"] or named["syncer"] else ""
     return (
         f"{key_id} is named by {named['connector']} rows of connector, {named['syncer']} of syncer and {named['topic']} records "
-        f"on the topic: {rows}records go with compaction, an hour or two later; run this again then"
+        f"on the topic: {rows}compaction removes records an hour or two later; run this again then"
     )
-
-
-async def _named(settings: UsageSettings) -> dict[str, Counter[str]]:
-    async with database_of(settings.database_url) as database:
-        return await usage(settings, database)
 
 
 async def _rewrap(settings: RotationSettings, *, wait: bool, dry_run: bool) -> Rotation:
     keyring = load_keyring(settings.keyring_file)
     rewrapper = Rewrapper(keyring, settings.environment)
-    async with database_of(settings.database_url) as database:
-        return await rotate(settings, database, rewrapper, keyring.current, wait=wait, dry_run=dry_run)
+    return await rotate(settings, rewrapper, keyring.current, wait=wait, dry_run=dry_run)
 
 
 async def _checked(settings: RotationSettings) -> Checked:
     rewrapper = Rewrapper(load_keyring(settings.keyring_file), settings.environment)
-    async with database_of(settings.database_url) as database:
-        return await check_all(database, rewrapper)
+    return await check_all(settings, rewrapper)

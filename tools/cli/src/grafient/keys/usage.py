@@ -1,31 +1,28 @@
-"""Which key-encryption keys are named: by rows of connector and syncer, and by records on the topic of credentials."""
+"""Which keys are named: by sealed credentials of connector and syncer, and by records on the topic of credentials."""
 
 import json
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
 
+import connector.operations.sealed
+import syncer.operations.sealed
 from common.crypto.envelopes import Binding, Envelope
-from common.database import Database, make_engine
 from common.kafka.ranges import range_of, reader, records_of
 from common.kafka.tolerant_consumer import TolerantConsumer
 from common.settings import DatabaseUrl, KafkaSettings
 from contract.cloudevents import Record
 from contract.topics import CREDENTIALS
-from pydantic import SecretStr
-from rich.progress import Progress
-from sqlalchemy import text
 
-from grafient.cli.output import progress_console
+from grafient.cli.database import tables_of
+from grafient.cli.progress import Update, progress_bar
 
-TABLES = {"connector": "connector.integrations", "syncer": "syncer.credentials"}
+SERVICES = {"connector": connector.operations.sealed, "syncer": syncer.operations.sealed}
 NO_ID = "(no key ID)"
 BEFORE_ALL = UUID(int=0)
-AT_ONCE = 1000
-
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,40}")
 
 
@@ -38,13 +35,15 @@ class UsageSettings(KafkaSettings):
 
 @dataclass(frozen=True, slots=True)
 class Sealed:
-    """A sealed key in a table."""
+    """A sealed credential in a table."""
 
-    table: str
-    """`connector` or `syncer`."""
-    place: Binding
-    key_id: str
+    service: str
+    binding: Binding
     envelope: Envelope = field(repr=False)
+
+    @property
+    def key_id(self) -> str:
+        return shown(self.envelope.get("key_id"))
 
 
 @dataclass(slots=True)
@@ -56,7 +55,7 @@ class OnTopic:
     newest: dict[bytes, str] = field(default_factory=dict)
     """By the record's key, the key ID that its newest record names; nothing where that is a tombstone."""
 
-    def take(self, record: Record) -> None:
+    def add(self, record: Record) -> None:
         key_id = _named_by(record)
         self.newest.pop(record.key or b"", None)
         if key_id is not None:
@@ -77,72 +76,49 @@ def _named_by(record: Record) -> str | None:
 
 
 def shown(key_id: object) -> str:
-    """A key ID as it may be printed: whatever else stands in its place may be a secret."""
+    """A key ID as it may be printed: anything else in its place may be a secret."""
     return key_id if isinstance(key_id, str) and _KEY_ID.fullmatch(key_id) else NO_ID
 
 
-@asynccontextmanager
-async def database_of(url: SecretStr) -> AsyncIterator[Database]:
-    """The connector's tables by name, others by name and schema."""
-    database = Database(make_engine(url, schema="connector"))
-    try:
-        yield database
-    finally:
-        await database.close()
-
-
-async def named_in(database: Database, table: str) -> Counter[str]:
-    """How many rows of the table name each key."""
-    query = f"SELECT envelope ->> 'key_id', count(*) FROM {TABLES[table]} WHERE envelope IS NOT NULL GROUP BY 1"  # noqa: S608 - a constant
-    async with database.transaction() as connection:
-        rows = (await connection.execute(text(query))).all()
+async def count_by_key(settings: UsageSettings, service: str) -> Counter[str]:
+    """How many sealed credentials in the tables of `service` name each key."""
+    async with tables_of(service, settings.database_url) as database, database.transaction() as connection:
+        counts = await SERVICES[service].count_by_key(connection)
     found = Counter[str]()
-    for key_id, count in rows:
+    for key_id, count in counts.items():
         found[shown(key_id)] += count
     return found
 
 
-async def sealed_in(database: Database, table: str) -> AsyncIterator[list[Sealed]]:
-    """Every sealed key of the table, in batches."""
-    query = text(f"""
-        SELECT integration_id, account_id, credential_version, envelope FROM {TABLES[table]}
-        WHERE envelope IS NOT NULL AND integration_id > :after ORDER BY integration_id LIMIT {AT_ONCE}
-    """)  # noqa: S608 - only constants are put in
+async def sealed_in(settings: UsageSettings, service: str) -> AsyncIterator[list[Sealed]]:
+    """The sealed credentials in the tables of `service`, in batches, ordered by integration."""
     after = BEFORE_ALL
-    while True:
-        async with database.transaction() as connection:
-            rows = (await connection.execute(query, {"after": after})).all()
-        if not rows:
-            return
-        yield [
-            Sealed(
-                table,
-                Binding(row.account_id, row.integration_id, row.credential_version),
-                shown(row.envelope.get("key_id")),
-                row.envelope,
-            )
-            for row in rows
-        ]
-        after = rows[-1].integration_id
+    async with tables_of(service, settings.database_url) as database:
+        while True:
+            async with database.transaction() as connection:
+                rows = await SERVICES[service].credentials_after(connection, after)
+            if not rows:
+                return
+            yield [Sealed(service, binding, envelope) for binding, envelope in rows]
+            after = rows[-1][0].integration_id
 
 
 class CredentialsTopic:
-    """The topic of credentials, read from its start, and on from there each time."""
+    """The topic of credentials, read from its start, and each time on from there."""
 
     def __init__(self, consumer: TolerantConsumer) -> None:
         self._consumer = consumer
         self._next = dict.fromkeys(range(CREDENTIALS.partitions), 0)
         self.found = OnTopic()
 
-    async def read_on(self, told: Callable[[int, int], None] = lambda _read, _total: None) -> OnTopic:
-        """Read what is new; `told` hears how many records were read, and of how many."""
+    async def read_on(self, progress: Update) -> OnTopic:
+        """Read what is new."""
         spans = await range_of(self._consumer, CREDENTIALS, self._next)
         total, read = sum(span.count for span in spans.values()), 0
         async for records in records_of(self._consumer, spans):
             for record in records:
-                self.found.take(record)
-            read += len(records)
-            told(read, total)
+                self.found.add(record)
+            progress(read := read + len(records), total)
         self._next = {partition.partition: span.end for partition, span in spans.items()}
         return self.found
 
@@ -153,11 +129,10 @@ async def credentials_topic(settings: KafkaSettings) -> AsyncIterator[Credential
         yield CredentialsTopic(consumer)
 
 
-async def usage(settings: UsageSettings, database: Database) -> dict[str, Counter[str]]:
-    """How many rows of connector and syncer, and records on the topic, name each key."""
-    named = {where: await named_in(database, where) for where in TABLES}
+async def usage(settings: UsageSettings) -> dict[str, Counter[str]]:
+    """How many credentials of connector and syncer, and records on the topic, name each key."""
+    named = {service: await count_by_key(settings, service) for service in SERVICES}
     async with credentials_topic(settings) as topic:
-        with Progress(console=progress_console, transient=True) as bar:
-            task = bar.add_task("reading the topic", total=None)
-            found = await topic.read_on(lambda read, total: bar.update(task, completed=read, total=total))
+        with progress_bar("reading the topic") as progress:
+            found = await topic.read_on(progress)
     return named | {"topic": found.every}

@@ -1,39 +1,28 @@
-"""Which commands still wait to be done and are sealed to a given key: on their topic, and taken by the connector."""
+"""Which pending commands are sealed to a given key: on their topic, and in the connector's tables."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from aiokafka import TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import GroupCoordinatorNotAvailableError
 from common.crypto.sealed_commands import key_id_of
-from common.database import Database
 from common.kafka.client import admin_client
 from common.kafka.ranges import range_of, reader, records_of
 from common.settings import KafkaSettings
-from connector import store
-from contract.access import CONNECTOR, group_of
+from connector.operations.sealed import pending_commands
 from contract.cloudevents import MalformedError, Record, decode
 from contract.messages import AddIntegration, ReplaceCredential
 from contract.topics import COMMANDS_TOPIC
-from sqlalchemy import text
 
-from grafient.keys.usage import UsageSettings, database_of
-from grafient.lag import not_committed
+from grafient.cli.database import tables_of
+from grafient.cli.topics import committed, not_committed
+from grafient.keys.usage import UsageSettings
 
-GROUP = group_of(CONNECTOR.principal, COMMANDS_TOPIC)
-Place = tuple[str, str]
+CommandRef = tuple[str, str]
 """Account and command ID."""
-
-_TAKEN = text("""
-    SELECT account_id, command_id, body ->> 'sealed_key' AS sealed_key, CAST(body ->> 'expires_at' AS timestamptz) AS expires_at
-    FROM commands WHERE done_at IS NULL AND body ->> 'sealed_key' IS NOT NULL
-""")
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingCommand:
     """A command that a key is needed for."""
 
     key_id: str | None
@@ -41,46 +30,35 @@ class Waiting:
     """From then on it is rejected, with the key or without."""
 
 
-async def waiting_for(settings: UsageSettings, key_id: str) -> list[Waiting]:
-    """The commands that wait, have not expired, and are sealed to `key_id`; one that moves from topic to table is one."""
+async def waiting_for(settings: UsageSettings, key_id: str) -> list[WaitingCommand]:
+    """The pending commands that have not expired and are sealed to `key_id`; one that moves from topic to table counts once."""
     found = await _on_topic(settings)  # before the table: what is taken meanwhile is found there
-    async with database_of(settings.database_url) as database:
-        taken, now = await _taken(database)
+    async with tables_of("connector", settings.database_url) as database, database.transaction() as connection:
+        pending, now = await pending_commands(connection)
+    taken = {
+        (one.account_id, one.command_id): WaitingCommand(key_id_of(one.sealed_key), one.expires_at) for one in pending
+    }
     return [one for one in (found | taken).values() if one.key_id == key_id and one.expires_at > now]
 
 
-async def _on_topic(settings: KafkaSettings) -> dict[Place, Waiting]:
+async def _on_topic(settings: KafkaSettings) -> dict[CommandRef, WaitingCommand]:
     async with admin_client(settings, "grafient") as admin, reader(settings) as consumer:
-        left = not_committed(await range_of(consumer, COMMANDS_TOPIC), await _committed(admin))
+        offsets = await committed(admin, "connector", COMMANDS_TOPIC)
+        left = not_committed(await range_of(consumer, COMMANDS_TOPIC), offsets)
         return {
-            place: waiting
+            ref: command
             async for records in records_of(consumer, left)
             for record in records
-            for place, waiting in _told(record)
+            for ref, command in _command_in(record)
         }
 
 
-async def _committed(admin: AIOKafkaAdminClient) -> dict[TopicPartition, object]:
-    try:
-        found: dict[TopicPartition, object] = await admin.list_consumer_group_offsets(GROUP)
-    except GroupCoordinatorNotAvailableError:  # no group ever was at this broker: everything waits
-        return {}
-    return found
-
-
-def _told(record: Record) -> Iterator[tuple[Place, Waiting]]:
-    """The command in the record; nothing where it cannot be read, for then no key is asked for."""
+def _command_in(record: Record) -> Iterator[tuple[CommandRef, WaitingCommand]]:
+    """The command in the record; nothing where it cannot be read, for then no key is needed."""
     try:
         command = decode(record, COMMANDS_TOPIC).message
     except MalformedError:
         return
     if isinstance(command, AddIntegration | ReplaceCredential):
-        yield (command.account_id, command.command_id), Waiting(key_id_of(command.sealed_key), command.expires_at)
-
-
-async def _taken(database: Database) -> tuple[dict[Place, Waiting], datetime]:
-    """What the connector has taken and not done, and the time by its clock."""
-    async with database.transaction() as connection:
-        rows = (await connection.execute(_TAKEN)).all()
-        now = await store.now(connection)
-    return {(row.account_id, row.command_id): Waiting(key_id_of(row.sealed_key), row.expires_at) for row in rows}, now
+        ref = command.account_id, command.command_id
+        yield ref, WaitingCommand(key_id_of(command.sealed_key), command.expires_at)

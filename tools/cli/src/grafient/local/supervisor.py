@@ -1,4 +1,4 @@
-"""Keeps the services running: started together, started again when they die or make no progress, ended together."""
+"""Keep the services running: start them together, restart them when they die or make no progress, end them together."""
 
 import asyncio
 import signal
@@ -10,14 +10,14 @@ from typing import Protocol
 
 import httpx
 
-from grafient.local.postgres import StartError
+from grafient.local.errors import StartError
 from grafient.local.processes import spawn, stop, tail
 
 READY_DEADLINE = 60.0
-LOOKS_EVERY = 4.0
-"""Seconds between two looks at `/livez`."""
+POLL_SECONDS = 4.0
+"""Between two requests of `/livez`."""
 STRIKES = 3
-"""Failed looks at `/livez` in a row before a process is killed."""
+"""Failed requests of `/livez` in a row before a process is killed."""
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 STEADY_AFTER = 30.0
 """Seconds of life after which a death counts as the first one again."""
@@ -43,7 +43,7 @@ class Part(Protocol):
         """Start it and wait until it answers; raises StartError."""
 
 
-async def keep_running(name: str, part: Part, say: Callable[[str], None]) -> None:
+async def keep_running(name: str, part: Part, report: Callable[[str], None]) -> None:
     """Start `part` again whenever its process ends, with growing pauses, until cancelled."""
     deaths, loop = 0, asyncio.get_running_loop()
     while True:
@@ -51,21 +51,21 @@ async def keep_running(name: str, part: Part, say: Callable[[str], None]) -> Non
         assert part.process is not None  # noqa: S101 - it has been started once
         await part.process.wait()
         deaths = 1 if loop.time() - born > STEADY_AFTER else deaths + 1
-        say(f"{name} ended and is started again")
+        report(f"{name} ended and is started again")
         await asyncio.sleep(PAUSES[min(deaths, len(PAUSES)) - 1])
         with suppress(OSError, StartError):  # what it left behind may still be ending: this counts as one more death
             await part.start()
 
 
 class Supervisor:
-    """Runs services with their output in `logs`; `say` hears what happens."""
+    """Runs services with their output in `logs`; `report` is called with what happens."""
 
     def __init__(
-        self, logs: Path, say: Callable[[str], None] = lambda _text: None, *, looks_every: float = LOOKS_EVERY
+        self, logs: Path, report: Callable[[str], None] = lambda _text: None, *, poll_seconds: float = POLL_SECONDS
     ) -> None:
         self._logs = logs
-        self._say = say
-        self._looks_every = looks_every
+        self._report = report
+        self._poll_seconds = poll_seconds
         self._processes: dict[str, asyncio.subprocess.Process] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._http = httpx.AsyncClient(timeout=3.0, trust_env=False)
@@ -83,12 +83,12 @@ class Supervisor:
         self._keepers |= {service.name: asyncio.create_task(self._keep(service)) for service in services}
 
     async def stop(self) -> None:
-        """End everything, the last started first told, and wait for it."""
+        """End everything, beginning with what was started last, and wait for it."""
         await self.end(list(reversed(self._processes)))
         await self._http.aclose()
 
     async def end(self, names: list[str]) -> None:
-        """End these, told in this order, and wait for it; they are not started again."""
+        """End these in this order, and wait for it; they are not started again."""
         keepers = [self._keepers.pop(name) for name in names if name in self._keepers]
         for keeper in keepers:
             keeper.cancel()
@@ -110,7 +110,7 @@ class Supervisor:
             async with asyncio.timeout(READY_DEADLINE):
                 while process.returncode is None:
                     if service.url is None or await self._is_well(f"{service.url}/readyz"):
-                        self._say(f"{service.name} is ready")
+                        self._report(f"{service.name} is ready")
                         return
                     await asyncio.sleep(0.05)
         except TimeoutError:
@@ -124,7 +124,7 @@ class Supervisor:
             born = loop.time()
             await self._watch(service)
             deaths = 1 if loop.time() - born > STEADY_AFTER else deaths + 1
-            self._say(f"{service.name} ended and is started again")
+            self._report(f"{service.name} ended and is started again")
             await asyncio.sleep(PAUSES[min(deaths, len(PAUSES)) - 1])
             with suppress(OSError):  # the machine is out of something: this counts as one more death
                 await self._spawn(service)
@@ -134,12 +134,12 @@ class Supervisor:
         process, strikes = self._processes[service.name], 0
         while process.returncode is None:
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._looks_every):
+                async with asyncio.timeout(self._poll_seconds):
                     await process.wait()
                     return
             strikes = 0 if service.url is None or await self._is_well(f"{service.url}/livez") else strikes + 1
             if strikes >= STRIKES:
-                self._say(f"{service.name} makes no progress and is killed")
+                self._report(f"{service.name} makes no progress and is killed")
                 with suppress(ProcessLookupError):
                     process.send_signal(signal.SIGKILL)
 

@@ -18,8 +18,8 @@ from grafient.local.postgres import Postgres
 from grafient.local.processes import free_ports
 from grafient.local.securing import Security
 from grafient.local.supervisor import Part, Service, Supervisor, keep_running
-from grafient.topics.acls import bring_about_grants, set_passwords
-from grafient.topics.commands import bring_about
+from grafient.topics.acls import apply_grants, set_passwords
+from grafient.topics.apply import apply_topics
 
 KEY_ID = "local-1"
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONPATH")
@@ -27,7 +27,7 @@ PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """What `grafient up --json` prints."""
+    """Where everything is: what `grafient up --json` prints."""
 
     connector_url: str
     syncer_url: str
@@ -45,7 +45,7 @@ class System:
     def __init__(
         self,
         folder: Path,
-        say: Callable[[str], None],
+        report: Callable[[str], None],
         *,
         xai_url: str | None = None,
         delay_ms: int = 50,
@@ -53,12 +53,12 @@ class System:
         settings: dict[str, str] | None = None,
         secured: bool = False,
     ) -> None:
-        """`say` hears each step; `settings` are further environment variables of the services.
+        """`report` is called with each step; `settings` are further environment variables of the services.
 
-        `secured`: the broker speaks TLS only, each service signs in as itself, and may do what it is granted.
+        `secured`: the broker speaks TLS only, each service authenticates as itself, and may do what it is granted.
         """
         self._folder = folder
-        self._say = say
+        self._report = report
         self._delay_ms = delay_ms
         self._settings = settings or {}
         self._token = new_secret()
@@ -69,7 +69,7 @@ class System:
         self.security = Security.make(folder / "kafka-security") if secured else None
         self.kafka = Kafka(folder / "kafka", security=self.security)
         self.logs = folder / "logs"
-        self.supervisor = Supervisor(self.logs, say)
+        self.supervisor = Supervisor(self.logs, report)
         self._keepers: list[asyncio.Task[None]] = []
 
     def url_of(self, name: str) -> str:
@@ -81,7 +81,7 @@ class System:
         self._write_secrets()
         await asyncio.gather(self._database(), self._broker(), self._simulator())
         parts: dict[str, Part] = {"Postgres": self.postgres, "Kafka": self.kafka}
-        self._keepers = [asyncio.create_task(keep_running(name, part, self._say)) for name, part in parts.items()]
+        self._keepers = [asyncio.create_task(keep_running(name, part, self._report)) for name, part in parts.items()]
         await self.supervisor.start([self._service(name) for name in SERVICES])
         await self.supervisor.start([self._cron()])
         return self.address()
@@ -113,15 +113,15 @@ class System:
         await self.postgres.start()
         for service in SERVICES:
             await asyncio.to_thread(migrate, SecretStr(self.postgres.database_url), service)
-        self._say("Postgres is ready, tables are there")
+        self._report("Postgres is ready, tables are there")
 
     async def _broker(self) -> None:
         await self.kafka.start()
-        await bring_about(self.kafka.settings(), replication=1)
+        await apply_topics(self.kafka.settings(), replication=1)
         if self.security is not None:
             await asyncio.to_thread(set_passwords, self.kafka.settings(), self.security.of_principals())
-            await asyncio.to_thread(bring_about_grants, self.kafka.settings())
-        self._say("Kafka is ready, topics are there")
+            await asyncio.to_thread(apply_grants, self.kafka.settings())
+        self._report("Kafka is ready, topics are there")
 
     async def _simulator(self) -> None:
         if self._simulated:

@@ -14,13 +14,15 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from grafient.cli.output import Json, progress_console, show
+from grafient.cli.output import Json, show, stderr
+from grafient.local.errors import FetchError, StartError
 from grafient.local.fetch import main as fetch
-from grafient.local.jars import FetchError, present
-from grafient.local.postgres import StartError
+from grafient.local.jars import present
 from grafient.local.system import Address, System
 
-Data = Annotated[Path | None, typer.Option(help="Keep everything in this folder; without it, all is gone at the end.")]
+Data = Annotated[
+    Path | None, typer.Option(help="Keep everything in this folder; without it, all is removed at the end.")
+]
 
 
 def up(
@@ -31,18 +33,18 @@ def up(
 ) -> None:
     """Run Postgres, Kafka, the three services, the cron emitter and the simulator here, until Ctrl-C.
 
-    XAI_BASE_URL from the environment is asked instead of the simulator.
+    XAI_BASE_URL in the environment replaces the simulator.
     """
     xai_url = os.environ.get("XAI_BASE_URL") or (None if simulator else "https://management-api.x.ai")
     run(_up(data, xai_url, as_json=as_json))
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work`; what does not start is said in words, with status 1."""
+    """Run `work`; what does not start becomes a sentence, with status 1."""
     try:
         asyncio.run(work)
     except (StartError, FetchError) as error:
-        progress_console.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
+        stderr.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(1) from None
 
 
@@ -58,9 +60,9 @@ async def running(data: Path | None, xai_url: str | None) -> AsyncIterator[tuple
     if not present() and fetch():
         raise typer.Exit(1)
     folder = data.resolve() if data else Path(tempfile.mkdtemp(prefix="grafient-"))
-    system = System(folder, _say, xai_url=xai_url, durable=data is not None)
+    system = System(folder, _report, xai_url=xai_url, durable=data is not None)
     try:
-        ended = _told_to_end()
+        ended = _end_requested()
         if address := await _unless(ended, system.start()):
             yield address, ended
         else:
@@ -71,7 +73,7 @@ async def running(data: Path | None, xai_url: str | None) -> AsyncIterator[tuple
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _told_to_end() -> asyncio.Event:
+def _end_requested() -> asyncio.Event:
     ended = asyncio.Event()
     for one in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(one, ended.set)
@@ -79,7 +81,7 @@ def _told_to_end() -> asyncio.Event:
 
 
 async def _unless(ended: asyncio.Event, starting: Coroutine[Any, Any, Address]) -> Address | None:
-    """What `starting` gives; None where it was told to end meanwhile."""
+    """What `starting` gives; None where `ended` was set before."""
     start, end = asyncio.create_task(starting), asyncio.create_task(ended.wait())
     await asyncio.wait((start, end), return_when=asyncio.FIRST_COMPLETED)
     end.cancel()
@@ -91,8 +93,8 @@ async def _unless(ended: asyncio.Event, starting: Coroutine[Any, Any, Address]) 
     return result if isinstance(result, Address) else None
 
 
-def _say(text: str) -> None:
-    progress_console.print(f"  {text}", style="dim", highlight=False)
+def _report(text: str) -> None:
+    stderr.print(f"  {text}", style="dim", highlight=False)
 
 
 def _rendered(address: Address) -> Table:

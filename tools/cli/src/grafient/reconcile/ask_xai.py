@@ -1,22 +1,18 @@
-"""What xAI says now, beside what the ledger holds: the part of `grafient reconcile` that asks."""
+"""Compare xAI's present answers with what the ledger holds: the part of `grafient reconcile` behind `--ask-xai`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any
-from uuid import UUID
 
 from common.database import Database
 from contract.money import plain, total
-from contract.problems import CAUSES, Code
+from contract.problems import CAUSES
+from contract.rules import SETTLED_AFTER
 from ledger.operations import reconcile
-from ledger.operations.reconcile import Held
+from ledger.operations.reconcile import StoredDay
+from syncer.operations.ask_xai import WindowAnswer
 
-from grafient.replay import entry_point
-
-SETTLED_AFTER = timedelta(days=7)
-"""A day's last reading is made so long after its end; until then xAI may still change it, and it is read again by itself."""
 MOVED = "moved"
 LABELS = 3
 """Shown of one day."""
@@ -24,7 +20,7 @@ LABELS = 3
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What is not as it was to be."""
+    """What is not as it should be."""
 
     kind: str
     integration_id: str
@@ -33,50 +29,42 @@ class Difference:
     detail: str
 
 
-def ask(since: date, integration_id: UUID | None) -> list[dict[str, Any]]:
-    """What the syncer's own entry point hears from xAI, window by window; raises Exit where it fails."""
-    heard: list[dict[str, Any]] = []
-    arguments = ["--since", str(since), *(["--integration", str(integration_id)] if integration_id else [])]
-    entry_point("syncer.operations.ask_xai", "asking xAI", arguments, lambda line: heard.append(line["asked"]))
-    return heard
-
-
-async def compare(database: Database, heard: Sequence[Mapping[str, Any]]) -> list[Difference]:
+async def compare(database: Database, answers: Sequence[WindowAnswer]) -> list[Difference]:
     """Where the ledger holds something else."""
     found: list[Difference] = []
-    for said in heard:
-        days = [date.fromisoformat(day) for day in said.get("days", ())]
+    for answer in answers:
         async with database.transaction() as connection:
-            held = await reconcile.held(connection, UUID(said["integration_id"]), said["account_id"], days)
-        found += differences(said, held)
+            stored = await reconcile.stored_days(
+                connection, answer.integration_id, answer.account_id, list(answer.days)
+            )
+        found += differences(answer, stored)
     return found
 
 
-def differences(said: Mapping[str, Any], held: Mapping[date, Held]) -> Iterator[Difference]:
-    """Where what is held of a window is not what xAI said of it; `moved` where a later reading is still to come."""
-    whose = said["integration_id"], said["account_id"]
-    if code := said.get("code"):
-        yield Difference("not_asked", *whose, "-", f"{code}: {CAUSES[Code(code)].title}")
-    for day in said.get("cut", ()):
-        yield Difference("cut_by_xai", *whose, day, "xAI tells only a part of this day")
-    for text, amounts in said.get("days", {}).items():
-        day, costs = date.fromisoformat(text), {label: Decimal(usd) for label, usd in amounts.items()}
-        for kind, detail in (*_in_itself(day, costs, said), *_beside(day, costs, held.get(day))):
-            yield Difference(kind, *whose, text, detail)
+def differences(answer: WindowAnswer, stored: Mapping[date, StoredDay]) -> Iterator[Difference]:
+    """Where the stored days of a window are not as xAI answers; `moved` where a later reading is still to come."""
+    owner = str(answer.integration_id), answer.account_id
+    if answer.code:
+        yield Difference("not_asked", *owner, "-", f"{answer.code.value}: {CAUSES[answer.code].title}")
+    for day in sorted(answer.cut_days):
+        yield Difference("cut_by_xai", *owner, str(day), "xAI answers only a part of this day")
+    for day, costs in answer.days.items():
+        for kind, detail in (*_in_itself(day, costs, answer), *_beside(day, costs, stored.get(day))):
+            yield Difference(kind, *owner, str(day), detail)
 
 
-def _in_itself(day: date, costs: Mapping[str, Decimal], said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _in_itself(day: date, costs: Mapping[str, Decimal], answer: WindowAnswer) -> Iterator[tuple[str, str]]:
     by_label = total(costs.values())
-    at_once = Decimal(said["sums"].get(str(day), by_label))  # a day that is cut in one of them is named as cut
-    if by_label != at_once:
-        kind = "xai_disagrees" if _is_settled(day, datetime.fromisoformat(said["at"])) else MOVED
-        yield kind, f"xAI's labels add up to {plain(by_label)}, its sum is {plain(at_once)}"
+    as_sum = answer.sums.get(day, by_label)  # a day that is cut in one of the two calls is named as cut
+    if by_label != as_sum:
+        kind = "xai_disagrees" if _is_settled(day, answer.at) else MOVED
+        yield kind, f"xAI's labels add up to {plain(by_label)}, its sum is {plain(as_sum)}"
 
 
-def _beside(day: date, costs: Mapping[str, Decimal], here: Held | None) -> Iterator[tuple[str, str]]:
-    """A day that is not there is named as not covered."""
-    if here is not None and here.costs != costs:
-        yield "xai_differs" if _is_settled(day, here.observed_at) else MOVED, "; ".join(_labels(here.costs, costs))
+def _beside(day: date, costs: Mapping[str, Decimal], stored: StoredDay | None) -> Iterator[tuple[str, str]]:
+    """A day that is not stored is named as not covered."""
+    if stored is not None and stored.costs != costs:
+        yield "xai_differs" if _is_settled(day, stored.observed_at) else MOVED, "; ".join(_labels(stored.costs, costs))
 
 
 def _is_settled(day: date, at: datetime) -> bool:

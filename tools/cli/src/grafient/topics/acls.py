@@ -1,4 +1,4 @@
-"""Access at the broker: bring it to what `contract.access` declares, or say where it differs; and the principals' passwords."""
+"""Access at the broker: bring it to what `contract.access` declares, or find where it differs; and the principals' passwords."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ REFUSALS = {
         "the broker has no authorizer, and lets everybody do everything: set its authorizer.class.name"
     ),
     KafkaError.CLUSTER_AUTHORIZATION_FAILED: (
-        "KAFKA_USERNAME may not look after access: it takes an operator, one of the broker's super.users"
+        "KAFKA_USERNAME may not change access: use an operator, one of the broker's super.users"
     ),
 }
 
@@ -56,14 +56,14 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class GrantDifference:
-    """What stands at the broker, against what should."""
+    """A grant at the broker, against what is declared."""
 
     grant: Grant
     state: str
-    """`right`, `missing`, `undeclared` (of our principals: is taken away), `open_to_all` (of everybody: is left, and told)."""
+    """`right`, `missing`, `undeclared` (of our principals: removed), `open_to_all` (of everybody: reported, not removed)."""
 
     def row(self) -> dict[str, str]:
-        """For eyes and programs."""
+        """For people and programs."""
         grant = self.grant
         resource = f"{grant.resource} {grant.name}{'*' if grant.pattern == 'prefixed' else ''}"
         return {"principal": grant.principal, "may": f"{grant.permission} {grant.operation}", "on": resource} | {
@@ -72,7 +72,7 @@ class GrantDifference:
 
 
 class PasswordSettings(Settings):
-    """What the principals sign in with; one that is not given keeps its password."""
+    """The passwords with which principals authenticate; one that is not given stays as it is."""
 
     connector_kafka_password: SecretStr | None = None
     syncer_kafka_password: SecretStr | None = None
@@ -103,20 +103,20 @@ def _of(access: BrokerAccess) -> Iterable[Grant]:
 
 
 def grant_differences(settings: KafkaSettings) -> list[GrantDifference]:
-    """One line a grant that is declared or stands; raises StartRefusedError, TransientError."""
-    with _operating(settings) as admin:
-        return _compared(_standing(admin))
+    """One line a grant that is declared or granted; raises StartRefusedError, TransientError."""
+    with _admin_client(settings) as admin:
+        return _differences(_granted(admin))
 
 
-def bring_about_grants(settings: KafkaSettings) -> list[GrantDifference]:
-    """Grant what is missing, then take away what is not declared; answers what was different before."""
-    with _operating(settings) as admin:
-        found = _compared(_standing(admin))
+def apply_grants(settings: KafkaSettings) -> list[GrantDifference]:
+    """Grant what is missing, then remove what is not declared; returns what differed before."""
+    with _admin_client(settings) as admin:
+        found = _differences(_granted(admin))
         if missing := [AclBinding(*_parts(one.grant)) for one in found if one.state == "missing"]:
             _done(admin.create_acls(missing, request_timeout=DEADLINE))
         if undeclared := [AclBindingFilter(*_parts(one.grant)) for one in found if one.state == "undeclared"]:
             _done(admin.delete_acls(undeclared, request_timeout=DEADLINE))
-        _settled(admin)
+        _wait_until_applied(admin)
     return found
 
 
@@ -128,36 +128,36 @@ def set_passwords(settings: KafkaSettings, passwords: dict[str, SecretStr]) -> N
         for name, password in passwords.items()
     ]
     if changes:
-        with _operating(settings) as admin:
+        with _admin_client(settings) as admin:
             _done(admin.alter_user_scram_credentials(changes, request_timeout=DEADLINE))
 
 
-def _compared(standing: set[Grant]) -> list[GrantDifference]:
+def _differences(granted: set[Grant]) -> list[GrantDifference]:
     wanted = set(declared())
-    return [GrantDifference(grant, _state(grant, wanted, standing)) for grant in sorted(wanted | standing)]
+    return [GrantDifference(grant, _state(grant, wanted, granted)) for grant in sorted(wanted | granted)]
 
 
-def _settled(admin: AdminClient) -> None:
-    """Wait until the broker tells of what was just changed; raises TimeoutError."""
+def _wait_until_applied(admin: AdminClient) -> None:
+    """Wait until the broker shows what was just changed; raises TimeoutError."""
     end = time.monotonic() + DEADLINE
-    while any(one.state in {"missing", "undeclared"} for one in _compared(_standing(admin))):
+    while any(one.state in {"missing", "undeclared"} for one in _differences(_granted(admin))):
         if time.monotonic() > end:
             raise TimeoutError
         time.sleep(0.05)
 
 
-def _state(grant: Grant, wanted: set[Grant], standing: set[Grant]) -> str:
+def _state(grant: Grant, wanted: set[Grant], granted: set[Grant]) -> str:
     if grant.principal == EVERYBODY:
         return "open_to_all"
-    if grant not in standing:
+    if grant not in granted:
         return "missing"
     return "right" if grant in wanted else "undeclared"
 
 
-def _standing(admin: AdminClient) -> set[Grant]:
-    """What the broker grants to our principals and to everybody; nobody else's is looked at.
+def _granted(admin: AdminClient) -> set[Grant]:
+    """What the broker grants to our principals and to everybody; others are ignored.
 
-    confluent-kafka answers an empty list where the broker refuses to describe; it does tell what it refuses to delete.
+    confluent-kafka returns an empty list where the broker refuses to describe; it does raise where it refuses to delete.
     """
     ours = {EVERYBODY, *(f"User:{name}" for name in ACCESS)}
     _done(admin.delete_acls([_NOTHING], request_timeout=DEADLINE))
@@ -177,7 +177,7 @@ _NOTHING = AclBindingFilter(
     AclOperation.READ,
     AclPermissionType.ALLOW,
 )
-"""Matches no grant: to delete it changes nothing."""
+"""Matches no grant: deleting it changes nothing."""
 
 
 def _grant(binding: AclBinding) -> Grant:
@@ -209,8 +209,8 @@ def _parts(grant: Grant) -> tuple[Any, ...]:
 
 
 @contextmanager
-def _operating(settings: KafkaSettings) -> Iterator[AdminClient]:
-    """The broker's way to change access; what it refuses becomes a sentence."""
+def _admin_client(settings: KafkaSettings) -> Iterator[AdminClient]:
+    """A client that may change access; what the broker refuses becomes a sentence."""
     try:
         yield AdminClient(librdkafka_options(settings))
     except KafkaException as error:
@@ -223,12 +223,12 @@ def _operating(settings: KafkaSettings) -> Iterator[AdminClient]:
 
 
 def librdkafka_options(settings: KafkaSettings) -> dict[str, Any]:
-    """The same way as `common.kafka.client` goes, in librdkafka's words."""
+    """The options of `common.kafka.client`, by librdkafka's names."""
     options: dict[str, Any] = {
         "bootstrap.servers": settings.kafka_bootstrap_servers,
         "security.protocol": settings.kafka_security_protocol,
         "client.id": "grafient-acls",
-        "log_level": 2,  # what fails is raised; librdkafka would tell it once more
+        "log_level": 2,  # what fails is raised; librdkafka would also log it
     }
     if settings.kafka_ca_file is not None:
         options["ssl.ca.location"] = str(settings.kafka_ca_file)

@@ -1,0 +1,110 @@
+"""Read the ledger's topics into the rebuilt tables, from their start and on to their present ends."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from aiokafka import TopicPartition
+from aiokafka.errors import GroupCoordinatorNotAvailableError
+from aiokafka.partitioner import DefaultPartitioner
+from common.database import Database
+from common.kafka.client import admin_client, make_broker
+from common.kafka.dead_letters import DeadLetters
+from common.kafka.ranges import Span, reader, records_of
+from common.replay import NullPublisher, Progress, ReplayHandlers, ReplayRequest, ReplaySettings, replay
+from common.watchdog import Watchdog
+from contract.access import LEDGER, group_of
+from contract.cloudevents import MalformedError, Record
+from contract.topics import COSTS, INTEGRATIONS, Topic
+
+from ledger.operations.replay import replay_handlers
+
+ORDER = (INTEGRATIONS, COSTS)
+"""Which integrations were erased is known before any cost is read."""
+PATIENCE = 10.0
+"""Seconds in which the live ledger may reach what was read here."""
+
+
+class CountedDeadLetters(DeadLetters):
+    """Counts what would be dead-lettered, and publishes nothing."""
+
+    count = 0
+
+    async def put(self, record: Record, topic: Topic, error: MalformedError, *, attempts: int = 1) -> None:  # noqa: ARG002 - as every dead letter
+        """Count `record`."""
+        self.count += 1
+
+
+class TopicReader:
+    """How far the topics were read, and what was read of them."""
+
+    def __init__(self, settings: ReplaySettings, progress: Progress) -> None:
+        self._settings = settings
+        self._progress = progress
+        self._publisher = NullPublisher(make_broker(settings, "ledger-rebuild"), "ledger", Watchdog())
+        self._dead_letters = CountedDeadLetters(self._publisher, "ledger")
+        self._reached: dict[Topic, dict[int, int]] = {}
+        self.read = Counter[str]()
+        """Records by topic."""
+
+    @property
+    def unreadable(self) -> int:
+        """Records that cannot be read."""
+        return self._dead_letters.count
+
+    async def catch_up(self, database: Database) -> int:
+        """Read on to the topics' present ends; returns how many records."""
+        handlers = replace(replay_handlers(database, self._publisher, self._dead_letters), state=_no_state)
+        return sum([await self._read_on(topic, handlers) for topic in ORDER])
+
+    async def _read_on(self, topic: Topic, handlers: ReplayHandlers) -> int:
+        partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+        async with reader(self._settings) as consumer:
+            ends = {one.partition: end for one, end in (await consumer.end_offsets(partitions)).items()}
+        since = self._reached.get(topic)
+        if since == ends:
+            return 0
+        report = await replay(handlers, self._settings, ReplayRequest(topic, since, ends), self._progress)
+        self._reached[topic] = ends
+        self.read[topic.name] += report.read
+        return report.read
+
+    async def first_records(self, integration_ids: Iterable[UUID]) -> dict[UUID, datetime | None]:
+        """When the first record on the costs partition of each integration was published; None: the partition is empty."""
+        instants = await self._first_instants()
+        partition_of, partitions = DefaultPartitioner(), sorted(instants)
+        return {one: instants[partition_of(str(one).encode(), partitions, partitions)] for one in integration_ids}
+
+    async def _first_instants(self) -> dict[int, datetime | None]:
+        partitions = [TopicPartition(COSTS.name, number) for number in range(COSTS.partitions)]
+        found: dict[int, datetime | None] = dict.fromkeys(range(COSTS.partitions))
+        async with reader(self._settings) as consumer:
+            first, end = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
+            spans = {one: Span(first[one], min(first[one] + 1, end[one])) for one in partitions}
+            async for records in records_of(consumer, spans):
+                for record in records:
+                    found[record.partition] = datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        return found
+
+    async def live_catches_up(self) -> None:
+        """Wait until the live ledger has handled what was read here, at most PATIENCE."""
+        group = group_of(LEDGER.principal, COSTS)
+        try:
+            async with asyncio.timeout(PATIENCE), admin_client(self._settings, "ledger-rebuild") as admin:
+                while self._live_is_behind(await admin.list_consumer_group_offsets(group)):
+                    await asyncio.sleep(0.2)
+        except (TimeoutError, GroupCoordinatorNotAvailableError):  # too slow, or this broker never had a group
+            return
+
+    def _live_is_behind(self, committed: dict[TopicPartition, Any]) -> bool:
+        ends = {TopicPartition(COSTS.name, number): end for number, end in self._reached[COSTS].items()}
+        return any(end > committed[one].offset for one, end in ends.items() if one in committed)
+
+
+async def _no_state() -> dict[str, str]:
+    """A checksum of tables that are being filled shows nothing."""
+    return {}
