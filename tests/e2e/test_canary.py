@@ -1,6 +1,7 @@
 """A key lives its whole life, through every error that can be provoked, and is found nowhere afterwards."""
 
 import asyncio
+import json
 import os
 import signal
 import uuid
@@ -13,6 +14,7 @@ import httpx
 import pytest
 from grafient.local.system import System
 
+from tests.support.commands import grafient
 from tests.support.secret_search import Canaries, Canary, Hit, in_files, in_processes, in_tables, in_topics
 from tests.support.system import SystemClient, Team
 from tests.support.waiting import until
@@ -22,6 +24,8 @@ SLOW = "hang"
 """Lasts as long as the deadline of a test."""
 SPILT_INTO = ("xai.commands.v1", "xai.credentials.v1")
 """Where the test itself writes keys in the clear, as a faulty program would: what it wrote stands there, and nowhere else."""
+COMMANDS = ("reconcile --ask-xai", "keys list", "keys check", "dead-letters list --all", "windows list", "status")
+"""What operators look at; the first one opens every key."""
 ENVELOPE = {"ce_specversion": b"1.0", "ce_source": b"/test", "content-type": b"application/json", "ce_id": b"1"}
 
 
@@ -37,6 +41,8 @@ class Story:
     followed: list[bytes] = field(default_factory=list)
     """What a redirect's target was asked."""
     metrics: list[bytes] = field(default_factory=list)
+    printed: list[bytes] = field(default_factory=list)
+    """By operators' commands."""
 
     async def hear(self, response: httpx.Response) -> None:
         if "text/event-stream" not in response.headers.get("content-type", ""):
@@ -91,6 +97,16 @@ async def _live(story: Story) -> None:
     await _too_often(story)
     for url in (story.world.address.connector_url, story.world.address.syncer_url, story.world.address.ledger_url):
         story.metrics.append((await story.world._http.get(f"{url}/metrics")).content)  # noqa: SLF001 - another path
+    await _operators_look(story)
+
+
+async def _operators_look(story: Story) -> None:
+    env = story.world.system.environment_of("syncer") | story.world.environment
+    for command in COMMANDS:
+        done = await grafient(*command.split(), "--json", env=env)
+        json.loads(done.stdout)
+        story.note(f"grafient {command}", f"status {done.status}")
+        story.printed.append((done.stdout + done.stderr).encode())
 
 
 async def _all(*parts: Coroutine[Any, Any, None]) -> None:
@@ -348,6 +364,7 @@ async def hits(story: Story) -> list[Hit]:
     found = in_files(marks, folder) + in_processes(marks, world.system.address().pids)
     found += await in_topics(marks, world) + await in_tables(marks, world.address.database_url)
     pieces = {"an answer": story.answers, "metrics": story.metrics, "a redirect": story.followed}
+    pieces["a command's output"] = story.printed
     return found + [hit for place, heard in pieces.items() for data in heard for hit in marks.search(place, data)]
 
 
