@@ -4,7 +4,6 @@ Unknown fields are ignored, new ones are optional. Commands are imperatives, eve
 decimal string, a day an ISO date, an instant UTC in RFC 3339.
 """
 
-from decimal import Decimal
 from itertools import pairwise
 from typing import Annotated, Self
 from uuid import UUID
@@ -250,8 +249,3 @@ IntegrationState = IntegrationAdded | IntegrationChanged | IntegrationRemoved
 INTEGRATION_STATES = (IntegrationAdded, IntegrationChanged, IntegrationRemoved)
 Command = AddIntegration | ReplaceCredential | RenameIntegration | ChangePlan | RemoveIntegration
 COMMANDS = (AddIntegration, ReplaceCredential, RenameIntegration, ChangePlan, RemoveIntegration)
-
-
-def day_usd(costs: tuple[Cost, ...]) -> Decimal:
-    """The exact sum of a day's costs."""
-    return total(cost.usd for cost in costs)

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from common.kafka.publisher import Publisher, all_of, check_size
 from contract.fields import Instant, Trigger
-from contract.messages import Cost, CostRecorded, SyncFailed, WindowRead, day_usd
+from contract.messages import Cost, CostRecorded, SyncFailed, WindowRead
+from contract.money import total
 from contract.problems import Code
 from contract.topics import COSTS, SYNC_OUTCOMES
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
@@ -120,7 +121,7 @@ def _day(day: date, reading: Reading, window: WindowRead) -> CostRecorded:
         account_id=window.account_id,
         integration_id=window.integration_id,
         day=day,
-        usd=day_usd(costs),
+        usd=total(cost.usd for cost in costs),
         costs=costs,
         reading_id=window.reading_id,
         observed_at=window.observed_at,

@@ -137,10 +137,7 @@ class FailurePolicy:
     def _parts(self, entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         """Records that failed before are handled alone, in their place."""
         for failed, some in groupby(entries, key=lambda entry: self._pending[ref_of(entry.record)].failures > 0):
-            if failed:
-                yield from ([entry] for entry in some)
-            else:
-                yield list(some)
+            yield from ([entry] for entry in some) if failed else [list(some)]
 
     async def _apply_policy(self, entries: Sequence[Entry], handle: BatchHandler, delivery: Delivery) -> None:
         if delivery.failing >= CAPACITY:  # the records are not to blame: the rest comes with the next delivery
