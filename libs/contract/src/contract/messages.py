@@ -1,7 +1,6 @@
 """Every message of the system, declared once. `ce_type` is the name of the class.
 
-Unknown fields are ignored, new ones are optional. Commands are imperatives, events are past. In JSON money is a plain
-decimal string, a day an ISO date, an instant UTC in RFC 3339.
+Unknown fields are ignored, new ones optional. Money is a decimal string, a day an ISO date, an instant RFC 3339 in UTC.
 """
 
 from itertools import pairwise

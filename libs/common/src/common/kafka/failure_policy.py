@@ -137,7 +137,8 @@ class FailurePolicy:
     def _parts(self, entries: Sequence[Entry]) -> Iterator[list[Entry]]:
         """Records that failed before are handled alone, in their place."""
         for failed, some in groupby(entries, key=lambda entry: self._pending[ref_of(entry.record)].failures > 0):
-            yield from ([entry] for entry in some) if failed else [list(some)]
+            part = list(some)
+            yield from ([entry] for entry in part) if failed else [part]
 
     async def _apply_policy(self, entries: Sequence[Entry], handle: BatchHandler, delivery: Delivery) -> None:
         if delivery.failing >= CAPACITY:  # the records are not to blame: the rest comes with the next delivery
@@ -158,12 +159,11 @@ class FailurePolicy:
 
     def _record_handled(self, entries: Sequence[Entry]) -> None:
         """A batch that comes again counts once."""
-        pending = [self._pending[ref_of(entry.record)] for entry in entries]
-        new = sum(not one.handled for one in pending)
-        for one in pending:
+        new = [one for entry in entries if not (one := self._pending[ref_of(entry.record)]).handled]
+        for one in new:
             one.handled = True
-        self._limit.record_handled(new)
-        self._count("handled", new)
+        self._limit.record_handled(len(new))
+        self._count("handled", len(new))
 
     def _retry_or_give_up(self, record: Record, error: BaseException, delivery: Delivery) -> None:
         pending = self._pending[ref_of(record)]
