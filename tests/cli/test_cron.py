@@ -19,7 +19,7 @@ from grafient.cron import daily_date, daily_request, emit
         (datetime(2028, 3, 1, 3, 0, tzinfo=UTC), date(2028, 2, 29)),
     ],
 )
-def test_the_day_is_the_one_whose_six_oclock_has_passed_last(now: datetime, day: date) -> None:
+def test_the_day_is_the_last_one_after_its_six_oclock(now: datetime, day: date) -> None:
     assert daily_date(now) == day
 
 
@@ -37,15 +37,15 @@ class FlakyPublisher:
         assert at == message.requested_at
         if self.failures:
             self.failures -= 1
-            raise TransientError("the broker is away")
+            raise TransientError("the broker is unavailable")
         self.published.append((topic.name, message, key, event_id))
 
 
-async def test_a_broker_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unavailable_broker_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cron, "RETRY_AFTER", 0)
     publisher = FlakyPublisher(failures=2)
 
-    await emit(publisher, date(2026, 11, 20))  # type: ignore[arg-type]  # it speaks the same
+    await emit(publisher, date(2026, 11, 20))  # type: ignore[arg-type]  # it has the method that is used
 
     request = daily_request(date(2026, 11, 20))
     assert publisher.published == [("xai.sync-requests.v1", request, ALL, "daily:2026-11-20")]

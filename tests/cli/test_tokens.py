@@ -57,7 +57,7 @@ def test_a_token_is_shown_once_and_only_its_hash_is_kept(path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_token_is_bound_to_what_was_asked_for(path: Path) -> None:
+def test_a_token_is_bound_to_what_the_options_name(path: Path) -> None:
     made(path, "--scope", "costs:read", "--scope", "integrations:read", "--account", "a", "--account", "b")
 
     assert only(path).scopes == ("integrations:read", "costs:read")
@@ -193,7 +193,7 @@ def test_a_missing_file_is_named(path: Path, command: tuple[str, ...]) -> None:
     assert "No such file" in result.stderr
 
 
-def test_an_empty_file_that_stands_ready_keeps_its_owner_and_rights(path: Path) -> None:
+def test_an_empty_file_that_exists_keeps_its_owner_and_rights(path: Path) -> None:
     path.touch()
     path.chmod(0o640)
     if os.geteuid() == 0:

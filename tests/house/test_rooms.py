@@ -21,11 +21,59 @@ MEMBERS = {
     if path.is_dir() and not path.name.endswith(".egg-info") and path.name != "__pycache__"
 }
 """Folder of each member of the workspace by the name of its package."""
-LONGEST_LINE = 120
+LONGEST_FILE, LONGEST_LINE = 250, 120
 DOCUMENTS = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md"))]
 PYDANTIC = {"pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
 READ_AT_RUN_TIME = {"tzdata"}
 """Distributions that need no import: zoneinfo reads the time zones."""
+
+LOGIC = ast.If | ast.For | ast.AsyncFor | ast.While | ast.Try | ast.Match | ast.IfExp | ast.comprehension | ast.BoolOp
+TESTED_ELSEWHERE = {
+    # what a file holds and how it changes is tested by what is in it: keys, tokens
+    "libs/common/src/common/atomic_files.py": "tests/common/crypto/test_keyring.py",
+    "libs/common/src/common/watched_file.py": "tests/common/crypto/test_keyring.py",
+    "libs/common/src/common/crypto/key_files.py": "tests/common/crypto/test_keyring.py",
+    # needs a process, a broker or a database of its own
+    "libs/common/src/common/database.py": "tests/common/test_service.py",
+    "libs/common/src/common/hardening.py": "tests/e2e/test_canary.py",
+    "libs/common/src/common/kafka/client.py": "tests/common/test_service.py",
+    "libs/common/src/common/kafka/ranges.py": "tests/e2e/test_replay.py",
+    "libs/common/src/common/kafka/tolerant_consumer.py": "tests/common/kafka/test_consumer.py",
+    "libs/common/src/common/replay.py": "tests/e2e/test_replay.py",
+    "services/connector/src/connector/operations/replay.py": "tests/e2e/test_replaying.py",
+    "services/syncer/src/syncer/operations/replay.py": "tests/e2e/test_replaying.py",
+    "services/ledger/src/ledger/operations/replay.py": "tests/e2e/test_replay.py",
+    "services/ledger/src/ledger/operations/reconcile.py": "tests/e2e/test_reconcile.py",
+    "services/connector/src/connector/operations": "tests/e2e/test_operating.py",
+    "services/syncer/src/syncer/operations/sealed.py": "tests/e2e/test_rotation.py",
+    "tools/cli/src/grafient/dead_letters": "tests/e2e/test_dead_letters.py",
+    "tools/cli/src/grafient/keys": "tests/e2e/test_rotation.py",
+    "tools/cli/src/grafient/local": "tests/e2e/test_staying_up.py",
+    "tools/cli/src/grafient/local/securing.py": "tests/e2e/test_secured.py",
+    "tools/cli/src/grafient/local/fetch.py": "tests/cli/local/test_jars.py",
+    "tools/cli/src/grafient/reconcile/commands.py": "tests/e2e/test_reconcile.py",
+    "tools/cli/src/grafient/rebuild.py": "tests/e2e/test_rebuild.py",
+    "tools/cli/src/grafient/lag.py": "tests/e2e/test_operating.py",
+    "tools/cli/src/grafient/status.py": "tests/e2e/test_operating.py",
+    "tools/cli/src/grafient/windows.py": "tests/e2e/test_operating.py",
+    # wiring: it works when the whole system does
+    "services/connector/src/connector/app.py": "tests/e2e/test_connecting.py",
+    "services/syncer/src/syncer/app.py": "tests/e2e/test_syncing.py",
+    # a part of one idea that is tested as a whole
+    "libs/common/src/common/http/openapi.py": "tests/docs/test_documents.py",
+    "libs/xai_usage/src/xai_usage/body.py": "tests/xai_usage/test_hostile.py",
+    "services/connector/src/connector/commands/opening.py": "tests/connector/commands/test_handlers.py",
+    "services/ledger/src/ledger/operations": "tests/ledger/operations/test_rebuild.py",
+    "services/ledger/src/ledger/store": "tests/ledger/test_store.py",
+    "services/syncer/src/syncer/refusals.py": "tests/syncer/test_decide.py",
+    "services/syncer/src/syncer/requests.py": "tests/syncer/test_handlers.py",
+    "services/syncer/src/syncer/store.py": "tests/syncer/test_credentials.py",
+    "services/syncer/src/syncer/windows.py": "tests/syncer/test_decide.py",
+    "tools/cli/src/grafient/cli": "tests/cli/test_main.py",
+    "tools/cli/src/grafient/documents": "tests/docs/test_documents.py",
+    "tools/simulator/src/simulator": "tests/simulator/test_control.py",
+}
+"""Modules with logic, or folders of them, without a test at the mirrored path; and where they are tested."""
 
 ALONE = """
 import importlib, pkgutil, sys
@@ -133,8 +181,47 @@ def _file_names() -> set[str]:
     return {path.name for path in chain(ROOT.glob("*"), *((ROOT / one).rglob("*.*") for one in folders))}
 
 
+@pytest.mark.parametrize("member", MEMBERS)
+def test_every_module_with_logic_has_a_test_at_the_mirrored_path_or_a_named_one(member: str) -> None:
+    without = {path for path in sources(member) if _has_logic(path) and not _twin(member, path).is_file()}
+    named = {ROOT / name for name in TESTED_ELSEWHERE}
+
+    assert {path for path in without if named.isdisjoint((path, *path.parents))} == set()
+    assert {path for path in named if path.is_relative_to(MEMBERS[member]) and not _any_under(path, without)} == set()
+
+
+def test_what_is_tested_elsewhere_is_tested_there() -> None:
+    assert [test for test in TESTED_ELSEWHERE.values() if not (ROOT / test).is_file()] == []
+
+
+def _has_logic(path: Path) -> bool:
+    """Whether a function of the module branches or loops; migrations are run by every test with a database."""
+    if "migrations" in path.parts:
+        return False
+    nodes = ast.walk(ast.parse(path.read_text()))
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    return any(isinstance(node, LOGIC) for function in functions for node in ast.walk(function))
+
+
+def _twin(member: str, path: Path) -> Path:
+    inside = path.relative_to(MEMBERS[member] / "src" / member)
+    return ROOT / "tests" / MEMBERS[member].name / inside.with_name(f"test_{inside.name}")
+
+
+def _any_under(folder: Path, paths: set[Path]) -> bool:
+    return any(path.is_relative_to(folder) for path in paths)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_lines_of_prose_have_at_most_120_characters(document: Path) -> None:
     prose = re.sub(r"^```.*?^```|^\|.*?$", "", document.read_text(), flags=re.DOTALL | re.MULTILINE)
 
     assert [line for line in prose.splitlines() if len(line) > LONGEST_LINE] == []
+
+
+def test_no_file_of_the_sources_is_too_long() -> None:
+    lines = {
+        str(path.relative_to(ROOT)): path.read_text().count("\n") for member in MEMBERS for path in sources(member)
+    }
+
+    assert {path: count for path, count in lines.items() if count > LONGEST_FILE} == {}

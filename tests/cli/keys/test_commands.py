@@ -126,7 +126,7 @@ async def test_a_key_that_rows_name_and_the_file_lacks_is_listed_as_missing(keys
     assert (await keys.named(keys.first))["state"] == "missing"
 
 
-async def test_what_stands_where_a_key_id_should_is_not_printed(keys: Keys) -> None:
+async def test_text_in_place_of_a_key_id_is_not_printed(keys: Keys) -> None:
     integration_id = await keys.add_row()
     await keys.sql("connector", """UPDATE integrations SET envelope = '{"key_id": "obviously fake, and no ID"}'""")
     assert (await keys.named("(no key ID)"))["connector"] == "1"

@@ -39,13 +39,13 @@ async def _admin(broker: Kafka) -> AsyncIterator[AIOKafkaAdminClient]:
         await admin.close()
 
 
-async def _tell(broker: Kafka, value: bytes) -> None:
+async def _publish(broker: Kafka, value: bytes) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=broker.bootstrap_servers, acks="all")
     async with producer:
         await producer.send_and_wait(TOPIC, value)
 
 
-async def _hear(broker: Kafka) -> bytes:
+async def _consume(broker: Kafka) -> bytes:
     """The first record of the topic."""
     servers = broker.bootstrap_servers
     consumer = AIOKafkaConsumer(TOPIC, bootstrap_servers=servers, group_id="g", auto_offset_reset="earliest")
@@ -65,14 +65,14 @@ def _pid(broker: Kafka) -> int:
 
 async def test_records_survive_a_kill_on_the_same_port(broker: Kafka) -> None:
     servers, pid, cluster = broker.bootstrap_servers, _pid(broker), await _cluster(broker)
-    await _tell(broker, b"kept")
+    await _publish(broker, b"kept")
 
     os.kill(pid, signal.SIGKILL)
     await broker.start()
 
     assert (broker.bootstrap_servers, await _cluster(broker)) == (servers, cluster)
     assert not runs(pid)
-    assert await _hear(broker) == b"kept"
+    assert await _consume(broker) == b"kept"
 
 
 async def test_one_beside_it_has_its_own_port_and_data(broker: Kafka, tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ async def test_one_beside_it_has_its_own_port_and_data(broker: Kafka, tmp_path: 
     assert runs(_pid(broker))
 
 
-async def test_one_whose_port_is_taken_says_why_it_does_not_start(broker: Kafka, tmp_path: Path) -> None:
+async def test_a_broker_with_a_port_in_use_reports_why_it_does_not_start(broker: Kafka, tmp_path: Path) -> None:
     second = Kafka(tmp_path / "kafka", port=broker.port)
 
     with pytest.raises(StartError, match=r"Kafka did not start:\n(.*\n)*.*Address already in use"):

@@ -22,7 +22,7 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Post
     await server.stop()
 
 
-async def _says(server: Postgres, query: str) -> list[str]:
+async def _query(server: Postgres, query: str) -> list[str]:
     async with await psycopg.AsyncConnection.connect(_plain(server), autocommit=True) as connection:
         found = await connection.execute(query.encode())
         return [str(row[0]) for row in await found.fetchall()] if found.description else []
@@ -38,13 +38,13 @@ def _pid(server: Postgres) -> int:
 
 
 async def test_it_is_postgres_18_and_listens_on_loopback_only(server: Postgres) -> None:
-    assert (await _says(server, "SHOW server_version"))[0].startswith("18")
-    assert await _says(server, "SHOW listen_addresses") == ["127.0.0.1"]
+    assert (await _query(server, "SHOW server_version"))[0].startswith("18")
+    assert await _query(server, "SHOW listen_addresses") == ["127.0.0.1"]
     assert server.database_url.startswith("postgresql+psycopg://postgres@127.0.0.1:")
 
 
 async def test_what_was_committed_survives_a_kill_on_the_same_port(server: Postgres) -> None:
-    await _says(server, "CREATE TABLE kept AS SELECT 'committed' AS word")
+    await _query(server, "CREATE TABLE kept AS SELECT 'committed' AS word")
     url, pid = server.database_url, _pid(server)
     async with await psycopg.AsyncConnection.connect(_plain(server), autocommit=True) as busy:
         sleeping = asyncio.create_task(busy.execute("SELECT pg_sleep(600)"))
@@ -56,18 +56,18 @@ async def test_what_was_committed_survives_a_kill_on_the_same_port(server: Postg
 
     assert server.database_url == url
     assert _pid(server) != pid
-    assert await _says(server, "SELECT word FROM kept") == ["committed"]
+    assert await _query(server, "SELECT word FROM kept") == ["committed"]
 
 
 async def test_one_beside_it_has_its_own_port_and_data(server: Postgres, tmp_path: Path) -> None:
     beside = Postgres(tmp_path / "postgres", durable=False)
     await beside.start()
     try:
-        await _says(beside, "CREATE TABLE only_here ()")
-        assert await _says(server, "SELECT to_regclass('only_here') IS NULL") == ["True"]
-        assert await _says(server, "SHOW fsync") == ["on"]
-        assert await _says(beside, "SHOW fsync") == ["off"]
-        assert await _says(beside, "SHOW synchronous_commit") == ["on"]
+        await _query(beside, "CREATE TABLE only_here ()")
+        assert await _query(server, "SELECT to_regclass('only_here') IS NULL") == ["True"]
+        assert await _query(server, "SHOW fsync") == ["on"]
+        assert await _query(beside, "SHOW fsync") == ["off"]
+        assert await _query(beside, "SHOW synchronous_commit") == ["on"]
     finally:
         await beside.stop()
 
@@ -76,7 +76,7 @@ async def test_it_leaves_no_process_and_no_shared_memory(tmp_path: Path) -> None
     server = Postgres(tmp_path / "postgres", durable=False)
     await server.start()
     segment = (tmp_path / "postgres" / "postmaster.pid").read_text().splitlines()[6].split()[1]
-    backends = [int(pid) for pid in await _says(server, "SELECT pid FROM pg_stat_activity")]
+    backends = [int(pid) for pid in await _query(server, "SELECT pid FROM pg_stat_activity")]
     assert segment in _segments()
 
     await server.stop()
@@ -85,16 +85,16 @@ async def test_it_leaves_no_process_and_no_shared_memory(tmp_path: Path) -> None
     assert segment not in _segments()
 
 
-async def test_one_whose_folder_is_in_use_says_why_it_does_not_start(server: Postgres) -> None:
-    folder = Path((await _says(server, "SHOW data_directory"))[0])
+async def test_a_server_with_a_folder_in_use_reports_why_it_does_not_start(server: Postgres) -> None:
+    folder = Path((await _query(server, "SHOW data_directory"))[0])
     second = Postgres(folder)
 
     with pytest.raises(StartError, match=r"Postgres did not start:\n(.*\n)*.*lock file"):
         await second.start()
-    assert await _says(server, "SELECT 1") == ["1"]
+    assert await _query(server, "SELECT 1") == ["1"]
 
 
-async def test_one_whose_port_is_taken_says_why_it_does_not_start(server: Postgres, tmp_path: Path) -> None:
+async def test_a_server_with_a_port_in_use_reports_why_it_does_not_start(server: Postgres, tmp_path: Path) -> None:
     second = Postgres(tmp_path / "postgres", port=server.port)
 
     with pytest.raises(StartError, match=r"Postgres did not start:\n(.*\n)*.*Address already in use"):

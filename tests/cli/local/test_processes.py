@@ -60,7 +60,7 @@ async def test_a_child_dies_with_its_killed_parent(tmp_path: Path) -> None:
     await until(lambda: not runs(child))
 
 
-async def test_what_does_not_end_when_told_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_process_that_ignores_sigterm_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(processes, "STOP_DEADLINE", 0.1)
     log = tmp_path / "stubborn.log"
     stubborn = await spawn(STUBBORN, log)
@@ -71,7 +71,7 @@ async def test_what_does_not_end_when_told_is_killed(tmp_path: Path, monkeypatch
     assert stubborn.returncode == -signal.SIGKILL
 
 
-async def test_a_child_does_not_hear_the_terminals_ctrl_c(tmp_path: Path) -> None:
+async def test_a_child_does_not_receive_the_terminals_ctrl_c(tmp_path: Path) -> None:
     child = await spawn(SLEEPS, tmp_path / "child.log")
     try:
         assert os.getsid(child.pid) != os.getsid(0)

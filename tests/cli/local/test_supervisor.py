@@ -114,7 +114,7 @@ async def test_a_service_that_cannot_be_started_again_is_tried_until_it_can(
     await until(lambda: supervisor.pids["served"] != first)
 
 
-async def test_services_end_with_a_killed_supervisor_even_if_they_hear_no_signal(tmp_path: Path) -> None:
+async def test_services_end_with_a_killed_supervisor_even_if_they_ignore_signals(tmp_path: Path) -> None:
     supervisor = await asyncio.create_subprocess_exec(
         sys.executable, "-c", SUPERVISES, str(tmp_path), stdout=asyncio.subprocess.PIPE
     )

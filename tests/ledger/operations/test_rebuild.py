@@ -1,4 +1,4 @@
-"""The ledger's tables a second time: the same figures from any history, and a swap that loses nothing of what goes on."""
+"""The ledger's tables a second time: the same figures from any history, and a swap that loses nothing of the live traffic."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -30,7 +30,7 @@ NOTHING_IS_COPIED: FirstRecords = {}
 
 
 class Rebuilt:
-    """The rebuilt tables, beside the living ones of `live`."""
+    """The rebuilt tables, beside the live ones of `live`."""
 
     def __init__(self, live: LedgerHarness, database: Database) -> None:
         self.live = live
@@ -75,13 +75,13 @@ async def rebuilt(ledger: LedgerHarness, postgres: str) -> AsyncIterator[Rebuilt
                 await rebuild_tables.drop(connection, row.nspname)
 
 
-def of_hours(said: dict[int, dict[int, str]]) -> list[Reading]:
+def of_hours(usd: dict[int, dict[int, str]]) -> list[Reading]:
     """A reading an hour, oldest first: what each says of which days."""
     return [
         reading_of(
             TEAM, {FIRST + timedelta(days=day): {"a": usd} for day, usd in days.items()}, observed_at=later(hour)
         )
-        for hour, days in sorted(said.items())
+        for hour, days in sorted(usd.items())
     ]
 
 
@@ -95,33 +95,33 @@ FEW = settings(max_examples=15, deadline=None, suppress_health_check=[HealthChec
 
 
 @FEW
-@given(said=HISTORIES, erase=st.booleans(), data=st.data())
-async def test_whatever_came_in_whatever_order_the_rebuilt_figures_are_the_living_ones(
-    rebuilt: Rebuilt, said: dict[int, dict[int, str]], *, erase: bool, data: st.DataObject
+@given(usd=HISTORIES, erase=st.booleans(), data=st.data())
+async def test_whatever_came_in_whatever_order_the_rebuilt_figures_are_the_live_ones(
+    rebuilt: Rebuilt, usd: dict[int, dict[int, str]], *, erase: bool, data: st.DataObject
 ) -> None:
     await rebuilt.clear()
-    told = messages_of(of_hours(said))
-    arrived = data.draw(st.permutations(told))
-    cut = data.draw(st.integers(0, len(told)))
+    published = messages_of(of_hours(usd))
+    arrived = data.draw(st.permutations(published))
+    cut = data.draw(st.integers(0, len(published)))
     await rebuilt.live.receive(*arrived[:cut])
     if erase:
         await rebuilt.live.add(TEAM, **ERASED)
     await rebuilt.live.receive(*arrived[cut:])
 
     await rebuilt.differences()  # takes over who was erased
-    await rebuilt.receive(*told)
+    await rebuilt.receive(*published)
 
     found = {one.of_table for one in await rebuilt.differences()}
     assert found.isdisjoint({"days", "integrations", "erased"})
 
 
 @FEW
-@given(said=HISTORIES, first=st.integers(0, 6))
-async def test_what_the_topic_no_longer_says_is_copied_with_its_history(
-    rebuilt: Rebuilt, said: dict[int, dict[int, str]], first: int
+@given(usd=HISTORIES, first=st.integers(0, 6))
+async def test_what_the_topic_no_longer_contains_is_copied_with_its_history(
+    rebuilt: Rebuilt, usd: dict[int, dict[int, str]], first: int
 ) -> None:
     await rebuilt.clear()
-    readings = of_hours(said)
+    readings = of_hours(usd)
     for one in readings:
         await rebuilt.live.receive(*messages_of([one]))
     for one in readings:
@@ -141,10 +141,10 @@ async def test_a_topic_that_holds_nothing_copies_everything(rebuilt: Rebuilt) ->
     assert await rebuilt.differences({TEAM: None}) == []
 
 
-async def test_a_wrong_row_that_the_topic_speaks_of_is_found_and_not_copied(rebuilt: Rebuilt) -> None:
-    told = messages_of(of_hours({0: {0: "1", 1: "1"}}))
-    await rebuilt.live.receive(*told)
-    await rebuilt.receive(*told)
+async def test_a_wrong_row_that_the_topic_contradicts_is_found_and_not_copied(rebuilt: Rebuilt) -> None:
+    published = messages_of(of_hours({0: {0: "1", 1: "1"}}))
+    await rebuilt.live.receive(*published)
+    await rebuilt.receive(*published)
     await rebuilt.live.sql("UPDATE days SET usd = 5 WHERE day = :day", day=FIRST)
     await rebuilt.live.sql("DELETE FROM days WHERE day > :day", day=FIRST)
 
@@ -154,23 +154,23 @@ async def test_a_wrong_row_that_the_topic_speaks_of_is_found_and_not_copied(rebu
 
 
 async def test_a_difference_that_was_only_on_its_way_is_none(rebuilt: Rebuilt) -> None:
-    told = messages_of(of_hours({0: {0: "1"}, 1: {1: "2"}}))
-    await rebuilt.receive(*told[:2])
+    published = messages_of(of_hours({0: {0: "1"}, 1: {1: "2"}}))
+    await rebuilt.receive(*published[:2])
 
     async with rebuilt.database.transaction() as connection:
         assert await rebuild_diff.find(connection) == 2
-        await rebuilt.live.receive(*told[:2])
-        await rebuilt.live.receive(*told[2:])
+        await rebuilt.live.receive(*published[:2])
+        await rebuilt.live.receive(*published[2:])
         await rebuild_diff.find_again(connection)
         assert await rebuild_diff.counts(connection) == []
 
 
 @pytest.mark.parametrize("older", [True, False])
 async def test_a_swap_that_would_lose_a_day_is_refused(rebuilt: Rebuilt, *, older: bool) -> None:
-    told = of_hours({0: {0: "1"}, 1: {0: "2"}})
-    await rebuilt.live.receive(*messages_of(told))
+    readings = of_hours({0: {0: "1"}, 1: {0: "2"}})
+    await rebuilt.live.receive(*messages_of(readings))
     if older:
-        await rebuilt.receive(*messages_of(told[:1]))
+        await rebuilt.receive(*messages_of(readings[:1]))
 
     with pytest.raises(RebuildError, match="1 days would be lost or older"):
         await rebuilt.swap()
@@ -179,14 +179,14 @@ async def test_a_swap_that_would_lose_a_day_is_refused(rebuilt: Rebuilt, *, olde
 
 
 async def test_a_day_that_was_erased_is_not_missing(rebuilt: Rebuilt) -> None:
-    told = messages_of(of_hours({0: {0: "1"}}))
-    await rebuilt.receive(*told)
-    await rebuilt.live.receive(*told)
+    published = messages_of(of_hours({0: {0: "1"}}))
+    await rebuilt.receive(*published)
+    await rebuilt.live.receive(*published)
     await rebuilt.live.add(TEAM, **ERASED)
     await rebuilt.differences()
 
     await rebuilt.swap()
-    await rebuilt.live.receive(*told)
+    await rebuilt.live.receive(*published)
 
     assert await rebuilt.live.figures() == []
 
@@ -196,12 +196,14 @@ async def test_what_is_written_while_the_tables_are_swapped_is_not_lost(rebuilt:
     swapped, first = asyncio.Event(), asyncio.Event()
 
     async def live(team: UUID) -> None:
-        """A ledger at work: what it handles stands on the topic before."""
+        """A ledger at work: what it handles is on the topic before."""
         added = 0
         for hour in range(1_000):
-            said = messages_of([reading_of(team, {FIRST + timedelta(days=hour): {"a": "1"}}, observed_at=later(hour))])
-            topic.extend(said)
-            await rebuilt.live.receive(*said)
+            published = messages_of(
+                [reading_of(team, {FIRST + timedelta(days=hour): {"a": "1"}}, observed_at=later(hour))]
+            )
+            topic.extend(published)
+            await rebuilt.live.receive(*published)
             await rebuilt.live.add(team, version=hour + 1)
             added += swapped.is_set()
             first.set()
@@ -268,15 +270,15 @@ async def test_an_announced_outcome_stays_word_for_word_and_another_judgement_ge
 ) -> None:
     whole, broken = of_hours({0: {0: "1"}, 1: {1: "1"}})
     await rebuilt.live.receive(*messages_of([whole]), broken.window)
-    await rebuilt.live.sql("UPDATE outcomes SET outcome = outcome || ' ', event_id = 'said' WHERE reconciled")
-    said = await rebuilt.live.sql("SELECT * FROM outcomes WHERE reconciled")
+    await rebuilt.live.sql("UPDATE outcomes SET outcome = outcome || ' ', event_id = 'later' WHERE reconciled")
+    expected = await rebuilt.live.sql("SELECT * FROM outcomes WHERE reconciled")
     await rebuilt.receive(*messages_of([whole, broken]))
 
     await rebuilt.differences()
     await rebuilt.swap()
 
-    assert await rebuilt.live.sql("SELECT * FROM outcomes WHERE event_id = 'said'") == said
-    (row,) = await rebuilt.live.sql("SELECT event_id, judgements FROM outcomes WHERE event_id <> 'said'")
+    assert await rebuilt.live.sql("SELECT * FROM outcomes WHERE event_id = 'later'") == expected
+    (row,) = await rebuilt.live.sql("SELECT event_id, judgements FROM outcomes WHERE event_id <> 'later'")
     assert row == (f"{broken.reading_id}:completed:2", 2)
 
 
