@@ -1,4 +1,4 @@
-"""The connector's HTTP API answers as its OpenAPI document says, whatever is asked of it."""
+"""The connector's HTTP API answers every request as its OpenAPI document describes."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -15,12 +15,12 @@ from fastapi import FastAPI
 from grafient.documents.openapi import documents
 
 from tests.connector.support.connector import TOKEN, ConnectorHarness
-from tests.support.contract import fire, let_wrong_tokens_come, served
+from tests.support.contract import allow_wrong_tokens, fire, served
 
 
 @pytest.fixture
 async def app(tables_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    let_wrong_tokens_come(monkeypatch)
+    allow_wrong_tokens(monkeypatch)
     owned = tables_of("connector")
     connector = ConnectorHarness(owned.service, owned.owner, tests_per_minute=1_000_000)
     await connector.sql("TRUNCATE accounts, integrations, syncs, account_events")
@@ -30,7 +30,7 @@ async def app(tables_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) 
     return connector.app
 
 
-async def test_the_connector_answers_as_documented_whatever_is_asked(app: FastAPI, tmp_path: Path) -> None:
+async def test_the_connector_answers_every_request_as_documented(app: FastAPI, tmp_path: Path) -> None:
     async with served(app) as url:
         found, report = await fire(url, documents()["connector"], TOKEN, folder=tmp_path)
 

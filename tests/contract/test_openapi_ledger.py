@@ -1,4 +1,4 @@
-"""The ledger's HTTP API answers as its OpenAPI document says, whatever is asked of it."""
+"""The ledger's HTTP API answers every request as its OpenAPI document describes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,30 +15,31 @@ from grafient.documents.openapi import documents
 from ledger.api import Routes
 
 from tests.ledger.support.ledger import FIRST, NOON, LedgerHarness, reading_of
-from tests.support.contract import fire, let_wrong_tokens_come, nothing, served
+from tests.support.contract import allow_wrong_tokens, fire, served
+from tests.support.fakes import no_lifespan
 
 TOKEN = "obviously-fake-token"  # noqa: S105 - of a test
 EXAMPLE = "acme"
-"""The account of the document's examples, so that there is something to answer."""
+"""The account of the document's examples; it has costs."""
 
 
 @pytest.fixture
 async def app(tables_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) -> FastAPI:
-    let_wrong_tokens_come(monkeypatch)
+    allow_wrong_tokens(monkeypatch)
     owned = tables_of("ledger")
     ledger = LedgerHarness(owned.service, owned.owner)
     await ledger.clear()
     await ledger.add(team := uuid4(), account_id=EXAMPLE)
     days = reading_of(team, {FIRST: {"grok-4": "1.10", "grok-5": "0.0000001"}}).days
     await ledger.receive(*(day.model_copy(update={"account_id": EXAMPLE}) for day in days))
-    app = make_app("ledger", Watchdog(), nothing, ledger.database.ping)
+    app = make_app("ledger", Watchdog(), no_lifespan, ledger.database.ping)
     token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
     guard(app, Tokens.model_validate({"tokens": [token]}), requests_per_second=1_000_000)
     app.include_router(Routes(ledger.database, clock=lambda: NOON).router())
     return app
 
 
-async def test_the_ledger_answers_as_documented_whatever_is_asked(app: FastAPI, tmp_path: Path) -> None:
+async def test_the_ledger_answers_every_request_as_documented(app: FastAPI, tmp_path: Path) -> None:
     async with served(app) as url:
         found, report = await fire(url, documents()["ledger"], TOKEN, folder=tmp_path)
 

@@ -1,4 +1,4 @@
-"""The whole system on this machine, once a run; each test brings its own team and account."""
+"""The whole system on this machine, for all files of this folder; each test has a team and an account of its own."""
 
 from collections.abc import AsyncIterator
 
@@ -8,28 +8,23 @@ from grafient.local.system import System
 from tests.support.system import SystemClient
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
     """Every process, for real; the healer looks each second."""
-    system = System(
-        tmp_path_factory.mktemp("system"),
-        lambda _text: None,
-        delay_ms=0,
-        durable=False,
-        settings={"SYNCER_HEAL_EVERY_SECONDS": "1", "LOG_LEVEL": "INFO"},
-    )
+    settings = {"SYNCER_HEAL_EVERY_SECONDS": "1", "LOG_LEVEL": "INFO"}
+    system = System(tmp_path_factory.mktemp("system"), lambda _text: None, delay_ms=0, durable=False, settings=settings)
     try:
         await system.start()
-        async with SystemClient(system) as world:
-            await world.daily_run_is_taken()
+        async with SystemClient(system) as client:
+            await client.daily_run_is_handled()
         yield system
     finally:
         await system.stop()
 
 
 @pytest.fixture
-async def world(system: System) -> AsyncIterator[SystemClient]:
-    """What a test sees of the system: its APIs, its topics, its database, and xAI's other side."""
-    async with SystemClient(system) as world:
-        yield world
-        await world.clear_faults()
+async def client(system: System) -> AsyncIterator[SystemClient]:
+    """What a test sees of the system: its APIs, its topics, its database, and xAI's control API."""
+    async with SystemClient(system) as client:
+        yield client
+        await client.clear_faults()

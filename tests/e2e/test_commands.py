@@ -1,4 +1,4 @@
-"""A web app connects a team without the API: by commands on the real broker, from the first to the last."""
+"""A web app manages an integration without the API: by commands on the real broker."""
 
 import json
 import uuid
@@ -7,46 +7,44 @@ from typing import Any
 
 from contract.fields import History, Plan
 from contract.messages import ChangePlan, RemoveIntegration, RenameIntegration
-from contract.topics import COMMANDS_TOPIC
+from contract.topics import COMMANDS_TOPIC, DEAD_LETTERS
 
-from tests.support.system import SystemClient, Team
-from tests.support.waiting import until
+from tests.support.system import SystemClient
 from tests.support.web_app import WebApp
+from tests.support.xai import Team
 
 
-async def test_an_integration_lives_from_the_first_to_the_last_by_commands(world: SystemClient) -> None:
+async def test_an_integration_is_added_changed_and_removed_by_commands(client: SystemClient) -> None:
     former, new = (f"fake-key-{uuid.uuid4().hex}" for _ in range(2))
-    team = await world.team(keys=[{"key": former, "name": "former"}, {"key": new, "name": "new"}])
-    web_app = WebApp(world, Team(team.team_id, former, team.account_id))
+    team = await client.team(keys=[{"key": former, "name": "former"}, {"key": new, "name": "new"}])
+    web_app = WebApp(client, Team(team.team_id, former, team.account_id))
 
     added = await web_app.done(await web_app.add(label="Research"))
     integration_id = added["integration_id"]
-    await world.backfilled(team, integration_id)
-    assert any(day["models"] for day in await world.costs(team, *_last_days(30)))
+    await client.backfilled(team, integration_id)
+    assert any(day["models"] for day in await client.costs(team, *_last_days(30)))
 
     rename = web_app.command(RenameIntegration, integration_id=integration_id, label="Production")
     upgrade = web_app.command(ChangePlan, plan=Plan.PRO)
     replacement = await web_app.replace_credential(integration_id, new)
     results = [await web_app.done(command) for command in (rename, upgrade, replacement)]
-    card = await until(lambda: world.card(team, integration_id), lambda shown: shown["status"] == "active")
+    card = await client.card_with(team, integration_id, "active")
 
     assert [one["integration_id"] for one in results] == [integration_id, None, integration_id]
     assert all("code" not in one for one in (added, *results))
     assert (card["label"], card["plan"], card["backfill"]["days_expected"]) == ("Production", "pro", 90)
-    assert (await world.calls(team))[-1]["key"] == "new"
+    assert (await client.calls(team))[-1]["key"] == "new"
 
     removal = web_app.command(RemoveIntegration, integration_id=integration_id, history=History.ERASE)
     removed = await web_app.done(removal)
     assert removed["integration_id"] == integration_id
-    await until(
-        lambda: world.rows("SELECT 1 FROM ledger.days WHERE account_id = %s", team.account_id), lambda rows: not rows
-    )
+    await client.no_row_is_left("SELECT 1 FROM ledger.days WHERE account_id = %s", team.account_id)
     assert len(await web_app.results()) == 5, "one for each command, though each was sent twice"
 
 
-async def test_what_cannot_be_read_is_rejected_goes_to_dead_letters_and_holds_up_nobody(world: SystemClient) -> None:
-    team = await world.team()
-    web_app = WebApp(world, team)
+async def test_unreadable_commands_are_rejected_and_dead_lettered_and_hold_up_nobody(client: SystemClient) -> None:
+    team = await client.team()
+    web_app = WebApp(client, team)
     poison, clear, good = await web_app.add(), await web_app.add(), await web_app.add()
     in_clear = {"team_id": "team/../else", "management_key": team.key, "sealed_key": team.key}
 
@@ -57,15 +55,12 @@ async def test_what_cannot_be_read_is_rejected_goes_to_dead_letters_and_holds_up
     assert (await web_app.result(poison))["code"] == "team_malformed"
     assert (await web_app.result(clear))["code"] == "unsealable"
     assert "code" not in await web_app.result(good)
-    letters = [one for one in await world.records("xai.dead-letters.v1") if _topic_of(one) == COMMANDS_TOPIC.name]
+    records = await client.records(DEAD_LETTERS.name)
+    letters = [one for one in records if dict(one.headers).get("dead_letter_topic") == COMMANDS_TOPIC.name.encode()]
     assert letters
     assert all(not one.value for one in letters)
     assert team.key not in str(letters)
-    assert await world.rows("SELECT 1 FROM connector.commands WHERE commands::text LIKE %s", f"%{team.key}%") == []
-
-
-def _topic_of(letter: Any) -> str:
-    return str(dict(letter.headers)["dead_letter_topic"].decode())
+    assert await client.rows("SELECT 1 FROM connector.commands WHERE commands::text LIKE %s", f"%{team.key}%") == []
 
 
 def _last_days(days: int) -> tuple[Any, Any]:

@@ -61,13 +61,13 @@ def account_of_another_sign() -> str:
 
 @pytest.mark.parametrize("program", [python, typescript])
 async def test_the_program_connects_a_team_and_prints_the_result(
-    world: SystemClient, program: Program, tmp_path: Path
+    client: SystemClient, program: Program, tmp_path: Path
 ) -> None:
-    team = replace(await world.team(), account_id=account_of_another_sign())
+    team = replace(await client.team(), account_id=account_of_another_sign())
     where = {
-        "CONNECTOR_URL": world.address.connector_url,
-        "TOKEN": world.address.token,
-        "KAFKA_BOOTSTRAP_SERVERS": world.address.kafka,
+        "CONNECTOR_URL": client.address.connector_url,
+        "TOKEN": client.address.token,
+        "KAFKA_BOOTSTRAP_SERVERS": client.address.kafka,
     }
 
     status, out, errors = await ran(
@@ -77,9 +77,9 @@ async def test_the_program_connects_a_team_and_prints_the_result(
     assert (status, errors) == (0, "")
     kind, _, result = out.partition(" ")
     assert kind == "CommandSucceeded"
-    card = await world.card(team, json.loads(result)["integration_id"])
+    card = await client.card(team, json.loads(result)["integration_id"])
     assert (card["team_id"], card["plan"]) == (team.team_id, "pro")
-    (record,) = [one for one in await world.records(COMMANDS_TOPIC.name) if one.key == team.account_id.encode()]
+    (record,) = [one for one in await client.records(COMMANDS_TOPIC.name) if one.key == team.account_id.encode()]
     assert record.partition == (murmur2(record.key) & ~JAVAS_SIGN) % COMMANDS_TOPIC.partitions
     assert team.key.encode() not in record.value
 

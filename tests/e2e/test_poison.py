@@ -5,7 +5,6 @@ import uuid
 from collections import Counter
 
 import pytest
-from contract.access import group_of
 from contract.topics import CREDENTIALS, DEAD_LETTERS, Topic
 
 from tests.support.messages import credential_sealed, wire
@@ -16,45 +15,43 @@ from tests.support.waiting import until
 
 @pytest.mark.parametrize("topic", CONSUMERS, ids=lambda topic: topic.name)
 async def test_what_nobody_can_read_is_dead_lettered_by_every_consumer_with_its_reason(
-    world: SystemClient, topic: Topic
+    client: SystemClient, topic: Topic
 ) -> None:
     sent = [one for one in poisons(topic) if one.is_small]
-    origins = [await world.publish(topic.name, one.key, one.value, dict(one.headers)) for one in sent]
+    origins = [await client.publish(topic.name, one.key, one.value, dict(one.headers)) for one in sent]
 
     for service in CONSUMERS[topic]:
-        reasons = await _reasons(world, service, topic, origins)
+        reasons = await _reasons(client, service, topic, origins)
         assert reasons == Counter(one.reason for one in sent)
-        await world.consumed(group_of(service, topic), topic.name)
+        await client.consumed(service, topic)
 
 
-async def _reasons(world: SystemClient, service: str, topic: Topic, origins: list[tuple[int, int]]) -> Counter[str]:
+async def _reasons(client: SystemClient, service: str, topic: Topic, origins: list[tuple[int, int]]) -> Counter[str]:
     """Wait for the service's dead letters of these records; count their reasons."""
     wanted = {f"{service}:{topic.name}:{partition}:{offset}" for partition, offset in origins}
 
     async def find() -> dict[str, str]:
-        headers = [dict(one.headers) for one in await world.records(DEAD_LETTERS.name)]
-        reasons = {one["dead_letter_id"].decode(): one["dead_letter_reason"].decode() for one in headers}
+        reasons = {one["dead_letter_id"]: one["dead_letter_reason"] for one in await client.dead_letters()}
         return {dead_letter_id: reason for dead_letter_id, reason in reasons.items() if dead_letter_id in wanted}
 
     return Counter((await until(find, lambda found: found.keys() == wanted)).values())
 
 
-async def test_poison_at_the_head_does_not_hold_up_a_customers_costs(world: SystemClient) -> None:
-    team = await world.team()
-    integration_id = await world.connect(team)
+async def test_poison_at_the_head_does_not_hold_up_a_customers_costs(client: SystemClient) -> None:
+    team, integration_id = await client.connected_team()
     for topic in CONSUMERS:
-        await world.publish(topic.name, integration_id, json.dumps({"nonsense": 1}).encode(), {"x": b"\xff"})
+        await client.publish(topic.name, integration_id, json.dumps({"nonsense": 1}).encode(), {"x": b"\xff"})
 
-    done = await world.force(team, integration_id)
+    done = await client.force(team, integration_id)
 
     assert done["reconciled"] is True
 
 
-async def test_a_key_in_the_clear_on_the_credentials_topic_is_not_copied_to_dead_letters(world: SystemClient) -> None:
+async def test_a_key_in_the_clear_on_the_credentials_topic_is_not_copied_to_dead_letters(client: SystemClient) -> None:
     secret, (_, headers) = f"fake-key-in-the-clear-{uuid.uuid4().hex}", wire(credential_sealed(uuid.uuid4()))
 
-    origin = await world.publish(CREDENTIALS.name, str(uuid.uuid4()), secret.encode(), dict(headers))
+    origin = await client.publish(CREDENTIALS.name, str(uuid.uuid4()), secret.encode(), dict(headers))
 
-    await _reasons(world, "syncer", CREDENTIALS, [origin])
-    letters = await world.records(DEAD_LETTERS.name)
+    await _reasons(client, "syncer", CREDENTIALS, [origin])
+    letters = await client.records(DEAD_LETTERS.name)
     assert not any(secret.encode() in (one.value or b"") or secret in str(one.headers) for one in letters)

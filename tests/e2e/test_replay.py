@@ -10,45 +10,34 @@ from common.errors import TransientError
 from common.replay import ReplayReport, ReplayRequest, ReplaySettings, run_replay
 from contract.access import consumers_of
 from contract.cloudevents import Event
-from contract.topics import COSTS, INTEGRATIONS, TOPICS, Topic
+from contract.topics import COSTS, INTEGRATIONS, SYNC_OUTCOMES, TOPICS, Topic
 from grafient.replay import FACTORIES
 from ledger.handlers import Handlers
 from ledger.tally import Tally
 from pydantic import SecretStr
 
 from tests.support.commands import in_process
-from tests.support.system import SystemClient, Team
+from tests.support.system import SystemClient
 
 
-async def _command(world: SystemClient, *arguments: str) -> Any:
-    return (await in_process("replay", *arguments, "--json", env=world.environment)).json()
-
-
-async def _replay(world: SystemClient, topic: Topic, service: str = "ledger", **requested: Any) -> ReplayReport:
+async def _replay(client: SystemClient, topic: Topic, service: str = "ledger", **requested: Any) -> ReplayReport:
     """What the command does, in this process."""
-    url = SecretStr(world.address.database_url)
-    settings = ReplaySettings(kafka_bootstrap_servers=world.address.kafka, database_url=url)
+    url = SecretStr(client.address.database_url)
+    settings = ReplaySettings(kafka_bootstrap_servers=client.address.kafka, database_url=url)
     return await run_replay(service, FACTORIES[service], settings, ReplayRequest(topic, **requested))
 
 
-async def _connected(world: SystemClient) -> tuple[Team, str]:
-    team = await world.team()
-    integration_id = await world.connect(team)
-    await world.consumed(f"ledger.{COSTS.name}", COSTS.name)
-    return team, integration_id
-
-
-async def test_what_the_ledger_has_is_replayed_twice_without_a_change(world: SystemClient) -> None:
-    _, integration_id = await _connected(world)
+async def test_what_the_ledger_has_is_replayed_twice_without_a_change(client: SystemClient) -> None:
+    _, integration_id = await client.team_in_ledger()
     rows = (
         "SELECT * FROM ledger.days WHERE integration_id = %s AND day < current_date - 10 ORDER BY day",
         integration_id,
     )
-    before = await world.rows(*rows)
+    before = await client.rows(*rows)
 
-    first, second = [(await _command(world, COSTS.name, "--integration", integration_id))[0] for _ in range(2)]
+    first, second = [(await client.run("replay", COSTS.name, "--integration", integration_id))[0] for _ in range(2)]
 
-    assert await world.rows(*rows) == before
+    assert await client.rows(*rows) == before
     for report in (first, second):
         assert report["counts"] | {"not_asked_for": 0} == {
             "not_asked_for": 0,
@@ -61,32 +50,32 @@ async def test_what_the_ledger_has_is_replayed_twice_without_a_change(world: Sys
         assert sum(report["counts"].values()) == report["read"]
         assert report["read"] >= report["chosen"] > 0
         assert {"days", "usd", "checksum"} <= report["after"].keys()
-    outcomes = [one for one in await world.records("xai.sync-outcomes.v1") if one.key == integration_id.encode()]
+    outcomes = await client.records_of(SYNC_OUTCOMES, integration_id)
     event_ids = [dict(record.headers)["ce_id"] for record in outcomes]
     assert len(event_ids) == len(set(event_ids))
 
 
-async def test_what_the_ledger_lost_comes_back_for_one_integration_only(world: SystemClient) -> None:
-    (team, lost), (_, other) = await _connected(world), await _connected(world)
-    before = (await _replay(world, COSTS)).after  # without what other tests deleted
+async def test_what_the_ledger_lost_comes_back_for_one_integration_only(client: SystemClient) -> None:
+    (team, lost), (_, other) = await client.team_in_ledger(), await client.team_in_ledger()
+    before = (await _replay(client, COSTS)).after  # without what other tests deleted
     both = "DELETE FROM ledger.days WHERE integration_id = ANY(%s::uuid[]) RETURNING 1"
-    assert len(await world.rows(both, [lost, other])) > 30
+    assert len(await client.rows(both, [lost, other])) > 30
 
-    report = await _replay(world, COSTS, integration_id=lost)
-    held = await world.rows("SELECT 1 FROM ledger.days WHERE account_id = %s", team.account_id)
+    report = await _replay(client, COSTS, integration_id=lost)
+    held = await client.rows("SELECT 1 FROM ledger.days WHERE account_id = %s", team.account_id)
     assert report.counts["applied"] == len(held) > 0
-    assert await world.rows("SELECT 1 FROM ledger.days WHERE integration_id = %s", other) == []
+    assert await client.rows("SELECT 1 FROM ledger.days WHERE integration_id = %s", other) == []
 
-    assert (await _replay(world, COSTS)).after == before
+    assert (await _replay(client, COSTS)).after == before
 
 
-async def test_the_report_counts_every_record_by_its_result(world: SystemClient) -> None:
-    team, gone = await _connected(world)
-    await world.request("DELETE", f"/accounts/{team.account_id}/integrations/{gone}?history=erase")
-    await world.consumed(f"ledger.{INTEGRATIONS.name}", INTEGRATIONS.name)
-    await world.publish(COSTS.name, gone, b"{not json", {"ce_type": b"CostRecorded"})
+async def test_the_report_counts_every_record_by_its_result(client: SystemClient) -> None:
+    team, gone = await client.team_in_ledger()
+    await client.remove(team, gone, "erase")
+    await client.consumed("ledger", INTEGRATIONS)
+    await client.publish(COSTS.name, gone, b"{not json", {"ce_type": b"CostRecorded"})
 
-    whole, alone = await _replay(world, COSTS), await _replay(world, COSTS, integration_id=gone)
+    whole, alone = await _replay(client, COSTS), await _replay(client, COSTS, integration_id=gone)
 
     for report in (whole, alone):
         assert sum(report.counts.values()) == report.read
@@ -102,9 +91,9 @@ async def test_the_report_counts_every_record_by_its_result(world: SystemClient)
 
 
 async def test_what_had_to_be_handled_twice_is_counted_once(
-    world: SystemClient, monkeypatch: pytest.MonkeyPatch
+    client: SystemClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _, integration_id = await _connected(world)
+    _, integration_id = await client.team_in_ledger()
     handle_batch, failed = Handlers.handle_batch, asyncio.Event()
 
     async def fail_once(handlers: Handlers, events: Sequence[Event[Any]]) -> Tally:
@@ -115,48 +104,48 @@ async def test_what_had_to_be_handled_twice_is_counted_once(
         return done
 
     monkeypatch.setattr(Handlers, "handle_batch", fail_once)
-    report = await _replay(world, COSTS, integration_id=integration_id)
+    report = await _replay(client, COSTS, integration_id=integration_id)
 
     assert failed.is_set()
     assert sum(report.counts.values()) == report.read
 
 
-async def test_a_dry_run_counts_and_changes_nothing(world: SystemClient) -> None:
-    team, integration_id = await _connected(world)
-    await world.rows("DELETE FROM ledger.days WHERE integration_id = %s RETURNING 1", integration_id)
+async def test_a_dry_run_counts_and_changes_nothing(client: SystemClient) -> None:
+    team, integration_id = await client.team_in_ledger()
+    await client.rows("DELETE FROM ledger.days WHERE integration_id = %s RETURNING 1", integration_id)
 
-    report = await _replay(world, COSTS, account_id=team.account_id, dry_run=True)
+    report = await _replay(client, COSTS, account_id=team.account_id, dry_run=True)
 
     assert (report.by_type["CostRecorded"] >= 30, report.before) == (True, report.after)
-    await _replay(world, COSTS, account_id=team.account_id)
+    await _replay(client, COSTS, account_id=team.account_id)
 
 
-async def test_a_range_of_offsets_is_read_exactly(world: SystemClient) -> None:
-    _, integration_id = await _connected(world)
-    record = next(one for one in await world.records(COSTS.name) if one.key == integration_id.encode())
+async def test_a_range_of_offsets_is_read_exactly(client: SystemClient) -> None:
+    _, integration_id = await client.team_in_ledger()
+    record = next(one for one in await client.records(COSTS.name) if one.key == integration_id.encode())
     since, until = {record.partition: record.offset}, {record.partition: record.offset + 2}
 
-    assert (await _replay(world, COSTS, since=since, until=until, dry_run=True)).read == 2
-    assert (await _replay(world, COSTS, since=datetime(2999, 1, 1, tzinfo=UTC), dry_run=True)).read == 0
+    assert (await _replay(client, COSTS, since=since, until=until, dry_run=True)).read == 2
+    assert (await _replay(client, COSTS, since=datetime(2999, 1, 1, tzinfo=UTC), dry_run=True)).read == 0
 
 
-async def test_every_topic_can_be_replayed_and_asks_xai_nothing(world: SystemClient) -> None:
-    team, integration_id = await _connected(world)
-    await world.force(team, integration_id)
-    calls, card = len(await world.calls(team)), await world.card(team, integration_id)
+async def test_every_topic_can_be_replayed_and_asks_xai_nothing(client: SystemClient) -> None:
+    team, integration_id = await client.team_in_ledger()
+    await client.force(team, integration_id)
+    calls, card = len(await client.calls(team)), await client.card(team, integration_id)
 
     for topic in TOPICS:
         for service in consumers_of(topic):
-            report = await _replay(world, topic, service, integration_id=integration_id)
+            report = await _replay(client, topic, service, integration_id=integration_id)
             assert (report.malformed, sum(report.counts.values())) == (0, report.read)
 
-    assert await world.card(team, integration_id) == card
-    assert (await world.force(team, integration_id))["reconciled"]
-    assert len(await world.calls(team)) == calls + 1
+    assert await client.card(team, integration_id) == card
+    assert (await client.force(team, integration_id))["reconciled"]
+    assert len(await client.calls(team)) == calls + 1
 
 
-async def test_a_broker_that_is_unavailable_is_named_in_a_sentence(world: SystemClient) -> None:
-    failed = await in_process("replay", COSTS.name, env=world.environment | {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"})
+async def test_a_broker_that_is_unavailable_is_named_in_a_sentence(client: SystemClient) -> None:
+    failed = await in_process("replay", COSTS.name, env=client.environment | {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"})
 
     assert failed.status == 1
     assert "does not answer" in failed.stderr

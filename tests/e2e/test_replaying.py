@@ -3,10 +3,10 @@
 import random
 from typing import Any
 
-from tests.support.system import SystemClient
-from tests.support.waiting import until
+from contract.topics import COSTS, SYNC_REQUESTS
 
-COSTS = "xai.costs.v1"
+from tests.support.system import SystemClient
+
 CURRENT = """
     SELECT integration_id::text, day, account_id, usd::text, costs::text, reading_id::text, observed_at
     FROM ledger.days ORDER BY 1, 2
@@ -14,49 +14,46 @@ CURRENT = """
 REVISIONS = "SELECT count(*), coalesce(sum(usd), 0)::text FROM ledger.day_revisions"
 
 
-async def test_the_whole_costs_topic_again_changes_nothing_at_all(world: SystemClient) -> None:
-    team = await world.team()
-    integration_id = await world.connect(team)
-    await world.force(team, integration_id)
-    await world.consumed(f"ledger.{COSTS}", COSTS)
-    before = await world.rows(CURRENT), await world.rows(REVISIONS)
+async def test_the_whole_costs_topic_again_changes_nothing_at_all(client: SystemClient) -> None:
+    team, integration_id = await client.connected_team()
+    await client.force(team, integration_id)
+    await client.consumed("ledger", COSTS)
+    before = await client.rows(CURRENT), await client.rows(REVISIONS)
 
-    await _publish_again(world, await world.records(COSTS))
+    await _publish_again(client, await client.records(COSTS.name))
 
-    assert (await world.rows(CURRENT), await world.rows(REVISIONS)) == before
+    assert (await client.rows(CURRENT), await client.rows(REVISIONS)) == before
 
 
-async def test_the_whole_costs_topic_in_shuffled_order_changes_no_figure(world: SystemClient) -> None:
-    team = await world.team()
-    integration_id = await world.connect(team)
-    await world.force(team, integration_id)
-    await world.consumed(f"ledger.{COSTS}", COSTS)
-    before = await world.rows(CURRENT)
-    records = await world.records(COSTS)
+async def test_the_whole_costs_topic_in_shuffled_order_changes_no_figure(client: SystemClient) -> None:
+    team, integration_id = await client.connected_team()
+    await client.force(team, integration_id)
+    await client.consumed("ledger", COSTS)
+    before = await client.rows(CURRENT)
+    records = await client.records(COSTS.name)
     random.Random(7).shuffle(records)
 
-    await _publish_again(world, records)
+    await _publish_again(client, records)
 
-    assert await world.rows(CURRENT) == before
+    assert await client.rows(CURRENT) == before
 
 
-async def _publish_again(world: SystemClient, records: list[Any]) -> None:
+async def _publish_again(client: SystemClient, records: list[Any]) -> None:
     for record in records:
-        await world.publish(COSTS, record.key.decode(), record.value, dict(record.headers))
-    await world.consumed(f"ledger.{COSTS}", COSTS)
+        await client.publish(COSTS.name, record.key, record.value, dict(record.headers))
+    await client.consumed("ledger", COSTS)
 
 
-async def test_requests_that_come_again_make_no_second_call(world: SystemClient) -> None:
-    team = await world.team()
-    integration_id = await world.connect(team)
-    await world.force(team, integration_id)
-    calls = len(await world.calls(team))
+async def test_requests_that_come_again_make_no_second_call(client: SystemClient) -> None:
+    team, integration_id = await client.connected_team()
+    await client.force(team, integration_id)
+    calls = len(await client.calls(team))
 
-    for record in await world.records("xai.sync-requests.v1"):
-        if record.key.decode() == integration_id:
-            await world.publish("xai.sync-requests.v1", integration_id, record.value, dict(record.headers))
-    await world.consumed("syncer.xai.sync-requests.v1", "xai.sync-requests.v1")
-    unread = "SELECT count(*) FROM syncer.windows WHERE closed_at IS NULL AND integration_id = %s"
-    await until(lambda: world.rows(unread, integration_id), lambda got: got == [(0,)])
+    for record in await client.records_of(SYNC_REQUESTS, integration_id):
+        await client.publish(SYNC_REQUESTS.name, integration_id, record.value, dict(record.headers))
+    await client.consumed("syncer", SYNC_REQUESTS)
+    await client.no_row_is_left(
+        "SELECT 1 FROM syncer.windows WHERE closed_at IS NULL AND integration_id = %s", integration_id
+    )
 
-    assert len(await world.calls(team)) == calls
+    assert len(await client.calls(team)) == calls

@@ -7,14 +7,14 @@ import uuid
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote_from_bytes
 
 import psycopg
 import pytest
-from aiokafka import ConsumerRecord
 
+from tests.support.messages import raw_record
 from tests.support.secret_search import Canary, in_files, in_processes, in_records, in_tables, packed
+from tests.support.urls import psycopg_url
 
 FORMS: dict[str, Callable[[bytes], bytes]] = {
     "itself": lambda key: key,
@@ -65,7 +65,7 @@ def test_a_leak_is_found_in_records(part: str) -> None:
     leak = canary.key().encode()
     headers = {"header": [("x", leak)], "header's name": [(canary.key(), b"")]}.get(part, [])
     key, value = leak if part == "key" else None, leak if part == "value" else None
-    record: Any = ConsumerRecord("topic", 0, 0, 0, 0, key, value, None, 0, 0, headers)
+    record = raw_record("topic", value, headers, key=key)
 
     assert [hit.form for hit in in_records(canary, "topic", [record])] != []
     assert in_records(Canary(), "topic", [record]) == []
@@ -89,8 +89,7 @@ def test_a_leak_is_found_in_processes(how: str) -> None:
 async def test_a_leak_is_found_in_tables(postgres: str, kind: str) -> None:
     canary, name = Canary(), f"leak_{uuid.uuid4().hex}"
     leak = {"text": canary.key(), "jsonb": f'{{"a": ["{canary.key()}"]}}', "text[]": [canary.key()]}.get(kind)
-    url = postgres.replace("+psycopg", "")
-    async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+    async with await psycopg.AsyncConnection.connect(psycopg_url(postgres), autocommit=True) as connection:
         await connection.execute(f"CREATE TABLE {name} (leak {kind})".encode())
         value = packed(canary.key().encode())["zlib"] if kind == "bytea" else leak
         await connection.execute(f"INSERT INTO {name} VALUES (%s)".encode(), [value])  # noqa: S608 - our own name

@@ -1,16 +1,12 @@
-"""The whole system over TLS, each service signed in as itself: it can do its work, and nobody can do anything else."""
+"""The whole system over TLS: each service authenticates as itself, can do its work, and nothing else."""
 
 import asyncio
-import json
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
@@ -43,6 +39,7 @@ from grafient.local.securing import OPERATOR, write_certificates, write_private
 from grafient.local.system import System
 from grafient.topics.acls import apply_grants, grant_differences, librdkafka_options
 
+from tests.support.commands import Completed, in_process
 from tests.support.secured_broker import Clients
 from tests.support.system import SystemClient
 from tests.support.waiting import until
@@ -53,7 +50,7 @@ by_principal = pytest.mark.parametrize("who", ACCESS)
 
 @pytest.fixture(scope="module")
 async def secured(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
-    """Every process, for real; the broker takes nobody whom it does not know."""
+    """Every process, for real; the broker accepts known users only."""
     folder = tmp_path_factory.mktemp("secured")
     system = System(folder, lambda _text: None, delay_ms=0, durable=False, secured=True)
     try:
@@ -64,14 +61,14 @@ async def secured(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sys
 
 
 @pytest.fixture
-async def world(secured: System) -> AsyncIterator[SystemClient]:
-    async with SystemClient(secured) as world:
-        yield world
+async def client(secured: System) -> AsyncIterator[SystemClient]:
+    async with SystemClient(secured) as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
 async def clients(secured: System) -> AsyncIterator[Clients]:
-    """There is something to read in every topic."""
+    """Every topic holds a record."""
     made = Clients(secured)
     for topic in TOPICS:
         await made.write(OPERATOR, topic.name)
@@ -79,22 +76,20 @@ async def clients(secured: System) -> AsyncIterator[Clients]:
     await made.close()
 
 
-async def test_a_team_lives_its_whole_life(world: SystemClient) -> None:
-    team = await world.team()
-    integration_id = await world.connect(team)
-    today = date.fromisoformat((await world.syncs(team, integration_id))[0]["last_day"])
+async def test_a_team_is_connected_synced_and_erased(client: SystemClient) -> None:
+    team, integration_id = await client.connected_team()
+    today = date.fromisoformat((await client.syncs(team, integration_id))[0]["last_day"])
     first = today - timedelta(days=29)
-    forced = await world.force(team, integration_id)
+    forced = await client.force(team, integration_id)
 
     assert forced["reconciled"]
-    assert await world.shown(team, first, today) == await world.served(team, first, today)
+    assert await client.shown(team, first, today) == await client.served(team, first, today)
 
-    path = f"/accounts/{team.account_id}/integrations/{integration_id}"
-    assert (await world.request("DELETE", f"{path}?history=erase")).status_code == 204
-    await world.consumed(group_of("syncer", CREDENTIALS), CREDENTIALS.name)
-    await world.consumed(group_of("ledger", INTEGRATIONS), INTEGRATIONS.name)
-    assert await world.rows("SELECT 1 FROM syncer.credentials WHERE integration_id = %s", integration_id) == []
-    assert await world.rows("SELECT 1 FROM ledger.days WHERE integration_id = %s", integration_id) == []
+    await client.remove(team, integration_id, "erase")
+    await client.consumed("syncer", CREDENTIALS)
+    await client.consumed("ledger", INTEGRATIONS)
+    assert await client.rows("SELECT 1 FROM syncer.credentials WHERE integration_id = %s", integration_id) == []
+    assert await client.rows("SELECT 1 FROM ledger.days WHERE integration_id = %s", integration_id) == []
 
 
 @pytest.mark.parametrize(("access", "topic"), EVERY_TOPIC, ids=lambda one: getattr(one, "name", None) or one.principal)
@@ -108,10 +103,10 @@ async def test_a_principal_reads_and_writes_what_is_declared_and_nothing_else(
 
 @pytest.mark.parametrize("access", ACCESS.values(), ids=lambda access: access.principal)
 async def test_a_principal_takes_part_in_its_own_groups_only(clients: Clients, access: BrokerAccess) -> None:
-    for whose, topic in EVERY_TOPIC:
-        own = whose is access and (access.free_groups or topic in access.reads)
+    for owner, topic in EVERY_TOPIC:
+        own = owner is access and (access.free_groups or topic in access.reads)
         with nullcontext() if own else pytest.raises(GroupAuthorizationFailedError):
-            await clients.find(access.principal, group_of(whose.principal, topic))
+            await clients.find(access.principal, group_of(owner.principal, topic))
 
 
 FORBIDDEN: dict[str, Callable[[AdminClient], Any]] = {
@@ -123,7 +118,7 @@ FORBIDDEN: dict[str, Callable[[AdminClient], Any]] = {
     "read a configuration": lambda admin: admin.describe_configs([ConfigResource(Resource.TOPIC, COSTS.name)]),
     "change the broker": lambda admin: admin.incremental_alter_configs([_of_the_broker()]),
     "grant itself something": lambda admin: admin.create_acls([AclBinding(*_ANYTHING)]),
-    "take grants away": lambda admin: admin.delete_acls([AclBindingFilter(*_ANYTHING)]),
+    "revoke grants": lambda admin: admin.delete_acls([AclBindingFilter(*_ANYTHING)]),
     "set a password": lambda admin: admin.alter_user_scram_credentials([_password("ledger")]),
     "delete a group": lambda admin: admin.delete_consumer_groups([group_of("ledger", COSTS)]),
 }
@@ -156,7 +151,7 @@ async def test_no_principal_changes_the_broker(clients: Clients, who: str, what:
     assert name.endswith("_AUTHORIZATION_FAILED") or (what, name) == (
         "delete records",
         "_NOENT",
-    )  # it does not even see it
+    )  # the topic is invisible to it
 
 
 @by_principal
@@ -171,7 +166,7 @@ async def test_no_principal_reads_the_grants(clients: Clients, who: str) -> None
 
 @asynccontextmanager
 async def lacking(system: System, access: BrokerAccess, topic: Topic) -> AsyncIterator[None]:
-    """A principal that may not read one of its topics, for a while."""
+    """The principal may not read one of its topics meanwhile."""
     grant = (Resource.TOPIC, topic.name, Pattern.LITERAL, f"User:{access.principal}", "*", Operation.READ)
     operator = AdminClient(librdkafka_options(system.kafka.settings()))
     for future in operator.delete_acls([AclBindingFilter(*grant, Permission.ALLOW)]).values():
@@ -182,31 +177,29 @@ async def lacking(system: System, access: BrokerAccess, topic: Topic) -> AsyncIt
         await asyncio.to_thread(apply_grants, system.kafka.settings())
 
 
-async def test_a_service_that_lacks_a_right_says_so_and_goes_on_when_it_has_it(
-    secured: System, world: SystemClient
+async def test_a_service_that_lacks_a_right_names_it_and_resumes_when_it_has_it(
+    secured: System, client: SystemClient
 ) -> None:
-    team = await world.team()
-    integration_id = await world.connect(team)
+    team, integration_id = await client.connected_team()
 
     async def stalled() -> str:
-        async with httpx.AsyncClient(trust_env=False) as http:
-            return str((await http.get(f"{secured.url_of('ledger')}/livez")).json()["stalled"])
+        return str((await client.http.get(f"{secured.url_of('ledger')}/livez")).json()["stalled"])
 
     async with lacking(secured, LEDGER, COSTS):
-        said = await until(stalled, lambda got: "refused" in got)
-        assert "lacks a right to the topic xai.costs.v1: run `grafient topics apply --acls`" in said
+        sentence = await until(stalled, lambda got: "refused" in got)
+        assert "lacks a right to the topic xai.costs.v1: run `grafient topics apply --acls`" in sentence
 
-    assert (await world.force(team, integration_id))["reconciled"]
+    assert (await client.force(team, integration_id))["reconciled"]
     assert await until(stalled, lambda got: got == "[]")
 
 
-async def test_a_topic_that_is_closed_stops_the_start_with_its_name(secured: System) -> None:
+async def test_a_topic_without_access_stops_the_start_with_its_name(secured: System) -> None:
     with pytest.raises(TopicsError) as refused:
         await check_topics(secured.kafka.settings("cron"), (SYNC_REQUESTS, COSTS))
     assert str(refused.value) == "cron may not use topic xai.costs.v1: run `grafient topics apply --acls`"
 
 
-Command = Callable[..., subprocess.CompletedProcess[str]]
+Command = Callable[..., Awaitable[Completed]]
 
 
 @pytest.fixture
@@ -215,10 +208,9 @@ def command(secured: System) -> Command:
     assert secured.security is not None
     security = secured.security
 
-    def run(*arguments: str, who: str = OPERATOR, **changes: str) -> subprocess.CompletedProcess[str]:
+    async def run(*arguments: str, who: str = OPERATOR, **changes: str) -> Completed:
         env = security.environment(who) | {"KAFKA_BOOTSTRAP_SERVERS": secured.kafka.bootstrap_servers} | changes
-        argv = [sys.executable, "-m", "grafient", *arguments]
-        return subprocess.run(argv, env=env, capture_output=True, text=True, check=False)  # noqa: S603 - our own command
+        return await in_process(*arguments, env=env)
 
     return run
 
@@ -231,7 +223,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize(("setting", "sentence"), WRONG.values(), ids=WRONG)
-async def test_who_is_not_let_in_is_told_why(command: Command, tmp_path: Path, setting: str, sentence: str) -> None:
+async def test_a_refused_client_gets_the_reason(command: Command, tmp_path: Path, setting: str, sentence: str) -> None:
     write_certificates(tmp_path)
     write_private(tmp_path / "KAFKA_PASSWORD", b"obviously-fake")
     wrong = {
@@ -240,25 +232,24 @@ async def test_who_is_not_let_in_is_told_why(command: Command, tmp_path: Path, s
         "KAFKA_CA_FILE": str(tmp_path / "ca.pem"),
     }
 
-    told = await asyncio.to_thread(command, "topics", "check", **{setting: wrong[setting]})
+    refused = await command("topics", "check", **{setting: wrong[setting]})
 
-    assert (told.returncode, told.stdout) == (78, ""), told.stderr
-    assert sentence in told.stderr.splitlines()[-1]
-    assert "Traceback" not in told.stderr
-    assert "obviously-fake" not in told.stderr
+    assert (refused.status, refused.stdout) == (78, ""), refused.stderr
+    assert sentence in refused.stderr.splitlines()[-1]
+    assert "Traceback" not in refused.stderr
+    assert "obviously-fake" not in refused.stderr
 
 
-async def test_the_operators_command_finds_all_right_and_a_services_user_may_not_ask(command: Command) -> None:
-    right = await asyncio.to_thread(command, "topics", "check", "--acls", "--json")
-    refused = await asyncio.to_thread(command, "topics", "apply", "--acls", "--dry-run", who="connector")
+async def test_operators_see_correct_grants_and_services_cannot_see_them(command: Command) -> None:
+    report = (await command("topics", "check", "--acls", "--json")).json()
+    refused = await command("topics", "apply", "--acls", "--dry-run", who="connector")
 
-    assert right.returncode == 0, right.stderr
-    assert {one["state"] for one in json.loads(right.stdout)["acls"]} == {"right"}
-    assert refused.returncode == 78
+    assert {one["state"] for one in report["acls"]} == {"right"}
+    assert refused.status == 78
     assert "KAFKA_USERNAME may not look after access: it takes an operator" in refused.stderr
 
 
-async def test_apply_takes_away_what_is_not_declared_and_touches_nobody_else(secured: System) -> None:
+async def test_apply_revokes_undeclared_grants_of_our_principals_only(secured: System) -> None:
     operator = AdminClient(librdkafka_options(secured.kafka.settings()))
     credentials = (Resource.TOPIC, CREDENTIALS.name, Pattern.LITERAL)
     ours = AclBinding(*credentials, "User:webapp", "*", Operation.READ, Permission.ALLOW)

@@ -2,9 +2,7 @@
 
 import asyncio
 import json
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,15 +12,15 @@ import httpx
 from grafient.local.system import System
 from simulator.teams import DEMO_KEY, DEMO_TEAM
 
+from tests.support.commands import start
+from tests.support.processes import runs
 from tests.support.waiting import until
 
 
 @asynccontextmanager
 async def _up(data: Path) -> AsyncIterator[dict[str, Any]]:
     """A second system; ended by Ctrl-C, with status 0."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "grafient", "up", "--json", "--data", str(data), stdout=asyncio.subprocess.PIPE
-    )
+    process = await start("up", "--json", "--data", str(data))
     assert process.stdout is not None
     try:
         async with asyncio.timeout(60):
@@ -32,15 +30,7 @@ async def _up(data: Path) -> AsyncIterator[dict[str, Any]]:
         process.send_signal(signal.SIGINT)
         await process.communicate()
     assert process.returncode == 0
-    assert [name for name, pid in address["pids"].items() if _runs(pid)] == []
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    assert [name for name, pid in address["pids"].items() if runs(pid)] == []
 
 
 async def test_data_survives_an_end_and_a_start(system: System, tmp_path: Path) -> None:

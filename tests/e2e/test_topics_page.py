@@ -12,14 +12,13 @@ PAGE = Path(__file__).parents[2] / "docs" / "topics.md"
 
 
 async def test_another_program_can_request_a_sync_and_follow_it(
-    world: SystemClient, capsys: pytest.CaptureFixture[str]
+    client: SystemClient, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (example,) = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL)
     program: dict[str, Any] = {}
     exec(compile(example, PAGE.name, "exec"), program)  # noqa: S102 - it is ours
-    team = await world.team()
-    integration_id = await world.connect(team)
+    _, integration_id = await client.connected_team()
 
-    await program["force_sync"](world.address.kafka, integration_id)
+    await program["force_sync"](client.address.kafka, integration_id)
 
     assert capsys.readouterr().out.startswith("SyncCompleted {")

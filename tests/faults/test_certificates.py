@@ -1,4 +1,4 @@
-"""A server with a certificate that is not xAI's receives no key; once it is right, all missed days are read."""
+"""A server with a certificate that is not xAI's receives no key; once it is valid, all missed days are read."""
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -14,50 +14,50 @@ from tests.faults.support.failing_xai import card_of, failure_of
 from tests.faults.support.fault import Fault
 from tests.faults.support.load import SETTINGS, Load, under_load
 from tests.support.system import SystemClient
-from tests.support.tls import WRONG, Gate, right
+from tests.support.tls import WRONG, TlsProxy, valid
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 
 
 class TlsSystem(System):
-    """The services trust the gate's authority only, and reach xAI through the gate."""
+    """The services trust the proxy's authority only, and reach xAI through the proxy."""
 
-    def __init__(self, folder: Path, gate: Gate) -> None:
-        trust = {"XAI_BASE_URL": gate.url, "PYTHONPATH": str(gate.trusted_by(folder / "trust"))}
+    def __init__(self, folder: Path, proxy: TlsProxy) -> None:
+        trust = {"XAI_BASE_URL": proxy.url, "PYTHONPATH": str(proxy.trusted_by(folder / "trust"))}
         super().__init__(folder, lambda _text: None, delay_ms=5, settings=SETTINGS | trust)
-        self._ports["simulator"] = gate.behind
+        self._ports["simulator"] = proxy.behind
         self._xai_url = self.url_of("simulator")
 
 
 @pytest.fixture(scope="module")
-async def gate() -> AsyncIterator[Gate]:
+async def proxy() -> AsyncIterator[TlsProxy]:
     (port,) = free_ports(1)
     async with AsyncExitStack() as stack:
-        gate = Gate(port)
-        await stack.enter_async_context(gate.open())
-        yield gate
+        proxy = TlsProxy(port)
+        await stack.enter_async_context(proxy.open())
+        yield proxy
 
 
 @pytest.fixture(scope="module")
-async def load(tmp_path_factory: pytest.TempPathFactory, gate: Gate) -> AsyncIterator[Load]:
+async def load(tmp_path_factory: pytest.TempPathFactory, proxy: TlsProxy) -> AsyncIterator[Load]:
     """Three teams on a system that reaches xAI over TLS."""
-    async with under_load(TlsSystem(tmp_path_factory.mktemp("certificates"), gate), teams=3) as load:
+    async with under_load(TlsSystem(tmp_path_factory.mktemp("certificates"), proxy), teams=3) as load:
         yield load
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-async def test_no_key_is_sent_where_the_certificate(load: Load, gate: Gate, fault: Fault, wrong: str) -> None:
+async def test_no_key_is_sent_where_the_certificate(load: Load, proxy: TlsProxy, fault: Fault, wrong: str) -> None:
     victim, since, code = load.teams[0], datetime.now(UTC), Code.XAI_UNAVAILABLE
 
     async with fault(f"xAI's certificate {wrong}"):
-        gate.shows(WRONG[wrong])
+        proxy.present(WRONG[wrong])
         await load.force(*victim)
         await failure_of(load.client, victim, code, since)
         card = await card_of(load.client, victim, code)
         tested = await _test_connection(load.client)
-        assert gate.greeted > 0
-        assert gate.received == 0
-        gate.shows(right)
+        assert proxy.greeted > 0
+        assert proxy.received == 0
+        proxy.present(valid)
 
     assert (card["status"], card["status_text"]) == ("active", CAUSES[code].title)
     assert tested == (False, code)

@@ -5,7 +5,6 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from contract.access import group_of
 from contract.messages import CostRecorded, RenameIntegration
 from contract.topics import COMMANDS_TOPIC, COSTS, CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS, Topic
 
@@ -83,8 +82,8 @@ async def test_a_thousand_copies_of_a_request_end_once_and_of_a_command_change_o
         for _ in range(0, COPIES, AT_ONCE):
             await sender.valid(SYNC_REQUESTS, 0, without_rows(request, integration_id), copies=AT_ONCE)
             await sender.valid(COMMANDS_TOPIC, 0, without_rows(rename, team.account_id), copies=AT_ONCE)
-            await client.consumed(group_of("syncer", SYNC_REQUESTS), SYNC_REQUESTS.name)
-            await client.consumed(group_of("connector", COMMANDS_TOPIC), COMMANDS_TOPIC.name)
+            await client.consumed("syncer", SYNC_REQUESTS)
+            await client.consumed("connector", COMMANDS_TOPIC)
         await until(lambda: client.rows(version, integration_id, rename.label))
 
     assert await client.rows(version, integration_id, rename.label) == [(before + 1,)]

@@ -10,7 +10,8 @@ from contract.problems import Code
 from tests.faults.support.failing_xai import card_of, failing, failure_of
 from tests.faults.support.fault import Fault
 from tests.faults.support.load import Load
-from tests.support.system import SystemClient, Team
+from tests.support.system import SystemClient
+from tests.support.xai import Team
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 AT_ONCE = (1.0, 10.0)

@@ -13,7 +13,6 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from contract.access import group_of
 from contract.topics import COSTS, SYNC_OUTCOMES
 
 from tests.faults.support.fault import Fault
@@ -83,7 +82,7 @@ async def _consumed(client: SystemClient) -> None:
 async def _lag(client: SystemClient) -> int:
     """Records that wait, after at most a minute."""
     try:
-        await client.consumed(group_of("ledger", COSTS), COSTS.name)
+        await client.consumed("ledger", COSTS)
     except AssertionError as error:
         return int(str(error).rsplit(":", 1)[1])
     return 0

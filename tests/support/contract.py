@@ -1,4 +1,4 @@
-"""An API under fire: served over HTTP, and asked by schemathesis whatever its own document allows and forbids."""
+"""An API served over HTTP, and schemathesis, which sends all that its document allows and forbids."""
 
 import asyncio
 import json
@@ -19,20 +19,14 @@ DEADLINE = 100.0
 CHECKS = Path(__file__).parents[1] / "contract" / "schemathesis.toml"
 
 
-@asynccontextmanager
-async def nothing(_app: FastAPI) -> AsyncIterator[None]:
-    """The life of an app that opens nothing."""
-    yield
-
-
-def let_wrong_tokens_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wrong tokens are a part of what is asked: of an app that is made afterwards they are refused at any rate."""
+def allow_wrong_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Apps that are made afterwards refuse wrong tokens at any rate, without slowing them down."""
     monkeypatch.setattr(common.http.gate, "WRONG_TOKENS", Rate(1_000_000, 1))
 
 
 @asynccontextmanager
 async def served(app: FastAPI) -> AsyncIterator[str]:
-    """Serve `app` on a port of this machine, on the loop of the test, whose database it uses; answers the URL."""
+    """Serve `app` on a free port, on the loop of the test, whose database it uses; yields the URL."""
     (port,) = free_ports(1)
     config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, access_log=False, lifespan="off")
     server = uvicorn.Server(config)
@@ -48,12 +42,12 @@ async def served(app: FastAPI) -> AsyncIterator[str]:
 
 
 async def fire(url: str, document: dict[str, Any], token: str, *, folder: Path) -> tuple[int, str]:
-    """Run all checks; answers 0 where nothing was found, and the report, which tells how to repeat what was."""
-    described = folder / "document.json"
-    described.write_text(json.dumps(document))
+    """Run all checks; return 0 where nothing was found, and the report, which shows how to repeat each failure."""
+    path = folder / "document.json"
+    path.write_text(json.dumps(document))
     options = ("--url", url, "--header", f"Authorization: Bearer {token}")
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CHECKS), "run", str(described), *options),
+        *(sys.executable, "-m", "schemathesis.cli", "--config-file", str(CHECKS), "run", str(path), *options),
         cwd=folder,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

@@ -1,4 +1,4 @@
-"""What the tests of the embedded stack see of other processes."""
+"""What tests see of other processes."""
 
 import os
 from contextlib import suppress
@@ -7,7 +7,7 @@ from signal import Signals
 
 
 def runs(pid: int) -> bool:
-    """Whether the process is alive: of an orphan that has ended, something may still wait to be collected."""
+    """Whether the process is alive; an orphan that has ended can be a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):

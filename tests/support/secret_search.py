@@ -1,4 +1,4 @@
-"""Look for a key in everything that a system leaves behind, in every form that it could have taken."""
+"""Search for a secret in all that a system leaves behind, in every form that it can take."""
 
 import gzip
 import json
@@ -19,13 +19,14 @@ from psycopg import sql
 
 from tests.support.system import SystemClient
 from tests.support.topic_client import PARTITIONS
+from tests.support.urls import psycopg_url
 
 LARGEST = 64 * 1024 * 1024
-"""Bytes that a compressed piece may have when it is opened."""
+"""Bytes of a decompressed piece, at most."""
 _ESCAPED = re.compile(rb"\\+u00([0-9a-fA-F]{2})|\\+x([0-9a-fA-F]{2})")
 _ESCAPES = re.compile(rb"(?:\\+(?:u00|x)[0-9a-fA-F]{2}){8,}")
 _QUOTED = re.compile(rb"(?:%[0-9a-fA-F]{2}){8,}")
-"""Whole runs only: a key of which some characters stand as they are is found as it is."""
+"""Whole runs only: a key with some unescaped characters is found as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Hit:
 
 @dataclass
 class Canary:
-    """A mark of 128 random bits that stands in every key of a run; either half is enough to be a hit."""
+    """A mark of 128 random bits that is in every key of a run; either half is a hit."""
 
     mark: str = field(default_factory=lambda: secrets.token_hex(16))
     name: str = "key"
@@ -48,7 +49,7 @@ class Canary:
         return f"fake-canary-{self.mark}-{name}"
 
     def needles(self) -> dict[bytes, Hit]:
-        """What is looked for, and what it would be a hit of."""
+        """What is searched for, and the hit that it would be."""
         halves = (self.mark[:16].encode(), self.mark[16:].encode())
         return {needle: Hit("", form, self.name) for half in halves for form, needle in forms(half)}
 
@@ -58,7 +59,7 @@ class Canary:
 
 
 class Canaries:
-    """Several marks, looked for at once."""
+    """Several marks, searched for at once."""
 
     def __init__(self, canaries: Iterable[Canary]) -> None:
         self._needles = {needle: hit for canary in canaries for needle, hit in canary.needles().items()}
@@ -77,7 +78,7 @@ class Searches(Protocol):
 
 
 def forms(secret: bytes) -> Iterator[tuple[str, bytes]]:
-    """Name and bytes of each form in which `secret` can stand inside something longer."""
+    """Name and bytes of each form that `secret` can have inside something longer."""
     text = secret.decode()
     yield "itself", secret
     yield "in capitals", secret.upper()
@@ -92,7 +93,7 @@ def forms(secret: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def _inner(encoded: bytes, shift: int) -> bytes:
-    """Without the characters at either end in which neighbours of the secret have a part."""
+    """Without the characters at either end that neighbours of the secret share."""
     bare = encoded.rstrip(b"=")
     padding = len(encoded) - len(bare)
     return bare[(0, 2, 3)[shift] : len(bare) - (1 if padding else 0)]
@@ -123,9 +124,9 @@ def in_files(canary: Searches, folder: Path) -> list[Hit]:
     for path in sorted(folder.rglob("*")):
         name = str(path.relative_to(folder))
         hits += canary.search(f"the name of {name}", name.encode())
-        with suppress(FileNotFoundError):  # servers go on writing and tidying
+        with suppress(FileNotFoundError):  # servers still write and delete
             if path.is_file():
-                hits += canary.search(name, path.read_bytes().rstrip(b"\0"))  # servers reserve room
+                hits += canary.search(name, path.read_bytes().rstrip(b"\0"))  # servers reserve space
     return hits
 
 
@@ -140,7 +141,7 @@ def in_processes(canary: Searches, pids: dict[str, int]) -> list[Hit]:
 
 
 def _readable(path: Path) -> bytes:
-    """Without root the environment of a process that cannot be dumped is closed, also to its own user."""
+    """Without root the environment of a process that cannot be dumped is unreadable, also for its own user."""
     try:
         return path.read_bytes()
     except PermissionError:
@@ -159,15 +160,15 @@ def in_records(canary: Searches, topic: str, records: Iterable[Any]) -> list[Hit
     return hits
 
 
-async def in_topics(canary: Searches, world: SystemClient) -> list[Hit]:
+async def in_topics(canary: Searches, client: SystemClient) -> list[Hit]:
     """Every partition from its start."""
-    return [hit for name in PARTITIONS for hit in in_records(canary, name, await world.records(name))]
+    return [hit for name in PARTITIONS for hit in in_records(canary, name, await client.records(name))]
 
 
 async def in_tables(canary: Searches, database_url: str) -> list[Hit]:
     """Every column of every row of every table that is not Postgres's own."""
     hits: list[Hit] = []
-    async with await psycopg.AsyncConnection.connect(database_url.replace("+psycopg", "")) as connection:
+    async with await psycopg.AsyncConnection.connect(psycopg_url(database_url)) as connection:
         found = await connection.execute(
             "SELECT table_schema, table_name FROM information_schema.tables "
             "WHERE table_type = 'BASE TABLE' AND table_schema NOT IN ('pg_catalog', 'information_schema')"
@@ -189,5 +190,5 @@ def _bytes(value: object) -> bytes:
 
 
 def packed(data: bytes) -> dict[str, bytes]:
-    """`data` as programs keep it small."""
+    """`data` as programs compress it."""
     return {"zlib": zlib.compress(data), "gzip": gzip.compress(data)}

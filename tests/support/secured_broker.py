@@ -1,4 +1,4 @@
-"""What tests try at a secured broker, as each principal."""
+"""Requests to a secured broker as each principal."""
 
 from collections.abc import Callable
 from functools import cache
@@ -14,7 +14,7 @@ from grafient.topics.acls import librdkafka_options
 
 
 class Clients:
-    """One client a principal and kind: to sign in takes longer than to ask."""
+    """One client for each principal and kind: authentication takes longer than a request."""
 
     def __init__(self, system: System) -> None:
         self.settings = system.kafka.settings
@@ -34,7 +34,7 @@ class Clients:
         await (await self.producer(who)).send_and_wait(topic, b"{}", key=b"of-the-test", partition=0)
 
     async def read(self, who: str, topic: str) -> None:
-        """Ask for the first record without asking before what the topic is; raises what the broker answers."""
+        """Fetch the first record without a request for metadata; raises the error that the broker returns."""
         client = (await self.producer(who)).client
         request = FetchRequest(1000, 1, 1_000_000, 0, [(topic, [(0, 0, 1_000_000)])])
         answer = await client.send(client.get_random_node(), request)
@@ -43,7 +43,7 @@ class Clients:
             raise for_code(error_code)
 
     async def find(self, who: str, group: str) -> None:
-        """What everybody does first who would take part in a group."""
+        """What every member of a group does first."""
         await (await self.producer(who)).client.coordinator_lookup(CoordinationType.GROUP, group)
 
     async def close(self) -> None:

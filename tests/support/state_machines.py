@@ -1,4 +1,4 @@
-"""What state machines stand on: steps that are no coroutines, a database that breaks where they say, and its clock."""
+"""For state machines: steps that are no coroutines, a database that breaks on request, and a clock that they move."""
 
 import asyncio
 from collections import deque
@@ -19,12 +19,12 @@ T = TypeVar("T")
 CLOCK = "clock"
 _SHADOWED = (
     f"CREATE SCHEMA IF NOT EXISTS {CLOCK}",
-    f"CREATE TABLE IF NOT EXISTS {CLOCK}.stands AS SELECT clock_timestamp() AS at",
+    f"CREATE TABLE IF NOT EXISTS {CLOCK}.current AS SELECT clock_timestamp() AS at",
     f"""CREATE OR REPLACE FUNCTION {CLOCK}.clock_timestamp() RETURNS timestamptz LANGUAGE sql VOLATILE
-        AS 'SELECT at FROM {CLOCK}.stands'""",  # noqa: S608 - only constants are put in
+        AS 'SELECT at FROM {CLOCK}.current'""",  # noqa: S608 - only constants are put in
 )
 QUICK = settings(
-    max_examples=20,
+    max_examples=12,
     stateful_step_count=30,
     deadline=None,
     derandomize=True,
@@ -32,22 +32,22 @@ QUICK = settings(
     phases=[Phase.explicit, Phase.generate, Phase.shrink],
     suppress_health_check=list(HealthCheck),
 )
-"""What every run of the tests takes: always the same examples."""
+"""Of every run: always the same examples. `make faults` runs ten times as many, random ones."""
 THOROUGH = settings(QUICK, max_examples=200, stateful_step_count=50, derandomize=False, print_blob=True)
 
 
 class Ends(StrEnum):
     """How a transaction ends."""
 
-    WELL = "well"
+    COMMITTED = "committed"
     ABORTED = "aborted"
     """The connection breaks before its commit."""
-    UNHEARD = "unheard"
-    """It is committed, and the connection breaks before anybody hears of it."""
+    UNKNOWN = "unknown"
+    """It is committed, and the connection breaks before the answer arrives."""
 
 
 class BreakingDatabase(Database):
-    """Its next transactions end as `plan` says, and those after them well."""
+    """Its next transactions end as in `plan`, and later ones well."""
 
     def __init__(self, engine: AsyncEngine) -> None:
         super().__init__(engine)
@@ -55,12 +55,12 @@ class BreakingDatabase(Database):
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        how = self.plan.popleft() if self.plan else Ends.WELL
+        how = self.plan.popleft() if self.plan else Ends.COMMITTED
         async with super().transaction() as connection:
             yield connection
             if how is Ends.ABORTED:
                 raise _broken()
-        if how is Ends.UNHEARD:
+        if how is Ends.UNKNOWN:
             raise _broken()
 
     def breaks(self, *plan: Ends) -> None:
@@ -72,7 +72,7 @@ def _broken() -> OperationalError:
 
 
 class Tables:
-    """A service's tables, under a clock that only the test moves where `clock` says so."""
+    """A service's tables; with `clock` their clock is moved by the test only."""
 
     def __init__(self, postgres: str, service: str, *, clock: bool = False) -> None:
         """`postgres`: the owner's URL; the service's tables are there."""
@@ -85,17 +85,17 @@ class Tables:
         )
         self.owner = Database(make_engine(SecretStr(postgres), schema=schema))
 
-    async def take_the_clock(self) -> None:
-        """From now on it stands still, unless it is moved."""
+    async def stop_clock(self) -> None:
+        """From now on only `set_clock` and `pass_time` move it."""
         async with self.owner.transaction() as connection:
             for statement in _SHADOWED:
                 await connection.execute(text(statement))
-            for right in (f"USAGE ON SCHEMA {CLOCK}", f"SELECT ON {CLOCK}.stands"):
+            for right in (f"USAGE ON SCHEMA {CLOCK}", f"SELECT ON {CLOCK}.current"):
                 await connection.execute(text(f"GRANT {right} TO {self._service}"))
 
     async def set_clock(self, at: datetime) -> None:
         async with self.owner.transaction() as connection:
-            await connection.execute(text(f"UPDATE {CLOCK}.stands SET at = :at"), {"at": at})  # noqa: S608 - a constant
+            await connection.execute(text(f"UPDATE {CLOCK}.current SET at = :at"), {"at": at})  # noqa: S608 - a constant
 
     async def now(self) -> datetime:
         async with self.owner.transaction() as connection:
@@ -103,7 +103,7 @@ class Tables:
             return at
 
     async def pass_time(self, span: timedelta) -> None:
-        """Or step back."""
+        """Move the clock forward, or back."""
         await self.set_clock(await self.now() + span)
 
     async def close_all(self) -> None:
@@ -112,13 +112,13 @@ class Tables:
 
 
 class Stage(Tables):
-    """With a loop of its own, on which a machine's steps run."""
+    """The same with an event loop of its own, on which a machine's steps run."""
 
     def __init__(self, postgres: str, service: str, *, clock: bool = False) -> None:
         super().__init__(postgres, service, clock=clock)
         self._runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
         if clock:
-            self.run(self.take_the_clock())
+            self.run(self.stop_clock())
 
     def run(self, step: Coroutine[Any, Any, T]) -> T:
         return self._runner.run(step)

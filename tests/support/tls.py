@@ -1,4 +1,4 @@
-"""xAI's address over TLS, with certificates that are right or wrong."""
+"""xAI's address over TLS with any certificate; a plain server answers behind it."""
 
 import asyncio
 import ssl
@@ -11,11 +11,11 @@ import trustme
 
 AT = "127.0.0.1"
 LONG_AGO, YESTERDAY = (datetime.now(UTC) - timedelta(days=days) for days in (400, 1))
-Shows = Callable[[trustme.CA], trustme.Blob]
-"""Of the authority that is trusted: key and certificates that a server shows."""
+Issue = Callable[[trustme.CA], trustme.Blob]
+"""Issues the key and certificates that a server presents, from the trusted authority or not."""
 
 
-def right(authority: trustme.CA) -> trustme.Blob:
+def valid(authority: trustme.CA) -> trustme.Blob:
     return authority.issue_cert(AT).private_key_and_cert_chain_pem
 
 
@@ -36,7 +36,7 @@ def signed_by_itself(_: trustme.CA) -> trustme.Blob:
     return trustme.Blob(own.private_key_pem.bytes() + own.cert_pem.bytes())
 
 
-WRONG: dict[str, Shows] = {
+WRONG: dict[str, Issue] = {
     "has expired": expired,
     "is of another name": of_another_name,
     "is of an authority that nobody trusts": of_another_authority,
@@ -44,8 +44,8 @@ WRONG: dict[str, Shows] = {
 }
 
 
-class Gate:
-    """Terminates TLS and forwards the rest. `greeted` counts handshakes, `received` the bytes sent after them."""
+class TlsProxy:
+    """Terminates TLS. `greeted` counts handshakes that began, `received` the bytes that clients sent after them."""
 
     def __init__(self, behind: int) -> None:
         self.behind = behind
@@ -60,8 +60,8 @@ class Gate:
     def url(self) -> str:
         return f"https://{AT}:{self._port}"
 
-    def shows(self, certificate: Shows) -> None:
-        """From now on, to all clients: open connections are closed."""
+    def present(self, certificate: Issue) -> None:
+        """Present it from now on; all connections are closed."""
         with certificate(self._authority).tempfile() as path:
             self._context.load_cert_chain(path)
         for writer in self._open:
@@ -69,7 +69,7 @@ class Gate:
         self.greeted = self.received = 0
 
     def trusted_by(self, folder: Path) -> Path:
-        """Replace certifi for a process that finds `folder` first: trust this authority alone."""
+        """Write a `certifi` that trusts this authority alone, for a process that finds `folder` first."""
         folder.mkdir()
         self._authority.cert_pem.write_to_path(str(folder / "ca.pem"))
         (folder / "certifi.py").write_text(f"def where() -> str:\n    return {str(folder / 'ca.pem')!r}\n")
@@ -77,7 +77,7 @@ class Gate:
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        self.shows(right)
+        self.present(valid)
         async with await asyncio.start_server(self._serve, AT, ssl=self._context) as server:
             self._port = server.sockets[0].getsockname()[1]
             yield

@@ -1,7 +1,8 @@
 """Read and write topics, and wait for those who consume them."""
 
-from collections.abc import Mapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from types import TracebackType
 from typing import Any, Self
 
@@ -11,7 +12,8 @@ from aiokafka.errors import KafkaError
 from common.kafka.client import client_options
 from common.settings import KafkaSettings
 from contract.access import group_of
-from contract.topics import DEAD_LETTERS, SYNC_REQUESTS, TOPICS
+from contract.messages import Message
+from contract.topics import DEAD_LETTERS, SYNC_REQUESTS, TOPICS, Topic
 
 from tests.support.messages import sync_requested, wire
 from tests.support.waiting import until
@@ -36,14 +38,11 @@ class TopicClient:
         await self._stack.aclose()
 
     async def broker_answers(self) -> None:
-        """Wait until the broker can be asked again."""
+        """Wait until the broker answers requests."""
 
         async def ask() -> bool:
             with suppress(KafkaError, OSError):
-                async with AsyncExitStack() as stack:
-                    admin = AIOKafkaAdminClient(**self._kafka, request_timeout_ms=2000)
-                    await admin.start()
-                    stack.push_async_callback(admin.close)
+                async with self._admin(request_timeout_ms=2000) as admin:
                     return bool((await admin.describe_cluster())["brokers"])
             return False
 
@@ -57,25 +56,24 @@ class TopicClient:
         stored = await self._producer.send_and_wait(topic, body, key=raw_key, headers=list(headers.items()))
         return stored.partition, stored.offset
 
+    async def publish_message(self, topic: Topic, key: str, message: Message, event_id: str) -> None:
+        value, headers = wire(message, event_id=event_id)
+        await self.publish(topic.name, key, value, dict(headers))
+
     async def ask(self, integration_id: str, request_id: str) -> None:
         """Request a Force Sync as another program does: by topic."""
-        value, headers = wire(sync_requested(integration_id, request_id=request_id), event_id=request_id)
-        await self.publish(SYNC_REQUESTS.name, integration_id, value, dict(headers))
+        request = sync_requested(integration_id, request_id=request_id)
+        await self.publish_message(SYNC_REQUESTS, integration_id, request, request_id)
 
     async def records(self, topic: str, since: dict[TopicPartition, int] | None = None) -> list[Any]:
         """Every record of a topic, oldest first in each partition; with `since`, which it updates, the new ones."""
-        known = {} if since is None else since
-        async with AsyncExitStack() as stack:
-            consumer = AIOKafkaConsumer(**self._kafka, auto_offset_reset="earliest")
-            await consumer.start()
-            stack.push_async_callback(consumer.stop)
-            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS[topic])]
+        known, partitions = {} if since is None else since, _partitions(topic)
+        async with self._consumer(auto_offset_reset="earliest") as consumer:
             consumer.assign(partitions)
             ends = await consumer.end_offsets(partitions)
             await consumer.seek_to_beginning(*(one for one in partitions if one not in known))
-            for one in partitions:
-                if one in known:
-                    consumer.seek(one, known[one])
+            for one in known.keys() & set(partitions):
+                consumer.seek(one, known[one])
             known.update(ends)
             found: list[Any] = []
             while any([await consumer.position(one) < ends[one] for one in partitions]):
@@ -83,36 +81,50 @@ class TopicClient:
                     found += batch
             return found
 
-    async def consumed(self, group: str, topic: str) -> None:
-        """Wait until a group has handled every record that is in a topic now."""
-        async with AsyncExitStack() as stack:
-            admin, consumer = AIOKafkaAdminClient(**self._kafka), AIOKafkaConsumer(**self._kafka)
-            await admin.start()
-            stack.push_async_callback(admin.close)
-            await consumer.start()
-            stack.push_async_callback(consumer.stop)
-            partitions = [TopicPartition(topic, number) for number in range(PARTITIONS[topic])]
-            ends = await consumer.end_offsets(partitions)
+    async def records_of(self, topic: Topic, key: str) -> list[Any]:
+        return [record for record in await self.records(topic.name) if record.key == key.encode()]
 
-            async def behind() -> int:
-                offsets = await admin.list_consumer_group_offsets(group)
-                return sum(end - (offsets[one].offset if one in offsets else 0) for one, end in ends.items())
+    async def consumed(self, service: str, *topics: Topic) -> None:
+        """Wait until a service has handled every record that is in these topics now."""
+        async with self._admin() as admin, self._consumer() as consumer:
+            for topic in topics:
+                ends = await consumer.end_offsets(_partitions(topic.name))
+                offsets = partial(admin.list_consumer_group_offsets, group_of(service, topic))
+                await until(offsets, partial(_includes, ends))
 
-            await until(behind, lambda lag: lag <= 0)
-
-    async def daily_run_is_taken(self) -> None:
+    async def daily_run_is_handled(self) -> None:
         """Wait until the cron emitter's daily run has been handled: it does not include later integrations."""
         await until(lambda: self.records(SYNC_REQUESTS.name))
-        await self.consumed(group_of("syncer", SYNC_REQUESTS), SYNC_REQUESTS.name)
+        await self.consumed("syncer", SYNC_REQUESTS)
 
-    async def dead_letter(self, marker: bytes) -> dict[str, str]:
-        """Wait for the dead letter whose value or original headers contain `marker`; return its headers."""
+    async def dead_letters(self) -> list[dict[str, str]]:
+        """The headers of all dead letters."""
+        return [
+            {name: (value or b"").decode() for name, value in record.headers}
+            for record in await self.records(DEAD_LETTERS.name)
+        ]
 
-        async def find() -> dict[str, str] | None:
-            for record in await self.records(DEAD_LETTERS.name):
-                headers = {name: value.decode() for name, value in record.headers}
-                if marker in (record.value or b"") or marker.decode() in headers.values():
-                    return headers
-            return None
+    @asynccontextmanager
+    async def _admin(self, **options: Any) -> AsyncIterator[AIOKafkaAdminClient]:
+        async with AsyncExitStack() as stack:
+            admin = AIOKafkaAdminClient(**self._kafka, **options)
+            await admin.start()
+            stack.push_async_callback(admin.close)
+            yield admin
 
-        return await until(find)
+    @asynccontextmanager
+    async def _consumer(self, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
+        async with AsyncExitStack() as stack:
+            consumer = AIOKafkaConsumer(**self._kafka, **options)
+            await consumer.start()
+            stack.push_async_callback(consumer.stop)
+            yield consumer
+
+
+def _partitions(topic: str) -> list[TopicPartition]:
+    return [TopicPartition(topic, number) for number in range(PARTITIONS[topic])]
+
+
+def _includes(ends: Mapping[TopicPartition, int], offsets: Mapping[TopicPartition, Any]) -> bool:
+    """Whether a group has committed all that was there."""
+    return all(end == 0 or (one in offsets and offsets[one].offset >= end) for one, end in ends.items())

@@ -9,8 +9,9 @@ from contract.messages import AddIntegration, Command, ReplaceCredential
 from contract.topics import COMMAND_RESULTS, COMMANDS_TOPIC
 
 from tests.support.messages import command_fields, wire
-from tests.support.system import SystemClient, Team
+from tests.support.system import SystemClient
 from tests.support.waiting import until
+from tests.support.xai import Team
 
 C = TypeVar("C", bound=Command)
 

@@ -1,4 +1,4 @@
-"""A server of raw bytes in xAI's place: what it says need not be HTTP."""
+"""A server in xAI's place that answers raw bytes, which need not be HTTP."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -9,7 +9,7 @@ Reply = Callable[[asyncio.StreamWriter], Awaitable[None]]
 
 @asynccontextmanager
 async def server(reply: Reply) -> AsyncIterator[str]:
-    """Speak raw bytes on loopback to whoever has asked; what is no HTTP request is answered at once."""
+    """Serve on loopback; what is no HTTP request is answered at once."""
     calls: list[asyncio.Task[None]] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -35,7 +35,7 @@ def end_of(day: date) -> datetime:
 async def tables(postgres: str, databases: Any) -> AsyncIterator[Tables]:
     assert databases  # the tables are there
     tables = Tables(postgres, "syncer", clock=True)
-    await tables.take_the_clock()
+    await tables.stop_clock()
     yield tables
     await tables.close_all()
 

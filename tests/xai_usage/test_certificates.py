@@ -10,7 +10,7 @@ import pytest
 from contract.problems import Code
 from xai_usage import CallTransient, TeamAccess, client
 
-from tests.support.tls import WRONG, Gate, Shows, right
+from tests.support.tls import WRONG, Issue, TlsProxy, valid
 from tests.support.wire import http, saying, server
 
 DAY = date(2026, 11, 1)
@@ -18,30 +18,30 @@ ACCESS = TeamAccess("team", "obviously-a-fake-management-key")
 
 
 @pytest.fixture
-async def gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gate]:
+async def proxy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TlsProxy]:
     async with server(saying(http(b'{"timeSeries": []}'))) as url:
-        gate = Gate(httpx.URL(url).port or 0)
-        monkeypatch.setattr(certifi, "where", lambda: str(gate.trusted_by(tmp_path / "trust") / "ca.pem"))
-        async with gate.open():
-            yield gate
+        proxy = TlsProxy(httpx.URL(url).port or 0)
+        monkeypatch.setattr(certifi, "where", lambda: str(proxy.trusted_by(tmp_path / "trust") / "ca.pem"))
+        async with proxy.open():
+            yield proxy
 
 
 @pytest.mark.parametrize("wrong", WRONG.values(), ids=WRONG)
-async def test_a_server_that_is_not_xai_gets_no_request(gate: Gate, wrong: Shows) -> None:
-    gate.shows(wrong)
+async def test_a_server_that_is_not_xai_gets_no_request(proxy: TlsProxy, wrong: Issue) -> None:
+    proxy.present(wrong)
 
-    async with client(gate.url) as xai:
+    async with client(proxy.url) as xai:
         with pytest.raises(CallTransient) as failed:
             await xai.ask(ACCESS, DAY, DAY)
 
     assert failed.value.code is Code.XAI_UNAVAILABLE
-    assert (gate.greeted, gate.received) == (1, 0)
+    assert (proxy.greeted, proxy.received) == (1, 0)
 
 
-async def test_xai_gets_the_request(gate: Gate) -> None:
-    gate.shows(right)
+async def test_xai_gets_the_request(proxy: TlsProxy) -> None:
+    proxy.present(valid)
 
-    async with client(gate.url) as xai:
+    async with client(proxy.url) as xai:
         assert (await xai.ask(ACCESS, DAY, DAY)).days == {DAY: {}}
 
-    assert gate.received > 0
+    assert proxy.received > 0

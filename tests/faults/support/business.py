@@ -14,8 +14,9 @@ from contract.fields import History, Plan
 from contract.messages import ChangePlan, Command, RemoveIntegration, RenameIntegration
 from contract.topics import COMMAND_RESULTS
 
-from tests.support.system import SystemClient, Team
+from tests.support.system import SystemClient
 from tests.support.web_app import WebApp
+from tests.support.xai import Team
 
 C = TypeVar("C", bound=Command)
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from contract.access import group_of
 from contract.cloudevents import Event, MalformedError, decode
 from contract.topics import COSTS, SYNC_OUTCOMES
 
 from tests.faults.support.load import Load
 from tests.support.secret_search import Canaries, Canary
-from tests.support.system import SystemClient, Team
+from tests.support.system import SystemClient
 from tests.support.waiting import until
+from tests.support.xai import Team
 
 HEALED_WITHIN = 60.0
 """Seconds from a fault's end until the figures of all teams are right."""
@@ -64,8 +64,8 @@ async def _idle(client: SystemClient) -> None:
     """Wait until no window is open and no record unhandled."""
     open_windows = "SELECT count(*) FROM syncer.windows WHERE closed_at IS NULL"
     await until(lambda: client.rows(open_windows), lambda rows: rows == [(0,)])
-    await client.consumed(group_of("ledger", COSTS), COSTS.name)
-    await client.consumed(group_of("connector", SYNC_OUTCOMES), SYNC_OUTCOMES.name)
+    await client.consumed("ledger", COSTS)
+    await client.consumed("connector", SYNC_OUTCOMES)
 
 
 async def _wrong_days(load: Load) -> list[tuple[str, date]]:

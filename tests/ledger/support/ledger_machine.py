@@ -90,7 +90,7 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.messages)
     @rule(
         picks=st.lists(st.integers(0, 50), min_size=1, max_size=12),
-        ends=st.sampled_from([Ends.WELL, Ends.WELL, Ends.WELL, Ends.ABORTED, Ends.UNHEARD]),
+        ends=st.sampled_from([Ends.COMMITTED, Ends.COMMITTED, Ends.COMMITTED, Ends.ABORTED, Ends.UNKNOWN]),
         down=st.booleans(),
         malformed=st.booleans(),
     )
@@ -105,7 +105,7 @@ class LedgerMachine(RuleBasedStateMachine):
         size = 1 + seed % 5
         batch = self.messages[-newest:]
         for start in range(0, len(batch), size):
-            self._come(batch[start : start + size], Ends.WELL)
+            self._come(batch[start : start + size], Ends.COMMITTED)
 
     @precondition(lambda self: len(self.messages) > 1)
     @rule(picks=st.lists(st.integers(0, 50), min_size=2, max_size=12), cut=st.integers(1, 11))
@@ -131,14 +131,14 @@ class LedgerMachine(RuleBasedStateMachine):
         if shuffled:
             random.Random(seed).shuffle(again)
         for start in range(0, len(again), 7):
-            self._come(again[start : start + 7], Ends.WELL, note=False)
+            self._come(again[start : start + 7], Ends.COMMITTED, note=False)
         assert self.stage.run(self._sums()) == before
 
     @rule(
         team=st.sampled_from(TEAMS),
         version=st.integers(1, 6),
         what=st.sampled_from(["there", "there", "removed, history kept", "removed, history erased"]),
-        ends=st.sampled_from([Ends.WELL, Ends.WELL, Ends.ABORTED, Ends.UNHEARD]),
+        ends=st.sampled_from([Ends.COMMITTED, Ends.COMMITTED, Ends.ABORTED, Ends.UNKNOWN]),
     )
     def the_integration_changes(self, team: UUID, version: int, what: str, ends: Ends) -> None:
         """Added, removed, added again, in versions that come in any order."""
@@ -207,7 +207,7 @@ class LedgerMachine(RuleBasedStateMachine):
         expected = deepcopy(self.model.receive(batch))
         if note:
             self.applied += batch
-        assert broke == (ends is Ends.UNHEARD or (down and expected != []))
+        assert broke == (ends is Ends.UNKNOWN or (down and expected != []))
         if not broke:
             assert sorted(map(_announced, published)) == sorted(map(_expected, expected))
         assert len(self.ledger.dead_letters.entries) == (malformed and not broke)

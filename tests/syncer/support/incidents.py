@@ -8,7 +8,7 @@ from syncer.provider import ReadError, Reading, ReadRefusedError, ReadTransientE
 from tests.support.state_machines import Ends
 from tests.syncer.support.provider import Answer, dates_of, reading_of
 
-MOSTLY_WELL = st.sampled_from([Ends.WELL, Ends.WELL, Ends.WELL, Ends.ABORTED, Ends.UNHEARD])
+MOSTLY_COMMITTED = st.sampled_from([Ends.COMMITTED, Ends.COMMITTED, Ends.COMMITTED, Ends.ABORTED, Ends.UNKNOWN])
 
 
 def _cut_some(days: Days) -> Reading:

@@ -17,7 +17,7 @@ from syncer.leases import Claim
 
 from tests.support.messages import sync_requested
 from tests.support.state_machines import Ends, Stage
-from tests.syncer.support.incidents import ANSWERS, MEANWHILE, MOSTLY_WELL
+from tests.syncer.support.incidents import ANSWERS, MEANWHILE, MOSTLY_COMMITTED
 from tests.syncer.support.syncer import SyncerHarness
 
 TEAMS = (UUID(int=1), UUID(int=2))
@@ -61,7 +61,7 @@ class QueueMachine(RuleBasedStateMachine):
     def run(self, step: Coroutine[Any, Any, Any]) -> Any:
         return self.stage.run(step)
 
-    def deliver(self, step: Callable[[], Coroutine[Any, Any, Any]], ends: Ends = Ends.WELL) -> None:
+    def deliver(self, step: Callable[[], Coroutine[Any, Any, Any]], ends: Ends = Ends.COMMITTED) -> None:
         """A message is handled, again where the connection broke."""
         self.stage.database.breaks(ends)
         try:
@@ -72,25 +72,29 @@ class QueueMachine(RuleBasedStateMachine):
 
     # the connector
 
-    @rule(team=st.sampled_from(TEAMS), what=st.sampled_from(["add", "key", "plan", "keep", "erase"]), ends=MOSTLY_WELL)
+    @rule(
+        team=st.sampled_from(TEAMS),
+        what=st.sampled_from(["add", "key", "plan", "keep", "erase"]),
+        ends=MOSTLY_COMMITTED,
+    )
     def the_connector_announces(self, team: UUID, what: str, ends: Ends) -> None:
         state = self.run(self._state(team, what))
         if state is not None:
             self.states[team].append(state)
             self._announced(state, ends)
 
-    @rule(team=st.sampled_from(TEAMS), number=st.integers(0), ends=MOSTLY_WELL)
+    @rule(team=st.sampled_from(TEAMS), number=st.integers(0), ends=MOSTLY_COMMITTED)
     def an_old_state_is_delivered_again(self, team: UUID, number: int, ends: Ends) -> None:
         if self.states[team]:
             state = self.states[team][number % len(self.states[team])]
             self.deliver(lambda: self.syncer.announce(state), ends)
 
-    @rule(team=st.sampled_from(TEAMS), behind=st.sampled_from([0, 0, 0, 1]), ends=MOSTLY_WELL)
+    @rule(team=st.sampled_from(TEAMS), behind=st.sampled_from([0, 0, 0, 1]), ends=MOSTLY_COMMITTED)
     def a_sealed_key_arrives(self, team: UUID, behind: int, ends: Ends) -> None:
         if self.states[team] and (version := self.states[team][-1].credential_version - behind) > 0:
             self.deliver(lambda: self.syncer.seal(team, version), ends)
 
-    def _announced(self, state: IntegrationState, ends: Ends = Ends.WELL) -> None:
+    def _announced(self, state: IntegrationState, ends: Ends = Ends.COMMITTED) -> None:
         self.deliver(lambda: self.syncer.announce(state), ends)
         if state.history is History.ERASE:
             for kept in (self.confirmed, self.doubted):
@@ -131,7 +135,7 @@ class QueueMachine(RuleBasedStateMachine):
         trigger=st.sampled_from([Trigger.FORCE, *Trigger]),
         days=st.none() | st.tuples(st.sampled_from([-91, -89, -8, -7, -3, -1, 0]), st.integers(0, 9)),
         again=st.none() | st.integers(0, 9),
-        ends=MOSTLY_WELL,
+        ends=MOSTLY_COMMITTED,
     )
     def a_request_arrives(
         self, team: UUID | None, trigger: Trigger, days: tuple[int, int] | None, again: int | None, ends: Ends
@@ -141,7 +145,12 @@ class QueueMachine(RuleBasedStateMachine):
         self._asks(team, trigger, days, f"request-{self.asked if again is None else again % (self.asked + 1)}", ends)
 
     def _asks(
-        self, team: UUID | None, trigger: Trigger, days: tuple[int, int] | None, request_id: str, ends: Ends = Ends.WELL
+        self,
+        team: UUID | None,
+        trigger: Trigger,
+        days: tuple[int, int] | None,
+        request_id: str,
+        ends: Ends = Ends.COMMITTED,
     ) -> None:
         self.run(self.stage.pass_time(timedelta(microseconds=1)))  # claimed windows were observed before
         now = self.run(self.stage.now())
@@ -157,13 +166,13 @@ class QueueMachine(RuleBasedStateMachine):
 
     # the workers
 
-    @rule(ends=MOSTLY_WELL)
+    @rule(ends=MOSTLY_COMMITTED)
     def a_worker_claims(self, ends: Ends) -> None:
         self._claim(ends)
 
     @rule(
         answer=st.sampled_from(["costs", "costs", *ANSWERS]),
-        ends=st.lists(MOSTLY_WELL, max_size=2),
+        ends=st.lists(MOSTLY_COMMITTED, max_size=2),
         accepts=st.none() | st.integers(0, 9),
         meanwhile=st.sampled_from(MEANWHILE),
     )
@@ -171,7 +180,7 @@ class QueueMachine(RuleBasedStateMachine):
         if claim := self._claim():
             self._breaking(claim, answer, ends, accepts, meanwhile)
 
-    def _claim(self, ends: Ends = Ends.WELL) -> Claim | None:
+    def _claim(self, ends: Ends = Ends.COMMITTED) -> Claim | None:
         now, held = self.run(self.stage.now()), self.run(self._held())
         self.stage.database.breaks(ends)
         try:
@@ -198,7 +207,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(
         number=st.integers(0, 5),
         answer=st.sampled_from(["costs", "costs", *ANSWERS]),
-        ends=st.lists(MOSTLY_WELL, max_size=2),
+        ends=st.lists(MOSTLY_COMMITTED, max_size=2),
         accepts=st.none() | st.integers(0, 9),
         meanwhile=st.sampled_from(MEANWHILE),
     )
@@ -238,7 +247,7 @@ class QueueMachine(RuleBasedStateMachine):
         if holds:
             assert version >= self.called.get(team, 0)
             self.called[team] = version
-        well = set(ends) <= {Ends.WELL} and meanwhile in {"nothing", "force"}
+        well = set(ends) <= {Ends.COMMITTED} and meanwhile in {"nothing", "force"}
         if holds and well and answer == "too often" and self.run(self._waits(claim)):
             self.not_before[team] = now + timedelta(seconds=600)
 

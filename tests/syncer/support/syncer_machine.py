@@ -16,7 +16,7 @@ from syncer.operations import queue
 
 from tests.support.messages import sync_completed
 from tests.support.state_machines import Ends
-from tests.syncer.support.incidents import MOSTLY_WELL
+from tests.syncer.support.incidents import MOSTLY_COMMITTED
 from tests.syncer.support.provider import dates_of
 from tests.syncer.support.queue_machine import TEAMS, QueueMachine
 
@@ -59,13 +59,13 @@ class SyncerMachine(QueueMachine):
     # the ledger
 
     @precondition(lambda self: self.syncer.publisher.published)
-    @rule(number=st.integers(0), doubtful=st.sets(st.integers(0, 9), max_size=3), ends=MOSTLY_WELL)
+    @rule(number=st.integers(0), doubtful=st.sets(st.integers(0, 9), max_size=3), ends=MOSTLY_COMMITTED)
     def the_ledger_answers(self, number: int, doubtful: set[int], ends: Ends) -> None:
         """Of any window that was ever published, early or late, once or often, reconciled or not."""
         if read := self.syncer.readings():
             self._confirmed(read[number % len(read)], doubtful, ends)
 
-    def _confirmed(self, window: WindowRead, doubtful: set[int] = frozenset(), ends: Ends = Ends.WELL) -> None:  # type: ignore[assignment]
+    def _confirmed(self, window: WindowRead, doubtful: set[int] = frozenset(), ends: Ends = Ends.COMMITTED) -> None:  # type: ignore[assignment]
         days = dates_of(Days(window.first_day, window.last_day))
         wrong = {day for place, day in enumerate(days) if place in doubtful or day not in window.totals}
         fields = window.model_dump(exclude={"totals"}) | {"reconciled": not wrong, "unreconciled_days": sorted(wrong)}
