@@ -16,22 +16,22 @@ from common.migrations import SERVICES
 from contract.topics import COMMAND_RESULTS
 from grafient.local.system import System
 
-from tests.support.commands import grafient
+from tests.support.commands import grafient, in_process
 from tests.support.secret_search import Canaries, Canary, Hit, in_files, in_processes, in_tables, in_topics
 from tests.support.system import SystemClient
 from tests.support.waiting import until
 from tests.support.xai import Team
 
+pytestmark = pytest.mark.timeout(300)  # all of it is provoked before the first test
 AT_LEAST = 30
 SLOW = "hang"
 """Lasts as long as the deadline of a connection test."""
 SPILT_INTO = ("xai.commands.v1", "xai.credentials.v1")
 """Topics to which the test itself writes keys in the clear, as a faulty program would: they are there, and nowhere else."""
-COMMANDS = (
-    *("reconcile --ask-xai", "keys list", "keys check", "keys rewrap"),
-    *("dead-letters list --all", "windows list", "status"),
-)
-"""What operators run; `reconcile --ask-xai` and `keys rewrap` open every key."""
+OPENING = ("reconcile --ask-xai", "keys rewrap")
+"""Commands that open every key: they harden their process, so they have one of their own."""
+SHOWING = ("keys list", "keys check", "dead-letters list --all", "windows list", "status")
+"""Commands that show what is stored."""
 ENVELOPE = {"ce_specversion": b"1.0", "ce_source": b"/test", "content-type": b"application/json", "ce_id": b"1"}
 
 
@@ -263,8 +263,10 @@ async def _operators_look(story: Story) -> None:
     fault, _ = _faults(team.key, "")["403"]
     await client.fail(team, **fault)
     env = client.system.environment_of("syncer") | client.environment
-    for command in COMMANDS:
-        completed = await grafient(*command.split(), "--json", env=env)
+    opened = [(command, grafient(*command.split(), "--json", env=env)) for command in OPENING]
+    shown = [(command, in_process(*command.split(), "--json", env=env)) for command in SHOWING]
+    for command, running in opened + shown:
+        completed = await running
         json.loads(completed.stdout)
         story.note(f"grafient {command}", f"status {completed.status}")
         story.outputs.append((completed.stdout + completed.stderr).encode())
