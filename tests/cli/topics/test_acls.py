@@ -6,10 +6,10 @@ from common.settings import KafkaSettings, StartRefusedError
 from contract.access import ACCESS, WEBAPP
 from contract.topics import CREDENTIALS, TOPICS
 from grafient.documents.parties import parties
-from grafient.topics.acls import EVERYBODY, Grant, PasswordSettings, _differences, declared, grant_differences
+from grafient.topics.acls import EVERYBODY, PasswordSettings, _differences, allow, declared, grant_differences
 
-WRITES_CREDENTIALS = Grant("User:webapp", "topic", CREDENTIALS.name, "literal", "write")
-OF_EVERYBODY = Grant(EVERYBODY, "topic", "*", "literal", "all")
+WRITES_CREDENTIALS = allow("User:webapp", "topic", CREDENTIALS.name, "write")
+OF_EVERYBODY = allow(EVERYBODY, "topic", "*", "all")
 
 
 def test_every_party_may_do_what_it_does_and_nothing_else() -> None:

@@ -2,9 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -45,16 +46,26 @@ class Part(Protocol):
 
 async def keep_running(name: str, part: Part, report: Callable[[str], None]) -> None:
     """Start `part` again whenever its process ends, with growing pauses, until cancelled."""
+
+    async def ended() -> None:
+        assert part.process is not None  # noqa: S101 - it has been started once
+        await part.process.wait()
+
+    await _restart(name, ended, part.start, report)
+
+
+async def _restart(
+    name: str, ended: Callable[[], Awaitable[None]], start: Callable[[], Awaitable[None]], report: Callable[[str], None]
+) -> None:
     deaths, loop = 0, asyncio.get_running_loop()
     while True:
         born = loop.time()
-        assert part.process is not None  # noqa: S101 - it has been started once
-        await part.process.wait()
+        await ended()
         deaths = 1 if loop.time() - born > STEADY_AFTER else deaths + 1
         report(f"{name} ended and is started again")
         await asyncio.sleep(PAUSES[min(deaths, len(PAUSES)) - 1])
         with suppress(OSError, StartError):  # what it left behind may still be ending: this counts as one more death
-            await part.start()
+            await start()
 
 
 class Supervisor:
@@ -118,16 +129,7 @@ class Supervisor:
         raise StartError(f"{service.name} did not start:\n{tail(self._log(service))}")
 
     async def _keep(self, service: Service) -> None:
-        deaths = 0
-        loop = asyncio.get_running_loop()
-        while True:
-            born = loop.time()
-            await self._watch(service)
-            deaths = 1 if loop.time() - born > STEADY_AFTER else deaths + 1
-            self._report(f"{service.name} ended and is started again")
-            await asyncio.sleep(PAUSES[min(deaths, len(PAUSES)) - 1])
-            with suppress(OSError):  # the machine is out of something: this counts as one more death
-                await self._spawn(service)
+        await _restart(service.name, partial(self._watch, service), partial(self._spawn, service), self._report)
 
     async def _watch(self, service: Service) -> None:
         """Return when the process has ended; kill it when it makes no progress."""

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from common.errors import TransientError
 from common.settings import KafkaSettings, Settings, StartRefusedError
@@ -39,19 +39,23 @@ REFUSALS = {
 }
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Grant:
-    """One entry of the broker's list."""
+class Grant(NamedTuple):
+    """One entry of the broker's list, in the order and with the names of an AclBinding."""
 
-    principal: str
     resource: str
     """`topic`, `group`, or what else the broker guards."""
     name: str
     pattern: str
     """`literal` or `prefixed`."""
+    principal: str
+    host: str
     operation: str
-    permission: str = "allow"
-    host: str = "*"
+    permission: str
+
+
+def allow(principal: str, resource: str, name: str, operation: str, pattern: str = "literal") -> Grant:
+    """What `principal` may do from every host."""
+    return Grant(resource, name, pattern, principal, "*", operation, "allow")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,18 +92,17 @@ class PasswordSettings(Settings):
 
 def declared() -> list[Grant]:
     """Everything that `contract.access` grants."""
-    return sorted(grant for access in ACCESS.values() for grant in _of(access))
+    return [grant for access in ACCESS.values() for grant in _of(access)]
 
 
 def _of(access: BrokerAccess) -> Iterable[Grant]:
     user = f"User:{access.principal}"
-    yield from (Grant(user, "topic", topic.name, "literal", "read") for topic in access.reads)
-    yield from (Grant(user, "topic", topic.name, "literal", "write") for topic in access.writes)
+    yield from (allow(user, "topic", topic.name, "read") for topic in access.reads)
+    yield from (allow(user, "topic", topic.name, "write") for topic in access.writes)
     if access.free_groups:
-        yield Grant(user, "group", f"{access.principal}.", "prefixed", "read")
+        yield allow(user, "group", f"{access.principal}.", "read", "prefixed")
     else:
-        groups = (group_of(access.principal, topic) for topic in access.reads)
-        yield from (Grant(user, "group", group, "literal", "read") for group in groups)
+        yield from (allow(user, "group", group_of(access.principal, topic), "read") for topic in access.reads)
 
 
 def grant_differences(settings: KafkaSettings) -> list[GrantDifference]:
@@ -112,9 +115,9 @@ def apply_grants(settings: KafkaSettings) -> list[GrantDifference]:
     """Grant what is missing, then remove what is not declared; returns what differed before."""
     with _admin_client(settings) as admin:
         found = _differences(_granted(admin))
-        if missing := [AclBinding(*_parts(one.grant)) for one in found if one.state == "missing"]:
+        if missing := [AclBinding(*one.grant) for one in found if one.state == "missing"]:
             _done(admin.create_acls(missing, request_timeout=DEADLINE))
-        if undeclared := [AclBindingFilter(*_parts(one.grant)) for one in found if one.state == "undeclared"]:
+        if undeclared := [AclBindingFilter(*one.grant) for one in found if one.state == "undeclared"]:
             _done(admin.delete_acls(undeclared, request_timeout=DEADLINE))
         _wait_until_applied(admin)
     return found
@@ -134,7 +137,8 @@ def set_passwords(settings: KafkaSettings, passwords: dict[str, SecretStr]) -> N
 
 def _differences(granted: set[Grant]) -> list[GrantDifference]:
     wanted = set(declared())
-    return [GrantDifference(grant, _state(grant, wanted, granted)) for grant in sorted(wanted | granted)]
+    every = sorted(wanted | granted, key=lambda grant: (grant.principal, *grant))
+    return [GrantDifference(grant, _state(grant, wanted, granted)) for grant in every]
 
 
 def _wait_until_applied(admin: AdminClient) -> None:
@@ -168,44 +172,14 @@ def _granted(admin: AdminClient) -> set[Grant]:
     return {_grant(one) for one in found if one.principal in ours}
 
 
-_NOTHING = AclBindingFilter(
-    ResourceType.TOPIC,
-    "no.such.topic",
-    ResourcePatternType.LITERAL,
-    "User:nobody",
-    "*",
-    AclOperation.READ,
-    AclPermissionType.ALLOW,
-)
+_NOTHING = AclBindingFilter(*allow("User:nobody", "topic", "no.such.topic", "read"))
 """Matches no grant: deleting it changes nothing."""
 
 
 def _grant(binding: AclBinding) -> Grant:
-    return Grant(
-        binding.principal,
-        _word(binding.restype),
-        binding.name,
-        _word(binding.resource_pattern_type),
-        _word(binding.operation),
-        _word(binding.permission_type),
-        binding.host,
-    )
-
-
-def _word(choice: Any) -> str:  # noqa: ANN401 - each of the library's own enumerations
-    return str(choice.name).lower()
-
-
-def _parts(grant: Grant) -> tuple[Any, ...]:
-    return (
-        ResourceType[grant.resource.upper()],
-        grant.name,
-        ResourcePatternType[grant.pattern.upper()],
-        grant.principal,
-        grant.host,
-        AclOperation[grant.operation.upper()],
-        AclPermissionType[grant.permission.upper()],
-    )
+    enums = (binding.restype, binding.resource_pattern_type, binding.operation, binding.permission_type)
+    resource, pattern, operation, permission = (one.name.lower() for one in enums)
+    return Grant(resource, binding.name, pattern, binding.principal, binding.host, operation, permission)
 
 
 @contextmanager
