@@ -246,7 +246,7 @@ async def test_operators_see_correct_grants_and_services_cannot_see_them(command
 
     assert {one["state"] for one in report["acls"]} == {"right"}
     assert refused.status == 78
-    assert "KAFKA_USERNAME may not look after access: it takes an operator" in refused.stderr
+    assert "KAFKA_USERNAME may not change access: use an operator" in refused.stderr
 
 
 async def test_apply_revokes_undeclared_grants_of_our_principals_only(secured: System) -> None:
