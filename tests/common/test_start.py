@@ -1,4 +1,4 @@
-"""A service that cannot start says why in a sentence, and nothing of what is secret."""
+"""A service that cannot start reports why in a sentence, and nothing secret."""
 
 import subprocess
 import sys

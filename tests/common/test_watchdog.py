@@ -1,4 +1,4 @@
-"""Liveness by progress: a loop that says nothing is stuck."""
+"""Liveness by progress: a loop that reports nothing is stuck."""
 
 import os
 import signal

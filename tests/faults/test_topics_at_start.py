@@ -1,4 +1,4 @@
-"""A service with a missing or different topic refuses to start, says what to do, and starts once that is done."""
+"""A service with a missing or different topic refuses to start, reports what to do, and starts once that is done."""
 
 import re
 import sys

@@ -28,9 +28,9 @@ PROSE = (
         "mend(?:s|ed|ing)?",
         "hurr(?:y|ies|ied)",
     ),
-    *("midst", "goes", "stands", "stood", "living", "hears?", "heard", "speaks? the same", "asked for", "for ever"),
+    *("midst", "goes", "stands", "stood", "living", "hears?", "heard", "says", "asked for", "for ever"),
     *("given up", "let(?:s|ting)? go", "put(?:s|ting)? away", "sign(?:s|ed|ing)? in", "(?:is|are|was|were|be) away"),
-    *("be(?:came|come|comes) of", "takes? in"),
+    *("be(?:came|come|comes) of", "takes? in", "in hand", "speaks? the same"),
 )
 """For docstrings, comments, strings and documents; a space matches a line break, too."""
 

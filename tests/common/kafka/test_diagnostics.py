@@ -19,7 +19,7 @@ NEEDED = "is not set, and SASL_SSL needs it"
 
 @asynccontextmanager
 async def listening(context: ssl.SSLContext | None) -> AsyncIterator[str]:
-    """A server that says nothing; `host:port`."""
+    """A server that sends nothing; `host:port`."""
 
     async def hang_up(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")

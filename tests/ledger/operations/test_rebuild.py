@@ -76,7 +76,7 @@ async def rebuilt(ledger: LedgerHarness, postgres: str) -> AsyncIterator[Rebuilt
 
 
 def of_hours(usd: dict[int, dict[int, str]]) -> list[Reading]:
-    """A reading an hour, oldest first: what each says of which days."""
+    """A reading an hour, oldest first: USD by day of each."""
     return [
         reading_of(
             TEAM, {FIRST + timedelta(days=day): {"a": usd} for day, usd in days.items()}, observed_at=later(hour)

@@ -48,7 +48,7 @@ class WatchedFile(Generic[T]):
             self._content = self._load(self._path)
         except StartRefusedError as error:
             FILE_UNUSABLE.labels(self._path.name).set(1)
-            log.error("file.unusable", reason=str(error))  # noqa: TRY400 - the sentence says it all
+            log.error("file.unusable", reason=str(error))  # noqa: TRY400 - the sentence is enough
         else:
             FILE_UNUSABLE.labels(self._path.name).set(0)
             log.info("file.reloaded", file=str(self._path))

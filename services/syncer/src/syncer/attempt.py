@@ -93,13 +93,13 @@ class Attempt:
         except ReadError as error:
             log.info("xai.call_failed", code=error.code.value, integration_id=str(claim.integration_id))
             return error
-        except Exception as error:  # noqa: BLE001 - as _fault() says
+        except Exception as error:  # noqa: BLE001 - see _fault()
             return _fault(claim, error)
 
     async def _decide(self, claim: Claim, result: Result) -> Decision | None:
         try:
             return await self._store(claim, result)
-        except Exception as error:  # noqa: BLE001 - as _fault() says
+        except Exception as error:  # noqa: BLE001 - see _fault()
             return await self._store(claim, _fault(claim, error))
 
     async def _store(self, claim: Claim, result: Result) -> Decision | None:
