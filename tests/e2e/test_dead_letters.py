@@ -1,4 +1,4 @@
-"""Dead letters can be looked at, redriven and dropped, and no record is redriven for ever."""
+"""Dead letters can be looked at, redriven and dropped, and no record is redriven forever."""
 
 import json
 import uuid

@@ -37,15 +37,15 @@ def typescript(folder: Path) -> list[str]:
     return [str(NODE), "connect.ts"]
 
 
-async def ran(argv: list[str], folder: Path, told: str = "", **environment: str) -> tuple[int, str, str]:
-    """Status, output and errors of a program that is told `told` on its standard input."""
+async def ran(argv: list[str], folder: Path, text: str = "", **environment: str) -> tuple[int, str, str]:
+    """Status, output and errors of a program with `text` on its standard input."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *argv, cwd=folder, env={"HOME": str(folder)} | environment, stdin=pipe, stdout=pipe, stderr=pipe
     )
     try:
         async with asyncio.timeout(DEADLINE):
-            out, errors = await process.communicate(told.encode())
+            out, errors = await process.communicate(text.encode())
     finally:
         if process.returncode is None:
             process.kill()

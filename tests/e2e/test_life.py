@@ -41,7 +41,7 @@ async def _keys_of_windows(client: SystemClient, team: Team) -> list[str]:
 
 
 async def _is_whole(client: SystemClient, team: Team, integration_id: str) -> None:
-    """Every day of the history is there, digit for digit as xAI says it, and every request ended once."""
+    """Every day of the history is there, digit for digit as xAI reports it, and every request ended once."""
     backfill = (await client.card(team, integration_id))["backfill"]
     first, last = (date.fromisoformat(backfill[name]) for name in ("first_day", "last_day"))
     assert await client.shown(team, first, last) == await client.served(team, first, last)
@@ -65,7 +65,7 @@ async def test_a_key_that_is_replaced_in_mid_backfill_loses_no_day(client: Syste
     await _is_whole(client, team, integration_id)
 
 
-async def test_a_refused_integration_goes_back_to_work_with_another_key(client: SystemClient) -> None:
+async def test_a_refused_integration_works_again_with_another_key(client: SystemClient) -> None:
     team, renewed = await _team_with_two_keys(client)
     integration_id = await client.connect(team)
     await client.revoke(team)

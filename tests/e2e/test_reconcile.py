@@ -26,7 +26,7 @@ async def _ask(client: SystemClient, integration_id: str, *arguments: str) -> di
 
 
 async def _report(client: SystemClient, integration_id: str, *arguments: str, **env: str) -> dict[str, Any]:
-    """The exit status tells whether there is any difference; the report keeps those of the integration."""
+    """The exit status shows whether there is any difference; the report keeps those of the integration."""
     completed = await in_process("reconcile", *arguments, "--json", env=env | client.environment)
     report: dict[str, Any] = json.loads(completed.stdout)
     differences = report["differences"]
@@ -71,7 +71,7 @@ async def test_what_is_not_as_it_was_read_is_named(client: SystemClient, harm: s
     assert {(one["account_id"], one["days"]) for one in differences} == {(team.account_id, str(day))}
 
 
-async def test_what_was_erased_or_given_up_is_no_difference(client: SystemClient) -> None:
+async def test_what_was_erased_or_dead_lettered_is_no_difference(client: SystemClient) -> None:
     team, integration_id = await _connected(client)
     await client.remove(team, integration_id, "erase")
     await client.consumed("ledger", INTEGRATIONS)
@@ -82,7 +82,7 @@ async def test_what_was_erased_or_given_up_is_no_difference(client: SystemClient
     assert messages["erased"] >= 31
 
 
-async def test_what_xai_says_now_is_what_the_ledger_holds(client: SystemClient) -> None:
+async def test_what_xai_reports_now_is_what_the_ledger_holds(client: SystemClient) -> None:
     team, integration_id = await _connected(client)
     calls, requests = len(await client.calls(team)), len(await client.records("xai.sync-requests.v1"))
 

@@ -8,7 +8,7 @@ from tests.support.commands import grafient
 from tests.support.system import SystemClient
 
 
-async def test_force_sync_brings_what_xai_says_now(client: SystemClient) -> None:
+async def test_force_sync_brings_what_xai_reports_now(client: SystemClient) -> None:
     team, integration_id = await client.connected_team()
     first = await client.force(team, integration_id)
     today = date.fromisoformat(first["last_day"])
@@ -131,7 +131,7 @@ async def test_a_visit_soon_after_a_reading_makes_no_call(client: SystemClient) 
     assert len(await client.calls(team)) == calls
 
 
-async def test_a_cut_answer_is_asked_for_in_halves(client: SystemClient) -> None:
+async def test_a_cut_answer_is_read_in_halves(client: SystemClient) -> None:
     team = await client.team()
     await client.fail(team, limit_reached_over_days=7)
 

@@ -44,3 +44,7 @@ def test_a_document_is_read_with_its_line_breaks() -> None:
 
 def test_every_area_has_files() -> None:
     assert [area for area in words.AREAS if not any(words.files(area))] == []
+
+
+def test_no_name_and_no_prose_of_the_project_contains_a_word_of_the_list() -> None:
+    assert [str(finding) for area in words.AREAS for finding in words.findings(area)] == []

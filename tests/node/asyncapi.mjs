@@ -1,4 +1,4 @@
-// Says what is wrong with an AsyncAPI document, a line each; status 1 where something is.
+// Prints the problems of an AsyncAPI document, a line each; status 1 where there is one.
 import { readFileSync } from "node:fs";
 import { Parser } from "@asyncapi/parser";
 
