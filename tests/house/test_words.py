@@ -6,7 +6,7 @@ from tests.house import words
 
 BAD = {
     "def tell() -> None: ...": "tell",
-    "class HoldUntold: ...": "Untold",
+    "class HoldUntold: ...": "untold",
     "def let_go_of() -> None: ...": "let go",
     "response.told = 1": "told",
     "call(wish=1)": "wish",
