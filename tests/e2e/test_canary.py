@@ -263,9 +263,9 @@ async def _operators_look(story: Story) -> None:
     fault, _ = _faults(team.key, "")["403"]
     await client.fail(team, **fault)
     env = client.system.environment_of("syncer") | client.environment
-    opened = [(command, grafient(*command.split(), "--json", env=env)) for command in OPENING]
-    shown = [(command, in_process(*command.split(), "--json", env=env)) for command in SHOWING]
-    for command, running in opened + shown:
+    apart = {command: asyncio.create_task(grafient(*command.split(), "--json", env=env)) for command in OPENING}
+    here = {command: in_process(*command.split(), "--json", env=env) for command in SHOWING}
+    for command, running in (here | apart).items():
         completed = await running
         json.loads(completed.stdout)
         story.note(f"grafient {command}", f"status {completed.status}")

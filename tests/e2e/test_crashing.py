@@ -1,4 +1,4 @@
-"""Processes die in the middle of things: nothing is lost, nothing counts twice."""
+"""Processes are killed in mid-work: nothing is lost, nothing counts twice."""
 
 import signal
 from datetime import date

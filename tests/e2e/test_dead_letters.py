@@ -1,4 +1,4 @@
-"""Dead letters can be looked at, redriven and dropped, and no record is redriven forever."""
+"""Dead letters can be looked at, redriven and dropped; no record circulates without end."""
 
 import json
 import uuid

@@ -29,7 +29,7 @@ def python(_folder: Path) -> list[str]:
 
 
 def typescript(folder: Path) -> list[str]:
-    """In a folder of its own, as somebody who copied it and ran npm install."""
+    """Copied into a folder of its own, with the npm packages beside it."""
     assert PACKAGES.is_dir(), "the npm packages are not there: make node"
     shutil.copy(EXAMPLES / "connect.ts", folder)
     (folder / "package.json").write_text('{"type": "module"}')
@@ -37,15 +37,15 @@ def typescript(folder: Path) -> list[str]:
     return [str(NODE), "connect.ts"]
 
 
-async def ran(argv: list[str], folder: Path, text: str = "", **environment: str) -> tuple[int, str, str]:
-    """Status, output and errors of a program with `text` on its standard input."""
+async def ran(argv: list[str], folder: Path, stdin: str = "", **environment: str) -> tuple[int, str, str]:
+    """Status, output and errors of a program that reads `stdin`."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *argv, cwd=folder, env={"HOME": str(folder)} | environment, stdin=pipe, stdout=pipe, stderr=pipe
     )
     try:
         async with asyncio.timeout(DEADLINE):
-            out, errors = await process.communicate(text.encode())
+            out, errors = await process.communicate(stdin.encode())
     finally:
         if process.returncode is None:
             process.kill()

@@ -1,4 +1,4 @@
-"""What happens to an integration while it is at work: replaced, removed, brought back, put on another plan."""
+"""Changes to an integration while it is read: its key is replaced, it is removed, added again, put on another plan."""
 
 import uuid
 from dataclasses import replace
@@ -65,7 +65,7 @@ async def test_a_key_that_is_replaced_in_mid_backfill_loses_no_day(client: Syste
     await _is_whole(client, team, integration_id)
 
 
-async def test_a_refused_integration_works_again_with_another_key(client: SystemClient) -> None:
+async def test_a_refused_integration_is_active_again_with_another_key(client: SystemClient) -> None:
     team, renewed = await _team_with_two_keys(client)
     integration_id = await client.connect(team)
     await client.revoke(team)
@@ -82,7 +82,7 @@ async def test_a_refused_integration_works_again_with_another_key(client: System
     assert (await _keys_used(client, team))[-1] == "new"
 
 
-async def test_a_team_that_is_removed_and_comes_back_in_mid_backfill_is_filled_in(client: SystemClient) -> None:
+async def test_a_team_that_is_removed_and_added_again_in_mid_backfill_is_filled_in(client: SystemClient) -> None:
     team = await client.team(delay_ms=SLOW)
     integration_id = await client.add(team, "ultimate")
     await until(lambda: _keys_used(client, team), lambda used: len(used) > 1)
@@ -95,7 +95,7 @@ async def test_a_team_that_is_removed_and_comes_back_in_mid_backfill_is_filled_i
     await _is_whole(client, team, integration_id)
 
 
-async def test_a_removed_integration_is_asked_about_no_more(client: SystemClient) -> None:
+async def test_a_removed_integration_makes_no_call(client: SystemClient) -> None:
     team, integration_id = await client.connected_team()
     await client.remove(team, integration_id)
     await client.row_is_there("SELECT 1 FROM syncer.integrations WHERE integration_id = %s AND removed", integration_id)

@@ -82,7 +82,7 @@ async def test_what_was_erased_or_dead_lettered_is_no_difference(client: SystemC
     assert messages["erased"] >= 31
 
 
-async def test_what_xai_reports_now_is_what_the_ledger_holds(client: SystemClient) -> None:
+async def test_the_ledger_holds_what_xai_reports_now(client: SystemClient) -> None:
     team, integration_id = await _connected(client)
     calls, requests = len(await client.calls(team)), len(await client.records("xai.sync-requests.v1"))
 
@@ -94,7 +94,7 @@ async def test_what_xai_reports_now_is_what_the_ledger_holds(client: SystemClien
     assert len(await client.records("xai.sync-requests.v1")) == requests
 
 
-async def test_a_day_that_a_hand_changed_in_tables_and_topic_differs_from_xai(client: SystemClient) -> None:
+async def test_a_day_that_was_changed_by_hand_differs_from_xai(client: SystemClient) -> None:
     team, integration_id = await _connected(client)
     ((day,),) = await client.rows(
         """UPDATE ledger.days SET usd = 1.5, costs = '[{"label": "SKU X", "model": "SKU X", "usd": "1.5"}]',
@@ -109,7 +109,7 @@ async def test_a_day_that_a_hand_changed_in_tables_and_topic_differs_from_xai(cl
     assert "SKU X: 1.5 here, none at xAI" in found["detail"]
 
 
-async def test_what_xai_changed_since_is_read_again_by_itself_and_no_difference(client: SystemClient) -> None:
+async def test_what_xai_changed_since_is_read_again_and_no_difference(client: SystemClient) -> None:
     team, integration_id = await _connected(client)
     yesterday = datetime.now(UTC).date() - timedelta(days=1)
     await client.restate(team, yesterday, {"SKU A": "7.25"})
@@ -121,7 +121,7 @@ async def test_what_xai_changed_since_is_read_again_by_itself_and_no_difference(
     assert (moved["days"], "SKU A: none here, 7.25 at xAI" in moved["detail"]) == (str(yesterday), True)
 
 
-async def test_an_integration_that_cannot_be_asked_about_is_named_with_the_reason(client: SystemClient) -> None:
+async def test_an_integration_that_xai_refuses_is_named_with_the_reason(client: SystemClient) -> None:
     team, integration_id = await _connected(client)
     await client.revoke(team)
 

@@ -16,7 +16,7 @@ from ledger.handlers import Handlers
 from ledger.tally import Tally
 from pydantic import SecretStr
 
-from tests.support.commands import in_process
+from tests.support.commands import grafient
 from tests.support.system import SystemClient
 
 
@@ -145,7 +145,7 @@ async def test_every_topic_can_be_replayed_and_asks_xai_nothing(client: SystemCl
 
 
 async def test_a_broker_that_is_unavailable_is_named_in_a_sentence(client: SystemClient) -> None:
-    failed = await in_process("replay", COSTS.name, env=client.environment | {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"})
+    failed = await grafient("replay", COSTS.name, env=client.environment | {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"})
 
     assert failed.status == 1
     assert "does not answer" in failed.stderr

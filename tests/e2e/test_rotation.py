@@ -1,4 +1,4 @@
-"""The key-encryption key is rotated while everything is at work: nobody notices, and the former key is gone everywhere."""
+"""The key-encryption key is rotated under load: no sync fails, and the former key is gone everywhere."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""`grafient up` beside a running system: own ports, own folder; data survives; nothing is left behind."""
+"""`grafient up` beside a running system: own ports and folder; data survives; no process is left."""
 
 import asyncio
 import json

@@ -8,7 +8,7 @@ from tests.support.commands import grafient
 from tests.support.system import SystemClient
 
 
-async def test_force_sync_brings_what_xai_reports_now(client: SystemClient) -> None:
+async def test_force_sync_stores_what_xai_reports_now(client: SystemClient) -> None:
     team, integration_id = await client.connected_team()
     first = await client.force(team, integration_id)
     today = date.fromisoformat(first["last_day"])
@@ -41,7 +41,7 @@ async def _cron(client: SystemClient) -> str:
     return str(request_id)
 
 
-async def test_a_new_model_appears_by_itself(client: SystemClient) -> None:
+async def test_a_new_model_appears_without_configuration(client: SystemClient) -> None:
     team, integration_id = await client.connected_team()
     today = (await client.force(team, integration_id))["last_day"]
     await client.control("POST", f"/teams/{team.team_id}/models", {"label": "Chat grok-9-new", "from_day": today})
@@ -111,7 +111,7 @@ async def test_a_key_that_works_again_heals_the_card(client: SystemClient) -> No
     await client.card_with(team, integration_id, "active")
 
 
-async def test_an_outage_of_xai_is_waited_for(client: SystemClient) -> None:
+async def test_a_sync_waits_until_an_outage_of_xai_ends(client: SystemClient) -> None:
     team, integration_id = await client.connected_team()
     await client.fail(team, times=2, status=503)
 
@@ -131,7 +131,7 @@ async def test_a_visit_soon_after_a_reading_makes_no_call(client: SystemClient) 
     assert len(await client.calls(team)) == calls
 
 
-async def test_a_cut_answer_is_read_in_halves(client: SystemClient) -> None:
+async def test_a_truncated_answer_is_requested_in_halves(client: SystemClient) -> None:
     team = await client.team()
     await client.fail(team, limit_reached_over_days=7)
 
@@ -142,7 +142,7 @@ async def test_a_cut_answer_is_read_in_halves(client: SystemClient) -> None:
     assert await client.shown(team, first, last) == await client.served(team, first, last)
 
 
-async def test_a_request_is_taken_once(client: SystemClient) -> None:
+async def test_a_request_is_handled_once(client: SystemClient) -> None:
     team, integration_id = await client.connected_team()
     await client.force(team, integration_id, request_id="by-hand-1")
     calls = len(await client.calls(team))

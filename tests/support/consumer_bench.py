@@ -22,7 +22,7 @@ from tests.support.messages import sync_requested, wire
 
 @dataclass(slots=True)
 class Bench:
-    """A topic, a producer to it, consumers of it, and the results of its records."""
+    """A topic, a producer to it, consumers of it, and the records that they handled or dead-lettered."""
 
     topic: Topic
     servers: str
