@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 import structlog
 from contract.cloudevents import Event, MalformedError, Record, decode, traceparent
@@ -14,6 +13,7 @@ from contract.topics import Topic
 from common.errors import TransientError, is_own_cancellation, is_transient, name_of, tables_unfit
 from common.kafka.dead_letter_limit import CAPACITY, DeadLetterLimit
 from common.kafka.dead_letters import DeadLetters
+from common.kafka.delivery import Delivery, Entry, Pending, RecordRef, ref_of
 from common.metrics import HANDLED
 from common.watchdog import Watchdog
 
@@ -40,42 +40,6 @@ OnGiveUp = Callable[[Record, MalformedError], Awaitable[None]]
 
 class RetryLaterError(TransientError):
     """The records have to be delivered again, after the pause that was made already."""
-
-
-class RecordRef(NamedTuple):
-    """Where a record is stored."""
-
-    topic: str
-    partition: int
-    offset: int
-
-
-class Entry(NamedTuple):
-    """A record that was decoded."""
-
-    record: Record
-    event: Event[Any]
-
-
-@dataclass(slots=True)
-class Pending:
-    """What is known of a record that was delivered and is not committed. Waits do not use up its tries."""
-
-    waits: int = 0
-    failures: int = 0
-    handled: bool = False
-    dead_lettered: bool = False
-
-
-@dataclass(slots=True)
-class Delivery:
-    """One delivery: what to dead-letter at its end, and what to retry."""
-
-    rejected: list[tuple[Record, MalformedError]] = field(default_factory=list)
-    failing: int = 0
-    """Records that failed alone for an unknown reason."""
-    tries: int = 0
-    """Most failures of a record that has to be retried; 0: none has."""
 
 
 class FailurePolicy:
@@ -240,10 +204,6 @@ def _must_wait(error: BaseException) -> bool:
         log.error("tables.unfit", error=name_of(error))
         return True
     return is_transient(error)
-
-
-def ref_of(record: Record) -> RecordRef:
-    return RecordRef(record.topic, record.partition, record.offset)
 
 
 def _where(record: Record) -> dict[str, Any]:
