@@ -11,11 +11,11 @@ from ledger.domain import (
     Expectation,
     StoredDay,
     batches_of_unique_days,
+    covers,
     days_of,
     ends_at,
     is_expected,
     is_provisional,
-    is_read,
     unreconciled,
 )
 
@@ -73,9 +73,9 @@ def test_a_day_ends_where_the_next_one_begins_and_lasts_24_hours(day: date) -> N
 def test_a_reading_of_the_last_instant_of_a_day_covers_it_only_until_midnight(day: date) -> None:
     last = ends_at(day) - INSTANT
 
-    assert is_read(day, last, today=day)
-    assert not is_read(day, last, today=day + DAY)
-    assert is_read(day, ends_at(day), today=day + DAY)
+    assert covers(day, last, today=day)
+    assert not covers(day, last, today=day + DAY)
+    assert covers(day, ends_at(day), today=day + DAY)
 
 
 @given(any_day)

@@ -32,9 +32,9 @@ from connector.schemas import (
     SyncOptions,
     Syncs,
     TestAnswer,
-    answer_of,
     card_of,
     line_of,
+    response_of,
 )
 from connector.store import Integration
 
@@ -102,7 +102,7 @@ class IntegrationRoutes:
 
     async def test_connection(self, account_id: AccountId, body: Credentials) -> TestAnswer:  # noqa: ARG002 - the gate checks it
         """Test Connection: one real call; nothing is stored."""
-        return answer_of(await self._test.run(body))
+        return response_of(await self._test.run(body))
 
     async def add_integration(self, account_id: AccountId, body: NewIntegration) -> Card:
         """Connect a team: tested first; nothing is stored when the test fails."""

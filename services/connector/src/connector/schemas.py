@@ -188,7 +188,7 @@ def line_of(sync: Sync) -> SyncLine:
     return SyncLine(**fields, detail=CAUSES[Code(sync.code)].detail if sync.code else None, at=sync.recorded_at)
 
 
-def answer_of(result: Passed | Failed) -> TestAnswer:
+def response_of(result: Passed | Failed) -> TestAnswer:
     if isinstance(result, Passed):
         used = (
             "Used yesterday or today: " + ", ".join(result.labels) if result.labels else "No use yesterday and today."

@@ -15,7 +15,7 @@ from contract.problems import Code, ProblemError
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger.domain import MAX_DAYS, Expectation, days_of, is_expected, is_provisional, is_range, is_read
+from ledger.domain import MAX_DAYS, Expectation, covers, days_of, is_expected, is_provisional, is_range
 from ledger.store import integrations
 from ledger.store.costs import IntegrationDay, integration_days
 
@@ -112,7 +112,7 @@ def _range(first: date | None, last: date | None, today: date) -> tuple[date, da
 
 def _day(day: date, stored: list[IntegrationDay], expected: list[Expectation], at: datetime) -> DayCosts:
     expected_ids = [one.integration_id for one in expected if is_expected(one, day, at)]
-    read = {one.integration_id for one in stored if is_read(day, one.observed_at, at.date())}
+    read = {one.integration_id for one in stored if covers(day, one.observed_at, at.date())}
     missing = [one for one in expected_ids if one not in read]
     return DayCosts(
         day=day,

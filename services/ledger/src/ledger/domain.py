@@ -84,7 +84,7 @@ def is_provisional(day: date, observed_at: datetime) -> bool:
     return observed_at < ends_at(day) + SETTLED_AFTER
 
 
-def is_read(day: date, observed_at: datetime, today: date) -> bool:
+def covers(day: date, observed_at: datetime, today: date) -> bool:
     """Whether a reading covers the day: it was made after the day's end; today, any."""
     return day == today or observed_at >= ends_at(day)
 

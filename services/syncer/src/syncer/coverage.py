@@ -132,7 +132,7 @@ async def note_heal(connection: AsyncConnection, integration_id: UUID, heal: Hea
     await connection.execute(_NOTE_HEAL, attempt | {"first": heal.days.first, "last": heal.days.last})
 
 
-async def save_raw(connection: AsyncConnection, window: WindowRead, parts: Sequence[RawAnswer]) -> None:
+async def save_raw_answers(connection: AsyncConnection, window: WindowRead, parts: Sequence[RawAnswer]) -> None:
     """Store the provider's answers as they came, compressed, with their hash."""
     reading = window.model_dump(include={"reading_id", "integration_id", "observed_at"})
     rows = [reading | {"part": number} | _raw(part) for number, part in enumerate(parts)]

@@ -43,7 +43,7 @@ async def decide(connection: AsyncConnection, claim: Claim, result: Result, chan
 
 async def _read(connection: AsyncConnection, claim: Claim, locked: LockedWindow, reading: Reading) -> Decision:
     decision = decide_reading(reading, _window_read(claim, locked, reading))
-    await coverage.save_raw(connection, decision.window, reading.parts)
+    await coverage.save_raw_answers(connection, decision.window, reading.parts)
     if locked.refused:
         await _recover(connection, claim)
     if not decision.days:

@@ -18,7 +18,7 @@ def ref_of(record: Record) -> RecordRef:
     return RecordRef(record.topic, record.partition, record.offset)
 
 
-class Entry(NamedTuple):
+class DecodedRecord(NamedTuple):
     """A record that was decoded."""
 
     record: Record

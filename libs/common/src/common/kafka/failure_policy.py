@@ -13,7 +13,7 @@ from contract.topics import Topic
 from common.errors import TransientError, is_own_cancellation, is_transient, name_of, tables_unfit
 from common.kafka.dead_letter_limit import CAPACITY, DeadLetterLimit
 from common.kafka.dead_letters import DeadLetters
-from common.kafka.delivery import Delivery, Entry, Pending, RecordRef, ref_of
+from common.kafka.delivery import DecodedRecord, Delivery, Pending, RecordRef, ref_of
 from common.metrics import HANDLED
 from common.watchdog import Watchdog
 
@@ -88,23 +88,23 @@ class FailurePolicy:
             offsets = [record.offset for record in some]
             log.debug("message.delivered", topic=self._topic.name, partition=partition, offsets=offsets)
 
-    def _decode(self, records: Sequence[Record], delivery: Delivery) -> list[Entry]:
+    def _decode(self, records: Sequence[Record], delivery: Delivery) -> list[DecodedRecord]:
         traceparent.set(None)
         entries = []
         for record in records:
             try:
-                entries.append(Entry(record, decode(record, self._topic)))
+                entries.append(DecodedRecord(record, decode(record, self._topic)))
             except Exception as error:  # noqa: BLE001 - whatever it is, this record alone is to blame
                 self._retry_or_give_up(record, error, delivery)
         return entries
 
-    def _parts(self, entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    def _parts(self, entries: Sequence[DecodedRecord]) -> Iterator[list[DecodedRecord]]:
         """Records that failed before are handled alone, in their place."""
         for failed, some in groupby(entries, key=lambda entry: self._pending[ref_of(entry.record)].failures > 0):
             part = list(some)
             yield from ([entry] for entry in part) if failed else [part]
 
-    async def _apply_policy(self, entries: Sequence[Entry], handle: BatchHandler, delivery: Delivery) -> None:
+    async def _apply_policy(self, entries: Sequence[DecodedRecord], handle: BatchHandler, delivery: Delivery) -> None:
         if delivery.failing >= CAPACITY:  # the records are not to blame: the rest comes with the next delivery
             delivery.tries = MAX_TRIES
             return
@@ -121,7 +121,7 @@ class FailurePolicy:
             await self._apply_policy(entries[:middle], handle, delivery)
             await self._apply_policy(entries[middle:], handle, delivery)
 
-    def _record_handled(self, entries: Sequence[Entry]) -> None:
+    def _record_handled(self, entries: Sequence[DecodedRecord]) -> None:
         """A batch that comes again counts once."""
         new = [one for entry in entries if not (one := self._pending[ref_of(entry.record)]).handled]
         for one in new:

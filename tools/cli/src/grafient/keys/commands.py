@@ -16,7 +16,7 @@ from common.settings import Settings, load
 
 from grafient.cli.output import DryRun, Json, show, table
 from grafient.keys.rotation import Checked, Rotation, check_all, rotate
-from grafient.keys.usage import SERVICES, Sealed, UsageSettings, usage
+from grafient.keys.usage import SERVICES, Sealed, UsageSettings, key_usage
 from grafient.keys.waiting_commands import waiting_for
 
 SETTLED = 30.0
@@ -71,7 +71,7 @@ def list_(*, sealing: OfSealing = False, as_json: Json = False) -> None:
     else:
         settings = load(RotationSettings)
         keys = load_keys(settings.keyring_file)
-        named = asyncio.run(usage(settings))
+        named = asyncio.run(key_usage(settings))
         ids = [*keys.by_id, *sorted(set().union(*named.values()) - set(keys.by_id))]
         rows = [_row_of_key(keys, key_id, named) for key_id in ids]
     show(rows, table("Keys", rows, right=frozenset({*SERVICES, "topic"})), as_json=as_json)
@@ -221,7 +221,7 @@ def _needed(key_id: str) -> str:
 
 def _in_use(key_id: str) -> str:
     """Why the key cannot be dropped yet, and what to do; empty where it can."""
-    named = {where: counts[key_id] for where, counts in asyncio.run(usage(load(RotationSettings))).items()}
+    named = {where: counts[key_id] for where, counts in asyncio.run(key_usage(load(RotationSettings))).items()}
     if not any(named.values()):
         return ""
     rows = "first `grafient keys rewrap`; " if named["connector"] or named["syncer"] else ""

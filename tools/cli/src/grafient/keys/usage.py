@@ -129,7 +129,7 @@ async def credentials_topic(settings: KafkaSettings) -> AsyncIterator[Credential
         yield CredentialsTopic(consumer)
 
 
-async def usage(settings: UsageSettings) -> dict[str, Counter[str]]:
+async def key_usage(settings: UsageSettings) -> dict[str, Counter[str]]:
     """How many credentials of connector and syncer, and records on the topic, name each key."""
     named = {service: await count_by_key(settings, service) for service in SERVICES}
     async with credentials_topic(settings) as topic:
