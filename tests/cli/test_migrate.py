@@ -7,6 +7,7 @@ import psycopg
 import pytest
 
 from tests.support.commands import invoke
+from tests.support.urls import psycopg_url
 
 FAKE_PASSWORD = "obviously-fake"  # noqa: S105 - the one that every test of the database sets
 
@@ -30,7 +31,7 @@ def test_migrate_sets_a_services_password_from_a_file_and_shows_it_nowhere(
     migrated = invoke("migrate", "--service", "ledger", "--json")
 
     assert [one["service"] for one in migrated.json()] == ["ledger"]
-    with psycopg.connect(postgres.replace("postgresql+psycopg://", "postgresql://")) as connection:
+    with psycopg.connect(psycopg_url(postgres)) as connection:
         kept = connection.execute("SELECT rolpassword FROM pg_authid WHERE rolname = 'ledger'").fetchone()
     assert kept is not None
     assert opens(kept[0], FAKE_PASSWORD)

@@ -6,16 +6,11 @@ import signal
 import pytest
 from common.watchdog import Watchdog
 
-
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.support.fakes import MonotonicClock
 
 
 def test_a_loop_that_ends_attempts_is_alive_and_one_that_does_not_is_named() -> None:
-    clock = Clock()
+    clock = MonotonicClock()
     watchdog = Watchdog(clock)
     watchdog.register("healer", within=60)
     clock.now = 50
@@ -28,7 +23,7 @@ def test_a_loop_that_ends_attempts_is_alive_and_one_that_does_not_is_named() -> 
 
 
 def test_the_age_of_a_loop_that_never_ended_counts_from_the_first_look() -> None:
-    clock = Clock()
+    clock = MonotonicClock()
     watchdog = Watchdog(clock)
     assert watchdog.age("costs") == 0
     clock.now = 5

@@ -11,7 +11,7 @@ from contract.fields import Trigger
 from contract.messages import SyncRequested
 from contract.topics import COSTS, CREDENTIALS, SYNC_REQUESTS, Topic
 
-from tests.support.messages import raw_record
+from tests.support.messages import encoded, raw_record
 from tests.support.poison import CONSUMERS, unreadable
 
 AT = datetime(2026, 11, 20, 6, tzinfo=UTC)
@@ -21,16 +21,15 @@ VALUE = "obviously-fake-value"
 
 
 def record(topic: Topic = SYNC_REQUESTS, **parts: Any) -> ConsumerRecord:
-    headers = headers_of(MESSAGE, event_id="event-1", source="/test", at=AT) | parts.pop("changed", {})
-    given = {
-        "key": b"key",
+    changed = parts.pop("changed", {})
+    headers = headers_of(MESSAGE, event_id="event-1", source="/test", at=AT) | changed
+    pairs = encoded({name: value for name, value in headers.items() if value is not None})
+    default: dict[str, Any] = {
         "value": MESSAGE.model_dump_json().encode(),
+        "headers": pairs,
         "timestamp": 1_790_000_000_000,
-        "headers": [(name, value.encode()) for name, value in headers.items() if value is not None],
-    } | parts
-    return ConsumerRecord(
-        topic.name, 0, 0, given["timestamp"], 0, given["key"], given["value"], None, 0, 0, given["headers"]
-    )
+    }
+    return raw_record(topic, **default | parts)
 
 
 def test_a_message_is_written_as_a_cloud_event_and_read_again() -> None:

@@ -141,16 +141,6 @@ class MonotonicClock:
         return self.now
 
 
-class WallClock:
-    """A time of day that only the test moves."""
-
-    def __init__(self, now: datetime) -> None:
-        self.now = now
-
-    def __call__(self) -> datetime:
-        return self.now
-
-
 @asynccontextmanager
 async def no_lifespan(_app: FastAPI) -> AsyncIterator[None]:
     """The lifespan of an app that opens nothing."""

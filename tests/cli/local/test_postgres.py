@@ -10,6 +10,7 @@ from grafient.local.errors import StartError
 from grafient.local.postgres import Postgres
 
 from tests.support.processes import runs
+from tests.support.urls import psycopg_url
 from tests.support.waiting import until
 
 
@@ -23,13 +24,9 @@ async def server(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Post
 
 
 async def _query(server: Postgres, query: str) -> list[str]:
-    async with await psycopg.AsyncConnection.connect(_plain(server), autocommit=True) as connection:
+    async with await psycopg.AsyncConnection.connect(psycopg_url(server.database_url), autocommit=True) as connection:
         found = await connection.execute(query.encode())
         return [str(row[0]) for row in await found.fetchall()] if found.description else []
-
-
-def _plain(server: Postgres) -> str:
-    return server.database_url.replace("+psycopg", "")
 
 
 def _pid(server: Postgres) -> int:
@@ -46,7 +43,7 @@ async def test_it_is_postgres_18_and_listens_on_loopback_only(server: Postgres) 
 async def test_what_was_committed_survives_a_kill_on_the_same_port(server: Postgres) -> None:
     await _query(server, "CREATE TABLE kept AS SELECT 'committed' AS word")
     url, pid = server.database_url, _pid(server)
-    async with await psycopg.AsyncConnection.connect(_plain(server), autocommit=True) as busy:
+    async with await psycopg.AsyncConnection.connect(psycopg_url(server.database_url), autocommit=True) as busy:
         sleeping = asyncio.create_task(busy.execute("SELECT pg_sleep(600)"))
         await until(sleeping.get_loop().is_running)
         os.kill(pid, signal.SIGKILL)

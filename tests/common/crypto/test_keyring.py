@@ -12,6 +12,8 @@ from common.crypto.envelopes import UnsealableError
 from common.crypto.key_files import KeyFileError, Keys, change_keys, create_keys
 from common.crypto.keyring import Keyring, LiveKeyring, load_keyring
 
+from tests.support.fakes import MonotonicClock
+
 KEY = b64encode(bytes(range(32))).decode()
 OTHER = b64encode(bytes(32)).decode()
 
@@ -107,22 +109,12 @@ def test_a_keyring_does_not_show_its_keys() -> None:
     assert repr(bytes(range(32))) not in repr(vars(keyring))
 
 
-class Clock:
-    """Seconds, set by the test."""
-
-    def __init__(self) -> None:
-        self.now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class Live:
     """A keyring as a running process has it, and its file."""
 
     def __init__(self, folder: Path) -> None:
         self.path = written(folder, {"current": "a", "keys": {"a": KEY}})
-        self.clock = Clock()
+        self.clock = MonotonicClock()
         self.keyring = LiveKeyring(self.path, self.clock)
 
     def rotate(self) -> None:

@@ -17,6 +17,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.exc import OperationalError, ProgrammingError
 
+from tests.support.fakes import MonotonicClock
+
 FAKE = "obviously-fake-value"
 ERRORS = {
     "problem": ProblemError(Code.ALREADY_CONNECTED, integration_id="1"),
@@ -50,13 +52,6 @@ class Strict(BaseModel):
     kind: Annotated[First | Second, Field(discriminator="name")]
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class Dependency:
     unavailable = False
 
@@ -66,8 +61,8 @@ class Dependency:
 
 
 @pytest.fixture
-def clock() -> Clock:
-    return Clock()
+def clock() -> MonotonicClock:
+    return MonotonicClock()
 
 
 @pytest.fixture
@@ -76,7 +71,7 @@ def ready() -> Dependency:
 
 
 @pytest.fixture
-async def client(clock: Clock, ready: Dependency) -> AsyncIterator[httpx.AsyncClient]:
+async def client(clock: MonotonicClock, ready: Dependency) -> AsyncIterator[httpx.AsyncClient]:
     watchdog = Watchdog(clock)
     watchdog.register("worker", within=40)
     app: FastAPI = make_app("test", watchdog, None, ready)  # type: ignore[arg-type]  # nothing to open
@@ -100,7 +95,9 @@ async def client(clock: Clock, ready: Dependency) -> AsyncIterator[httpx.AsyncCl
         yield client
 
 
-async def test_a_process_is_alive_while_its_loops_make_progress(client: httpx.AsyncClient, clock: Clock) -> None:
+async def test_a_process_is_alive_while_its_loops_make_progress(
+    client: httpx.AsyncClient, clock: MonotonicClock
+) -> None:
     assert (await client.get("/livez")).json() == {"ok": True, "stalled": []}
     clock.now = 41
     answer = await client.get("/livez")

@@ -11,17 +11,10 @@ from common.watchdog import STALLED_AFTER, Watchdog
 from contract.topics import COSTS
 
 from tests.support.consumer_bench import Bench
+from tests.support.fakes import MonotonicClock
 from tests.support.waiting import until
 
 PARTITION = TopicPartition(COSTS.name, 0)
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Stuck:
@@ -46,7 +39,7 @@ def _task(*, done: bool) -> object:
 
 def problems(subscriber: object, *after: float) -> list[str | None]:
     """What is reported at once, and after each of the waits in seconds."""
-    clock = Clock()
+    clock = MonotonicClock(1000.0)
     watchdog = Watchdog(clock)
     found: list[str | None] = []
     for wait in (0.0, *after):
@@ -68,7 +61,7 @@ def test_a_record_that_waits_and_is_not_handled_is_seen() -> None:
 
 
 def test_a_record_that_came_after_a_long_silence_is_no_alarm() -> None:
-    clock = Clock()
+    clock = MonotonicClock(1000.0)
     watchdog = Watchdog(clock)
     silent, busy = Stuck(position=7, end=7), Stuck(position=7, end=8)
     assert subscriber_problem(silent, COSTS, watchdog) is None  # type: ignore[arg-type]  # it has what is looked at
