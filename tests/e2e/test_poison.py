@@ -31,8 +31,8 @@ async def _reasons(client: SystemClient, service: str, topic: Topic, origins: li
     wanted = {f"{service}:{topic.name}:{partition}:{offset}" for partition, offset in origins}
 
     async def find() -> dict[str, str]:
-        reasons = {one["dead_letter_id"]: one["dead_letter_reason"] for one in await client.dead_letters()}
-        return {dead_letter_id: reason for dead_letter_id, reason in reasons.items() if dead_letter_id in wanted}
+        found = [one for one in await client.dead_letters() if one["dead_letter_id"] in wanted]
+        return {one["dead_letter_id"]: one["dead_letter_reason"] for one in found}
 
     return Counter((await until(find, lambda found: found.keys() == wanted)).values())
 
