@@ -98,11 +98,12 @@ class TopicClient:
         await self.consumed("syncer", SYNC_REQUESTS)
 
     async def dead_letters(self) -> list[dict[str, str]]:
-        """The headers of all dead letters."""
-        return [
+        """The headers of all dead letters, without the records that mark one as redriven or dropped."""
+        headers = [
             {name: (value or b"").decode() for name, value in record.headers}
             for record in await self.records(DEAD_LETTERS.name)
         ]
+        return [one for one in headers if "dead_letter_reason" in one]
 
     @asynccontextmanager
     async def _admin(self, **options: Any) -> AsyncIterator[AIOKafkaAdminClient]:
