@@ -48,16 +48,16 @@ toxiproxy: .tools/bin/toxiproxy  ## build the proxy that breaks networks, once, 
 	  "$(CURDIR)/.tools/go/go/bin/go" build -o "$(CURDIR)/$@" github.com/Shopify/toxiproxy/v2/cmd/server
 	@rm -rf .tools/go
 
-demo: install  ## the whole system on this machine, with a sample team (about 20 s); ARGS=--exit ends after the table
+demo: install  ## the whole system on this machine, with a sample team (about 15 s); ARGS=--exit ends after the table
 	@$(BIN)/grafient demo $(ARGS)
 
-test: install node  ## every test, on a real broker and database (about 9 min)
+test: install node  ## every test, on a real broker and database (about 11 min)
 	@$(PYTEST) $(ARGS)
 
 bench: install  ## how fast keys are rotated under load, as ratios to a plain UPDATE (about 2 min); ARGS="--rows 20000"
 	@$(BIN)/python benchmarks/rotation.py $(ARGS)
 
-faults: install toxiproxy  ## every fault, one after another, under load; ends with a table (about 60 min)
+faults: install toxiproxy  ## every fault, one after another, under load; ends with a table (about 90 min)
 	@$(PYTEST) -m "" tests/faults $(ARGS)
 
 check: lint  ## formats, types, import contracts, and the tests that start no process (about 1 min)
