@@ -137,24 +137,3 @@ def test_every_missing_day_is_healed_once_in_windows_of_thirty_days(missing: dic
 
     assert healed == sorted(missing.items())
     assert all((one.days.last - one.days.first).days < domain.WINDOW_DAYS for one in domain.heals(missing.items()))
-
-
-@pytest.mark.parametrize(
-    ("label", "product", "model"),
-    [
-        ("Chat grok-4-0709", "Chat", "grok-4-0709"),
-        ("grok-4-fast-non-reasoning", None, "grok-4-fast-non-reasoning"),
-        ("File Storage", None, "File Storage"),
-        ("(no label)", None, "(no label)"),
-        ("Chat grok-4-0709 extra", None, "Chat grok-4-0709 extra"),
-    ],
-)
-def test_a_label_names_product_and_model_or_stays_whole(label: str, product: str | None, model: str) -> None:
-    assert domain.product_and_model(label) == (product, model)
-
-
-@given(st.text())
-def test_no_label_loses_anything(label: str) -> None:
-    product, model = domain.product_and_model(label)
-
-    assert label == (f"{product} {model}" if product else model)

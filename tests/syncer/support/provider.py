@@ -8,9 +8,11 @@ from datetime import date, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+from contract.messages import Cost
 from syncer.domain import Days
 from syncer.provider import RawAnswer, Reading
 from syncer.store import Credential
+from xai_usage import model_of
 
 RAW = b'{"timeSeries": []}'
 Answer = Exception | Callable[[Days], Reading]
@@ -24,7 +26,8 @@ def reading_of(days: Days, costs: dict[str, Decimal] | None = None, cut: Iterabl
     """The same costs for every day but those that are cut."""
     cut_days = frozenset(cut)
     amounts = {"Chat grok-4-0709": Decimal("1.25")} if costs is None else costs
-    read = {day: amounts for day in dates_of(days) if day not in cut_days}
+    day_costs = tuple(Cost(label=label, model=model_of(label), usd=usd) for label, usd in sorted(amounts.items()))
+    read = {day: day_costs for day in dates_of(days) if day not in cut_days}
     return Reading(days.first, days.last, read, cut_days, (RawAnswer(days.first, days.last, RAW),))
 
 

@@ -1,13 +1,16 @@
 """Reading from xAI: the key is open for as long as the call takes, and failures become errors of the seam."""
 
 import asyncio
+import json
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import date
+from decimal import Decimal
 from uuid import UUID
 
 import httpx
 import pytest
 from common.crypto.envelopes import Binding, UnsealableError
+from contract.messages import Cost
 from contract.problems import Code
 from syncer.domain import Days
 from syncer.provider import ReadError, Reading, ReadRefusedError, ReadTransientError
@@ -47,7 +50,23 @@ async def test_the_key_is_opened_with_its_own_binding_and_used() -> None:
 
     assert seen == ["Bearer obviously-fake-key"]
     assert opener.bindings == [Binding("account-1", UUID(int=1), 3)]
-    assert reading.days == {DAYS.first: {}, DAYS.last: {}}
+    assert reading.days == {DAYS.first: (), DAYS.last: ()}
+
+
+async def test_a_label_is_split_into_product_and_model() -> None:
+    point = {"timestamp": f"{DAYS.first}T00:00:00Z", "values": [1.25]}
+    body = {
+        "timeSeries": [{"group": [label], "dataPoints": [point]} for label in ("Chat grok-4-0709", "API grok-4-0709")]
+    }
+
+    reading = await _ask(
+        _Opener("obviously-fake-key"), lambda _: httpx.Response(200, stream=httpx.ByteStream(json.dumps(body).encode()))
+    )
+
+    assert reading.days[DAYS.first] == (
+        Cost(label="API grok-4-0709", product="API", model="grok-4-0709", usd=Decimal("1.25")),
+        Cost(label="Chat grok-4-0709", product="Chat", model="grok-4-0709", usd=Decimal("1.25")),
+    )
 
 
 async def test_a_key_that_does_not_open_is_tried_again_later() -> None:

@@ -3,6 +3,7 @@
 from xai_usage.answer import NO_LABEL, Answer, UnreadableAnswerError, parse
 from xai_usage.client import MAX_IN_FLIGHT, TeamAccess, UsageClient, client
 from xai_usage.failures import CallFailed, CallMalformed, CallRefused, CallTransient
+from xai_usage.labels import model_of, product_and_model
 from xai_usage.reading import RawAnswer, Reading
 
 __all__ = [
@@ -19,5 +20,7 @@ __all__ = [
     "UnreadableAnswerError",
     "UsageClient",
     "client",
+    "model_of",
     "parse",
+    "product_and_model",
 ]

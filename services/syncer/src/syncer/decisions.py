@@ -2,19 +2,18 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Annotated, Literal
 from uuid import UUID
 
 from common.kafka.publisher import Publisher, all_of, check_size
 from contract.fields import Instant, Trigger
-from contract.messages import Cost, CostRecorded, SyncFailed, WindowRead
+from contract.messages import CostRecorded, SyncFailed, WindowRead
 from contract.money import total
 from contract.problems import Code
 from contract.topics import COSTS, SYNC_OUTCOMES
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from syncer.domain import Days, product_and_model
+from syncer.domain import Days
 from syncer.provider import Reading
 
 HEADERS_BYTES = 1_000
@@ -116,7 +115,7 @@ async def publish(decision: Decision, publisher: Publisher) -> None:
 
 
 def _day(day: date, reading: Reading, window: WindowRead) -> CostRecorded:
-    costs = tuple(_cost(label, usd) for label, usd in sorted(reading.days[day].items()))
+    costs = reading.days[day]
     return CostRecorded(
         account_id=window.account_id,
         integration_id=window.integration_id,
@@ -126,11 +125,6 @@ def _day(day: date, reading: Reading, window: WindowRead) -> CostRecorded:
         reading_id=window.reading_id,
         observed_at=window.observed_at,
     )
-
-
-def _cost(label: str, usd: Decimal) -> Cost:
-    product, model = product_and_model(label)
-    return Cost(label=label, product=product, model=model, usd=usd)
 
 
 def _fits(day: CostRecorded) -> bool:

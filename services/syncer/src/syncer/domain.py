@@ -1,6 +1,5 @@
 """The rules of reading costs: which days, when, how often. Pure: no I/O, no clock, no framework."""
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -29,8 +28,6 @@ TRUSTED_FOR = timedelta(hours=6)
 """How long the ledger may take to confirm a day that was published."""
 FIRST_HEAL_PAUSE = timedelta(minutes=1)
 DAILY_FROM_HEAL = 6
-
-_PRODUCT_AND_MODEL = re.compile(r"([A-Z][A-Za-z]*) (\S*-\S*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,12 +124,3 @@ def heals(missing: Iterable[tuple[date, int]]) -> Iterator[Heal]:
 
 def _heal(run: list[tuple[date, int]]) -> Heal:
     return Heal(Days(run[0][0], run[-1][0]), 1 + run[0][1])
-
-
-def product_and_model(label: str) -> tuple[str | None, str]:
-    """The kind of product and the model that a label names: `Chat grok-4-0709` is (`Chat`, `grok-4-0709`).
-
-    A label that does not fit stays whole: `File Storage` is (None, `File Storage`).
-    """
-    fit = _PRODUCT_AND_MODEL.fullmatch(label)
-    return (fit[1], fit[2]) if fit else (None, label)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
 from typing import Protocol
 
+from contract.messages import Cost
 from contract.problems import Code
 
 from syncer.domain import Days
@@ -30,8 +30,8 @@ class Reading:
 
     first_day: date
     last_day: date
-    days: Mapping[date, Mapping[str, Decimal]]
-    """US dollars per label, exact, never zero; every day of the range but `cut_days`, also the empty ones."""
+    days: Mapping[date, tuple[Cost, ...]]
+    """Sorted by label, one cost a label, never zero; every day of the range but `cut_days`, also the empty ones."""
     cut_days: frozenset[date]
     """Days that the provider does not list in full: not read."""
     parts: tuple[RawAnswer, ...]

@@ -129,8 +129,8 @@ class Asking:
             one.integration_id,
             one.account_id,
             at,
-            days=by_label.days,
-            sums={day: total(costs.values()) for day, costs in sums.days.items()},
+            days={day: {cost.label: cost.usd for cost in costs} for day, costs in by_label.days.items()},
+            sums={day: total(cost.usd for cost in costs) for day, costs in sums.days.items()},
             cut_days=frozenset(by_label.cut_days | sums.cut_days),
         )
 

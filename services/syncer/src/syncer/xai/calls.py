@@ -1,11 +1,13 @@
 """Reading from xAI: the key is open for as long as the calls take, and each failure becomes an error of the seam."""
 
 import asyncio
+from decimal import Decimal
 
 from common.crypto.envelopes import Binding, Opens, UnsealableError
 from common.metrics import XAI_CALLS, XAI_SECONDS
+from contract.messages import Cost
 from contract.problems import Code
-from xai_usage import CallFailed, CallRefused, CallTransient, TeamAccess, UsageClient
+from xai_usage import CallFailed, CallRefused, CallTransient, TeamAccess, UsageClient, product_and_model
 from xai_usage import Reading as XaiReading
 
 from syncer.domain import Days
@@ -50,4 +52,10 @@ class Xai:
 
 def _reading(found: XaiReading) -> Reading:
     parts = tuple(RawAnswer(part.first_day, part.last_day, part.body) for part in found.parts)
-    return Reading(found.first_day, found.last_day, found.days, found.cut_days, parts)
+    days = {day: tuple(_cost(*one) for one in sorted(costs.items())) for day, costs in found.days.items()}
+    return Reading(found.first_day, found.last_day, days, found.cut_days, parts)
+
+
+def _cost(label: str, usd: Decimal) -> Cost:
+    product, model = product_and_model(label)
+    return Cost(label=label, product=product, model=model, usd=usd)
