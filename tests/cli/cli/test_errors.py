@@ -5,7 +5,7 @@ import typer
 from aiokafka.errors import KafkaConnectionError
 from common.errors import TransientError, UserError
 from common.settings import StartRefusedError
-from grafient.cli.errors import CommandGroup
+from grafient.cli.group import CommandGroup
 from sqlalchemy.exc import OperationalError
 from typer.testing import CliRunner
 

