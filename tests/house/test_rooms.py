@@ -29,6 +29,7 @@ READ_AT_RUN_TIME = {"tzdata"}
 
 LOGIC = ast.If | ast.For | ast.AsyncFor | ast.While | ast.Try | ast.Match | ast.IfExp | ast.comprehension | ast.BoolOp
 TESTED_ELSEWHERE = {
+    "libs/contract/src/contract/messages": "tests/contract/test_messages.py",
     # what a file holds and how it changes is tested by what is in it: keys, tokens
     "libs/common/src/common/atomic_files.py": "tests/common/crypto/test_keyring.py",
     "libs/common/src/common/watched_file.py": "tests/common/crypto/test_keyring.py",

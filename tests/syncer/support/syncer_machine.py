@@ -11,7 +11,7 @@ from contract.messages import SyncFailed, WindowRead
 from hypothesis import strategies as st
 from hypothesis.stateful import invariant, precondition, rule
 from syncer import leases
-from syncer.domain import URGENCY, Days, heals, readable
+from syncer.domain import Days, heals, readable, urgency_of
 from syncer.operations import queue
 
 from tests.support.messages import sync_completed
@@ -168,8 +168,8 @@ class SyncerMachine(QueueMachine):
                 for request_id in failed.request_ids:
                     found[failed.integration_id, request_id].add(_text(failed))
         for window in self.syncer.readings():
-            assert URGENCY[window.trigger] == min(
-                URGENCY[self.requests[window.integration_id, one][0]] for one in window.request_ids
+            assert urgency_of(window.trigger) == min(
+                urgency_of(self.requests[window.integration_id, one][0]) for one in window.request_ids
             )
             for request_id in window.request_ids:
                 asked = readable(self.requests[window.integration_id, request_id][1], window.observed_at.date())

@@ -16,6 +16,8 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from contract.open_enum import OpenEnum
+
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
 
 
@@ -27,7 +29,7 @@ class Plan(StrEnum):
     ULTIMATE = "ultimate"
 
 
-class Trigger(StrEnum):
+class Trigger(OpenEnum):
     """Why a window is read."""
 
     BACKFILL = "backfill"
@@ -35,9 +37,10 @@ class Trigger(StrEnum):
     FORCE = "force"
     VISIT = "visit"
     HEAL = "heal"
+    SWEEP = "sweep"
 
 
-class Status(StrEnum):
+class Status(OpenEnum):
     """The state of an integration, as its card shows it."""
 
     BACKFILLING = "backfilling"

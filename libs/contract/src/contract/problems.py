@@ -1,10 +1,11 @@
 """Every code that a person or a program can see, with title and next step; RFC 9457 problems are made of them."""
 
 from dataclasses import dataclass
-from enum import StrEnum
+
+from contract.open_enum import OpenEnum
 
 
-class Code(StrEnum):
+class Code(OpenEnum):
     """Stable codes, the same in HTTP problems, events, card status, logs and metrics."""
 
     # causes of a failed call to xAI
@@ -13,6 +14,7 @@ class Code(StrEnum):
     TEAM_UNKNOWN = "team_unknown"
     TEAM_MALFORMED = "team_malformed"
     KEY_MALFORMED = "key_malformed"
+    REQUEST_REFUSED = "request_refused"
     RATE_LIMITED = "rate_limited"
     XAI_UNAVAILABLE = "xai_unavailable"
     ANSWER_UNREADABLE = "answer_unreadable"
@@ -21,11 +23,14 @@ class Code(StrEnum):
     NOT_FOUND = "not_found"
     NOT_RECONCILED = "not_reconciled"
     ANSWER_CUT = "answer_cut"
+    ANSWER_QUESTIONED = "answer_questioned"
     OUT_OF_RANGE = "out_of_range"
     FRESH = "fresh"
     CANCELLED = "cancelled"
     EXPIRED = "expired"
     UNSEALABLE = "unsealable"
+    KEY_EXPOSED = "key_exposed"
+    KEY_UNAVAILABLE = "key_unavailable"
     # results of operators' commands
     WINDOW_ENDED = "window_ended"
     WINDOW_DECIDED = "window_decided"
@@ -35,6 +40,7 @@ class Code(StrEnum):
     TOKEN_REFUSED = "token_refused"  # noqa: S105 - a code's name, not a secret
     SCOPE_MISSING = "scope_missing"
     METHOD_NOT_ALLOWED = "method_not_allowed"
+    CONTENT_TYPE_UNSUPPORTED = "content_type_unsupported"
     REQUEST_TOO_LARGE = "request_too_large"
     REQUEST_TOO_SLOW = "request_too_slow"
     TOO_MANY_REQUESTS = "too_many_requests"
@@ -81,6 +87,11 @@ CAUSES: dict[Code, Cause] = {
         "A Management API key is one word of letters, digits and signs: copy it without spaces, quotes or line breaks.",
         422,
     ),
+    Code.REQUEST_REFUSED: Cause(
+        "xAI refused the request",
+        "xAI did not say whether Team ID or key is wrong: check both in the xAI Console, copied whole.",
+        422,
+    ),
     Code.RATE_LIMITED: Cause(
         "xAI limits the rate of requests",
         "Too many requests used this team's keys. Try again in a minute; nothing is wrong with the key.",
@@ -116,6 +127,11 @@ CAUSES: dict[Code, Cause] = {
         "xAI cut its answer even for a single day, so the day was not stored. It is read again automatically.",
         502,
     ),
+    Code.ANSWER_QUESTIONED: Cause(
+        "xAI reports less than before",
+        "The answer was not believed at once: the costs shown remain, and xAI is asked again. No action is needed.",
+        409,
+    ),
     Code.OUT_OF_RANGE: Cause(
         "These days are too old",
         "xAI answers for the last 90 days only. Request newer days.",
@@ -136,6 +152,16 @@ CAUSES: dict[Code, Cause] = {
         "The sealed key cannot be opened",
         "It was sealed for another account or command, or to an unknown key. Fetch the sealing key and seal again.",
         422,
+    ),
+    Code.KEY_EXPOSED: Cause(
+        "The key was not sealed",
+        "It was sent in the clear on a topic: revoke it in the xAI Console, create a new one, and seal that one.",
+        422,
+    ),
+    Code.KEY_UNAVAILABLE: Cause(
+        "The stored key cannot be opened",
+        "The fault is on our side, and an operator has to repair it: you need do nothing.",
+        503,
     ),
     Code.WINDOW_ENDED: Cause(
         "The window has ended",
@@ -164,6 +190,9 @@ CAUSES: dict[Code, Cause] = {
         "The token may not do this", "Ask the operator for a token with the scope that the request needs.", 403
     ),
     Code.METHOD_NOT_ALLOWED: Cause("The method is not allowed", "Use one of the methods in the header Allow.", 405),
+    Code.CONTENT_TYPE_UNSUPPORTED: Cause(
+        "The body is not declared as JSON", "Send it with the header Content-Type: application/json.", 415
+    ),
     Code.REQUEST_TOO_LARGE: Cause("The request is too large", "Send at most 64 KiB.", 413),
     Code.REQUEST_TOO_SLOW: Cause(
         "The request was too slow", "Its body did not arrive in time. Nothing was changed: send it again.", 408
@@ -180,6 +209,16 @@ CAUSES: dict[Code, Cause] = {
 }
 
 
+UNKNOWN = Cause(
+    "Something that this version does not know", "A newer version of a service reports it: update this one.", 500
+)
+
+
+def cause_of(code: Code) -> Cause:
+    """The words of `code`; of one that is newer than this version, words that say so."""
+    return CAUSES.get(code, UNKNOWN)
+
+
 class ProblemError(Exception):
     """What an HTTP route raises; it becomes `application/problem+json` with the code's title, detail and status."""
 
@@ -194,14 +233,14 @@ class ProblemError(Exception):
         """`detail` replaces the code's own sentence; `extra` are further members of the problem (never a secret)."""
         super().__init__(code.value)
         self.code = code
-        self.detail = detail or CAUSES[code].detail
+        self.detail = detail or cause_of(code).detail
         self.headers = headers or {}
         self.extra = extra
 
 
 def members(code: Code, detail: str | None = None) -> dict[str, object]:
     """The members of an RFC 9457 problem; `detail` replaces the code's own sentence."""
-    cause = CAUSES[code]
+    cause = cause_of(code)
     return {
         "type": f"urn:grafient:problem:{code.value}",
         "title": cause.title,

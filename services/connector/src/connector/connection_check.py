@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from contract.problems import CAUSES, Code
+from contract.problems import Code, cause_of
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 from xai_usage import CallFailed, TeamAccess, UsageClient
 
@@ -55,7 +55,7 @@ class Failed:
     def detail(self) -> str:
         if self.code is Code.RATE_LIMITED and self.retry_after:
             return f"Too many requests were made with this team's keys. Try again in {self.retry_after:.0f} seconds."
-        return CAUSES[self.code].detail
+        return cause_of(self.code).detail
 
 
 class ConnectionTest:

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from contract.fields import History, Instant, Label, Plan, RequestId, Status
 from contract.money import Usd, plain
-from contract.problems import CAUSES, Code
+from contract.problems import Code, cause_of
 from pydantic import BaseModel, ConfigDict
 
 from connector.connection_check import Credentials, Failed, KeyText, Passed
@@ -161,7 +161,7 @@ def card_of(row: Integration, last: Sync | None, days_read: int, now: datetime) 
     return Card(
         **fields,
         status_text=_status_text(row, backfill),
-        status_detail=CAUSES[row.status_code].detail if row.status_code else None,
+        status_detail=cause_of(row.status_code).detail if row.status_code else None,
         data_as_of=last.observed_at if last else None,
         last_sync=_last_sync(last) if last else None,
         next_sync=next_sync(Health(row.status, row.status_code), row.status_since, now),
@@ -171,7 +171,7 @@ def card_of(row: Integration, last: Sync | None, days_read: int, now: datetime) 
 
 def _status_text(row: Integration, backfill: Backfill) -> str:
     if row.status_code:
-        return CAUSES[row.status_code].title
+        return cause_of(row.status_code).title
     if row.status is Status.BACKFILLING:
         return f"{STATUS_TEXT[row.status]}: {backfill.days_read} of {backfill.days_expected} days"
     return STATUS_TEXT[row.status]
@@ -185,7 +185,7 @@ def _last_sync(sync: Sync) -> LastSync:
 
 def line_of(sync: Sync) -> SyncLine:
     fields = {name: getattr(sync, name) for name in SyncLine.model_fields if hasattr(sync, name)}
-    return SyncLine(**fields, detail=CAUSES[Code(sync.code)].detail if sync.code else None, at=sync.recorded_at)
+    return SyncLine(**fields, detail=cause_of(Code(sync.code)).detail if sync.code else None, at=sync.recorded_at)
 
 
 def response_of(result: Passed | Failed) -> TestAnswer:
@@ -195,5 +195,5 @@ def response_of(result: Passed | Failed) -> TestAnswer:
         )
         return TestAnswer(ok=True, labels=list(result.labels), title="The connection works", detail=used)
     return TestAnswer(
-        ok=False, code=result.code, title=CAUSES[result.code].title, detail=result.detail, hints=list(result.hints)
+        ok=False, code=result.code, title=cause_of(result.code).title, detail=result.detail, hints=list(result.hints)
     )

@@ -8,9 +8,7 @@ from contract.fields import Plan, Trigger
 from contract.problems import Code
 from contract.rules import BACKFILL_DAYS, DAILY_AT, REFUSED_RETRIED_FOR, readable_from
 
-MOST_URGENT_FIRST = (Trigger.FORCE, Trigger.VISIT, Trigger.DAILY, Trigger.HEAL, Trigger.BACKFILL)
-URGENCY = {trigger: urgency for urgency, trigger in enumerate(MOST_URGENT_FIRST)}
-"""Lower is read first."""
+MOST_URGENT_FIRST = (Trigger.FORCE, Trigger.VISIT, Trigger.DAILY, Trigger.HEAL, Trigger.BACKFILL, Trigger.SWEEP)
 
 DEFAULT_DAYS_BEFORE_TODAY = 7
 WINDOW_DAYS = 30
@@ -52,6 +50,11 @@ class Heal:
 
     days: Days
     attempt: int
+
+
+def urgency_of(trigger: Trigger) -> int:
+    """Lower is read first; a trigger that this version does not know is the least urgent."""
+    return MOST_URGENT_FIRST.index(trigger) if trigger in MOST_URGENT_FIRST else len(MOST_URGENT_FIRST)
 
 
 def refusal_of(code: str | None, since: datetime) -> Refusal | None:

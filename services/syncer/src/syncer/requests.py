@@ -10,7 +10,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer.decisions import Scope, decide_failure
-from syncer.domain import URGENCY, Days, Refusal, may_call, refusal_of
+from syncer.domain import Days, Refusal, may_call, refusal_of, urgency_of
 
 MAX_REQUESTS = 1000
 """Of one window: their IDs must fit into its outcome's record."""
@@ -148,7 +148,7 @@ async def _join(connection: AsyncConnection, request: Request, ids: list[UUID]) 
 def _values(request: Request) -> dict[str, object]:
     return {
         "trigger": request.trigger.value,
-        "urgency": URGENCY[request.trigger],
+        "urgency": urgency_of(request.trigger),
         "first_day": request.days.first,
         "last_day": request.days.last,
     }

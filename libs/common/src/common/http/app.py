@@ -10,7 +10,7 @@ from typing import Any
 
 import structlog
 import uvicorn
-from contract.problems import CAUSES, Code, ProblemError, members
+from contract.problems import Code, ProblemError, cause_of, members
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
@@ -123,7 +123,7 @@ class _Server(uvicorn.Server):
 def problem(code: Code, detail: str | None = None, headers: dict[str, str] | None = None, **extra: object) -> Response:
     """`code` as RFC 9457 `application/problem+json`."""
     body = members(code, detail) | extra
-    return JSONResponse(body, CAUSES[code].status, headers, media_type="application/problem+json")
+    return JSONResponse(body, cause_of(code).status, headers, media_type="application/problem+json")
 
 
 def problem_of(error: ProblemError) -> Response:

@@ -11,7 +11,7 @@ from common.metrics import COMMANDS_ENDED
 from contract.cloudevents import Event, MalformedError, Record
 from contract.fields import AccountId, RequestId
 from contract.messages import AddIntegration, Command, Message, ReplaceCredential
-from contract.problems import CAUSES, Code
+from contract.problems import Code, cause_of
 
 from connector import store
 from connector.commands import inbox
@@ -73,7 +73,7 @@ def rejection_reason(command: Command, now: datetime) -> Rejection | None:
     """Why the command is not even stored: its key may be in the clear, or it is valid for too long."""
     integration_id = getattr(command, "integration_id", None)
     if isinstance(command, AddIntegration | ReplaceCredential) and not looks_sealed(command.sealed_key):
-        return Rejection(Code.UNSEALABLE, CAUSES[Code.UNSEALABLE].detail, integration_id)
+        return Rejection(Code.UNSEALABLE, cause_of(Code.UNSEALABLE).detail, integration_id)
     if waits_too_long(command.expires_at, now):
         return Rejection(Code.REQUEST_MALFORMED, TOO_LONG, integration_id)
     return None
@@ -81,7 +81,7 @@ def rejection_reason(command: Command, now: datetime) -> Rejection | None:
 
 def _unreadable(addressed: Addressed, error: MalformedError) -> Rejection:
     if error.reason == UNKNOWN:
-        return Rejection(Code.INTERNAL, CAUSES[Code.INTERNAL].detail)
+        return Rejection(Code.INTERNAL, cause_of(Code.INTERNAL).detail)
     if error.fields == ("team_id",) and isinstance(addressed.team_id, str):
-        return Rejection(Code.TEAM_MALFORMED, CAUSES[Code.TEAM_MALFORMED].detail)
+        return Rejection(Code.TEAM_MALFORMED, cause_of(Code.TEAM_MALFORMED).detail)
     return Rejection(Code.REQUEST_MALFORMED, f"{error.detail}. Send the command again as documented, with a new ID.")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from contract.problems import CAUSES, Code
+from contract.problems import Code, cause_of
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -109,7 +109,7 @@ async def why_not(connection: AsyncConnection, window_ids: Sequence[UUID]) -> li
 def _to_refused(row: Row[tuple[object, ...]]) -> Refused:
     code = _WHY[row.state]
     at = f"It ended at {row.closed_at:%Y-%m-%d %H:%M:%S}Z. " if row.closed_at else ""
-    return Refused(row.window_id, row.state, code, UNKNOWN if code is Code.NOT_FOUND else at + CAUSES[code].detail)
+    return Refused(row.window_id, row.state, code, UNKNOWN if code is Code.NOT_FOUND else at + cause_of(code).detail)
 
 
 async def cancel(connection: AsyncConnection, window_ids: Sequence[UUID]) -> list[UUID]:

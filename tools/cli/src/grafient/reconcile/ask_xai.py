@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from common.database import Database
 from contract.money import plain, total
-from contract.problems import CAUSES
+from contract.problems import cause_of
 from contract.rules import SETTLED_AFTER
 from ledger.operations import reconcile
 from ledger.operations.reconcile import StoredDay
@@ -45,7 +45,7 @@ def differences(answer: WindowAnswer, stored: Mapping[date, StoredDay]) -> Itera
     """Where the stored days of a window are not as xAI answers; `moved` where a later reading is still to come."""
     owner = str(answer.integration_id), answer.account_id
     if answer.code:
-        yield Difference("not_asked", *owner, "-", f"{answer.code.value}: {CAUSES[answer.code].title}")
+        yield Difference("not_asked", *owner, "-", f"{answer.code.value}: {cause_of(answer.code).title}")
     for day in sorted(answer.cut_days):
         yield Difference("cut_by_xai", *owner, str(day), "xAI answers only a part of this day")
     for day, costs in answer.days.items():
