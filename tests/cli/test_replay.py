@@ -1,17 +1,29 @@
 """What `grafient replay` accepts, and what it prints for people."""
 
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
-from common.replay import ReplayReport
+from common.replay import ReplayReport, ReplayRequest
+from contract.cloudevents import STRUCTURED
+from contract.topics import COSTS
 from grafient import replay
 from grafient.replay import bound
 from typer import BadParameter
 
 from tests.support.commands import invoke
+from tests.support.messages import cost_recorded, raw_record, structured, wire
 
 ENVIRONMENT = {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9", "DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:9/none"}
+
+
+@pytest.mark.parametrize(("account", "chosen"), [("account-1", True), ("other", False)])
+def test_records_of_an_account_are_chosen_however_they_are_written(account: str, chosen: bool) -> None:  # noqa: FBT001 - a case
+    day = cost_recorded(uuid4())
+    request = ReplayRequest(COSTS, account_id=account)
+
+    assert [request.chooses(raw_record(COSTS, *form(day))) for form in (wire, structured)] == [chosen, chosen]
+    assert not request.chooses(raw_record(COSTS, b"{", [("content-type", STRUCTURED.encode())]))
 
 
 def _report(erased: int) -> ReplayReport:

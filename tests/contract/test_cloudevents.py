@@ -1,17 +1,27 @@
 """CloudEvents on the wire: out and in again, and every malformed way has a reason without a value."""
 
 import json
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord
-from contract.cloudevents import MARKER_KEY, MalformedError, Marker, Tombstone, decode, headers_of, traceparent
+from contract.cloudevents import (
+    MARKER_KEY,
+    MalformedError,
+    Marker,
+    Tombstone,
+    body_of,
+    decode,
+    headers_of,
+    traceparent,
+)
 from contract.fields import Trigger
 from contract.messages import SyncRequested
 from contract.topics import COSTS, CREDENTIALS, SYNC_REQUESTS, Topic
 
-from tests.support.messages import encoded, raw_record
+from tests.support.messages import FOREIGN, encoded, raw_record
 from tests.support.poison import CONSUMERS, unreadable
 
 AT = datetime(2026, 11, 20, 6, tzinfo=UTC)
@@ -57,6 +67,97 @@ def test_a_trace_is_carried_on_if_it_is_one(sent: str, carried: str | None) -> N
 
 
 BODY = json.loads(MESSAGE.model_dump_json())
+
+
+def test_headers_of_others_may_hold_anything() -> None:
+    sent = record()
+
+    event = decode(raw_record(SYNC_REQUESTS, sent.value, [*FOREIGN, *sent.headers, *FOREIGN]), SYNC_REQUESTS)
+
+    assert (event.message, event.event_id) == (MESSAGE, "event-1")
+
+
+@pytest.mark.parametrize("name", ["ce_specversion", "ce_id", "ce_type", "ce_source", "content-type"])
+def test_the_reason_names_the_header_that_cannot_be_read(name: str) -> None:
+    headers = [*FOREIGN, *record().headers, (name, VALUE.encode() + b"\xff")]
+
+    with pytest.raises(MalformedError, match=f"header_undecodable: {name} is not UTF-8 text"):
+        decode(record(headers=headers), SYNC_REQUESTS)
+
+
+def test_the_last_one_counts_of_a_header_that_comes_twice() -> None:
+    event = decode(record(headers=[("ce_id", b"first"), *record().headers, ("ce_id", b"last")]), SYNC_REQUESTS)
+
+    assert event.event_id == "last"
+
+
+ENVELOPE: dict[str, Any] = {
+    "specversion": "1.0",
+    "id": "event-1",
+    "type": "SyncRequested",
+    "source": "/my-web-app",
+    "time": "2026-11-20T06:00:00Z",
+    "partitionkey": "key",
+    "traceparent": PARENT,
+}
+WRITTEN_BY = {
+    "Java": ("application/cloudevents+json", {"datacontenttype": "application/json", "data": BODY}),
+    "Java, data of no type": (
+        "application/cloudevents+json",
+        {"data_base64": b64encode(json.dumps(BODY).encode()).decode()},
+    ),
+    "JavaScript": ("application/cloudevents+json; charset=utf-8", {"data": BODY}),
+    "JavaScript, data as text": ("application/cloudevents+json; charset=utf-8", {"data": json.dumps(BODY)}),
+    "Python 2": ("application/cloudevents+json", {"data": BODY}),
+    "Python 1": ("application/json", {"data": BODY}),
+    "Python 1, data of no type": (None, {"data": BODY}),
+    "in capitals": ("Application/CloudEvents+JSON", {"data": BODY}),
+}
+"""Content type, and how the data is written."""
+
+
+def structured(content_type: str | None, **members: Any) -> ConsumerRecord:
+    headers = [*FOREIGN, *encoded({"content-type": content_type} if content_type else {})]
+    return record(value=json.dumps(ENVELOPE | members).encode(), headers=headers)
+
+
+@pytest.mark.parametrize("client", WRITTEN_BY)
+def test_a_structured_event_is_read_as_other_clients_write_it(client: str) -> None:
+    content_type, data = WRITTEN_BY[client]
+    token = traceparent.set(None)
+    try:
+        event = decode(structured(content_type, **data), SYNC_REQUESTS)
+        assert (event.message, event.event_id, traceparent.get()) == (MESSAGE, "event-1", PARENT)
+    finally:
+        traceparent.reset(token)
+    assert json.loads(body_of(structured(content_type, **data))) == BODY
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ({"data": BODY, "id": None}, "body_malformed: not a CloudEvent: id"),
+        ({"data": BODY, "type": ""}, "body_malformed: not a CloudEvent: type"),
+        ({"data": BODY, "type": VALUE}, "type_unknown"),
+        ({"data": BODY, "specversion": "2.0"}, "header_unknown"),
+        ({"data": BODY, "id": "x" * 513}, "header_malformed: ce_id"),
+        ({"data": BODY | {"requested_at": VALUE}}, "body_malformed: not a SyncRequested: requested_at"),
+        ({"data_base64": f"{VALUE}!"}, "body_malformed: not a CloudEvent: data_base64"),
+        ({}, "body_malformed: not a SyncRequested"),
+    ],
+)
+def test_a_malformed_structured_event_has_a_reason_without_a_value(members: dict[str, Any], reason: str) -> None:
+    with pytest.raises(MalformedError, match=reason) as refused:
+        decode(structured("application/cloudevents+json", **members), SYNC_REQUESTS)
+
+    assert VALUE not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "", "application/json", "application/json; charset=utf-8", "text/plain"]
+)
+def test_the_content_type_of_a_binary_event_changes_nothing(content_type: str | None) -> None:
+    assert decode(record(changed={"content-type": content_type}), SYNC_REQUESTS).message == MESSAGE
 
 
 @pytest.mark.parametrize(

@@ -90,9 +90,9 @@ def test_a_dead_letter_of_another_release_is_read_as_far_as_possible() -> None:
 
 
 def test_a_record_that_is_sent_again_counts_how_often() -> None:
-    original = Original(b"key", b"", (("ce_id", None), ("dead_letter_redrives", b"2")))
+    original = Original(b"key", b"", (("ce_id", None), ("x", b"\xff"), ("x", b""), ("dead_letter_redrives", b"2")))
 
-    assert original.redrive_headers(3) == [("ce_id", b""), ("dead_letter_redrives", b"3")]
+    assert original.redrive_headers(3) == [("ce_id", None), ("x", b"\xff"), ("x", b""), ("dead_letter_redrives", b"3")]
 
 
 def test_a_closing_record_names_the_dead_letter_that_it_ends() -> None:

@@ -5,12 +5,13 @@ import uuid
 from collections import Counter
 
 import pytest
-from contract.topics import CREDENTIALS, DEAD_LETTERS, Topic
+from contract.topics import COMMANDS_TOPIC, CREDENTIALS, DEAD_LETTERS, SYNC_REQUESTS, Topic
 
-from tests.support.messages import credential_sealed, wire
+from tests.support.messages import Headers, credential_sealed, structured, sync_requested, wire
 from tests.support.poison import CONSUMERS, poisons
 from tests.support.system import SystemClient
 from tests.support.waiting import until
+from tests.support.web_app import WebApp
 
 
 @pytest.mark.parametrize("topic", CONSUMERS, ids=lambda topic: topic.name)
@@ -35,6 +36,30 @@ async def _reasons(client: SystemClient, service: str, topic: Topic, origins: li
         return {one["dead_letter_id"]: one["dead_letter_reason"] for one in found}
 
     return Counter((await until(find, lambda found: found.keys() == wanted)).values())
+
+
+async def test_what_agents_and_sdks_write_is_answered_like_anything_else(client: SystemClient) -> None:
+    """Foreign headers that are null or not text, and structured events."""
+    team = await client.team()
+    web_app = WebApp(client, team)
+    add = await web_app.add()
+    await client.publish(COMMANDS_TOPIC.name, team.account_id, *_pairs(structured(add)))
+    integration_id = (await web_app.result(add))["integration_id"]
+    requests = [sync_requested(integration_id) for _ in range(2)]
+
+    await client.publish(SYNC_REQUESTS.name, integration_id, *_pairs(wire(requests[0])))
+    await client.publish(SYNC_REQUESTS.name, integration_id, *_pairs(structured(requests[1])))
+
+    assert [(await client.ended(team, integration_id, one.request_id))["reconciled"] for one in requests] == [
+        True,
+        True,
+    ]
+
+
+def _pairs(record: tuple[bytes, Headers]) -> tuple[bytes, dict[str, bytes | None]]:
+    """The record with headers that others add."""
+    value, headers = record
+    return value, {"x-null": None, "x-bytes": b"\xff\xfe"} | dict(headers)
 
 
 async def test_poison_at_the_head_does_not_hold_up_a_customers_costs(client: SystemClient) -> None:

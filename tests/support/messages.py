@@ -1,5 +1,6 @@
 """Messages with every field filled in, and the records that carry them; a test states the fields that it is about."""
 
+import json
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -7,7 +8,7 @@ from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from aiokafka import ConsumerRecord
-from contract.cloudevents import headers_of
+from contract.cloudevents import STRUCTURED, headers_of
 from contract.fields import History, Plan, Status, Trigger
 from contract.messages import (
     Cost,
@@ -174,6 +175,23 @@ def wire(message: Message, *, event_id: str = "", at: datetime | None = None) ->
     """Value and headers of the record that carries `message`; without `event_id` it has one of its own."""
     headers = headers_of(message, event_id=event_id or str(uuid4()), source="/test", at=at or now())
     return message.model_dump_json().encode(), encoded(headers)
+
+
+def structured(message: Message, *, event_id: str = "", **members: Any) -> tuple[bytes, Headers]:
+    """The same as a structured CloudEvent; `members` of the body of the message are replaced."""
+    body = json.loads(message.model_dump_json()) | members
+    attributes = {
+        "specversion": "1.0",
+        "id": event_id or str(uuid4()),
+        "type": type(message).__name__,
+        "source": "/test",
+    }
+    headers: Headers = [("content-type", f"{STRUCTURED}; charset=utf-8".encode())]
+    return json.dumps(attributes | {"data": body}).encode(), headers
+
+
+FOREIGN: Headers = [("x-agent", None), ("x-agent", b"\xff\xfe"), ("", b""), ("traceparent", b"\xff"), ("ce_time", None)]
+"""Headers that others add: null, not text, twice, without a name; and two of ours that nothing depends on."""
 
 
 def record_of(

@@ -8,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 from contract.access import consumers_of
+from contract.cloudevents import STRUCTURED
 from contract.messages import Message, RenameIntegration
 from contract.topics import (
     COMMANDS_TOPIC,
@@ -105,7 +106,18 @@ def _of_headers(topic: Topic) -> Iterator[Kind]:
     other = next(one for one in CONSUMERS if one is not topic).messages[0].__name__
     yield Kind("no headers", "header_missing", {"headers": ()})
     yield Kind("a header that is not text", "header_undecodable", _header("ce_source", b"\xff\xfe"))
-    yield Kind("a header that is null", "header_undecodable", _header("x", None))
+    yield Kind("a source that is null", "header_missing", _header("ce_source", None))
+    yield Kind(
+        "a batch of events", "content_type_unsupported", _header("content-type", b"application/cloudevents-batch+json")
+    )
+    yield Kind(
+        "an event in another format",
+        "content_type_unsupported",
+        _header("content-type", b"application/cloudevents+avro"),
+    )
+    yield _body(
+        "an event without an envelope", lambda value, _marker: value, **_header("content-type", STRUCTURED.encode())
+    )
     yield Kind("an empty type", "header_missing", _header("ce_type", b""))
     yield Kind("an unknown type", "type_unknown", _header("ce_type", b"Unheard"))
     yield Kind("another topic's type", "type_unknown", _header("ce_type", other.encode()))

@@ -16,6 +16,7 @@ from contract.topics import SYNC_REQUESTS
 from structlog.testing import capture_logs
 
 from tests.support.consumer_bench import Bench, bench_on
+from tests.support.messages import FOREIGN, structured, sync_requested, wire
 from tests.support.poison import unreadable
 from tests.support.waiting import until
 
@@ -157,6 +158,28 @@ def _notifying(bench: Bench, notify: OnGiveUp) -> Callable[[Consumers], None]:
         bench.handled.append(event.message.request_id)
 
     return lambda consumers: consumers.on(bench.topic, {SyncRequested: handle}, notify)
+
+
+async def test_headers_of_others_may_hold_anything_and_are_kept_in_a_dead_letter(bench: Bench) -> None:
+    value, headers = structured(sync_requested(request_id="structured"))
+    await bench.send("structured", value=value, headers=[*FOREIGN, *headers])
+    await bench.send("binary", headers=[*wire(sync_requested())[1], *FOREIGN])
+    await bench.send("bad", value=b"{", headers=[*wire(sync_requested())[1], *FOREIGN])
+
+    async with bench.consuming():
+        await until(lambda: bench.dead_letters.entries)
+
+    assert bench.handled == ["structured", "binary"]
+    (entry,) = bench.dead_letters.entries
+    assert list(entry.record.headers)[-len(FOREIGN) :] == FOREIGN
+
+
+async def test_headers_of_others_do_not_stop_batches(bench: Bench) -> None:
+    for number in range(3):
+        await bench.send(f"{number}", headers=[*wire(sync_requested())[1], *FOREIGN])
+
+    async with bench.consuming_batches():
+        await until(lambda: bench.handled == ["0", "1", "2"])
 
 
 async def test_a_header_name_that_is_not_text_does_not_stop_the_flow(bench: Bench) -> None:

@@ -11,7 +11,7 @@ from common.kafka.dead_letters import DeadLetters
 from common.kafka.publisher import Publisher
 from common.settings import KafkaSettings
 from common.watchdog import Watchdog
-from contract.cloudevents import MalformedError
+from contract.cloudevents import UNREADABLE_NAME, MalformedError
 from contract.dead_letters import DeadLetterHeaders, Original
 from contract.topics import DEAD_LETTERS, Topic
 
@@ -44,13 +44,19 @@ async def _dead_letter(
 
 @pytest.mark.parametrize(("key", "value"), [(b"key", b"\xff{"), (None, None)], ids=["bytes", "without key and value"])
 async def test_a_record_is_kept_byte_for_byte(kafka: str, key: bytes | None, value: bytes | None) -> None:
-    headers = ("ce_id", b"\xfe"), ("none", None)
+    headers = ("ce_id", b"\xfe"), ("none", None), ("x", b"1"), ("x", b"\xff")
 
     kept, read = await _dead_letter(kafka, value, *headers, key=key)
 
     assert (kept.value, kept.key) == (value or b"", key or read.id.encode())
     assert (read.partition, read.offset, read.reason, read.attempts) == (4, 7, "body_malformed", 3)
     assert read.original(kept.value) == Original(key, value, headers)
+
+
+async def test_a_record_with_a_header_name_that_is_not_text_is_not_kept_and_not_sent_again(kafka: str) -> None:
+    kept, read = await _dead_letter(kafka, None, (UNREADABLE_NAME, None), key=None)
+
+    assert (kept.value, read.original(kept.value), read.reason) == (b"", None, "body_malformed")
 
 
 async def test_of_a_secret_topic_only_size_and_hash_are_kept(kafka: str) -> None:

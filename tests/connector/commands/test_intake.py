@@ -8,6 +8,7 @@ import pytest
 from contract.messages import Command
 
 from tests.connector.support.commands import PLAIN_KEY, CommandsHarness, change_plan, rename
+from tests.support.messages import FOREIGN, structured
 
 
 def body_of(command: Command, **changes: Any) -> bytes:
@@ -52,6 +53,18 @@ async def test_a_command_of_an_unknown_type_is_rejected(commands: CommandsHarnes
 
     assert commands.code("one") == "request_malformed"
     assert "AddIntegration" in commands.result("one").detail
+
+
+@pytest.mark.parametrize(("label", "code"), [("Sample", None), ("l" * 257, "request_malformed")])
+async def test_a_structured_command_is_done_or_answered_like_any_other(
+    commands: CommandsHarness, label: str, code: str | None
+) -> None:
+    body, headers = structured(commands.add("one"), label=label)
+
+    await commands.send_raw("", body, [*FOREIGN, *headers])
+    await commands.work()
+
+    assert commands.code("one") == code
 
 
 @pytest.mark.parametrize(

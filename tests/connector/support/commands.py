@@ -39,7 +39,7 @@ from xai_usage import client
 
 from tests.connector.support.connector import KEYRING, NOW, TEAM, ConnectorHarness
 from tests.support.fakes import Published, no_pause
-from tests.support.messages import ACCOUNT, command, encoded, raw_record
+from tests.support.messages import ACCOUNT, Headers, command, encoded, raw_record
 
 REFUSED_KEY = "obviously-fake-refused-key"
 SLOW_KEY = "obviously-fake-slow-key"
@@ -118,10 +118,10 @@ class CommandsHarness:
         for one in commands:
             await (process or self.first).intake.take(Event(one, one.command_id, datetime.now(UTC)))
 
-    async def send_raw(self, kind: str, body: bytes) -> MalformedError | None:
+    async def send_raw(self, kind: str, body: bytes, headers: Headers | None = None) -> MalformedError | None:
         """As the consumer does it: what cannot be read is answered, then dead-lettered for the returned reason."""
-        headers = {"ce_specversion": "1.0", "ce_id": "x", "ce_type": kind, "ce_source": "/test"}
-        record = raw_record(COMMANDS_TOPIC, body, encoded(headers))
+        default = encoded({"ce_specversion": "1.0", "ce_id": "x", "ce_type": kind, "ce_source": "/test"})
+        record = raw_record(COMMANDS_TOPIC, body, headers or default)
         try:
             event: Any = decode(record, COMMANDS_TOPIC)
         except MalformedError as error:

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from aiokafka.errors import KafkaError
-from contract.cloudevents import MalformedError, Record, decode
+from contract.cloudevents import MalformedError, Record, body_of, decode
 from contract.messages import Message
 from contract.topics import Topic
 from sqlalchemy.exc import OperationalError
@@ -79,8 +79,8 @@ class ReplayRequest:
         if not self.account_id:
             return True
         try:
-            body = json.loads(record.value or b"null")
-        except ValueError:
+            body = json.loads(body_of(record) or b"null")
+        except (MalformedError, ValueError):
             return False
         return isinstance(body, dict) and body.get("account_id") == self.account_id
 

@@ -1,13 +1,14 @@
-"""Messages on the wire: CloudEvents 1.0 in Kafka's binary mode, both ways."""
+"""Messages on the wire: CloudEvents 1.0 in Kafka's binary mode, both ways; structured JSON is read, too."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, Protocol, TypeVar
 
-from pydantic import ValidationError
+from pydantic import Base64Bytes, StringConstraints, ValidationError
 
 from contract.fields import rfc3339
 from contract.messages import Cost, Message
@@ -20,6 +21,11 @@ traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
 """W3C trace context of the message that is handled; what is published meanwhile carries it on."""
 
 TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+READ_HEADERS = ("ce_specversion", "ce_id", "ce_type", "ce_source", "content-type", "traceparent", "credential_version")
+"""All others may hold anything, or nothing: agents and frameworks add their own."""
+STRUCTURED = "application/cloudevents+json"
+UNREADABLE_NAME = "\udcff"
+"""In place of a header name that is not UTF-8 text: no text holds this character."""
 MAX_ERRORS = 5
 MAX_ID_LENGTH = 512
 MARKER_KEY = "00000000-0000-0000-0000-000000000000"
@@ -71,6 +77,35 @@ class Marker(Message):
     """A record with the reserved key: it only makes the broker roll a segment."""
 
 
+Attribute = Annotated[str, StringConstraints(min_length=1)]
+
+
+class CloudEvent(Message):
+    """A structured CloudEvent: the envelope is part of the record's value."""
+
+    specversion: Attribute
+    id: Attribute
+    type: Attribute
+    source: Attribute
+    traceparent: str | None = None
+    data: Any = None
+    """The message; some clients write it as text, or as bytes in the next field."""
+    data_base64: Base64Bytes | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The attributes under the names that they have in binary mode."""
+        traced = {"traceparent": self.traceparent} if self.traceparent else {}
+        return {f"ce_{name}": getattr(self, name) for name in ("specversion", "id", "type", "source")} | traced
+
+    @property
+    def body(self) -> bytes:
+        """The message as JSON."""
+        if self.data is None:
+            return self.data_base64 or b""
+        return self.data.encode() if isinstance(self.data, str) else json.dumps(self.data).encode()
+
+
 @dataclass(frozen=True, slots=True)
 class Event(Generic[M_co]):
     """A message with the envelope in which it came."""
@@ -99,19 +134,42 @@ def headers_of(message: Message, *, event_id: str, source: str, at: datetime) ->
 
 def decode(record: Record, topic: Topic) -> Event[Message]:
     """The event that `record` of `topic` carries; raises MalformedError, which names the reason and never a value."""
-    headers = _headers(record)
+    headers, body = _headers(record), record.value or b""
     at = _recorded_at(record)
     if topic.tombstones and record.key == MARKER_KEY.encode():
         return Event(Marker(), "", at)
     if topic.tombstones and record.value is None:
         return Event(Tombstone(key=_key(record), headers=headers), "", at)
+    if _is_structured(record):
+        event = _parse(CloudEvent, body)
+        headers, body = headers | event.headers, event.body
     _check_envelope(headers)
     model = topic.types.get(headers["ce_type"])
     if model is None:
         raise MalformedError("type_unknown", f"{topic.name} carries {', '.join(topic.types)}")
     parent = headers.get("traceparent", "")
     traceparent.set(parent if TRACEPARENT.fullmatch(parent) else None)
-    return Event(_parse(model, record.value or b""), headers["ce_id"], at)
+    return Event(_parse(model, body), headers["ce_id"], at)
+
+
+def body_of(record: Record) -> bytes:
+    """The message in `record`, valid or not: its value, or the data of a structured CloudEvent. Raises MalformedError."""
+    value = record.value or b""
+    return _parse(CloudEvent, value).body if _is_structured(record) else value
+
+
+def _is_structured(record: Record) -> bool:
+    """Whether the envelope is in the value. Any other content type, or none, means JSON with the envelope in headers."""
+    headers = dict(record.headers)
+    kind = (headers.get("content-type") or b"").decode("utf-8", "replace").partition(";")[0].strip().lower()
+    if kind.startswith("application/cloudevents-batch"):
+        raise MalformedError(
+            "content_type_unsupported", "batched CloudEvents are not read: send each in its own record"
+        )
+    if kind.startswith("application/cloudevents") and kind != STRUCTURED:
+        raise MalformedError("content_type_unsupported", f"of structured CloudEvents only {STRUCTURED} is read")
+    # Python's SDK before 2.0 puts the type of the data there.
+    return kind == STRUCTURED or (not headers.get("ce_specversion") and b'"specversion"' in (record.value or b""))
 
 
 def _recorded_at(record: Record) -> datetime:
@@ -122,10 +180,19 @@ def _recorded_at(record: Record) -> datetime:
 
 
 def _headers(record: Record) -> dict[str, str]:
+    """The headers that are read; the last one counts where a name comes twice, and null is absent."""
+    every = dict(record.headers)
+    if UNREADABLE_NAME in every:
+        raise MalformedError("header_undecodable", "the name of a header is not UTF-8 text")
+    return {name: _text(name, value) for name in READ_HEADERS if (value := every.get(name)) is not None}
+
+
+def _text(name: str, value: bytes) -> str:
+    """A trace context that cannot be read is ignored, as the W3C demands."""
     try:
-        return {name: value.decode() for name, value in record.headers}  # type: ignore[union-attr]  # caught below
-    except (UnicodeDecodeError, AttributeError):
-        raise MalformedError("header_undecodable", "a header is not UTF-8 text") from None
+        return value.decode("utf-8", "replace" if name == "traceparent" else "strict")
+    except UnicodeDecodeError:
+        raise MalformedError("header_undecodable", f"{name} is not UTF-8 text") from None
 
 
 def _key(record: Record) -> str:

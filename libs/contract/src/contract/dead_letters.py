@@ -58,9 +58,9 @@ class Original:
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...]
 
-    def redrive_headers(self, redrives: int) -> list[tuple[str, bytes]]:
+    def redrive_headers(self, redrives: int) -> list[tuple[str, bytes | None]]:
         """Headers of the record when it is sent again for the `redrives`-th time: the count bounds a loop."""
-        kept = [(name, value or b"") for name, value in self.headers if name != REDRIVES]
+        kept = [one for one in self.headers if one[0] != REDRIVES]
         return [*kept, (REDRIVES, str(redrives).encode())]
 
 

@@ -1,7 +1,7 @@
 """Publishing what could not be read or must not be retried: byte for byte, with its origin and the reason."""
 
 import structlog
-from contract.cloudevents import MalformedError, Record
+from contract.cloudevents import UNREADABLE_NAME, MalformedError, Record
 from contract.dead_letters import DeadLetterHeaders
 from contract.topics import DEAD_LETTERS, Topic
 
@@ -24,7 +24,7 @@ class DeadLetters:
         """Dead-letter `record` for the reason that `error` names. A second copy has the same `dead_letter_id`."""
         headers = DeadLetterHeaders.of(record, self._service, error, attempts=attempts, keep=not topic.secret)
         body, key = record.value or b"", record.key or headers.id.encode()
-        if topic.secret or not _fits(record, headers):
+        if topic.secret or not _can_be_kept(record, headers):
             headers = DeadLetterHeaders.of(record, self._service, error, attempts=attempts, keep=False)
             body, key = b"", headers.id.encode()
         await self._publisher.send(DEAD_LETTERS, body, key=key, headers=headers.wire())
@@ -32,8 +32,10 @@ class DeadLetters:
         log.warning("message.dead_lettered", **headers.model_dump(include=LOGGED))
 
 
-def _fits(record: Record, headers: DeadLetterHeaders) -> bool:
-    """Whether the whole record can be kept; one that came compressed can be larger than any topic takes."""
+def _can_be_kept(record: Record, headers: DeadLetterHeaders) -> bool:
+    """Whether the whole record is known, and fits; one that came compressed can be larger than any topic takes."""
+    if UNREADABLE_NAME in dict(record.headers):
+        return False
     try:
         check_size(DEAD_LETTERS, record.value, key=record.key or b"-", headers=headers.wire())
     except ValueError:

@@ -9,6 +9,7 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
+from contract.cloudevents import UNREADABLE_NAME
 from faststream.kafka import KafkaBroker
 
 from common.kafka.diagnostics import authorization_hint
@@ -99,7 +100,8 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
 
 def _unreadable(partition: TopicPartition, offset: int) -> ConsumerRecord:
     """A record with its origin only, and a header that cannot be decoded."""
-    return ConsumerRecord(partition.topic, partition.partition, offset, 0, 0, None, None, None, 0, 0, [("", None)])
+    headers = [(UNREADABLE_NAME, None)]
+    return ConsumerRecord(partition.topic, partition.partition, offset, 0, 0, None, None, None, 0, 0, headers)
 
 
 async def parse_without_headers(record: Any, original: Callable[[Any], Awaitable[Any]]) -> Any:  # noqa: ANN401 - untyped

@@ -8,7 +8,7 @@ import structlog
 from common.database import Database
 from common.kafka.failure_policy import UNKNOWN
 from common.metrics import COMMANDS_ENDED
-from contract.cloudevents import Event, MalformedError, Record
+from contract.cloudevents import Event, MalformedError, Record, body_of
 from contract.fields import AccountId, RequestId
 from contract.messages import AddIntegration, Command, Message, ReplaceCredential
 from contract.problems import Code, cause_of
@@ -55,8 +55,8 @@ class Intake:
     async def reject_dead_letter(self, record: Record, error: MalformedError) -> None:
         """Answer what becomes a dead letter, where its sender can be read; nothing else of it is stored."""
         try:
-            addressed = Addressed.model_validate(json.loads(record.value or b""))  # laxer than the model's own parser
-        except (ValueError, RecursionError):
+            addressed = Addressed.model_validate(json.loads(body_of(record)))  # laxer than the model's own parser
+        except (MalformedError, ValueError, RecursionError):
             return
         await self._reject(addressed, None, _unreadable(addressed, error))
 

@@ -136,7 +136,9 @@ def _row(one: DeadLetter) -> dict[str, str]:
 
 def _content(one: DeadLetter) -> dict[str, str]:
     if one.original is None:
-        return {"value": "not kept: it may hold a key, or is too large; ask its sender to send it again"}
+        return {
+            "value": "not kept: it may hold a key, is too large, or cannot be read; ask its sender to send it again"
+        }
     headers = "\n".join(f"{name}: {_text(value)}" for name, value in one.original.headers)
     return {"key": _text(one.original.key), "headers": headers, "value": _text(one.original.value)}
 

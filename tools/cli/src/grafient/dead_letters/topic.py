@@ -36,7 +36,7 @@ class DeadLetter:
     closed: str | None
     """`redriven`, `dropped`, or None while it is open."""
     original: Original | None
-    """None where the content was not kept: it may have held a key, or was too large."""
+    """None where the content was not kept: it may have held a key, was too large, or could not be read."""
 
 
 async def read_dead_letters(

@@ -14,7 +14,7 @@ from common.crypto.envelopes import Binding, Envelope
 from common.kafka.ranges import range_of, reader, records_of
 from common.kafka.tolerant_consumer import TolerantConsumer
 from common.settings import DatabaseUrl, KafkaSettings
-from contract.cloudevents import Record
+from contract.cloudevents import MalformedError, Record, body_of
 from contract.topics import CREDENTIALS
 
 from grafient.cli.database import tables_of
@@ -70,8 +70,8 @@ class OnTopic:
 def _named_by(record: Record) -> str | None:
     """The key ID in a CredentialSealed; None for a tombstone, a marker and what nobody can read."""
     try:
-        return shown(json.loads(record.value or b"")["envelope"]["key_id"])
-    except (ValueError, LookupError, TypeError, RecursionError):
+        return shown(json.loads(body_of(record))["envelope"]["key_id"])
+    except (MalformedError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
