@@ -30,6 +30,20 @@ from simulator.usage_json import Shape
 
 labels = st.text(max_size=20) | st.just("grok-code-fast-1")
 
+PLAIN_SHAPES = [
+    Shape.OMIT_DEFAULTS,
+    Shape.NULL_LISTS,
+    Shape.SPARSE,
+    Shape.EMPTY_VALUES,
+    Shape.NUMERIC_STRINGS,
+    Shape.EXPONENTS,
+    Shape.NO_GROUP_LABELS,
+    Shape.EMPTY_GROUP_LABELS,
+    Shape.UNKNOWN_FIELDS,
+    Shape.HOURLY,
+]
+"""Which answer the same, read by these names; scenarios play the others."""
+
 SEED = 3
 TODAY = date(2026, 11, 20)
 FIRST, LAST = date(2026, 11, 1), date(2026, 11, 18)
@@ -169,7 +183,7 @@ async def test_gzip_is_used_where_it_is_accepted(simulator: Client) -> None:
     assert zipped.content == plain.content
 
 
-@pytest.mark.parametrize("shape", [shape for shape in Shape if shape is not Shape.END_INCLUDED])
+@pytest.mark.parametrize("shape", PLAIN_SHAPES)
 async def test_every_shape_has_the_same_content(simulator: Client, shape: Shape) -> None:
     plain = await simulator.ask(FIRST, LAST)
     await simulator.fault(extra=[shape])

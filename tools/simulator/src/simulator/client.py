@@ -42,6 +42,10 @@ class Client:
     async def fault(self, **fields: object) -> None:
         await self.control("POST", "/faults", fields)
 
+    async def scenario(self, name: str, **fields: object) -> None:
+        """Play one of `simulator.scenarios`; `fields` of a fault narrow or change it."""
+        await self.control("POST", f"/scenarios/{name}", fields)
+
     async def requests(self, team: str = DEMO_TEAM) -> list[dict[str, Any]]:
         """The team's calls of the usage endpoint, oldest first."""
         found: list[dict[str, Any]] = (await self.control("GET", f"/requests?team_id={team}")).json()["requests"]

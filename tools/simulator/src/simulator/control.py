@@ -4,14 +4,16 @@ from collections.abc import Mapping
 from datetime import UTC, date, timedelta
 from decimal import Decimal
 from ipaddress import ip_address
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, HTTPException, Path, Query, Request
+from pydantic import ValidationError
 
 from simulator.control_bodies import ClockBody, KeyBody, LabelBody, ModelBody, RestateBody, TeamBody
 from simulator.costs import plain
 from simulator.edits import NewModel, Relabel
 from simulator.faults import Fault
+from simulator.scenarios import SCENARIOS
 from simulator.state import State
 from simulator.teams import HISTORY_DAYS, Key, Team
 
@@ -97,6 +99,17 @@ async def restore_key(state: Simulator, body: KeyBody) -> None:
 @router.post("/faults", status_code=204)
 async def add_fault(state: Simulator, fault: Fault) -> None:
     state.faults.add(fault)
+
+
+@router.post("/scenarios/{name}", status_code=204)
+async def play_scenario(state: Simulator, name: str, changes: dict[str, Any]) -> None:
+    """Add the fault of a scenario; fields of the body replace its own."""
+    if name not in SCENARIOS:
+        raise HTTPException(404, f"scenarios: {', '.join(SCENARIOS)}")
+    try:
+        state.faults.add(Fault.model_validate(SCENARIOS[name] | changes))
+    except ValidationError:
+        raise HTTPException(422, "not the fields of a fault") from None
 
 
 @router.get("/faults")

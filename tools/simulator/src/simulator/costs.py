@@ -2,12 +2,19 @@
 
 from datetime import date, timedelta
 from decimal import Context, Decimal, Inexact
+from functools import reduce
 from hashlib import blake2b
+from random import Random
 
 EXACT = Context(prec=200, traps=[Inexact])
 """For every calculation: amounts have at most a few dozen digits, and none may be rounded."""
 
 ZERO = Decimal(0)
+TICK_DIGITS = 10
+"""xAI bills in ticks: 10,000,000,000 are a US dollar."""
+
+PARTS = 100
+_ORDER = Random(1)  # noqa: S311 - the order of an addition is no secret
 
 LARGEST_USD = {
     "Chat grok-4-0709": 40,
@@ -22,7 +29,7 @@ LARGEST_USD = {
 
 
 def costs(seed: int, team_id: str, day: date) -> dict[str, Decimal]:
-    """US dollars per label that the team spends on the UTC day, 7-12 digits after the point; sorted by label.
+    """US dollars per label that the team spends on the UTC day, 7-10 digits after the point; sorted by label.
 
     About every eleventh day is empty, labels come and go, and some amounts are zero.
     """
@@ -37,7 +44,7 @@ def amount(seed: int, team_id: str, day: date, label: str) -> Decimal:
     drawn = _draw(seed, team_id, day, label)
     if drawn % 9 == 0:
         return ZERO
-    digits = 7 + drawn % 6
+    digits = min(7 + drawn % 6, TICK_DIGITS)
     units = _draw(seed, team_id, day, label, "units") % (LARGEST_USD.get(label, 5) * 10 ** (digits - 1))
     return Decimal(f"{units}{1 + drawn % 7}E-{digits}")  # the last digit is never 0, so all of them count
 
@@ -49,6 +56,13 @@ def part(whole: Decimal, numerator: int, denominator: int) -> Decimal:
         raise TypeError("an amount is finite")
     units = int(whole.scaleb(-exponent, EXACT)) * numerator // denominator
     return Decimal(units).scaleb(exponent, EXACT)
+
+
+def as_sum_of_doubles(usd: Decimal) -> float:
+    """`usd` as a database adds it up from many doubles: the last digits depend on the order, another one at each call."""
+    shares = [_ORDER.random() for _ in range(PARTS)]
+    unit = float(usd) / sum(shares)
+    return reduce(float.__add__, (share * unit for share in shares), 0.0)
 
 
 def add(one: Decimal, other: Decimal) -> Decimal:

@@ -40,6 +40,12 @@ class Fault(BaseModel):
     limit_reached_over_days: int | None = Field(default=None, ge=0)
     """The same, but only for ranges of more days than this: the fault does not apply to others."""
     extra: frozenset[Shape] = frozenset()
+    shift_hours: int = Field(default=0, ge=-23, le=23)
+    """Points are stamped so many hours after the beginning of their day."""
+    only_series: int | None = Field(default=None, ge=0)
+    """The answer has only the first ones of its series, and does not say so."""
+    begins_over_days_ago: int | None = Field(default=None, ge=0)
+    """Only requests for a range that begins more days before today than this: the fault does not apply to others."""
 
     delay_ms: Milliseconds | None = None
     """Replaces the usual delay."""
@@ -56,15 +62,16 @@ class Fault(BaseModel):
     def is_cut(self) -> bool:
         return self.limit_reached or self.limit_reached_over_days is not None
 
-    def applies_to(self, team_id: str, query: UsageQuery | None) -> bool:
+    def applies_to(self, team_id: str, query: UsageQuery | None, today: date) -> bool:
         """`query` is None for a request that was refused."""
-        return self.team_id in {None, team_id} and self._applies_to_range(query)
+        return self.team_id in {None, team_id} and self._applies_to_range(query, today)
 
-    def _applies_to_range(self, query: UsageQuery | None) -> bool:
+    def _applies_to_range(self, query: UsageQuery | None, today: date) -> bool:
         if query is None:
-            return self.day is None and self.limit_reached_over_days is None
+            return self.day is None and self.limit_reached_over_days is None and self.begins_over_days_ago is None
         includes_day = self.day is None or query.first_day <= self.day <= query.last_day
-        return includes_day and query.days > (self.limit_reached_over_days or 0)
+        is_old = self.begins_over_days_ago is None or (today - query.first_day).days > self.begins_over_days_ago
+        return includes_day and is_old and query.days > (self.limit_reached_over_days or 0)
 
 
 @dataclass(slots=True)
@@ -87,10 +94,10 @@ class Faults:
         """The faults that still apply; `times` is what remains of each."""
         return [entry.fault.model_copy(update={"times": entry.left}) for entry in self._queue]
 
-    def take(self, team_id: str, query: UsageQuery | None) -> Fault:
+    def take(self, team_id: str, query: UsageQuery | None, today: date) -> Fault:
         """Take the first fault that applies to the request, and count it down; without one, a fault with no effect."""
         for entry in self._queue:
-            if entry.fault.applies_to(team_id, query):
+            if entry.fault.applies_to(team_id, query, today):
                 self._count_down(entry)
                 return entry.fault
         return Fault()

@@ -1,6 +1,7 @@
 """The endpoint that is simulated: POST /v1/billing/teams/{team_id}/usage."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from functools import reduce
@@ -17,9 +18,11 @@ from simulator.refusals import RefusalError
 from simulator.response import Response, compressed, faulty, json_response
 from simulator.state import SeenRequest, State
 from simulator.teams import Team, key_name
-from simulator.usage_json import Series, Shape, write
+from simulator.usage_json import Point, Series, Shape, write
 
 router = APIRouter()
+
+HOURS = 24
 
 
 @router.post("/v1/billing/teams/{team_id}/usage")
@@ -39,17 +42,19 @@ def response(team: Team, query: UsageQuery, fault: Fault, now: datetime) -> byte
     bounds = _bounds(query, end_included=Shape.END_INCLUDED in shapes)
     costs = [_costs_within(team, start, end, now) for start, end in pairwise(bounds)]
     all_series = list(_per_label(team, bounds, costs) if query.grouped else _ungrouped(bounds, costs))
-    shown = all_series[: len(all_series) // 2] if fault.is_cut else all_series
-    return write(shown, shapes, limit_reached=fault.is_cut)
+    shown = all_series[: len(all_series) // 2 if fault.is_cut else fault.only_series]
+    stamped = [Series(one.group, tuple(_stamped(one.points, shapes, fault.shift_hours))) for one in shown]
+    return write(stamped, shapes, limit_reached=fault.is_cut)
 
 
 def _respond(state: State, team_id: str, key: str, body: bytes) -> tuple[UsageQuery | None, Fault, Response]:
+    today = state.now().date()
     try:
         team = admit(state, team_id, key)
         query = read_query(body)
     except RefusalError as refusal:
-        return None, state.faults.take(team_id, None), json_response(refusal.status, refusal.body)
-    fault = state.faults.take(team_id, query)
+        return None, state.faults.take(team_id, None, today), json_response(refusal.status, refusal.body)
+    fault = state.faults.take(team_id, query, today)
     return query, fault, json_response(200, response(team, query, fault, state.now()))
 
 
@@ -108,6 +113,15 @@ def _per_label(team: Team, bounds: Sequence[datetime], costs: Sequence[dict[str,
 def _ungrouped(bounds: Sequence[datetime], costs: Sequence[dict[str, Decimal]]) -> Iterator[Series]:
     if any(costs):
         yield _series((), bounds, [reduce(add, found.values(), ZERO) for found in costs])
+
+
+def _stamped(points: Iterable[Point], shapes: AbstractSet[Shape], shift_hours: int) -> Iterator[Point]:
+    parts = HOURS if Shape.HOURLY in shapes else 1
+    for at, usd in points:
+        each = part(usd, 1, parts)
+        last = EXACT.subtract(usd, EXACT.multiply(each, Decimal(parts - 1)))
+        for n in range(parts):
+            yield at + timedelta(hours=shift_hours + n), last if n == parts - 1 else each
 
 
 def _series(group: tuple[str, ...], bounds: Sequence[datetime], amounts: Sequence[Decimal]) -> Series:

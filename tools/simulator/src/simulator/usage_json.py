@@ -4,9 +4,11 @@ import json
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from enum import StrEnum
+
+from simulator.costs import as_sum_of_doubles
 
 
 class Shape(StrEnum):
@@ -22,13 +24,30 @@ class Shape(StrEnum):
     EMPTY_GROUP_LABELS = "empty_group_labels"
     UNKNOWN_FIELDS = "unknown_fields"
     END_INCLUDED = "end_included"  # one more point, at endTime
+    PROTO_NAMES = "proto_names"  # time_series
+    MIXED_NAMES = "mixed_names"  # only data_points and limit_reached
+    OTHER_OFFSET = "other_offset"  # the same instants, written with -08:00
+    HOURLY = "hourly"  # a point for each hour of a day
+    NOISE = "noise"  # doubles, added in another order in each answer
+    TINY_AMOUNTS = "tiny_amounts"  # 1.2E-45 instead of zero, as is left of doubles that should add up to it
+
+
+_PARTLY = {"dataPoints": "data_points", "limitReached": "limit_reached"}
+_RENAMED: dict[Shape, dict[str, str]] = {
+    Shape.PROTO_NAMES: {"timeSeries": "time_series", "groupLabels": "group_labels", **_PARTLY},
+    Shape.MIXED_NAMES: _PARTLY,
+}
+_PACIFIC = timezone(timedelta(hours=-8))
+
+
+Point = tuple[datetime, Decimal]
+"""The start of an interval, UTC, and US dollars."""
 
 
 @dataclass(frozen=True, slots=True)
 class Series:
     group: tuple[str, ...]
-    points: Sequence[tuple[datetime, Decimal]]
-    """The start of each interval, UTC, and US dollars."""
+    points: Sequence[Point]
 
 
 class _Number(str):
@@ -55,10 +74,13 @@ def to_json(node: object) -> str:
 
 
 def _message(fields: dict[str, object], shapes: AbstractSet[Shape]) -> dict[str, object]:
+    renamed = [names for shape, names in _RENAMED.items() if shape in shapes]
     if Shape.OMIT_DEFAULTS in shapes:
         fields = {name: value for name, value in fields.items() if value}
     if Shape.NULL_LISTS in shapes:
         fields = {name: None if value == [] else value for name, value in fields.items()}
+    for names in renamed:
+        fields = {names.get(name, name): value for name, value in fields.items()}
     return {**fields, "unknownField": {"a": [1]}} if Shape.UNKNOWN_FIELDS in shapes else fields
 
 
@@ -72,9 +94,14 @@ def _series(series: Series, shapes: AbstractSet[Shape]) -> dict[str, object]:
 
 def _point(at: datetime, usd: Decimal, shapes: AbstractSet[Shape]) -> dict[str, object]:
     values = [] if Shape.EMPTY_VALUES in shapes and not usd else [_amount(usd, shapes)]
-    return _message({"timestamp": f"{at:%Y-%m-%dT%H:%M:%SZ}", "values": values}, shapes)
+    offset = _PACIFIC if Shape.OTHER_OFFSET in shapes else UTC
+    return _message({"timestamp": at.astimezone(offset).isoformat().replace("+00:00", "Z"), "values": values}, shapes)
 
 
 def _amount(usd: Decimal, shapes: AbstractSet[Shape]) -> str:
     text = f"{usd:E}" if Shape.EXPONENTS in shapes else f"{usd:f}"
+    if Shape.NOISE in shapes:
+        text = repr(as_sum_of_doubles(usd))
+    if Shape.TINY_AMOUNTS in shapes and not usd:
+        text = "1.2E-45"
     return text if Shape.NUMERIC_STRINGS in shapes else _Number(text)
