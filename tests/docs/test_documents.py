@@ -13,7 +13,7 @@ from common.kafka.dead_letters import DeadLetters
 from contract.access import ACCESS
 from contract.cloudevents import MalformedError, headers_of
 from contract.messages import Message, SyncRequested
-from contract.topics import COMMANDS_TOPIC, CREDENTIALS, DEAD_LETTERS, SYNC_REQUESTS, TOPICS, Topic
+from contract.topics import COMMAND_RESULTS, COMMANDS_TOPIC, CREDENTIALS, DEAD_LETTERS, SYNC_REQUESTS, TOPICS, Topic
 from grafient.documents import asyncapi, openapi
 from grafient.documents.__main__ import files
 from grafient.documents.examples import EXAMPLES
@@ -114,6 +114,30 @@ def test_headers_as_they_are_sent_are_described(messages: dict[str, Any]) -> Non
 
     valid(sent, described, messages)
     assert set(sent) <= set(described["properties"])
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", None])
+def test_a_content_type_may_have_parameters_or_be_absent(content_type: str | None, messages: dict[str, Any]) -> None:
+    attributes = {"ce_specversion": "1.0", "ce_id": "1", "ce_type": "SyncRequested", "ce_source": "/my-web-app"}
+    sent = attributes | ({"content-type": content_type} if content_type else {})
+
+    valid(sent, messages["components"]["schemas"]["CloudEvent"], messages)
+
+
+def test_generators_find_a_name_for_every_body_and_no_default_that_does_not_compile(messages: dict[str, Any]) -> None:
+    assert all("$ref" in message["payload"] for message in messages["components"]["messages"].values())
+    assert ": []" not in json.dumps(messages["components"]["schemas"])
+    assert "choose the\n  class by it, never by trying" in messages["info"]["description"]
+
+
+def test_the_key_of_commands_and_of_their_results_is_the_account(messages: dict[str, Any]) -> None:
+    keys = {
+        name: messages["components"]["messages"][name]["bindings"]["kafka"]["key"]["description"]
+        for topic in (COMMANDS_TOPIC, COMMAND_RESULTS)
+        for name in topic.types
+    }
+
+    assert set(keys.values()) == {"The `account_id`."}
 
 
 class Kept:

@@ -12,7 +12,7 @@ from common.kafka.client import TopicsError, bootstrap_servers, check_topics, cl
 from common.kafka.publisher import Publisher
 from common.settings import KafkaSettings
 from common.watchdog import Watchdog
-from contract.cloudevents import decode
+from contract.cloudevents import decode, headers_of
 from contract.topics import SYNC_OUTCOMES, TOPICS
 from pydantic import SecretStr
 
@@ -40,6 +40,7 @@ async def test_what_is_published_can_be_read_with_the_same_id(bench: Bench) -> N
     (record,) = await bench.records()
     event = decode(record, bench.topic)
     assert (event.message, event.event_id, record.key) == (MESSAGE, "event-1", b"key")
+    assert dict(record.headers).keys() == headers_of(MESSAGE, event_id="event-1", source="/test", at=AT).keys()
 
 
 async def test_a_second_copy_has_equal_bytes(bench: Bench) -> None:

@@ -33,6 +33,7 @@ def make_broker(settings: KafkaSettings, service: str) -> KafkaBroker:
         max_request_size=MAX_DEAD_LETTER_BYTES + 100_000,
         apply_types=False,
         graceful_timeout=15.0,
+        id_generator=lambda: "",  # otherwise each record has a header `correlation_id` that nobody reads
         logger=logging.getLogger("faststream"),
         log_level=logging.DEBUG,
     )

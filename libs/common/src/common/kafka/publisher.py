@@ -59,7 +59,6 @@ class Publisher:
                     key=key,
                     partition=partition,
                     headers=headers,
-                    correlation_id=headers.get("ce_id", "-"),
                 )
         except TimeoutError:
             raise TransientError(f"the broker did not acknowledge a record of {topic.name}") from None

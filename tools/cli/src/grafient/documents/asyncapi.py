@@ -24,7 +24,8 @@ DESCRIPTION = """
 Reads what xAI teams spent and keeps it, exact to the digit. Operations are named `<party>_<sends|receives>_<topic>`, as
 seen from that party. A program of your own is `webapp`: what it may send and receive are the operations of that name.
 
-- Messages are JSON with CloudEvents 1.0 in Kafka headers (binary mode). `ce_type` names the message; read it before the body.
+- Messages are JSON with CloudEvents 1.0 in Kafka headers (binary mode). `ce_type` names the message: choose the
+  class by it, never by trying. A record in structured mode (`application/cloudevents+json`) is read, too; batches are not.
 - **Records are partitioned by their key with Kafka's murmur2.** It is the default of the Java client and of aiokafka; with
   librdkafka and everything built on it, set `partitioner=murmur2_random`, or one key's messages lose their order.
 - Delivery is at least once: deduplicate by `ce_id`. Publish with `acks=all` and an idempotent producer.

@@ -5,10 +5,19 @@ from datetime import datetime
 from inspect import getdoc
 from typing import Any
 
-from contract.cloudevents import MARKER_KEY, MAX_ID_LENGTH, TRACEPARENT, headers_of
+from contract.cloudevents import MARKER_KEY, MAX_ID_LENGTH, STRUCTURED, TRACEPARENT, headers_of
 from contract.dead_letters import DIGITS, DeadLetterHeaders
 from contract.messages import Message
-from contract.topics import ALL, COMMANDS_TOPIC, CREDENTIALS, DEAD_LETTERS, SYNC_REQUESTS, TOPICS, Topic
+from contract.topics import (
+    ALL,
+    COMMAND_RESULTS,
+    COMMANDS_TOPIC,
+    CREDENTIALS,
+    DEAD_LETTERS,
+    SYNC_REQUESTS,
+    TOPICS,
+    Topic,
+)
 from pydantic.json_schema import models_json_schema
 
 from grafient.documents.examples import AT, EXAMPLES
@@ -21,8 +30,10 @@ BINDING = {"bindingVersion": "0.5.0"}
 TEXT: Json = {"type": "string"}
 UUID: Json = {"type": "string", "format": "uuid"}
 INTEGRATION_KEY = UUID | {"description": "The `integration_id`."}
+ACCOUNT_KEY = TEXT | {"description": "The `account_id`."}
 KEYS: dict[Topic, Json] = {
-    COMMANDS_TOPIC: TEXT | {"description": "The `account_id`."},
+    COMMANDS_TOPIC: ACCOUNT_KEY,
+    COMMAND_RESULTS: ACCOUNT_KEY,
     SYNC_REQUESTS: {
         "description": "The `integration_id`, or the word for all active integrations.",
         "oneOf": [UUID, {"type": "string", "const": ALL}],
@@ -30,7 +41,8 @@ KEYS: dict[Topic, Json] = {
 }
 CLOUD_EVENT: Json = {
     "type": "object",
-    "description": "CloudEvents 1.0 in Kafka's binary mode: each attribute is a header, its value UTF-8 text.",
+    "description": "CloudEvents 1.0 in Kafka's binary mode: each attribute is a header, its value UTF-8 text. Any other "
+    "header may hold anything: pass over it.",
     "required": ["ce_specversion", "ce_id", "ce_type", "ce_source"],
     "properties": {
         "ce_specversion": {"type": "string", "pattern": r"^1\.", "examples": ["1.0"]},
@@ -43,7 +55,12 @@ CLOUD_EVENT: Json = {
         "ce_type": {"type": "string", "description": "The message's name."},
         "ce_source": {"type": "string", "minLength": 1, "examples": ["/my-web-app"]},
         "ce_time": {"type": "string", "format": "date-time", "description": "When the event happened."},
-        "content-type": {"type": "string", "const": "application/json"},
+        "content-type": TEXT
+        | {
+            "description": "Not required. Parameters are allowed, and the value is JSON in any case; only "
+            f"`{STRUCTURED}` means that the value holds the attributes, and the message in `data`.",
+            "examples": ["application/json", "application/json; charset=utf-8"],
+        },
         "traceparent": {
             "type": "string",
             "pattern": f"^{TRACEPARENT.pattern}$",
@@ -51,6 +68,12 @@ CLOUD_EVENT: Json = {
         },
     },
 }
+BODIES: dict[str, Json] = {
+    "Tombstone": {"type": "null"},
+    "Marker": {"type": "object"},
+    "DeadLetter": {"type": "string", "format": "binary"},
+}
+"""Named, so that generators have a name for their classes."""
 
 
 def messages() -> Iterator[tuple[str, Json]]:
@@ -73,13 +96,12 @@ def schemas() -> dict[str, Json]:
     """JSON schemas of all bodies, and of the headers, by name."""
     every = [(message, "validation") for topic in TOPICS for message in topic.messages]
     _, made = models_json_schema(every, ref_template="#/components/schemas/{model}")  # type: ignore[arg-type] # a literal
-    return dict(
-        sorted(
-            (
-                made["$defs"] | {"CloudEvent": CLOUD_EVENT, "DeadLetterHeaders": DeadLetterHeaders.model_json_schema()}
-            ).items()
-        )
-    )
+    for schema in made["$defs"].values():
+        for field in schema.get("properties", {}).values():
+            if field.get("default") == []:  # no generator for Java compiles it
+                del field["default"]
+    headers = {"CloudEvent": CLOUD_EVENT, "DeadLetterHeaders": DeadLetterHeaders.model_json_schema()}
+    return dict(sorted((made["$defs"] | BODIES | headers).items()))
 
 
 def _message(message: type[Message], key: Json) -> Json:
@@ -91,7 +113,7 @@ def _message(message: type[Message], key: Json) -> Json:
         "summary": getdoc(message),
         "contentType": "application/json",
         "headers": {"allOf": [{"$ref": "#/components/schemas/CloudEvent"}, typed]},
-        "payload": {"$ref": f"#/components/schemas/{name}"},
+        "payload": _body(name),
         "bindings": _key(key),
         "examples": [_example(message)],
     }
@@ -114,7 +136,7 @@ def _tombstone() -> Json:
         "title": "Tombstone",
         "summary": "A record without a value: the credential is gone. A version below the one that is held is ignored.",
         "headers": {"type": "object", "required": ["credential_version"], "properties": {"credential_version": DIGITS}},
-        "payload": {"type": "null"},
+        "payload": _body("Tombstone"),
         "bindings": _key(INTEGRATION_KEY),
     }
 
@@ -124,7 +146,7 @@ def _marker() -> Json:
         "name": "Marker",
         "title": "Marker",
         "summary": "Written to each partition every hour, so that the broker rolls the segment and purges. To be ignored.",
-        "payload": {"type": "object"},
+        "payload": _body("Marker"),
         "bindings": _key({"type": "string", "const": MARKER_KEY}),
     }
 
@@ -136,11 +158,15 @@ def _dead_letter() -> Json:
         "summary": "A record as it came, or where it may hold a key or is too large, nothing of it.",
         "contentType": "application/octet-stream",
         "headers": {"$ref": "#/components/schemas/DeadLetterHeaders"},
-        "payload": {"type": "string", "format": "binary"},
+        "payload": _body("DeadLetter"),
         "bindings": _key(
             TEXT | {"description": "The record's own key, or the letter's ID where it had none or was not kept."}
         ),
     }
+
+
+def _body(name: str) -> Json:
+    return {"$ref": f"#/components/schemas/{name}"}
 
 
 def _key(schema: Json) -> Json:
