@@ -1,14 +1,19 @@
 """Every command is listed without being imported, and shows what it does, an example, and only its own code."""
 
+import gc
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 
 import pytest
+from common.crypto.key_files import change_keys, create_keys
 from grafient.cli import group
-from grafient.cli.group import LazyCommand
+from grafient.cli.group import EXIT_STATUSES, LazyCommand
 from grafient.main import COMMANDS
+from grafient.topics import acls
 from typer.core import TyperCommand, TyperGroup
 
 from tests.support.commands import invoke
@@ -57,11 +62,70 @@ ALL = [names for one in COMMANDS for names in _commands(one.load(), str(one.name
 
 
 @pytest.mark.parametrize("command", ALL, ids=" ".join)
-def test_every_command_shows_an_example(command: tuple[str, ...]) -> None:
+def test_every_command_shows_an_example_and_what_its_exit_status_means(command: tuple[str, ...]) -> None:
     shown = " ".join(invoke(*command, "--help", env={"COLUMNS": "200"}).stdout.split())
 
     assert "Example: " in shown
     assert f"grafient {' '.join(command)}" in shown
+    assert shown.endswith(EXIT_STATUSES)
+
+
+ID = "3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"
+ARGUMENTS = {
+    ("replay",): ("xai.costs.v1",),
+    ("cron",): ("--once",),
+    ("keys", "use"): ("one",),
+    ("keys", "drop"): ("another",),
+    ("dead-letters", "show"): ("an-id",),
+    ("dead-letters", "drop"): ("an-id",),
+    ("windows", "retry"): (ID,),
+    ("windows", "cancel"): (ID,),
+}
+"""Of the commands that need some."""
+ON_THIS_MACHINE = {("demo",), ("up",), ("doctor",), ("keys", "add"), ("keys", "use")}
+"""Commands that reach neither broker nor database."""
+REACHING = [one for one in ALL if one not in ON_THIS_MACHINE and one[0] != "tokens"]
+NOWHERE = {
+    "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+    "DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:1/none",
+    "CRON_KAFKA_PASSWORD": "obviously-fake",
+}
+
+
+@pytest.mark.parametrize("command", REACHING, ids=" ".join)
+def test_without_settings_every_command_names_them_with_status_two(command: tuple[str, ...]) -> None:
+    ended = invoke(*command, *ARGUMENTS.get(command, ()), "--json", env=dict.fromkeys(("KEYRING_FILE", *NOWHERE)))
+
+    report = ended.json(status=2)
+    assert (report["code"], "is not set" in report["detail"]) == ("settings", True)
+    assert "is not set; see docs/settings.md" in ended.stderr
+
+
+@pytest.mark.filterwarnings("ignore:Unclosed AIOKafkaProducer")  # FastStream leaves one where it cannot connect
+@pytest.mark.parametrize("command", REACHING, ids=" ".join)
+def test_every_command_that_reaches_nobody_reports_it_with_status_three(
+    command: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acls, "DEADLINE", 0.2)
+    keyring = tmp_path / "keyring.json"
+    create_keys(keyring, "another")
+    change_keys(keyring, lambda keys: keys.with_new("one").using("one"))
+    os.utime(keyring, (0, 0))
+
+    ended = invoke(*command, *ARGUMENTS.get(command, ()), "--json", env=NOWHERE | {"KEYRING_FILE": str(keyring)})
+    gc.collect()
+
+    report = ended.json(status=3)
+    assert report["code"] in {"unavailable", "database_unavailable"}
+    assert ended.stderr.splitlines()[-1].startswith(report["detail"])
+
+
+def test_the_statuses_are_in_the_documents() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+
+    assert [
+        line.split("|")[1].strip() for line in page.splitlines() if line.startswith(("| 0 ", "| 1 ", "| 2 ", "| 3 "))
+    ] == [*"0123"]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda one: one.name)

@@ -129,7 +129,7 @@ def test_a_dry_run_makes_and_revokes_nothing(path: Path) -> None:
     made(path, "--id", "web", *COSTS)
     assert "would revoke web" in run(path, "revoke", "web", "--dry-run").stderr
     assert [token.token_id for token in load_tokens(path).tokens] == ["web"]
-    assert run(path, "revoke", "other", "--dry-run").status == 1
+    assert run(path, "revoke", "other", "--dry-run").status == 2
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_what_cannot_be_done_is_named_and_changes_nothing(
 
     result = run(path, *arguments)
 
-    assert (result.status, result.stdout, path.read_bytes()) == (1, "", before)
+    assert (result.status, result.stdout, path.read_bytes()) == (2, "", before)
     assert sentence in result.stderr
 
 
@@ -181,7 +181,7 @@ def test_a_file_that_no_service_would_take_is_not_touched(
 
     result = run(path, *command)
 
-    assert (result.status, path.read_bytes()) == (1, content)
+    assert (result.status, path.read_bytes()) == (2, content)
     assert str(path) in result.stderr
 
 
@@ -189,7 +189,7 @@ def test_a_file_that_no_service_would_take_is_not_touched(
 def test_a_missing_file_is_named(path: Path, command: tuple[str, ...]) -> None:
     result = run(path, *command)
 
-    assert result.status == 1
+    assert result.status == 2
     assert "No such file" in result.stderr
 
 

@@ -171,5 +171,5 @@ async def test_a_rebuild_ends_on_ctrl_c_without_a_traceback(client: SystemClient
 async def test_only_what_a_rebuild_left_is_dropped(client: SystemClient) -> None:
     refused = await in_process("rebuild", "--drop", "ledger", env=client.environment)
 
-    assert refused.status == 1
+    assert refused.status == 2
     assert "only ledger_rebuilt and ledger_before_" in refused.stderr

@@ -135,5 +135,5 @@ async def test_an_integration_that_xai_refuses_is_named_with_the_reason(client: 
 async def test_a_missing_keyring_is_named(client: SystemClient) -> None:
     refused = await in_process("reconcile", "--ask-xai", env=client.environment | {"KEYRING_FILE": "/none"})
 
-    assert (refused.status, refused.stdout) == (1, "")
+    assert (refused.status, refused.stdout) == (2, "")
     assert "/none cannot be read" in refused.stderr

@@ -147,6 +147,6 @@ async def test_every_topic_can_be_replayed_and_asks_xai_nothing(client: SystemCl
 async def test_a_broker_that_is_unavailable_is_named_in_a_sentence(client: SystemClient) -> None:
     failed = await grafient("replay", COSTS.name, env=client.environment | {"KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9"})
 
-    assert failed.status == 1
+    assert failed.status == 3
     assert "does not answer" in failed.stderr
     assert "Traceback" not in failed.stderr

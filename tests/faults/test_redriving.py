@@ -57,7 +57,7 @@ async def _redrive(client: SystemClient, dead_letter_id: str) -> str:
 async def _open_after(client: SystemClient, redrives: int) -> str:
     """The open dead letter of the record that has been redriven so often."""
     found = await _dead_letters(client, "list", "--topic", COSTS.name, "--reason", "header_unknown")
-    (dead_letter_id,) = [one["id"] for one in found if one["redrives"] == str(redrives)]
+    (dead_letter_id,) = [one["id"] for one in found if one["redrives"] == redrives]
     return str(dead_letter_id)
 
 

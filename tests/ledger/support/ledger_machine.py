@@ -247,7 +247,7 @@ class LedgerMachine(RuleBasedStateMachine):
         }
         return days, revisions, outcomes
 
-    async def _sums(self) -> dict[str, str]:
+    async def _sums(self) -> dict[str, int | str]:
         async with self.stage.owner.transaction() as connection:
             sums = await checksum(connection)
         return {name: sums[name] for name in ("days", "usd", "checksum", "revisions")}

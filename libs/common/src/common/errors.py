@@ -12,7 +12,20 @@ class TransientError(Exception):
 
 
 class UserError(Exception):
-    """An operator's command cannot be done; the sentence names the reason and the next step."""
+    """An operator's command cannot be done, for this reason; `next_step` is what to do about it."""
+
+    def __init__(self, reason: str, next_step: str = "") -> None:
+        super().__init__(f"{reason}: {next_step}" if next_step else reason)
+        self.reason = reason
+        self.next_step = next_step
+
+
+class UsageError(UserError):
+    """The command was called with something that does not exist, exists already, or is not allowed."""
+
+
+class UnreachableError(UserError):
+    """What the command needs does not answer."""
 
 
 READ_ONLY = "25006"

@@ -16,7 +16,7 @@ from contract.topics import Topic
 from sqlalchemy.exc import OperationalError
 
 from common.database import Database, make_engine
-from common.errors import TransientError, UserError, is_transient, name_of
+from common.errors import TransientError, UnreachableError, is_transient, name_of
 from common.kafka.client import make_broker
 from common.kafka.consumer import Handler
 from common.kafka.dead_letters import DeadLetters
@@ -45,7 +45,11 @@ class ReplaySettings(KafkaSettings):
     database_url: DatabaseUrl
 
 
-class ReplayError(UserError):
+Figures = Mapping[str, int | str]
+"""What a service holds: counts, and sums as text."""
+
+
+class ReplayError(UnreachableError):
     """A replay had to stop; what it handled stays handled."""
 
 
@@ -55,7 +59,7 @@ class ReplayHandlers:
 
     topics: Mapping[Topic, HandleRecords]
     """Each dead-letters what cannot be handled, and raises only what waiting helps with."""
-    state: Callable[[], Awaitable[dict[str, str]]]
+    state: Callable[[], Awaitable[Figures]]
     """What the service holds, in figures that can be compared."""
     erased: Callable[[], list[dict[str, Any]]] = list
     """What was passed over so far because it was erased, by integration."""
@@ -100,8 +104,8 @@ class ReplayReport:
     """How they ended, by name: the sum is `read`, unless it is a dry run."""
     erased: list[dict[str, Any]]
     """What was passed over because it was erased, by integration."""
-    before: dict[str, str]
-    after: dict[str, str]
+    before: Figures
+    after: Figures
 
 
 class NullPublisher(Publisher):
@@ -137,9 +141,8 @@ async def run_replay(
         except TransientError as error:
             raise ReplayError(str(error)) from error
         except (OperationalError, KafkaError) as error:
-            raise ReplayError(
-                f"{name_of(error)}: the database or the broker does not answer; check the settings, and replay again"
-            ) from error
+            reason = f"{name_of(error)}: the database or the broker does not answer"
+            raise ReplayError(reason, "check the settings, and replay again") from error
 
 
 async def replay(

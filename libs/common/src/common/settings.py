@@ -30,6 +30,14 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+class SettingsExit(SystemExit):
+    """Ends the process: `problems` has a sentence for each wrong or missing setting, and they have been printed."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__(EXIT_BAD_SETTINGS)
+        self.problems = problems
+
+
 class StartRefusedError(Exception):
     """A setting leads to something unusable; the message names it and the next step, never a value."""
 
@@ -103,7 +111,7 @@ def load(settings: type[S]) -> S:
     except ValidationError as error:
         for problem in _sentences(error):
             sys.stderr.write(f"setting {problem}; see docs/settings.md\n")
-        sys.exit(EXIT_BAD_SETTINGS)
+        raise SettingsExit(_sentences(error)) from None
 
 
 def problems_of(settings: type[Settings]) -> list[str]:

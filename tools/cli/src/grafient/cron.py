@@ -18,6 +18,7 @@ from contract.messages import SyncRequested
 from contract.rules import DAILY_AT
 from contract.topics import ALL, SYNC_REQUESTS
 
+from grafient.cli.operations import run_operation
 from grafient.cli.output import Json, show
 
 log = structlog.get_logger()
@@ -46,8 +47,11 @@ def cron(
 ) -> None:
     """Request the daily sync of all active integrations at 06:00 UTC; at once where that time has passed."""
     settings = load(KafkaSettings)
-    logs.configure("cron", "WARNING" if once else "INFO")
-    request_id = asyncio.run(_run(settings, once=once))
+    if once:
+        request_id = run_operation("cron", _run(settings, once=True))
+    else:
+        logs.configure("cron")
+        request_id = asyncio.run(_run(settings, once=False))
     show({"request_id": request_id}, f"requested [bold]{request_id}[/bold]", as_json=as_json)
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 
 import typer
@@ -34,16 +34,8 @@ class Lag:
 def lag(*, as_json: Json = False) -> None:
     """Show what waits for each service, and since when; status 1 where something waits for over a minute."""
     found = asyncio.run(lags(load(KafkaSettings)))
-    rows = [
-        {
-            "service": one.service,
-            "topic": one.topic,
-            "waiting": str(one.waiting),
-            "since": f"{one.since:%Y-%m-%d %H:%M:%S}Z" if one.since else "",
-        }
-        for one in found
-    ]
-    show(rows, table("What waits", rows, right=frozenset({"waiting"})), as_json=as_json)
+    rows = [asdict(one) for one in found]
+    show(rows, table("What waits", rows), as_json=as_json)
     now = datetime.now(UTC)
     raise typer.Exit(any(one.since and now - one.since > LATE_AFTER for one in found))
 

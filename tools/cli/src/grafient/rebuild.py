@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from common.replay import ReplaySettings
@@ -12,12 +12,11 @@ from ledger.operations.rebuild import drop as drop_tables
 from ledger.operations.rebuild import rebuild as rebuild_tables
 
 from grafient.cli.operations import run_operation
-from grafient.cli.output import Json, show, stdout, table
+from grafient.cli.output import Json, print_out, show, table
 from grafient.cli.progress import progress_bar
 
 DECISIVE = frozenset({"days", "integrations", "erased"})
 """Figures and coverage; revisions and outcomes also depend on the order in which messages arrived, and are only shown."""
-FIGURES = frozenset({"live", "rebuilt", "count", "from before the topics"})
 
 
 def rebuild(
@@ -65,28 +64,28 @@ def _failed(report: RebuildReport) -> bool:
 
 
 def _print(report: RebuildReport) -> None:
-    counts = [{"table": one.of_table, "rows are": one.kind, "count": str(one.count)} for one in report.differences]
-    stdout.print(table("Differences" if counts else "No differences", counts, FIGURES))
+    counts = [{"table": one.of_table, "rows are": one.kind, "count": one.count} for one in report.differences]
+    print_out(table("Differences" if counts else "No differences", counts))
     if report.samples:
         samples = [{name: value or "-" for name, value in asdict(one).items()} for one in report.samples]
-        stdout.print(table("The first of them", samples))
+        print_out(table("The first of them", samples))
     read = sum(report.read.values())
-    stdout.print(f"{read} records read in {report.seconds} s, {report.unreadable} cannot be read")
+    print_out(f"{read} records read in {report.seconds} s, {report.unreadable} cannot be read")
     if report.kept_as:
-        stdout.print(
+        print_out(
             f"Swapped; writes waited {report.stopped_seconds} s. The tables from before are kept as {report.kept_as}."
         )
     else:
-        stdout.print(report.refused or f"Not swapped: compare, then --swap or --drop {report.schema}.")
+        print_out(report.refused or f"Not swapped: compare, then --swap or --drop {report.schema}.")
 
 
-def _sizes(report: RebuildReport) -> list[dict[str, str]]:
+def _sizes(report: RebuildReport) -> list[dict[str, Any]]:
     return [
         {
             "table": name,
-            "live": str(size["live"]),
-            "rebuilt": str(size["rebuilt"]),
-            "from before the topics": str(report.taken_over.get(name, 0)),
+            "live": size["live"],
+            "rebuilt": size["rebuilt"],
+            "from before the topics": report.taken_over.get(name, 0),
         }
         for name, size in report.sizes.items()
     ]

@@ -15,7 +15,7 @@ from common.settings import load
 from contract.topics import TOPICS
 
 from grafient.cli.operations import run_operation
-from grafient.cli.output import Json, show, stdout, table
+from grafient.cli.output import Json, print_out, show, table
 from grafient.cli.progress import progress_bar
 from grafient.cli.time_options import instant
 from grafient.cli.topics import HANDLED_BY
@@ -88,23 +88,20 @@ def _print_erased(erased: list[dict[str, Any]]) -> None:
     """Name the integrations with messages that were passed over, because the account had their history erased."""
     if not erased:
         return
-    rows = [{name: str(one[name]) for name in one} for one in erased[:ROWS]]
-    stdout.print(
-        table("Passed over, for these integrations are erased", rows, frozenset({"cost_recorded", "window_read"}))
-    )
+    print_out(table("Passed over, for these integrations are erased", erased[:ROWS]))
     if len(erased) > ROWS:
-        stdout.print(f"and {len(erased) - ROWS} more: --json names all")
+        print_out(f"and {len(erased) - ROWS} more: --json names all")
 
 
-def _row(report: dict[str, Any]) -> dict[str, str]:
+def _row(report: dict[str, Any]) -> dict[str, Any]:
     before, after = report["before"], report["after"]
     unchanged = "unchanged" if before == after else "changed"
     results = (f"{count} {name.replace('_', ' ')}" for name, count in report["counts"].items() if count)
     return {
         "service": report["service"],
-        "read": str(report["read"]),
-        "handled": "0 (dry run)" if report["dry_run"] else str(report["chosen"]),
-        "malformed": str(report["malformed"]),
+        "read": report["read"],
+        "handled": "0 (dry run)" if report["dry_run"] else report["chosen"],
+        "malformed": report["malformed"],
         "results": ", ".join(results) or "-",
         "state": f"{unchanged}: {after['days']} days, {after['usd']} USD" if after else "-",
     }

@@ -1,7 +1,7 @@
 """`grafient status`: the state of the whole system on one page."""
 
 from collections import Counter
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from connector.operations import status as connector_status
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from syncer.operations import queue
 
 from grafient.cli.database import in_transaction
-from grafient.cli.output import Json, show, table, text_of
+from grafient.cli.output import Json, show, table
 
 Part = dict[str, list[dict[str, Any]]]
 
@@ -20,11 +20,7 @@ def status(*, as_json: Json = False) -> None:
     parts = (
         in_transaction("connector", _connector) | in_transaction("syncer", _syncer) | in_transaction("ledger", _ledger)
     )
-    rows = [
-        {"part": part} | {name: text_of(value) for name, value in line.items()}
-        for part, lines in parts.items()
-        for line in lines
-    ]
+    rows = [{"part": part} | line for part, lines in parts.items() for line in lines]
     show(parts, table("The system", rows), as_json=as_json)
 
 
@@ -51,6 +47,5 @@ async def _ledger(connection: AsyncConnection) -> Part:
     return {"not reconciled": [_line("windows", *await ledger_status.unreconciled_windows(connection))]}
 
 
-def _line(what: str, count: int, since: object) -> dict[str, Any]:
-    at = f"{since:%Y-%m-%d %H:%M:%S}Z" if isinstance(since, datetime) else since and str(since)
-    return {"what": what, "count": count, "since": at}
+def _line(what: str, count: int, since: datetime | date | None) -> dict[str, Any]:
+    return {"what": what, "count": count, "since": since}

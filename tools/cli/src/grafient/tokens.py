@@ -2,18 +2,16 @@
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from common.atomic_files import locked, replace
-from common.errors import UserError
+from common.errors import UsageError
 from common.http.tokens import SCOPES, Token, TokenId, Tokens, digest_of, load_tokens, new_secret
-from common.settings import StartRefusedError
-from contract.fields import AccountId, rfc3339
+from contract.fields import AccountId
 from pydantic import TypeAdapter, ValidationError
 
 from grafient.cli.output import DryRun, Json, show, stderr, table
@@ -110,12 +108,8 @@ def create(
 @app.command("list", epilog="Example: grafient tokens list --file deploy/secrets/live/tokens/tokens --json")
 def list_(*, file: File, as_json: Json = False) -> None:
     """List the tokens: what each may do, for whom, until when, and how its SHA-256 begins."""
-    with _usable():
-        tokens = load_tokens(file).tokens
-    rendered = table("Tokens", [_line(token) for token in tokens])
-    for column in rendered.columns:
-        column.overflow = "fold"  # an ID that is cut off revokes nothing
-    show([_row(token) for token in tokens], rendered, as_json=as_json)
+    tokens = load_tokens(file).tokens
+    show([_row(token) for token in tokens], table("Tokens", [_line(token) for token in tokens]), as_json=as_json)
 
 
 @app.command(epilog="Example: grafient tokens revoke web-1")
@@ -124,15 +118,18 @@ def revoke(
     *,
     file: File,
     dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Revoke a token: running services refuse it within two seconds, and end the streams that it opened."""
     _change(file, lambda tokens: _without(tokens, token_id), dry_run=dry_run)
     _remark(f"{'would revoke' if dry_run else 'revoked'} {token_id}")
+    if as_json:
+        show({"revoked": token_id}, "", as_json=True)
 
 
 def _change(path: Path, edit: Callable[[Tokens], Tokens], *, dry_run: bool, may_be_new: bool = False) -> None:
     """Replace the file as a whole, under a lock. A new one is readable by its owner only."""
-    with _usable(), locked(path):
+    with locked(path):
         is_new = may_be_new and not (path.exists() and path.stat().st_size)
         tokens = edit(Tokens(tokens=()) if is_new else load_tokens(path))
         if dry_run:
@@ -144,14 +141,14 @@ def _change(path: Path, edit: Callable[[Tokens], Tokens], *, dry_run: bool, may_
 
 def _with(tokens: Tokens, token: Token) -> Tokens:
     if any(one.token_id == token.token_id for one in tokens.tokens):
-        raise UserError(f"there is a token {token.token_id} already: choose another ID, or revoke it first")
+        raise UsageError(f"there is a token {token.token_id} already", "choose another ID, or revoke it first")
     return Tokens(tokens=(*tokens.tokens, token))
 
 
 def _without(tokens: Tokens, token_id: str) -> Tokens:
     kept = tuple(one for one in tokens.tokens if one.token_id != token_id)
     if len(kept) == len(tokens.tokens):
-        raise UserError("there is no token of that ID: `grafient tokens list` shows them")
+        raise UsageError("there is no token of that ID", "`grafient tokens list` shows them")
     return Tokens(tokens=kept)
 
 
@@ -160,19 +157,18 @@ def _row(token: Token) -> dict[str, object]:
         "token_id": token.token_id,
         "scopes": list(token.scopes),
         "accounts": None if token.account_ids is None else list(token.account_ids),
-        "expires_at": token.expires_at and rfc3339(token.expires_at),
+        "expires_at": token.expires_at,
         "state": _state(token),
         "hash_begins": token.sha256[:FINGERPRINT],
     }
 
 
-def _line(token: Token) -> dict[str, str]:
-    accounts, until = token.account_ids, token.expires_at
+def _line(token: Token) -> dict[str, object]:
     return {
         "id": token.token_id,
-        "scopes": "\n".join(token.scopes),
-        "accounts": "all" if accounts is None else "\n".join(accounts),
-        "expires, UTC": "never" if until is None else f"{until:%Y-%m-%d %H:%M}",
+        "scopes": token.scopes,
+        "accounts": token.account_ids or "all",
+        "expires": token.expires_at or "never",
         "state": _state(token),
         "hash": token.sha256[:FINGERPRINT],
     }
@@ -190,12 +186,3 @@ def _described(token: Token) -> str:
 
 def _remark(text: str) -> None:
     stderr.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _usable() -> Iterator[None]:
-    """A file that cannot be used has status 1 here: these commands are what fixes it."""
-    try:
-        yield
-    except StartRefusedError as error:
-        raise UserError(str(error)) from None

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
 import typer
@@ -11,7 +11,7 @@ from syncer.operations import queue
 from syncer.operations.queue import OpenWindow, Refused
 
 from grafient.cli.database import in_transaction
-from grafient.cli.output import DryRun, Json, show, table, text_of
+from grafient.cli.output import DryRun, Json, show, table
 
 app = typer.Typer(
     no_args_is_help=True, help="Look at the windows that wait to be read from xAI, make them due, or cancel them."
@@ -66,17 +66,18 @@ def _change(
     raise typer.Exit(bool(refused))
 
 
-def _rows(found: Sequence[OpenWindow | Refused]) -> list[dict[str, str]]:
-    return [{name: text_of(value) for name, value in asdict(one).items()} for one in found]
+def _rows(found: Sequence[OpenWindow | Refused]) -> list[dict[str, Any]]:
+    return [asdict(one) for one in found]
 
 
-def _row(window: OpenWindow) -> dict[str, str]:
+def _row(window: OpenWindow) -> dict[str, Any]:
     return {
-        "window": str(window.window_id),
+        "window": window.window_id,
         "account": window.account_id,
         "trigger": window.trigger,
         "days": f"{window.first_day} {window.last_day}",
         "state": window.state,
-        "attempts": f"{window.attempts} {text_of(window.code)}",
-        "due": f"{window.due_at:%m-%d %H:%M:%S}Z",
+        "attempts": window.attempts,
+        "code": window.code,
+        "due": window.due_at,
     }

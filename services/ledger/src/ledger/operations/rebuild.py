@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 
 from aiokafka.errors import KafkaError
 from common.database import Database, make_engine
-from common.errors import TransientError, name_of
+from common.errors import UnreachableError, name_of
 from common.replay import Progress, ReplaySettings, no_progress
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
@@ -174,17 +174,14 @@ class Rebuild:
 
 @asynccontextmanager
 async def _exclusive(settings: ReplaySettings) -> AsyncIterator[Database]:
-    """The rebuilt tables, for one rebuild at a time; a failure of database or broker becomes a RebuildError."""
+    """The rebuilt tables, for one rebuild at a time; a failure of database or broker becomes an UnreachableError."""
     engine = make_engine(settings.database_url, schema=SCHEMA)
     try:
         async with engine.connect() as connection:
             await rebuild_tables.acquire_rebuild_lock(await connection.execution_options(isolation_level="AUTOCOMMIT"))
             yield Database(engine)
-    except TransientError as error:
-        raise RebuildError(str(error)) from error
     except (OperationalError, KafkaError) as error:
-        raise RebuildError(
-            f"{name_of(error)}: database or broker failed; nothing was swapped, rebuild again"
-        ) from error
+        reason = f"{name_of(error)}: the database or the broker does not answer; nothing was swapped"
+        raise UnreachableError(reason, "rebuild again") from error
     finally:
         await engine.dispose()

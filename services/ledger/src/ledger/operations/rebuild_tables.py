@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
-from common.errors import UserError
+from common.errors import UsageError, UserError
 from common.migrations import migrate
 from pydantic import SecretStr
 from sqlalchemy import text
@@ -110,22 +110,22 @@ def make(url: SecretStr) -> str:
 
 
 async def drop(connection: AsyncConnection, schema: str = SCHEMA) -> None:
-    """Remove rebuilt tables, or those that a swap left; raises RebuildError for any other schema."""
+    """Remove rebuilt tables, or those that a swap left; raises UsageError for any other schema."""
     if not _REMOVABLE.fullmatch(schema):
-        raise RebuildError(f"only {SCHEMA} and ledger_before_<date>_<time> can be dropped")
+        raise UsageError(f"only {SCHEMA} and ledger_before_<date>_<time> can be dropped")
     await connection.execute(text(f"DROP SCHEMA IF EXISTS {schema} CASCADE"))
 
 
 async def acquire_rebuild_lock(connection: AsyncConnection) -> None:
     """Keep out other rebuilds while the connection is open; raises RebuildError where one is running."""
     if not (await connection.execute(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": REBUILD_LOCK})).scalar():
-        raise RebuildError("another rebuild is running: wait for its end")
+        raise RebuildError("another rebuild is running", "wait for its end")
 
 
 async def check_versions(connection: AsyncConnection) -> None:
     """Raises RebuildError where the live tables are of another version."""
     if not (await connection.execute(text(_SAME_VERSION))).scalar():
-        raise RebuildError("the ledger's tables are of another version: run `grafient migrate` first")
+        raise RebuildError("the ledger's tables are of another version", "run `grafient migrate` first")
 
 
 async def live_integrations(connection: AsyncConnection) -> list[UUID]:

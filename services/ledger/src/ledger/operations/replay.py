@@ -10,7 +10,7 @@ from common.kafka.consumer import bind
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.failure_policy import FailurePolicy
 from common.kafka.publisher import Publisher
-from common.replay import ReplayHandlers, single_records
+from common.replay import Figures, ReplayHandlers, single_records
 from common.watchdog import Watchdog
 from contract.cloudevents import Event, Record
 from contract.topics import COSTS
@@ -44,7 +44,7 @@ async def _no_pause(_seconds: float) -> None:
     """The replay pauses between two attempts."""
 
 
-async def _state(database: Database) -> dict[str, str]:
+async def _state(database: Database) -> Figures:
     async with database.transaction() as connection:
         return await checksum(connection)
 

@@ -13,7 +13,8 @@ _CHECKSUM = text("""
 """)
 
 
-async def checksum(connection: AsyncConnection) -> dict[str, str]:
+async def checksum(connection: AsyncConnection) -> dict[str, int | str]:
     """Counts, sums and a checksum of all days; the same for the same content, however it got there."""
     row = (await connection.execute(_CHECKSUM)).one()
-    return {name: str(value) for name, value in row._mapping.items()}  # noqa: SLF001 - a row's public mapping has this name
+    figures = row._mapping.items()  # noqa: SLF001 - a row's public mapping has this name
+    return {name: value if isinstance(value, int) else str(value) for name, value in figures}

@@ -11,9 +11,8 @@ from uuid import UUID
 from common.crypto.keyring import LiveKeyring
 from common.crypto.sealing import Opener
 from common.database import Database, make_engine
-from common.errors import UserError
 from common.replay import Progress, no_progress
-from common.settings import DatabaseUrl, StartRefusedError
+from common.settings import DatabaseUrl
 from contract.money import total
 from contract.problems import Code
 from sqlalchemy import text
@@ -74,11 +73,8 @@ class Connected:
 async def ask(
     settings: AskSettings, since: date, integration_id: UUID | None, progress: Progress = no_progress
 ) -> list[WindowAnswer]:
-    """The answers for the readable days since `since`, of one integration or all. Raises UserError without a usable keyring."""
-    try:
-        opener = Opener(LiveKeyring(settings.keyring_file), settings.environment)
-    except StartRefusedError as error:
-        raise UserError(str(error)) from None
+    """The answers for the readable days since `since`, of one integration or all. Raises StartRefusedError without a keyring."""
+    opener = Opener(LiveKeyring(settings.keyring_file), settings.environment)
     async with AsyncExitStack() as stack:
         database = Database(make_engine(settings.database_url, schema="syncer"))
         stack.push_async_callback(database.close)

@@ -2,13 +2,15 @@
 
 import asyncio
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from common.errors import UsageError
 from common.settings import KafkaSettings, load
 
 from grafient.cli.output import DryRun, Json, show, table
 from grafient.cli.progress import progress_bar
+from grafient.cli.tables import Rows
 from grafient.cli.time_options import Since
 from grafient.dead_letters.redrive import RedriveResult, drop_all, redrive_all
 from grafient.dead_letters.topic import DeadLetter, read_dead_letters
@@ -45,8 +47,7 @@ def show_one(dead_letter_id: Annotated[str, typer.Argument(metavar="ID")], *, as
     """Show one with all that was kept of it."""
     (one,) = _chosen(_all(None), [dead_letter_id], None, None, everything=True)
     row = _row(one) | _content(one)
-    rows = [{"field": name, "content": text} for name, text in row.items()]
-    show(row, table(dead_letter_id, rows), as_json=as_json)
+    show(row, Rows(dead_letter_id, [row], as_records=True), as_json=as_json)
 
 
 @app.command(epilog="Example: grafient dead-letters redrive --topic xai.costs.v1 --reason handler_failed")
@@ -109,8 +110,8 @@ def _chosen(
 ) -> list[DeadLetter]:
     unknown = set(ids or ()) - {one.dead_letter_id for one in dead_letters}
     if unknown:
-        raise typer.BadParameter(
-            f"no dead letter has the ID {', '.join(sorted(unknown))}: see `grafient dead-letters list --all`"
+        raise UsageError(
+            f"no dead letter has the ID {', '.join(sorted(unknown))}", "`grafient dead-letters list --all` shows them"
         )
     return [
         one
@@ -122,14 +123,14 @@ def _chosen(
     ]
 
 
-def _row(one: DeadLetter) -> dict[str, str]:
+def _row(one: DeadLetter) -> dict[str, Any]:
     return {
         "id": one.dead_letter_id,
-        "at": f"{one.at:%Y-%m-%d %H:%M:%S}Z",
+        "at": one.at,
         "reason": one.reason,
         "detail": one.detail,
-        "bytes": str(one.size),
-        "redrives": str(one.redrives),
+        "bytes": one.size,
+        "redrives": one.redrives,
         "state": one.closed or "open",
     }
 

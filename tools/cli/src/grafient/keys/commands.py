@@ -3,9 +3,10 @@
 import asyncio
 import time
 from collections import Counter
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from common.crypto.key_files import Keys, change_keys, load_keys
@@ -16,7 +17,7 @@ from common.settings import Settings, load
 
 from grafient.cli.output import DryRun, Json, show, table
 from grafient.keys.rotation import Checked, Rotation, check_all, rotate
-from grafient.keys.usage import SERVICES, Sealed, UsageSettings, key_usage
+from grafient.keys.usage import Sealed, UsageSettings, key_usage
 from grafient.keys.waiting_commands import waiting_for
 
 SETTLED = 30.0
@@ -25,8 +26,8 @@ ALL_ALIKE = "as everything else: probably of another ENVIRONMENT or keyring"
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="""Look after the keys that seal credentials: KEYRING_FILE; with --sealing those that commands are sealed to:
-    SEALING_KEY_FILE.
+    help="""Look after the keys that seal credentials: KEYRING_FILE; with --sealing those that commands are sealed to: \
+SEALING_KEY_FILE.
 
     To rotate, while everything runs: add, use, rewrap, and an hour or two later drop. Where processes have files of
     their own, copy the file to all of them after each of these steps, and go on when the last one has it.""",
@@ -67,14 +68,14 @@ def list_(*, sealing: OfSealing = False, as_json: Json = False) -> None:
     """List the keys, and how many rows and records (superseded ones too) name each; never a key itself."""
     if sealing:
         keys = load_keys(_file(sealing=True))
-        rows = [{"id": key_id, "state": _state(keys, key_id)} for key_id in keys.by_id]
+        rows: list[dict[str, Any]] = [{"id": key_id, "state": _state(keys, key_id)} for key_id in keys.by_id]
     else:
         settings = load(RotationSettings)
         keys = load_keys(settings.keyring_file)
         named = asyncio.run(key_usage(settings))
         ids = [*keys.by_id, *sorted(set().union(*named.values()) - set(keys.by_id))]
         rows = [_row_of_key(keys, key_id, named) for key_id in ids]
-    show(rows, table("Keys", rows, right=frozenset({*SERVICES, "topic"})), as_json=as_json)
+    show(rows, table("Keys", rows), as_json=as_json)
 
 
 @app.command(epilog="Example: grafient keys add 2027-01")
@@ -119,7 +120,7 @@ def rewrap(
     It can be stopped at any point and started again. Status 1 where something does not unwrap, or nobody follows.
     """
     done = asyncio.run(_rewrap(load(RotationSettings), dry_run=dry_run, wait=not no_wait and not dry_run))
-    show(done.row(), done.sentence(dry_run=dry_run), as_json=as_json)
+    show(asdict(done), done.sentence(dry_run=dry_run), as_json=as_json)
     raise typer.Exit(not done.complete)
 
 
@@ -167,16 +168,16 @@ def _state(keys: Keys, key_id: str) -> str:
     return "current" if key_id == keys.current else ""
 
 
-def _row_of_key(keys: Keys, key_id: str, named: dict[str, Counter[str]]) -> dict[str, str]:
-    return {"id": key_id, "state": _state(keys, key_id)} | {where: str(named[where][key_id]) for where in named}
+def _row_of_key(keys: Keys, key_id: str, named: dict[str, Counter[str]]) -> dict[str, Any]:
+    return {"id": key_id, "state": _state(keys, key_id)} | {where: named[where][key_id] for where in named}
 
 
-def _row_of_sealed(keys: Keys, sealed: Sealed) -> dict[str, str]:
+def _row_of_sealed(keys: Keys, sealed: Sealed) -> dict[str, Any]:
     return {
         "in": sealed.service,
-        "integration_id": str(sealed.binding.integration_id),
+        "integration_id": sealed.binding.integration_id,
         "account_id": sealed.binding.account_id,
-        "credential_version": str(sealed.binding.credential_version),
+        "credential_version": sealed.binding.credential_version,
         "key_id": sealed.key_id,
         "reason": "damaged, moved, or of another environment" if sealed.key_id in keys.by_id else "that key is missing",
     }

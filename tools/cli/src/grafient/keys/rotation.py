@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from uuid import UUID
 
 from common.crypto.envelopes import Rewraps, UnsealableError
@@ -40,10 +40,6 @@ class Rotation:
     @property
     def complete(self) -> bool:
         return not self.unsealable and not any((self.behind or {}).values())
-
-    def row(self) -> dict[str, object]:
-        """For programs."""
-        return asdict(self) | {"unsealable": [str(one) for one in self.unsealable]}
 
     def sentence(self, *, dry_run: bool) -> str:
         """For people."""

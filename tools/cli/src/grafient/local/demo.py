@@ -15,7 +15,7 @@ from simulator.teams import DEMO_KEY, DEMO_TEAM
 from grafient.cli.output import stderr, stdout
 from grafient.local.errors import StartError
 from grafient.local.system import Address
-from grafient.local.up import Data, run, running
+from grafient.local.up import Data, running
 
 ACCOUNT = "demo"
 DEADLINE = 60.0
@@ -28,7 +28,7 @@ def demo(
     data: Data = None,
 ) -> None:
     """Start everything, connect a sample team, and show the costs of each model, read from Postgres."""
-    run(_demo(data, leave=leave))
+    asyncio.run(_demo(data, leave=leave))
 
 
 async def _demo(data: Any, *, leave: bool) -> None:  # noqa: ANN401 - typer's Path or None

@@ -18,7 +18,7 @@ def main() -> int:
         if here:
             fetch()
         else:
-            _fetch_visibly()
+            fetch_visibly()
     except FetchError as error:
         stderr.print(str(error), style="red", markup=False, soft_wrap=True)
         return 1
@@ -27,7 +27,8 @@ def main() -> int:
     return 0
 
 
-def _fetch_visibly() -> None:
+def fetch_visibly() -> None:
+    """Fetch with a progress bar; raises FetchError."""
     total, done = len(expected()), 0
     with progress_bar("fetching Apache Kafka, jar by jar") as progress:
 

@@ -15,8 +15,7 @@ import typer
 from rich.table import Table
 
 from grafient.cli.output import Json, show, stderr
-from grafient.local.errors import FetchError, StartError
-from grafient.local.fetch import main as fetch
+from grafient.local.fetch import fetch_visibly
 from grafient.local.jars import present
 from grafient.local.system import Address, System
 
@@ -36,16 +35,7 @@ def up(
     XAI_BASE_URL in the environment replaces the simulator.
     """
     xai_url = os.environ.get("XAI_BASE_URL") or (None if simulator else "https://management-api.x.ai")
-    run(_up(data, xai_url, as_json=as_json))
-
-
-def run(work: Coroutine[Any, Any, None]) -> None:
-    """Run `work`; what does not start becomes a sentence, with status 1."""
-    try:
-        asyncio.run(work)
-    except (StartError, FetchError) as error:
-        stderr.print(str(error), style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(1) from None
+    asyncio.run(_up(data, xai_url, as_json=as_json))
 
 
 async def _up(data: Path | None, xai_url: str | None, *, as_json: bool) -> None:
@@ -57,8 +47,8 @@ async def _up(data: Path | None, xai_url: str | None, *, as_json: bool) -> None:
 @asynccontextmanager
 async def running(data: Path | None, xai_url: str | None) -> AsyncIterator[tuple[Address, asyncio.Event]]:
     """Where the system is, and the event of Ctrl-C or SIGTERM; everything has ended when the block has."""
-    if not present() and fetch():
-        raise typer.Exit(1)
+    if not present():
+        fetch_visibly()
     folder = data.resolve() if data else Path(tempfile.mkdtemp(prefix="grafient-"))
     system = System(folder, _report, xai_url=xai_url, durable=data is not None)
     try:

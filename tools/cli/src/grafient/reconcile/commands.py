@@ -11,6 +11,7 @@ from uuid import UUID
 import typer
 from aiokafka import TopicPartition
 from common.database import Database
+from common.errors import UnreachableError
 from common.hardening import disable_core_dumps
 from common.kafka.client import admin_client
 from common.kafka.ranges import range_of, reader, records_of
@@ -18,6 +19,7 @@ from common.replay import ReplaySettings
 from common.settings import load
 from contract.cloudevents import MalformedError, Record, decode
 from contract.messages import CostRecorded, WindowRead
+from contract.problems import Code
 from contract.topics import COSTS
 from ledger.operations import reconcile as ledger_reconcile
 from ledger.operations.reconcile import Claim, Gap
@@ -25,7 +27,7 @@ from syncer.operations.ask_xai import AskSettings, WindowAnswer, ask
 
 from grafient.cli.database import tables_of
 from grafient.cli.operations import run_operation
-from grafient.cli.output import Json, show, stdout, table
+from grafient.cli.output import Json, print_out, show, table
 from grafient.cli.progress import progress_bar
 from grafient.cli.time_options import Since
 from grafient.cli.topics import committed
@@ -77,14 +79,17 @@ def _ask(since: datetime, integration_id: UUID | None) -> list[WindowAnswer]:
     disable_core_dumps()  # keys are open in this process from here on
     settings = load(AskSettings)
     with progress_bar("asking xAI") as progress:
-        return run_operation("syncer", ask(settings, since.date(), integration_id, progress), log_level="ERROR")
+        answers = run_operation("syncer", ask(settings, since.date(), integration_id, progress), log_level="ERROR")
+    if answers and all(one.code == Code.XAI_UNAVAILABLE for one in answers):
+        raise UnreachableError("xAI does not answer", "check XAI_BASE_URL and the network, and ask again later")
+    return answers
 
 
 def _print(report: dict[str, Any]) -> None:
-    counted = [{"days on the topic": state, "count": str(count)} for state, count in report["messages"].items()]
-    show(counted, table("Messages", counted, frozenset({"count"})), as_json=False)
+    counted = [{"days on the topic": state, "count": count} for state, count in report["messages"].items()]
+    show(counted, table("Messages", counted), as_json=False)
     if "asked" in report:
-        stdout.print(f"xAI was asked about {report['asked']} integrations.")
+        print_out(f"xAI was asked about {report['asked']} integrations.")
     if moved := report.get("moved"):
         show(moved, table("Moved since the last reading, and read again by themselves", moved), as_json=False)
     rows = report["differences"]

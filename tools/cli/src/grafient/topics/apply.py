@@ -106,4 +106,4 @@ def _raise_for(errors: list[tuple[Any, ...]]) -> None:
     """A topic that another `apply` has created meanwhile is no failure."""
     failed = [f"{error[0]}: {error[2]}" for error in errors if error[1] not in {0, TopicAlreadyExistsError.errno}]
     if failed:
-        raise UserError(f"topics not created: {'; '.join(failed)}")
+        raise UserError(f"topics not created: {'; '.join(failed)}", "`grafient topics check` shows what is missing")
