@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from tests.connector.support.connector import KEY, TEAM, ConnectorHarness, usage
+from tests.connector.support.connector import KEY, NOW, TEAM, ConnectorHarness, usage
 
 
 async def _test(connector: ConnectorHarness, **changes: str) -> Any:
@@ -23,10 +23,14 @@ async def test_a_connection_that_works_names_what_was_used(connector: ConnectorH
 @pytest.mark.parametrize(
     ("status", "body", "code"),
     [
-        (400, "{}", "team_malformed"),
-        (401, "{}", "key_refused"),
-        (403, "{}", "access_denied"),
-        (404, "{}", "team_unknown"),
+        (400, "{}", "request_refused"),
+        (400, '{"code": "invalid", "error": "Incorrect API key provided: fa***ke."}', "key_refused"),
+        (401, '{"code": 16, "message": "no"}', "key_refused"),
+        (403, '{"code": 7, "message": "no"}', "access_denied"),
+        (404, '{"code": 5, "message": "no"}', "team_unknown"),
+        (401, "{}", "xai_unavailable"),
+        (403, "<!DOCTYPE html><title>Attention Required! | Cloudflare</title>", "xai_unavailable"),
+        (404, "", "xai_unavailable"),
         (429, "{}", "rate_limited"),
         (302, "{}", "xai_unavailable"),
         (500, "{}", "xai_unavailable"),
@@ -43,6 +47,21 @@ async def test_every_refusal_has_its_code_and_next_step(
     assert (result["ok"], result["code"]) == (False, code)
     assert result["title"]
     assert result["detail"]
+
+
+async def test_the_words_of_xai_are_shown_nowhere(connector: ConnectorHarness) -> None:
+    connector.status, connector.body = 400, '{"error": "Incorrect API key provided: account details"}'
+
+    assert "account details" not in str(await _test(connector))
+
+
+async def test_figures_of_other_days_than_were_asked_are_named_as_unreadable(connector: ConnectorHarness) -> None:
+    point = f'{{"timestamp": "{NOW.date()}T07:00:00Z", "values": [1.5]}}'
+    connector.body = f'{{"timeSeries": [{{"group": ["grok"], "dataPoints": [{point}]}}]}}'
+
+    result = await _test(connector)
+
+    assert (result["ok"], result["code"]) == (False, "answer_unreadable")
 
 
 async def test_the_time_to_wait_is_in_the_sentence(connector: ConnectorHarness) -> None:
@@ -81,6 +100,8 @@ async def test_spaces_around_what_was_pasted_are_removed(connector: ConnectorHar
 
 
 async def test_a_key_for_chat_completions_gets_a_hint(connector: ConnectorHarness) -> None:
-    connector.status = 401
+    connector.status, connector.body = 401, '{"code": 16}'
 
-    assert "xai-" in str((await _test(connector, management_key="xai-obviously-fake"))["hints"])
+    assert "if this is a key for chat completions" in str(
+        (await _test(connector, management_key="xai-obviously-fake"))["hints"]
+    )

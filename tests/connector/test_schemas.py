@@ -21,7 +21,7 @@ async def test_a_team_without_use_is_no_error(connector: ConnectorHarness) -> No
     ("code", "next_step"),
     [
         (Code.KEY_REFUSED, "Create one"),
-        (Code.XAI_UNAVAILABLE, "Nothing is wrong with the key"),
+        (Code.XAI_UNAVAILABLE, "This proves nothing about the key"),
         (Code.ANSWER_UNREADABLE, "support"),
     ],
 )

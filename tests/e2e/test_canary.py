@@ -121,7 +121,9 @@ def _faults(key: str, redirect: str) -> dict[str, tuple[dict[str, Any], str]]:
     echo = f'{{"error": "no: Bearer {key}", "{key}": 1}}'
     echoing = {"body": echo, "headers": {"x-echo": key}}
     return {
-        "400": (echoing | {"status": 400}, "team_malformed"),
+        "400": (echoing | {"status": 400, "body": f'{{"detail": "{key}"}}'}, "request_refused"),
+        "400 about the key": (echoing | {"status": 400, "body": f'{{"error": "wrong key: {key}"}}'}, "key_refused"),
+        "403 on the way": ({"status": 403, "html": True, "headers": {"x-echo": key}}, "xai_unavailable"),
         "401": (echoing | {"status": 401}, "key_refused"),
         "403": (echoing | {"status": 403}, "access_denied"),
         "404": (echoing | {"status": 404}, "team_unknown"),

@@ -196,14 +196,14 @@ async def test_a_second_refusal_keeps_the_day_of_the_first(syncer: SyncerHarness
 
 async def test_a_malformed_call_ends_its_window_only(syncer: SyncerHarness) -> None:
     integration_id, days = await syncer.integration(), await syncer.recent()
-    syncer.xai.answers.append(ReadError(Code.TEAM_MALFORMED))
+    syncer.xai.answers.append(ReadError(Code.REQUEST_REFUSED))
     await syncer.ask(integration_id, Trigger.FORCE, days)
     await syncer.ask(integration_id, Trigger.HEAL, Days(days.first - timedelta(days=1), days.first))
 
     await syncer.settle()
 
     (failure,) = syncer.failures()
-    assert (failure.code, failure.final) == ("team_malformed", True)
+    assert (failure.code, failure.final) == ("request_refused", True)
     assert len(syncer.readings()) == 1
     assert (await syncer.row_of(integration_id)).refused_code is None
 

@@ -6,12 +6,22 @@ import traceback
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from importlib.metadata import version
 
 import httpx
 import pytest
 from contract.problems import Code
-from xai_usage import CallFailed, CallMalformed, CallRefused, CallTransient, TeamAccess, UsageClient, client
-from xai_usage.body import MAX_BYTES
+from xai_usage import (
+    CallFailed,
+    CallMalformed,
+    CallOtherDays,
+    CallRefused,
+    CallTransient,
+    TeamAccess,
+    UsageClient,
+    client,
+)
+from xai_usage.body import MAX_BYTES, MAX_REFUSAL_BYTES
 
 from tests.support.wire import http, saying, server
 
@@ -22,6 +32,10 @@ ACCESS = TeamAccess("3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f", KEY)
 ANSWER = json.dumps(
     {"timeSeries": [{"group": ["grok"], "dataPoints": [{"timestamp": "2026-11-01T00:00:00Z", "values": [0.1]}]}]}
 ).encode()
+
+
+OWN = b'{"code": 7, "message": "account details", "details": []}'
+"""A refusal in the form of gRPC."""
 
 
 def mocked(answer: Callable[[httpx.Request], httpx.Response], base_url: str = "https://xai.test") -> UsageClient:
@@ -130,10 +144,58 @@ def test_an_access_does_not_show_its_key() -> None:
 async def test_a_failure_follows_from_status_and_headers_and_its_body_is_repeated_nowhere(
     status: int, kind: type[CallFailed], code: Code
 ) -> None:
-    found = await failure(answering(status, content=b'{"message": "account details"}', headers={"Retry-After": "9"}))
+    found = await failure(answering(status, stream=httpx.ByteStream(OWN), headers={"Retry-After": "9"}))
     assert (type(found), found.code) == (kind, code)
     assert found.retry_after == (9 if kind is CallTransient else None)
     assert "account" not in "".join(traceback.format_exception(found))
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(http(OWN, status="403 Forbidden"), id="plain"),
+        pytest.param(http(gzip.compress(OWN), "Content-Encoding: gzip", status="403 Forbidden"), id="compressed"),
+    ],
+)
+async def test_the_body_of_a_refusal_is_read(reply: bytes) -> None:
+    async with server(saying(reply)) as url:
+        assert (await failure(client(url))).code is Code.ACCESS_DENIED
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        pytest.param(http(OWN, length=len(OWN) + 1, status="403 Forbidden"), id="cut off"),
+        pytest.param(http(OWN, "Content-Encoding: br", status="403 Forbidden"), id="another compression"),
+        pytest.param(http(OWN.ljust(MAX_REFUSAL_BYTES + 1), status="403 Forbidden"), id="too long"),
+        pytest.param(
+            http(gzip.compress(bytes(20 * MAX_BYTES)), "Content-Encoding: gzip", status="403 Forbidden"), id="a bomb"
+        ),
+        pytest.param(http(b"<html>Attention Required!</html>", status="403 Forbidden"), id="a page"),
+    ],
+)
+async def test_a_refusal_that_is_not_xais_own_means_that_xai_is_unavailable(reply: bytes) -> None:
+    async with server(saying(reply)) as url:
+        found = await failure(client(url))
+    assert (type(found), found.code) == (CallTransient, Code.XAI_UNAVAILABLE)
+
+
+async def test_an_answer_about_other_days_is_unreadable_in_a_way_of_its_own() -> None:
+    found = await failure(mocked(lambda _: ok(ANSWER.replace(b"T00:", b"T07:"))))
+    assert (type(found), found.code) == (CallOtherDays, Code.ANSWER_UNREADABLE)
+
+
+@pytest.mark.parametrize(("contact", "suffix"), [("", ""), ("ops@example.com", " (ops@example.com)")])
+async def test_the_client_names_itself_and_whom_to_ask(contact: str, suffix: str) -> None:
+    agents: list[str] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        agents.append(request.headers["User-Agent"])
+        return ok(b"{}")
+
+    async with client("https://xai.test", contact=contact, transport=httpx.MockTransport(answer)) as xai:
+        await xai.ask(ACCESS, FIRST, LAST)
+    assert agents == [f"grafient/{version('grafient-xai-usage')}{suffix}"]
 
 
 async def test_a_retry_after_date_is_counted_from_the_clock() -> None:

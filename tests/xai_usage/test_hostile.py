@@ -82,6 +82,7 @@ async def test_an_endless_answer_is_abandoned_soon(head: bytes, first: bytes, mo
 
 SLOW = {
     "a body that drips": (http(b"", length=10**6), b" "),
+    "a refusal that drips": (http(b"", length=8000, status="403 Forbidden"), b" "),
     "early hints": (b"", b"HTTP/1.1 103 Early Hints\r\n\r\n"),
     "continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
 }

@@ -97,7 +97,7 @@ class CommandsHarness:
             await self.answer_slow_keys.wait()
 
         async def body() -> AsyncIterator[bytes]:
-            yield b"{}"
+            yield b'{"code": 16}' if key == REFUSED_KEY else b"{}"
 
         return httpx.Response(401 if key == REFUSED_KEY else 200, content=body())
 

@@ -26,7 +26,7 @@ ANSWERS: dict[str, Answer] = {
     "unavailable": ReadTransientError(Code.XAI_UNAVAILABLE),
     "too often": ReadTransientError(Code.RATE_LIMITED, 600),
     "refused": ReadRefusedError(Code.KEY_REFUSED),
-    "malformed": ReadError(Code.TEAM_MALFORMED),
+    "malformed": ReadError(Code.REQUEST_REFUSED),
     "a bug": RuntimeError("a bug"),
 }
 MEANWHILE = (

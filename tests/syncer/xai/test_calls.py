@@ -13,7 +13,7 @@ from common.crypto.envelopes import Binding, UnsealableError
 from contract.messages import Cost
 from contract.problems import Code
 from syncer.domain import Days
-from syncer.provider import ReadError, Reading, ReadRefusedError, ReadTransientError
+from syncer.provider import ReadError, Reading, ReadOtherDaysError, ReadRefusedError, ReadTransientError
 from syncer.store import Credential
 from syncer.xai.calls import Xai
 from xai_usage import client
@@ -80,7 +80,7 @@ async def test_a_key_that_does_not_open_is_tried_again_later() -> None:
 @pytest.mark.parametrize(
     ("status", "kind", "code", "retry_after"),
     [
-        (400, ReadError, Code.TEAM_MALFORMED, None),
+        (400, ReadError, Code.REQUEST_REFUSED, None),
         (403, ReadRefusedError, Code.ACCESS_DENIED, None),
         (429, ReadTransientError, Code.RATE_LIMITED, 9),
     ],
@@ -89,13 +89,22 @@ async def test_a_failure_keeps_its_kind_its_code_and_its_pause(
     status: int, kind: type[ReadError], code: Code, retry_after: float | None
 ) -> None:
     def answer(_: httpx.Request) -> httpx.Response:
-        return httpx.Response(status, headers={"Retry-After": "9"}, stream=httpx.ByteStream(b"{}"))
+        return httpx.Response(status, headers={"Retry-After": "9"}, stream=httpx.ByteStream(b'{"code": 7}'))
 
     with pytest.raises(ReadError) as failed:
         await _ask(_Opener("obviously-fake-key"), answer)
 
     error = failed.value
     assert (type(error), error.code, error.retry_after) == (kind, code, retry_after)
+
+
+async def test_an_answer_about_other_days_is_a_failure_of_its_own_kind() -> None:
+    body = b'{"timeSeries": [{"dataPoints": [{"timestamp": "2026-11-20T07:00:00Z", "values": [1]}]}]}'
+
+    with pytest.raises(ReadOtherDaysError) as failed:
+        await _ask(_Opener("obviously-fake-key"), lambda _: httpx.Response(200, stream=httpx.ByteStream(body)))
+
+    assert failed.value.code is Code.ANSWER_UNREADABLE
 
 
 async def test_a_reading_has_one_deadline_for_all_of_its_calls(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,8 +7,11 @@ import pytest
 from common.rate_limits import SECOND, Rate
 from contract.fields import Trigger
 from contract.problems import Code
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 from syncer.domain import REFUSALS_AFTER
-from syncer.provider import ReadError, ReadRefusedError, ReadTransientError
+from syncer.provider import ReadError, ReadOtherDaysError, ReadRefusedError, ReadTransientError
 from syncer.xai.pacing import OUTAGE_AFTER, CallLimits
 
 from tests.support.waiting import until
@@ -17,6 +20,7 @@ from tests.syncer.support.syncer import SyncerHarness
 AT = datetime(2026, 11, 20, tzinfo=UTC)
 UNAVAILABLE = ReadTransientError(Code.XAI_UNAVAILABLE)
 REFUSED = ReadRefusedError(Code.KEY_REFUSED)
+OTHER_DAYS = ReadOtherDaysError(Code.ANSWER_UNREADABLE)
 
 
 def test_one_team_opens_no_circuit_however_many_connected_it() -> None:
@@ -37,7 +41,8 @@ def test_one_team_opens_no_circuit_however_many_connected_it() -> None:
         (REFUSED, True),
         (ReadTransientError(Code.UNSEALABLE), False),
         (ReadTransientError(Code.INTERNAL), False),
-        (ReadError(Code.TEAM_MALFORMED), False),
+        (OTHER_DAYS, True),
+        (ReadError(Code.REQUEST_REFUSED), False),
         (None, False),
     ],
 )
@@ -61,6 +66,30 @@ def test_a_refusal_shows_that_xai_is_back_but_not_its_authentication() -> None:
     assert not limits.may_claim()
     assert limits.record(str(uuid4()), UNAVAILABLE, AT) is None
     assert limits.record(str(uuid4()), None, AT) == AT
+
+
+def test_five_teams_with_answers_about_other_days_raise_one_alert_and_a_good_answer_clears_it() -> None:
+    limits = CallLimits(clock=lambda: 0)
+    with capture_logs() as logs:
+        for team in ("one", "two", "three", "four", "four", "one"):
+            limits.record(team, OTHER_DAYS, AT)
+        limits.record("other", UNAVAILABLE, AT)
+        assert (_alert(), _named(logs)) == (0, 0)
+
+        for team in ("five", "six", "one"):
+            limits.record(team, OTHER_DAYS, AT)
+        assert (_alert(), _named(logs)) == (1, 1)
+
+        limits.record("two", None, AT)
+        assert (_alert(), _named(logs)) == (0, 1)
+
+
+def _alert() -> float | None:
+    return REGISTRY.get_sample_value("xai_answers_other_days")
+
+
+def _named(logs: list[EventDict]) -> int:
+    return [(one["event"], one["log_level"]) for one in logs].count(("xai.answers_other_days", "error"))
 
 
 def test_a_team_that_is_asked_about_too_often_delays_no_other() -> None:

@@ -25,6 +25,9 @@ XAI_SECONDS = Histogram(
     "xai_call_seconds", "Duration of calls to xAI", buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 )
 CIRCUIT_OPEN = Gauge("xai_circuit_open", "1 while xAI seems to be down and is only probed, by kind", ["kind"])
+XAI_OTHER_DAYS = Gauge(
+    "xai_answers_other_days", "1 while xAI answers about other days than requested: five teams in a row"
+)
 WINDOWS = Counter(
     "windows_total", "Windows that ended, by trigger and outcome: read or the code", ["trigger", "outcome"]
 )

@@ -43,6 +43,8 @@ class StartRefusedError(Exception):
 
 
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_psycopg_url)]
+Contact = Annotated[str, Field(pattern=r"^[ !-'*-~]{0,200}$")]
+"""An address or URL of the operator: printable ASCII without parentheses."""
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 
 

@@ -61,20 +61,24 @@ class Cause:
 CAUSES: dict[Code, Cause] = {
     Code.KEY_REFUSED: Cause(
         "xAI does not accept this key",
-        "It is not a Management API key (regular xai- keys for chat completions do not work here), it was mistyped, "
-        "or it was revoked. Create one under Settings > Management Keys in the xAI Console, with the scope "
+        "It was mistyped, has expired or was revoked, belongs to another team, or its allowed IP ranges leave out our "
+        "address. If this is a key for chat completions: those do not work here. Create a Management API key under "
+        "Settings > Management Keys in the xAI Console (that needs the permission Management Keys), with the scope "
         "Billing: Read Only, and paste it whole.",
         422,
     ),
     Code.ACCESS_DENIED: Cause(
         "The key may not read this team's costs",
-        "The key lacks the scope Billing: Read Only, belongs to another team, or the person who created it is no Team "
-        "Admin. Check the key's scope and team under Settings > Management Keys in the xAI Console.",
+        "The key lacks the scope Billing: Read Only, has expired, belongs to another team, its allowed IP ranges leave "
+        "out our address, or the person who created it is no Team Admin or lacks the permission Management Keys. If "
+        "this is a key for chat completions: those do not work here. Check the key under Settings > Management Keys in "
+        "the xAI Console.",
         422,
     ),
     Code.TEAM_UNKNOWN: Cause(
-        "xAI knows no such team",
-        "Copy the Team ID from Settings in the xAI Console. If it is right, the team was deleted or you left it.",
+        "xAI finds no such team for this key",
+        "Copy the Team ID from Settings in the xAI Console. If it is right, the key belongs to another team, the team "
+        "was deleted, or you left it. If this is a key for chat completions: those do not work here.",
         422,
     ),
     Code.TEAM_MALFORMED: Cause(
@@ -94,12 +98,13 @@ CAUSES: dict[Code, Cause] = {
     ),
     Code.RATE_LIMITED: Cause(
         "xAI limits the rate of requests",
-        "Too many requests used this team's keys. Try again in a minute; nothing is wrong with the key.",
+        "Too many requests used this team's keys. Try again in a minute; this proves nothing about the key.",
         422,
     ),
     Code.XAI_UNAVAILABLE: Cause(
         "xAI is unavailable",
-        "xAI could not be reached or answered with an error of its own. Nothing is wrong with the key: try again soon.",
+        "xAI does not answer, or something on the way refused the call. This proves nothing about the key: try again soon, "
+        "and if it lasts, check Team ID and key.",
         422,
     ),
     Code.ANSWER_UNREADABLE: Cause(
@@ -113,9 +118,7 @@ CAUSES: dict[Code, Cause] = {
         409,
     ),
     Code.NOT_FOUND: Cause(
-        "Not found",
-        "Check account, ID and path: it does not exist, was removed, or belongs to another account.",
-        404,
+        "Not found", "Check account, ID and path: it does not exist, was removed, or belongs to another account.", 404
     ),
     Code.NOT_RECONCILED: Cause(
         "Some days do not add up yet",
@@ -133,9 +136,7 @@ CAUSES: dict[Code, Cause] = {
         409,
     ),
     Code.OUT_OF_RANGE: Cause(
-        "These days are too old",
-        "xAI answers for the last 90 days only. Request newer days.",
-        422,
+        "These days are too old", "xAI answers for the last 90 days only. Request newer days.", 422
     ),
     Code.FRESH: Cause(
         "The figures are fresh",
@@ -200,11 +201,7 @@ CAUSES: dict[Code, Cause] = {
     Code.TOO_MANY_REQUESTS: Cause(
         "Too many requests", "Wait for the seconds in the header Retry-After, then try again.", 429
     ),
-    Code.UNAVAILABLE: Cause(
-        "A part of the service is unavailable",
-        "Nothing was changed. Try again in a moment.",
-        503,
-    ),
+    Code.UNAVAILABLE: Cause("A part of the service is unavailable", "Nothing was changed. Try again in a moment.", 503),
     Code.INTERNAL: Cause("Internal error", "It was logged. Try again; if it persists, contact the operator.", 500),
 }
 

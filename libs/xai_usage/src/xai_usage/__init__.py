@@ -1,19 +1,22 @@
 """Client of xAI's usage endpoint: one call, exact amounts, every failure classified."""
 
-from xai_usage.answer import NO_LABEL, Answer, UnreadableAnswerError, parse
+from xai_usage.answer import NO_LABEL, TICK, Answer, OtherDaysError, UnreadableAnswerError, parse
 from xai_usage.client import MAX_IN_FLIGHT, TeamAccess, UsageClient, client
-from xai_usage.failures import CallFailed, CallMalformed, CallRefused, CallTransient
+from xai_usage.failures import CallFailed, CallMalformed, CallOtherDays, CallRefused, CallTransient
 from xai_usage.labels import model_of, product_and_model
 from xai_usage.reading import RawAnswer, Reading
 
 __all__ = [
     "MAX_IN_FLIGHT",
     "NO_LABEL",
+    "TICK",
     "Answer",
     "CallFailed",
     "CallMalformed",
+    "CallOtherDays",
     "CallRefused",
     "CallTransient",
+    "OtherDaysError",
     "RawAnswer",
     "Reading",
     "TeamAccess",

@@ -4,24 +4,39 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, DecimalException
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import ROUND_HALF_EVEN, Context, Decimal, DecimalException, InvalidOperation
 from typing import NoReturn, TypeVar
 
-from contract.money import EXACT, ZERO, parse_usd, total
+from contract.money import EXACT, MAX_INTEGER_DIGITS, ZERO, parse_usd, total
 
 T = TypeVar("T")
 NO_LABEL = "(no label)"
 MAX_PARTS = 700_000
 """Fields, points and values: more than 8 MiB of the documented answer can hold. Each costs a hundred times its text."""
 
+TICK = Decimal("1E-10")
+"""US dollars: what xAI bills in, so that digits beyond it are the noise of sums of doubles."""
+
 NONE: list[object] = []
+_ROUNDING = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation])
+_PROTO_NAMES = {
+    "timeSeries": "time_series",
+    "groupLabels": "group_labels",
+    "dataPoints": "data_points",
+    "limitReached": "limit_reached",
+}
+"""proto3 JSON: a reader takes both names of a field."""
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")  # what Postgres and UTF-8 cannot hold
 
 
 class UnreadableAnswerError(Exception):
     """These bytes are not the documented answer; nothing may be taken from them."""
+
+
+class OtherDaysError(UnreadableAnswerError):
+    """An answer about other days than requested: its amounts belong to no UTC day of the range."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +46,7 @@ class Answer:
     first_day: date
     last_day: date
     days: Mapping[date, Mapping[str, Decimal]]
-    """US dollars per label, exact, never zero; every day of the range is there, also the empty ones."""
+    """US dollars per label, whole ticks, never zero; every day of the range is there, also the empty ones."""
     limit_reached: bool
     """xAI cut the answer: `days` is incomplete, and no total of anything."""
     body: bytes
@@ -46,14 +61,16 @@ def days_between(first_day: date, last_day: date) -> Iterator[date]:
 def parse(body: bytes, first_day: date, last_day: date) -> Answer:
     """The costs in `body` of `first_day` to `last_day` (both included); raises UnreadableAnswerError.
 
-    Points of the days beside the range are dropped, series of the same label are added up, zero amounts are left out.
+    Points of the days beside the range are dropped; any other that is not at 00:00:00Z raises OtherDaysError. Each
+    value is rounded to its tick, then series of the same label are added up; zero amounts are left out.
     """
     try:
         _refuse_too_many_parts(body)
         fields = _fields(_load(body), "timeSeries", "limitReached")
         days: dict[date, dict[str, Decimal]] = {day: {} for day in days_between(first_day, last_day)}
-        for series in _field(fields, "timeSeries", default=NONE):
-            _add_series(days, series)
+        beside = [_add_series(days, series) for series in _field(fields, "timeSeries", default=NONE)]
+        if any(beside) and not any(days.values()):  # not one point of the range: its days would be read as zeros
+            raise OtherDaysError
         found = {day: _without_zeros(costs) for day, costs in days.items()}
         return Answer(first_day, last_day, found, _field(fields, "limitReached", default=False), body)
     except (ValueError, DecimalException, OverflowError, RecursionError):
@@ -88,14 +105,28 @@ def _unambiguous(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 def _fields(found: object, *documented: str) -> dict[str, object]:
     """An object with a documented field, or an empty one, for proto3 omits defaults; raises ValueError otherwise."""
-    if not isinstance(found, dict) or (found and not any(name in found for name in documented)):
+    if not isinstance(found, dict) or (found and not any(_is_in(found, name) for name in documented)):
         raise ValueError("not the documented object")
     return found
 
 
+def _is_in(fields: Mapping[str, object], name: str) -> bool:
+    return name in fields or _PROTO_NAMES.get(name, name) in fields
+
+
+def _value(fields: Mapping[str, object], name: str) -> object:
+    """The value of the field, by either of its names; None where it is missing or null."""
+    proto_name = _PROTO_NAMES.get(name, name)
+    if proto_name == name or proto_name not in fields:
+        return fields.get(name)
+    if name in fields:
+        raise ValueError("both names of a field: which of its values is valid is unknown")
+    return fields[proto_name]
+
+
 def _field(fields: Mapping[str, object], name: str, *, default: T) -> T:
     """The field, of the type of `default`; `default` where it is missing or null."""
-    found = fields.get(name)
+    found = _value(fields, name)
     if found is None:
         return default
     if not isinstance(found, type(default)):
@@ -103,32 +134,39 @@ def _field(fields: Mapping[str, object], name: str, *, default: T) -> T:
     return found
 
 
-def _add_series(days: Mapping[date, dict[str, Decimal]], found: object) -> None:
+def _add_series(days: Mapping[date, dict[str, Decimal]], found: object) -> bool:
+    """Add the amounts of a series to `days`; returns whether a point beside the range is not at midnight."""
     series = _fields(found, "group", "groupLabels", "dataPoints")
     label = _label(series)
     seen: set[datetime] = set()
+    beside = False
     for found_point in _field(series, "dataPoints", default=NONE):
         point = _fields(found_point, "timestamp", "values")
         instant = _instant(point.get("timestamp"))
         if instant in seen:
             raise ValueError("the same point twice: which of them is valid is unknown")
         seen.add(instant)
-        if (costs := days.get(instant.date())) is not None:
-            costs[label] = EXACT.add(costs.get(label, ZERO), _amount(point))
-        else:
+        costs = days.get(instant.date())
+        if costs is None:
             _refuse_another_range(days, instant.date())
+            beside = beside or instant.time() != time()
+        elif instant.time() != time():
+            raise OtherDaysError
+        else:
+            costs[label] = EXACT.add(costs.get(label, ZERO), _amount(point))
+    return beside
 
 
 def _refuse_another_range(days: Mapping[date, object], day: date) -> None:
     """Sources disagree on whether the end is included; a day farther off belongs to another question."""
     if not {day - timedelta(days=1), day + timedelta(days=1)} & days.keys():
-        raise ValueError("an answer for another range: its days would be read as zeros")
+        raise OtherDaysError
 
 
 def _label(series: Mapping[str, object]) -> str:
     """The display label, else the group's value, else NO_LABEL: no label makes a reading fail."""
     for name in ("groupLabels", "group"):
-        match series.get(name):
+        match _value(series, name):
             case [str(text), *_] if text:
                 return _NOT_TEXT.sub("\N{REPLACEMENT CHARACTER}", text)
     return NO_LABEL
@@ -143,13 +181,20 @@ def _instant(found: object) -> datetime:
 
 
 def _amount(point: Mapping[str, object]) -> Decimal:
+    """The tick that is nearest to the point's value, half to even."""
     values = _field(point, "values", default=NONE)
     if not values:
         return ZERO
-    found = values[0]
-    if isinstance(found, str) and not _NUMBER.fullmatch(found):
-        raise ValueError("not a number")
-    return parse_usd(found)
+    match values[0]:
+        case Decimal() as amount:
+            pass
+        case str(text) if _NUMBER.fullmatch(text):
+            amount = Decimal(text)
+        case _:
+            raise ValueError("not a number")
+    if amount and amount.adjusted() >= MAX_INTEGER_DIGITS:
+        raise ValueError("more than anybody spends")
+    return amount.quantize(TICK, context=_ROUNDING)
 
 
 def _without_zeros(costs: Mapping[str, Decimal]) -> dict[str, Decimal]:

@@ -8,14 +8,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
 from http.cookiejar import CookieJar, DefaultCookiePolicy
+from importlib.metadata import version
 from types import TracebackType
 
 import httpx
 from contract.problems import Code
 
-from xai_usage.answer import Answer, UnreadableAnswerError, parse
-from xai_usage.body import BodyError, read_body
-from xai_usage.failures import CallMalformed, CallTransient, failure_of
+from xai_usage.answer import Answer, OtherDaysError, UnreadableAnswerError, parse
+from xai_usage.body import MAX_REFUSAL_BYTES, BodyError, read_body
+from xai_usage.failures import READ_OF, CallMalformed, CallOtherDays, CallTransient, failure_of
 from xai_usage.reading import Reading, read
 
 MAX_IN_FLIGHT = 16
@@ -74,6 +75,8 @@ class UsageClient(AbstractAsyncContextManager["UsageClient"]):
         try:
             async with asyncio.timeout(self._deadline):
                 return parse(await self._body(request), first_day, last_day)
+        except OtherDaysError:
+            raise CallOtherDays(Code.ANSWER_UNREADABLE) from None
         except (BodyError, UnreadableAnswerError):
             raise CallTransient(Code.ANSWER_UNREADABLE) from None
         except _UNAVAILABLE:
@@ -93,12 +96,23 @@ class UsageClient(AbstractAsyncContextManager["UsageClient"]):
         response = await self._http.send(request, stream=True)
         try:
             if response.status_code != httpx.codes.OK:
-                raise failure_of(response.status_code, response.headers.get("Retry-After"), self._clock())
+                headers, refusal = response.headers, await _refusal(response)
+                raise failure_of(response.status_code, headers.get("Retry-After"), self._clock(), refusal)
             return await read_body(response.aiter_raw(), response.headers.get("Content-Encoding", ""))
         except httpx.RemoteProtocolError:
             raise BodyError from None  # a 200 that ends too early
         finally:
             await response.aclose()
+
+
+async def _refusal(response: httpx.Response) -> bytes:
+    """The body where it decides what the status means; empty where it cannot be read, or is longer than a refusal of xAI."""
+    if response.status_code not in READ_OF:
+        return b""
+    try:
+        return await read_body(response.aiter_raw(), response.headers.get("Content-Encoding", ""), MAX_REFUSAL_BYTES)
+    except (BodyError, httpx.RemoteProtocolError):
+        return b""
 
 
 def _utc_now() -> datetime:
@@ -111,18 +125,19 @@ def client(
     deadline: float = 30.0,
     connect_timeout: float = 5.0,
     clock: Callable[[], datetime] = _utc_now,
+    contact: str = "",
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> UsageClient:
     """Build a client of the usage endpoint under `base_url` (http or https; ValueError otherwise); times in seconds.
 
-    `transport` replaces the network in tests.
+    `contact` (printable ASCII) names the operator to xAI; `transport` replaces the network in tests.
     """
     url = httpx.URL(base_url)
     if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query or url.fragment:
         raise ValueError("the base URL is not a plain http or https address")
     http = httpx.AsyncClient(
         base_url=url,
-        headers={"Accept": "application/json", "Accept-Encoding": "gzip"},
+        headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": _user_agent(contact)},
         cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # no customer's cookie is sent with another's key
         timeout=httpx.Timeout(deadline, connect=connect_timeout),
         limits=httpx.Limits(max_connections=MAX_IN_FLIGHT),
@@ -131,6 +146,12 @@ def client(
         transport=transport,
     )
     return UsageClient(http, deadline, clock)
+
+
+def _user_agent(contact: str) -> str:
+    """Such as `grafient/1.2.3 (ops@example.com)`: gateways refuse anonymous clients sooner."""
+    agent = f"grafient/{version('grafient-xai-usage')}"
+    return f"{agent} ({contact})" if contact else agent
 
 
 def _question(first_day: date, last_day: date, *, grouped: bool) -> object:

@@ -40,7 +40,7 @@ def create_app(settings: ConnectorSettings) -> FastAPI:
     parts = assemble(settings, "connector")
     relay = Relay(parts.database, parts.publisher, parts.watchdog)
     housekeeping = Housekeeping(parts.database, parts.publisher, parts.watchdog)
-    xai = client(settings.xai_base_url, deadline=20.0)
+    xai = client(settings.xai_base_url, deadline=20.0, contact=settings.xai_contact)
     test = ConnectionTest(xai, _now)
     sealer = Sealer(LiveKeyring(settings.keyring_file), settings.environment)
     command_opener = SealedCommandOpener(settings.sealing_key_file, settings.environment)

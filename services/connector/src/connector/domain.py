@@ -87,7 +87,7 @@ def hints(team_id: str, key: str, code: Code) -> list[str]:
     """Likely mistakes in what was entered, beyond the code's own sentence; never a value."""
     found = []
     if key.startswith("xai-") and code in {Code.KEY_REFUSED, Code.ACCESS_DENIED}:
-        found.append("The key begins with xai-, as keys for chat completions do. A Management API key is needed.")
+        found.append("The key begins with xai-: if this is a key for chat completions, create a Management API key.")
     if not _UUID.fullmatch(team_id) and code is not Code.XAI_UNAVAILABLE:
         found.append("A Team ID is a UUID of 36 characters; what was entered is not one.")
     if _UUID.fullmatch(key):

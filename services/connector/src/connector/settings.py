@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Annotated
 
-from common.settings import ApiSettings, HttpUrl
+from common.settings import ApiSettings, Contact, HttpUrl
 from pydantic import Field
 
 
@@ -18,6 +18,8 @@ class ConnectorSettings(ApiSettings):
     environment: str = "production"
     """Bound into every sealed credential and command: those of another environment do not open."""
     xai_base_url: HttpUrl = "https://management-api.x.ai"
+    xai_contact: Contact = ""
+    """Whom xAI can ask about these calls; sent in User-Agent. Empty: nobody is named."""
     connector_commands_in_flight: Annotated[int, Field(ge=1, le=16)] = 8
     """Commands from the topic that are done at the same time, each of another account."""
     connector_tests_per_minute: Annotated[int, Field(ge=1, le=100_000)] = 60

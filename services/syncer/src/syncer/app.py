@@ -25,7 +25,7 @@ from syncer.xai.pacing import CallLimits
 def create_app(settings: SyncerSettings) -> FastAPI:
     """The syncer as an ASGI app; nothing is connected before its lifespan begins. Raises KeyFileError."""
     parts = assemble(settings, "syncer", pool_size=settings.calls_in_flight)
-    xai_client = client(settings.xai_base_url)
+    xai_client = client(settings.xai_base_url, contact=settings.xai_contact)
     xai = Xai(xai_client, Opener(LiveKeyring(settings.keyring_file), settings.environment))
     attempt = Attempt(parts.database, parts.publisher, xai, CallLimits(*settings.call_rates()))
     queue = WindowQueue(parts.database, attempt, settings.instance_name)

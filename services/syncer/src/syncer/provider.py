@@ -56,6 +56,10 @@ class ReadTransientError(ReadError):
     """The same reading may succeed later."""
 
 
+class ReadOtherDaysError(ReadTransientError):
+    """The provider answered about other days than requested: a fault of its own, or of how it is asked."""
+
+
 class Provider(Protocol):
     """Reads costs."""
 

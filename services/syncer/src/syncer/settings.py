@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Annotated
 
 from common.rate_limits import Rate
-from common.settings import HttpUrl, ServiceSettings, Settings
+from common.settings import Contact, HttpUrl, ServiceSettings, Settings
 from pydantic import Field
 
 
@@ -16,6 +16,8 @@ class XaiSettings(Settings):
     environment: str = "production"
     """Bound into every sealed credential: one of another environment does not open."""
     xai_base_url: HttpUrl = "https://management-api.x.ai"
+    xai_contact: Contact = ""
+    """Whom xAI can ask about these calls; sent in User-Agent. Empty: nobody is named."""
     calls_per_second: Annotated[int, Field(ge=1, le=1000, validation_alias="SYNCER_CALLS_PER_SECOND")] = 20
     """Windows that this process reads, at most; twice as many at once."""
     team_calls_per_minute: Annotated[int, Field(ge=1, le=6000, validation_alias="SYNCER_TEAM_CALLS_PER_MINUTE")] = 60

@@ -78,7 +78,7 @@ async def ask(
     async with AsyncExitStack() as stack:
         database = Database(make_engine(settings.database_url, schema="syncer"))
         stack.push_async_callback(database.close)
-        http = await stack.enter_async_context(client(settings.xai_base_url))
+        http = await stack.enter_async_context(client(settings.xai_base_url, contact=settings.xai_contact))
         asking = Asking(database, Xai(http, opener), CallLimits(*settings.call_rates()))
         return [answer async for answer in asking.all(since, integration_id, progress)]
 

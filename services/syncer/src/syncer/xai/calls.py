@@ -7,14 +7,26 @@ from common.crypto.envelopes import Binding, Opens, UnsealableError
 from common.metrics import XAI_CALLS, XAI_SECONDS
 from contract.messages import Cost
 from contract.problems import Code
-from xai_usage import CallFailed, CallRefused, CallTransient, TeamAccess, UsageClient, product_and_model
+from xai_usage import CallFailed, CallOtherDays, CallRefused, CallTransient, TeamAccess, UsageClient, product_and_model
 from xai_usage import Reading as XaiReading
 
 from syncer.domain import Days
-from syncer.provider import READING_DEADLINE, RawAnswer, ReadError, Reading, ReadRefusedError, ReadTransientError
+from syncer.provider import (
+    READING_DEADLINE,
+    RawAnswer,
+    ReadError,
+    Reading,
+    ReadOtherDaysError,
+    ReadRefusedError,
+    ReadTransientError,
+)
 from syncer.store import Credential
 
-_ERRORS: dict[type[CallFailed], type[ReadError]] = {CallRefused: ReadRefusedError, CallTransient: ReadTransientError}
+_ERRORS: dict[type[CallFailed], type[ReadError]] = {
+    CallRefused: ReadRefusedError,
+    CallTransient: ReadTransientError,
+    CallOtherDays: ReadOtherDaysError,
+}
 
 
 class Xai:

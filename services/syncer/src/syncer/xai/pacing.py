@@ -5,18 +5,20 @@ from collections.abc import Callable
 from datetime import datetime
 
 import structlog
-from common.metrics import CIRCUIT_OPEN
+from common.metrics import CIRCUIT_OPEN, XAI_OTHER_DAYS
 from common.rate_limits import SECOND, Limiter, Rate
 from contract.problems import Code
 
 from syncer.domain import REFUSALS_AFTER
-from syncer.provider import ReadError, ReadRefusedError, ReadTransientError
+from syncer.provider import ReadError, ReadOtherDaysError, ReadRefusedError, ReadTransientError
 from syncer.xai.circuit_breaker import CircuitBreaker
 
 log = structlog.get_logger()
 
 OUTAGE_AFTER = 5
 """Teams that got no answer, one after another, with no answer between them: xAI is unavailable."""
+OTHER_DAYS_AFTER = 5
+"""Teams whose answers were about other days than requested, with no good answer between them."""
 OVERALL = "all"
 UNLIMITED = Rate(1_000_000, 1)
 OUR_FAULTS = frozenset({Code.UNSEALABLE, Code.INTERNAL})
@@ -40,6 +42,7 @@ class CallLimits:
             "outage": CircuitBreaker(OUTAGE_AFTER, lambda: clock() / SECOND),
             "refusals": CircuitBreaker(REFUSALS_AFTER, lambda: clock() / SECOND),
         }
+        self._other_days: set[str] = set()
 
     def may_claim(self) -> bool:
         return not self._circuit_wait() and not self._overall.wait(OVERALL)
@@ -52,6 +55,7 @@ class CallLimits:
         return 0.0
 
     def record(self, team_id: str, error: ReadError | None, at: datetime) -> datetime | None:
+        self._record_other_days(team_id, error)
         over = []
         for kind, circuit in self._circuits.items():
             is_well = _shows_well(kind, error)
@@ -61,6 +65,16 @@ class CallLimits:
                 self._report(kind, "circuit.closed")
                 over.append(since)
         return min(over, default=None)
+
+    def _record_other_days(self, team_id: str, error: ReadError | None) -> None:
+        """One team may be odd; where several are, the request or its reader is wrong, and an operator must know."""
+        if error is None:
+            self._other_days.clear()
+        elif isinstance(error, ReadOtherDaysError) and team_id not in self._other_days:
+            self._other_days.add(team_id)
+            if len(self._other_days) == OTHER_DAYS_AFTER:
+                log.error("xai.answers_other_days", teams=OTHER_DAYS_AFTER)
+        XAI_OTHER_DAYS.set(len(self._other_days) >= OTHER_DAYS_AFTER)
 
     def _circuit_wait(self) -> float:
         return max(circuit.wait() for circuit in self._circuits.values())
