@@ -1,4 +1,4 @@
-"""`grafient up` beside a running system: own ports and folder; data survives; no process is left."""
+"""`grafient up` beside a running system: own ports and folder; data, ports and tokens survive; no process is left."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ import httpx
 from grafient.local.system import System
 from simulator.teams import DEMO_KEY, DEMO_TEAM
 
-from tests.support.commands import start
+from tests.support.commands import in_process, start
 from tests.support.processes import runs
 from tests.support.waiting import until
 
@@ -33,7 +33,7 @@ async def _up(data: Path) -> AsyncIterator[dict[str, Any]]:
     assert [name for name, pid in address["pids"].items() if runs(pid)] == []
 
 
-async def test_data_survives_an_end_and_a_start(system: System, tmp_path: Path) -> None:
+async def test_data_ports_and_tokens_survive_an_end_and_a_start(system: System, tmp_path: Path) -> None:
     assert system.address().pids
     async with _up(tmp_path) as address:
         body = {"team_id": DEMO_TEAM, "management_key": DEMO_KEY, "plan": "free"}
@@ -41,10 +41,13 @@ async def test_data_survives_an_end_and_a_start(system: System, tmp_path: Path) 
             url = f"{address['connector_url']}/v1/accounts/kept/integrations"
             headers = {"Authorization": f"Bearer {address['token']}"}
             assert (await http.post(url, json=body, headers=headers)).status_code == 201
+            second = await in_process("up", "--data", str(tmp_path))
+            assert (second.status, "is in use by process" in second.stderr) == (1, True)
             before = await until(lambda: _costs(http, address), _is_covered)
-    async with _up(tmp_path) as address, httpx.AsyncClient(trust_env=False) as http:
+    async with _up(tmp_path) as again, httpx.AsyncClient(trust_env=False) as http:
         after = await _costs(http, address)
 
+    assert again | {"pids": {}} == address | {"pids": {}}
     assert {day["day"]: day["usd"] for day in after[:-2]} == {day["day"]: day["usd"] for day in before[:-2]}
 
 

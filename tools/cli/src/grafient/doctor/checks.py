@@ -2,11 +2,9 @@
 
 import os
 import shutil
-import socket
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from importlib.metadata import metadata
 from importlib.util import find_spec
@@ -16,6 +14,8 @@ from common.settings import ServiceSettings, Settings, problems_of
 from connector.settings import ConnectorSettings
 from ledger.settings import LedgerSettings
 from syncer.settings import SyncerSettings
+
+from grafient.local.processes import is_free
 
 GB = 1_000_000_000
 DISK = 2 * GB
@@ -89,14 +89,10 @@ def available_memory() -> int:
 
 
 def port(number: int, user: str) -> Check:
-    with closing(socket.socket()) as one:
-        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            one.bind(("127.0.0.1", number))
-        except OSError:
-            detail = f"in use, and needed by {user}: end what listens there; `up` and `demo` choose other ports"
-            return Check(f"port {number}", problem=True, detail=detail)
-    return Check(f"port {number}", problem=False, detail=f"free for {user}")
+    if is_free(number):
+        return Check(f"port {number}", problem=False, detail=f"free for {user}")
+    detail = f"in use, and needed by {user}: end what listens there; `up` and `demo` choose other ports"
+    return Check(f"port {number}", problem=True, detail=detail)
 
 
 def embedded_stack() -> Iterator[Check]:

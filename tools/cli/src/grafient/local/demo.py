@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import httpx
@@ -15,7 +16,7 @@ from simulator.teams import DEMO_KEY, DEMO_TEAM
 from grafient.cli.output import stderr, stdout
 from grafient.local.errors import StartError
 from grafient.local.system import Address
-from grafient.local.up import Data, running
+from grafient.local.up import Data, Port, running
 
 ACCOUNT = "demo"
 DEADLINE = 60.0
@@ -26,13 +27,14 @@ def demo(
     *,
     leave: Annotated[bool, typer.Option("--exit", help="End after the table instead of staying up.")] = False,
     data: Data = None,
+    port: Port = None,
 ) -> None:
     """Start everything, connect a sample team, and show the costs of each model, read from Postgres."""
-    asyncio.run(_demo(data, leave=leave))
+    asyncio.run(_demo(data, port, leave=leave))
 
 
-async def _demo(data: Any, *, leave: bool) -> None:  # noqa: ANN401 - typer's Path or None
-    async with running(data, None) as (address, ended):
+async def _demo(data: Path | None, port: int | None, *, leave: bool) -> None:
+    async with running(data, port, None) as (address, ended):
         headers = {"Authorization": f"Bearer {address.token}"}
         async with httpx.AsyncClient(headers=headers, timeout=20, trust_env=False) as http:
             await _show(http, address)

@@ -7,7 +7,7 @@ import random
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, closing, suppress
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
@@ -20,6 +20,17 @@ def free_ports(count: int) -> list[int]:
     """Ports of 127.0.0.1 that nobody listens on now."""
     with ExitStack() as stack:
         return [_bind(stack.enter_context(socket.socket())) for _ in range(count)]
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on this port of 127.0.0.1 now."""
+    with closing(socket.socket()) as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do: what has just ended leaves it free
+        try:
+            one.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _bind(one: socket.socket) -> int:

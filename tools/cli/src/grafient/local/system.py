@@ -1,18 +1,17 @@
 """The whole system on this machine: Postgres, Kafka, the simulator, the three services and the cron emitter."""
 
 import asyncio
-import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from common.crypto.key_files import create_keys
-from common.http.tokens import SCOPES, digest_of, new_secret
 from common.migrations import SERVICES, migrate
 from pydantic import SecretStr
 
+from grafient.local.folder import PORTS, local_token
 from grafient.local.kafka import Kafka
 from grafient.local.postgres import Postgres
 from grafient.local.processes import free_ports
@@ -52,22 +51,24 @@ class System:
         durable: bool = True,
         settings: dict[str, str] | None = None,
         secured: bool = False,
+        ports: Mapping[str, int] | None = None,
     ) -> None:
         """`report` is called with each step; `settings` are further environment variables of the services.
 
         `secured`: the broker speaks TLS only, each service authenticates as itself, and may do what it is granted.
+        `ports` has one for each of PORTS; None: free ones.
         """
         self._folder = folder
         self._report = report
         self._delay_ms = delay_ms
         self._settings = settings or {}
-        self._token = new_secret()
-        self._ports = dict(zip((*SERVICES, "simulator"), free_ports(4), strict=True))
+        self._token = ""
+        self._ports = dict(ports or zip(PORTS, free_ports(len(PORTS)), strict=True))
         self._simulated = xai_url is None
         self._xai_url = xai_url or self.url_of("simulator")
-        self.postgres = Postgres(folder / "postgres", durable=durable)
+        self.postgres = Postgres(folder / "postgres", durable=durable, port=self._ports["postgres"])
         self.security = Security.make(folder / "kafka-security") if secured else None
-        self.kafka = Kafka(folder / "kafka", security=self.security)
+        self.kafka = Kafka(folder / "kafka", port=self._ports["kafka"], security=self.security)
         self.logs = folder / "logs"
         self.supervisor = Supervisor(self.logs, report)
         self._keepers: list[asyncio.Task[None]] = []
@@ -161,10 +162,7 @@ class System:
         for name in ("keyring.json", "sealing_key.json"):
             if not (self._folder / name).exists():
                 create_keys(self._folder / name, KEY_ID)
-        token = {"token_id": "local", "sha256": digest_of(self._token), "scopes": SCOPES}
-        tokens = self._folder / "tokens.json"
-        tokens.touch(mode=0o600)
-        tokens.write_text(json.dumps({"tokens": [token]}))
+        self._token = local_token(self._folder)
 
 
 def _inherited() -> dict[str, str]:

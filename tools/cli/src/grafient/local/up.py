@@ -5,8 +5,8 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,17 +16,27 @@ from rich.table import Table
 
 from grafient.cli.output import Json, show, stderr
 from grafient.local.fetch import fetch_visibly
+from grafient.local.folder import PORTS, in_use, ports_of
 from grafient.local.jars import present
 from grafient.local.system import Address, System
 
 Data = Annotated[
     Path | None, typer.Option(help="Keep everything in this folder; without it, all is removed at the end.")
 ]
+Port = Annotated[
+    int | None,
+    typer.Option(
+        min=1024,
+        max=65000,
+        help=f"The first of {len(PORTS)} ports: {', '.join(PORTS)}. None: those of the start before, or free ones.",
+    ),
+]
 
 
 def up(
     *,
     data: Data = None,
+    port: Port = None,
     simulator: Annotated[bool, typer.Option("--simulator/--no-simulator", help="Stand in for xAI.")] = True,
     as_json: Json = False,
 ) -> None:
@@ -35,32 +45,49 @@ def up(
     XAI_BASE_URL in the environment replaces the simulator.
     """
     xai_url = os.environ.get("XAI_BASE_URL") or (None if simulator else "https://management-api.x.ai")
-    asyncio.run(_up(data, xai_url, as_json=as_json))
+    asyncio.run(_up(data, port, xai_url, as_json=as_json))
 
 
-async def _up(data: Path | None, xai_url: str | None, *, as_json: bool) -> None:
-    async with running(data, xai_url) as (address, ended):
+async def _up(data: Path | None, port: int | None, xai_url: str | None, *, as_json: bool) -> None:
+    async with running(data, port, xai_url) as (address, ended):
         show(asdict(address), _rendered(address), as_json=as_json)
         await ended.wait()
 
 
 @asynccontextmanager
-async def running(data: Path | None, xai_url: str | None) -> AsyncIterator[tuple[Address, asyncio.Event]]:
-    """Where the system is, and the event of Ctrl-C or SIGTERM; everything has ended when the block has."""
+async def running(
+    data: Path | None, port: int | None, xai_url: str | None
+) -> AsyncIterator[tuple[Address, asyncio.Event]]:
+    """Where the system is, and the event of Ctrl-C or SIGTERM; everything has ended when the block has.
+
+    Raises UserError where another process uses the folder, or a port is taken.
+    """
     if not present():
         fetch_visibly()
-    folder = data.resolve() if data else Path(tempfile.mkdtemp(prefix="grafient-"))
-    system = System(folder, _report, xai_url=xai_url, durable=data is not None)
+    with _folder(data) as folder, in_use(folder):
+        ports = ports_of(folder, port)
+        system = System(folder, _report, xai_url=xai_url, durable=data is not None, ports=ports)
+        try:
+            ended = _end_requested()
+            if address := await _unless(ended, system.start()):
+                yield address, ended
+            else:
+                raise typer.Exit(1)
+        finally:
+            await system.stop()
+
+
+@contextmanager
+def _folder(data: Path | None) -> Iterator[Path]:
+    """`data`, or a folder that is removed at the end."""
+    if data is not None:
+        yield data.resolve()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="grafient-"))
     try:
-        ended = _end_requested()
-        if address := await _unless(ended, system.start()):
-            yield address, ended
-        else:
-            raise typer.Exit(1)
+        yield folder
     finally:
-        await system.stop()
-        if data is None:
-            shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _end_requested() -> asyncio.Event:
