@@ -34,6 +34,14 @@ def test_a_day_differs_exactly_where_a_label_does(here: dict[str, Decimal], ther
     assert [one.kind for one in found] == ([] if here == there else ["xai_differs"])
 
 
+def test_the_noise_of_a_long_sum_is_no_difference_and_a_tick_is() -> None:
+    here, noise, tick = Decimal("12345.6789012345"), Decimal("12345.6789012350"), Decimal("1.0000000001")
+
+    assert list(differences(_answer({"SKU A": noise}, sums={DAY: here}), _stored({"SKU A": here}))) == []
+    (found,) = differences(_answer({"SKU A": noise, "SKU B": tick}), _stored({"SKU A": here, "SKU B": Decimal(1)}))
+    assert (found.kind, found.detail) == ("xai_differs", "SKU B: 1 here, 1.0000000001 at xAI")
+
+
 @pytest.mark.parametrize(("before", "kind"), [(timedelta(0), "xai_differs"), (timedelta(microseconds=1), "moved")])
 def test_a_day_is_settled_a_week_after_its_end(before: timedelta, kind: str) -> None:
     (found,) = differences(_answer({}), _stored({"SKU A": Decimal(1)}, SETTLED - before))

@@ -1,7 +1,7 @@
 """Exact US dollars: the digits of the text, never a binary float."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from decimal import Context, Decimal, Inexact, InvalidOperation
 from typing import Annotated
 
@@ -15,6 +15,8 @@ _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 MAX_INTEGER_DIGITS = 15
 MAX_FRACTION_DIGITS = 40
 ZERO = Decimal(0)
+NOISE = Decimal("1E-12")
+"""Of an amount: the last digits of long sums of doubles. Below 100 US dollars it is less than a tick (1e-10)."""
 
 
 def parse_usd(text: object) -> Decimal:
@@ -47,6 +49,17 @@ def total(amounts: Iterable[Decimal]) -> Decimal:
     for amount in amounts:
         result = EXACT.add(result, amount)
     return result
+
+
+def same_amount(one: Decimal, other: Decimal) -> bool:
+    """Whether two readings of an amount differ by noise at most, measured by the smaller of them."""
+    noise = EXACT.multiply(NOISE, min(one.copy_abs(), other.copy_abs()))
+    return EXACT.subtract(one, other).copy_abs() <= noise
+
+
+def same_costs(one: Mapping[str, Decimal], other: Mapping[str, Decimal]) -> bool:
+    """Whether two readings of a day are the same: by label, and an absent label is 0. The ledger's SQL has the same rule."""
+    return all(same_amount(one.get(label, ZERO), other.get(label, ZERO)) for label in one.keys() | other.keys())
 
 
 def _bounded(amount: Decimal) -> Decimal:

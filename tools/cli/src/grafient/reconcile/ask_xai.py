@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 
 from common.database import Database
-from contract.money import plain, total
+from contract.money import ZERO, plain, same_amount, same_costs, total
 from contract.problems import cause_of
 from contract.rules import SETTLED_AFTER
 from ledger.operations import reconcile
@@ -56,14 +56,14 @@ def differences(answer: WindowAnswer, stored: Mapping[date, StoredDay]) -> Itera
 def _in_itself(day: date, costs: Mapping[str, Decimal], answer: WindowAnswer) -> Iterator[tuple[str, str]]:
     by_label = total(costs.values())
     as_sum = answer.sums.get(day, by_label)  # a day that is cut in one of the two calls is named as cut
-    if by_label != as_sum:
+    if not same_amount(by_label, as_sum):
         kind = "xai_disagrees" if _is_settled(day, answer.at) else MOVED
         yield kind, f"xAI's labels add up to {plain(by_label)}, its sum is {plain(as_sum)}"
 
 
 def _beside(day: date, costs: Mapping[str, Decimal], stored: StoredDay | None) -> Iterator[tuple[str, str]]:
     """A day that is not stored is named as not covered."""
-    if stored is not None and stored.costs != costs:
+    if stored is not None and not same_costs(stored.costs, costs):
         yield "xai_differs" if _is_settled(day, stored.observed_at) else MOVED, "; ".join(_labels(stored.costs, costs))
 
 
@@ -72,7 +72,8 @@ def _is_settled(day: date, at: datetime) -> bool:
 
 
 def _labels(here: Mapping[str, Decimal], there: Mapping[str, Decimal]) -> Iterator[str]:
-    different = sorted(label for label in here.keys() | there.keys() if here.get(label) != there.get(label))
+    labels = sorted(here.keys() | there.keys())
+    different = [one for one in labels if not same_amount(here.get(one, ZERO), there.get(one, ZERO))]
     for label in different[:LABELS]:
         yield f"{label}: {_usd(here.get(label))} here, {_usd(there.get(label))} at xAI"
     if len(different) > LABELS:
