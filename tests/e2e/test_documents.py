@@ -1,4 +1,4 @@
-"""What the services write is what `docs/asyncapi.yaml` says: key, headers and body of a record of each type."""
+"""What the services write is what `docs/asyncapi.yaml` describes: key, headers and body of a record of each type."""
 
 import json
 import uuid
