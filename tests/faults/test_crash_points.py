@@ -45,6 +45,7 @@ async def test_a_service_may_be_killed_wherever_it_waits(crashing: CrashingSyste
         row.note(f"at {len(points)} places")
         crashing.arm(points)
         missed = await _passed_all(plan, {(step, at) for step, at, _ in points})
+        crashing.arm([])  # a step that is rarely reached must not end a process while healing is observed
 
     assert await business.without_one_result() == []
     assert await business.days_left() == 0
