@@ -48,6 +48,13 @@ def test_the_headers_are_these_in_this_order(keep: bool, content: dict[str, str]
     assert list(_written(keep=keep).items()) == list((ORIGIN | content).items())
 
 
+def test_a_dead_letter_that_was_answered_has_one_header_more() -> None:
+    headers = DeadLetterHeaders.of(RECORD, "syncer", ERROR, attempts=3, keep=False, answered=True)
+
+    assert headers.wire() == _written(keep=False) | {"dead_letter_answered": "true"}
+    assert _read(headers.wire()) == headers
+
+
 @pytest.mark.parametrize("keep", [True, False])
 def test_what_was_written_is_read_back(keep: bool) -> None:  # noqa: FBT001 - a case
     headers = DeadLetterHeaders.of(RECORD, "syncer", ERROR, attempts=3, keep=keep)

@@ -60,6 +60,9 @@ async def test_unreadable_commands_are_rejected_and_dead_lettered_and_hold_up_no
     assert letters
     assert all(not one.value for one in letters)
     assert team.key not in str(letters)
+    assert await client.run("dead-letters", "list", "--topic", COMMANDS_TOPIC.name) == []
+    closed = await client.run("dead-letters", "list", "--topic", COMMANDS_TOPIC.name, "--all")
+    assert "answered" in {one["state"] for one in closed}
     assert await client.rows("SELECT 1 FROM connector.commands WHERE commands::text LIKE %s", f"%{team.key}%") == []
 
 

@@ -99,6 +99,7 @@ class DeadLettered:
     record: ConsumerRecord
     error: MalformedError
     attempts: int
+    answered: bool
 
 
 class RecordingDeadLetters(DeadLetters):
@@ -108,11 +109,13 @@ class RecordingDeadLetters(DeadLetters):
         self.entries: list[DeadLettered] = []
         self.failures = 0
 
-    async def put(self, record: Any, topic: Topic, error: MalformedError, *, attempts: int = 1) -> None:  # noqa: ARG002 - its real part
+    async def put(
+        self, record: Any, _topic: Topic, error: MalformedError, *, attempts: int = 1, answered: bool = False
+    ) -> None:
         if self.failures:
             self.failures -= 1
             raise TransientError("the broker is unavailable")
-        self.entries.append(DeadLettered(record, error, attempts))
+        self.entries.append(DeadLettered(record, error, attempts, answered))
 
     def reasons(self) -> list[str]:
         return [entry.error.reason for entry in self.entries]

@@ -11,9 +11,9 @@ RECORD = raw_record(COSTS, b"{not json", offset=7)
 ID = f"ledger:{COSTS.name}:{RECORD.partition}:7"
 
 
-def _headers() -> Headers:
+def _headers(*, answered: bool = False) -> Headers:
     error = MalformedError("body_malformed", "is no JSON")
-    return encoded(DeadLetterHeaders.of(RECORD, "ledger", error, attempts=2, keep=True).wire())
+    return encoded(DeadLetterHeaders.of(RECORD, "ledger", error, attempts=2, keep=True, answered=answered).wire())
 
 
 def test_a_dead_letter_has_the_place_the_reason_and_the_content_of_its_record() -> None:
@@ -32,6 +32,12 @@ def test_the_newest_record_of_an_id_counts() -> None:
     assert dead_letters_of([dead_letter, closing])[ID].closed == "dropped"
     assert dead_letters_of([dead_letter, closing, dead_letter])[ID].closed is None
     assert dead_letters_of([closing]) == {}
+
+
+def test_a_dead_letter_that_was_answered_is_closed_from_the_start() -> None:
+    (found,) = dead_letters_of([raw_record(DEAD_LETTERS, b"{not json", _headers(answered=True))]).values()
+
+    assert found.closed == "answered"
 
 
 def test_a_record_without_an_id_is_ignored() -> None:

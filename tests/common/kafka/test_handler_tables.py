@@ -47,7 +47,8 @@ class RecordingConsumers(Consumers):
 async def test_each_message_is_handled_by_the_method_that_its_table_names() -> None:
     consumers, handlers = RecordingConsumers(), Handlers()
 
-    async def give_up(*_: object) -> None: ...
+    async def give_up(*_: object) -> bool:
+        return True
 
     consumers.subscribe(handlers, TABLE, BATCHES, give_up)
 

@@ -42,7 +42,7 @@ async def test_a_command_that_cannot_be_read_is_rejected_once(
     await commands.send_raw("AddIntegration", body)
     await commands.work()
 
-    assert commands.code("one") == code
+    assert (commands.code("one"), commands.answered) == (code, True)
     assert names in commands.result("one").detail
     assert PLAIN_KEY not in await commands.stored() + str(commands.results())
 
@@ -73,6 +73,7 @@ async def test_a_structured_command_is_done_or_answered_like_any_other(
 async def test_what_names_no_sender_is_not_answered(commands: CommandsHarness, body: bytes) -> None:
     assert await commands.send_raw("ChangePlan", body) is not None
 
+    assert not commands.answered
     assert await commands.connector.sql("SELECT 1 FROM commands") == []
 
 

@@ -125,7 +125,7 @@ class CommandsHarness:
         try:
             event: Any = decode(record, COMMANDS_TOPIC)
         except MalformedError as error:
-            await self.first.intake.reject_dead_letter(record, error)
+            self.answered = await self.first.intake.reject_dead_letter(record, error)
             return error
         await self.first.intake.take(event)
         return None

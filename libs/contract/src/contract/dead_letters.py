@@ -47,6 +47,7 @@ Detail = Annotated[
 ]
 OptionalText = Annotated[str | None, WithJsonSchema({"type": "string"})]
 HasValue = Annotated[str | None, WithJsonSchema({"enum": ["bytes", "null"]})]
+Flag = Annotated[str | None, WithJsonSchema({"type": "string", "const": "true"})]
 Sha256 = Annotated[str | None, WithJsonSchema({"type": "string", "pattern": "^[0-9a-f]{64}$"})]
 
 
@@ -81,6 +82,9 @@ class DeadLetterHeaders(BaseModel):
     detail: Detail = Field(description="A sentence without a value of the record.")
     attempts: Digits
     redrives: Digits = Field(0, description="How often it has been sent to its topic again.")
+    answered: Flag = Field(
+        None, description="Where its sender got the reason as the result of a command: nobody else has to act."
+    )
     headers: OptionalText = Field(
         None, description="Where the record was kept: its headers, a JSON list of `[name, base64]`."
     )
@@ -95,7 +99,9 @@ class DeadLetterHeaders(BaseModel):
     sha256: Sha256 = Field(None, description="Where only a fingerprint was kept: SHA-256 of the value in hex.")
 
     @classmethod
-    def of(cls, record: Record, service: str, error: MalformedError, *, attempts: int, keep: bool) -> Self:
+    def of(
+        cls, record: Record, service: str, error: MalformedError, *, attempts: int, keep: bool, answered: bool = False
+    ) -> Self:
         """The headers with which `service` dead-letters `record`; without `keep` nothing can be read from them."""
         return cls(
             id=f"{service}:{record.topic}:{record.partition}:{record.offset}",
@@ -108,6 +114,7 @@ class DeadLetterHeaders(BaseModel):
             detail=error.detail,
             attempts=attempts,
             redrives=_number(_text(record).get(REDRIVES, "")),
+            answered="true" if answered else None,
             **(_content(record) if keep else _fingerprint(record)),
         )
 

@@ -34,8 +34,8 @@ UNKNOWN = "handler_failed"
 
 BatchHandler = Callable[[Sequence[Event[Any]]], Awaitable[None]]
 """Handles all events, or raises; may get the same events again. MalformedError: one of them must not be retried."""
-OnGiveUp = Callable[[Record, MalformedError], Awaitable[None]]
-"""Called before a record is dead-lettered; may be called more than once."""
+OnGiveUp = Callable[[Record, MalformedError], Awaitable[bool]]
+"""Called before a record is dead-lettered; may be called more than once. Returns whether its sender gets an answer."""
 
 
 class RetryLaterError(TransientError):
@@ -150,22 +150,23 @@ class FailurePolicy:
         if error.reason == UNKNOWN and not self._limit.take():
             await self._retry_later(WAITING, 1, STOPPED_PAUSES)
         try:
-            await self._notify(record, error)
-            await self._dead_letters.put(record, self._topic, error, attempts=pending.failures or 1)
+            answered = await self._notify(record, error)
+            attempts = pending.failures or 1
+            await self._dead_letters.put(record, self._topic, error, attempts=attempts, answered=answered)
         except Exception as failure:  # noqa: BLE001 - until the dead letter is stored, the record is not done
             await self._wait("dead_letter.waits", record, failure)
         pending.dead_lettered = True
         self._count("dead_lettered")
 
-    async def _notify(self, record: Record, error: MalformedError) -> None:
-        """A callback that fails for an unknown reason does not stop the flow."""
+    async def _notify(self, record: Record, error: MalformedError) -> bool:
+        """Whether the sender gets an answer. A callback that fails for an unknown reason does not stop the flow."""
         try:
-            if self._on_give_up:
-                await self._on_give_up(record, error)
+            return self._on_give_up is not None and await self._on_give_up(record, error)
         except Exception as failure:
             if _must_wait(failure):
                 raise
             log.error("message.unanswered", **_where(record), error=name_of(failure))  # noqa: TRY400 - short
+            return False
 
     async def _wait(self, event: str, record: Record, error: BaseException) -> None:
         pending = self._pending[ref_of(record)]

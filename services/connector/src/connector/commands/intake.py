@@ -52,13 +52,17 @@ class Intake:
             await self._reject(command, type(command).__name__, rejection)
         self._wake_worker()
 
-    async def reject_dead_letter(self, record: Record, error: MalformedError) -> None:
-        """Answer what becomes a dead letter, where its sender can be read; nothing else of it is stored."""
+    async def reject_dead_letter(self, record: Record, error: MalformedError) -> bool:
+        """Answer what becomes a dead letter, where its sender can be read; nothing else of it is stored.
+
+        Returns whether it was: somebody has to look only at a dead letter whose sender waits for nothing.
+        """
         try:
             addressed = Addressed.model_validate(json.loads(body_of(record)))  # laxer than the model's own parser
         except (MalformedError, ValueError, RecursionError):
-            return
+            return False
         await self._reject(addressed, None, _unreadable(addressed, error))
+        return True
 
     async def _reject(self, command: Command | Addressed, kind: str | None, rejection: Rejection) -> None:
         async with self._database.transaction() as connection:

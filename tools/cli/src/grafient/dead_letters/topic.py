@@ -34,7 +34,7 @@ class DeadLetter:
     size: int
     """Bytes of its value."""
     closed: str | None
-    """`redriven`, `dropped`, or None while it is open."""
+    """`redriven`, `dropped`, `answered` (its sender knows the reason), or None while it is open: somebody must act."""
     original: Original | None
     """None where the content was not kept: it may have held a key, was too large, or could not be read."""
 
@@ -80,6 +80,6 @@ def _dead_letter(record: Record, headers: DeadLetterHeaders) -> DeadLetter:
         attempts=headers.attempts,
         redrives=headers.redrives,
         size=len(record.value or b"") if headers.size is None else headers.size,
-        closed=None,
+        closed="answered" if headers.answered else None,
         original=headers.original(record.value),
     )
