@@ -69,6 +69,20 @@ async def test_what_is_not_as_it_was_read_is_named(client: SystemClient, harm: s
 
     assert {one["kind"] for one in differences} == set(kinds)
     assert {(one["account_id"], one["days"]) for one in differences} == {(team.account_id, str(day))}
+    assert {one["detail"].split(";")[0] for one in differences if one["kind"] == "differs"} <= {
+        "other in the ledger: usd"
+    }
+
+
+async def test_a_field_beside_the_amounts_is_no_difference(client: SystemClient) -> None:
+    _, integration_id = await _connected(client)
+    await client.rows(
+        """UPDATE ledger.days SET costs = (SELECT coalesce(jsonb_agg(c || '{"tokens": 7}'), '[]')
+               FROM jsonb_array_elements(costs) c) WHERE integration_id = %s RETURNING 1""",
+        integration_id,
+    )
+
+    assert (await _reconcile(client, integration_id))[1] == []
 
 
 async def test_what_was_erased_or_dead_lettered_is_no_difference(client: SystemClient) -> None:

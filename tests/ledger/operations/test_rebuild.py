@@ -153,6 +153,39 @@ async def test_a_wrong_row_that_the_topic_contradicts_is_found_and_not_copied(re
     assert [(one.kind, one.count) for one in found] == [("different", 1), ("only rebuilt", 1)]
 
 
+@pytest.mark.parametrize(
+    ("change", "columns"),
+    [
+        ("usd = 5", "usd"),
+        ("""costs = '[{"label": "a", "model": "a", "usd": "5"}]'""", "costs"),
+        ("usd = 5, reading_id = gen_random_uuid()", "usd, reading_id"),
+    ],
+)
+async def test_a_difference_names_its_columns(rebuilt: Rebuilt, change: str, columns: str) -> None:
+    published = messages_of(of_hours({0: {0: "1"}}))
+    await rebuilt.live.receive(*published)
+    await rebuilt.receive(*published)
+    await rebuilt.live.sql(f"UPDATE days SET {change}")  # noqa: S608 - one of the parameters
+    await rebuilt.live.sql("DELETE FROM day_revisions")
+
+    async with rebuilt.database.transaction() as connection:
+        await rebuild_diff.find(connection)
+        found = (await rebuild_diff.comparison(connection)).samples
+
+    assert [(one.of_table, one.kind, one.columns) for one in found] == [("days", "different", columns)]
+
+
+async def test_a_field_beside_the_amounts_is_no_difference(rebuilt: Rebuilt) -> None:
+    published = messages_of(of_hours({0: {0: "1"}, 1: {0: "7"}}))
+    await rebuilt.live.receive(*published)
+    await rebuilt.receive(*published)
+    another = """SET costs = costs || '[{"label": "b", "model": "b", "usd": "0"}]'"""
+    await rebuilt.live.sql(f"UPDATE days {another}")
+    await rebuilt.live.sql(f"UPDATE day_revisions {another}")
+
+    assert await rebuilt.differences({TEAM: later(0)}) == []
+
+
 async def test_a_difference_that_was_only_on_its_way_is_none(rebuilt: Rebuilt) -> None:
     published = messages_of(of_hours({0: {0: "1"}, 1: {1: "2"}}))
     await rebuilt.receive(*published[:2])

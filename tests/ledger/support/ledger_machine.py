@@ -34,7 +34,11 @@ from tests.support.state_machines import Ends, Stage
 TEAMS = (UUID(int=1), UUID(int=2))
 Rows = tuple[dict[Any, Any], dict[Any, Any], dict[Any, Any]]
 """Days, revisions and outcomes, by their keys."""
-CONTENTS: tuple[dict[str, str], ...] = ({}, {"a": "1"}, {"a": "1.0"}, {"a": "0.4", "b": "0.6"}, {"a": "2", "b": "-1"})
+CONTENTS: tuple[dict[str, str], ...] = (
+    *({}, {"a": "1"}, {"a": "1.0"}, {"a": "0.4", "b": "0.6"}, {"a": "2", "b": "-1"}, {"a": "1.0000000001"}),
+    *({"a": "1000"}, {"a": "1000.0000000007"}, {"a": "1000.0000000014"}),
+)
+"""The last ones differ from their neighbours by noise, and from each other by more."""
 
 
 class LedgerMachine(RuleBasedStateMachine):

@@ -7,7 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from contract.messages import Cost, CostRecorded, WindowRead
-from contract.money import total
+from contract.money import same_costs, total
 
 Key = tuple[UUID, date, str]
 CostMessage = CostRecorded | WindowRead
@@ -67,7 +67,7 @@ class Model:
         if before is not None and before.observed_at >= message.observed_at:
             return
         valid_from = message.observed_at
-        if before is not None and before.costs == message.costs:
+        if before is not None and _same(before.costs, message.costs):
             valid_from = before.valid_from
         elif before is not None:
             self.revisions.append((key, before, message.observed_at, message.reading_id))
@@ -116,3 +116,7 @@ class Model:
             return stored.usd
         spans = (day.usd for one, day, until, _ in self.revisions if one == key and day.valid_from <= at < until)
         return next(spans, None)
+
+
+def _same(one: tuple[Cost, ...], other: tuple[Cost, ...]) -> bool:
+    return same_costs(*({cost.label: cost.usd for cost in costs} for costs in (one, other)))

@@ -10,48 +10,70 @@ from ledger.operations.rebuild_tables import SCHEMA
 TABLES = ("days", "day_revisions", "outcomes", "integrations", "erased")
 SAMPLES = 100
 
-_DIFFERENCES = """
+_COSTS_DIFFER = "(l.costs IS DISTINCT FROM r.costs AND NOT coalesce(same_costs(l.costs, r.costs), false))"
+"""Another form of the same amounts, such as a field that was added since, is no difference."""
+
+
+def _differs(column: str) -> str:
+    return _COSTS_DIFFER if column == "costs" else f"l.{column} IS DISTINCT FROM r.{column}"
+
+
+def _any_of(*columns: str) -> str:
+    return " OR ".join(map(_differs, columns))
+
+
+def _names_of(*columns: str) -> str:
+    """An expression for the names of those that differ; NULL where a row has no counterpart."""
+    names = ", ".join(f"CASE WHEN {_differs(column)} THEN '{column}' END" for column in columns)
+    return f"CASE WHEN num_nulls(l.integration_id, r.integration_id) = 0 THEN concat_ws(', ', {names}) END"
+
+
+_OF_DAYS = ("usd", "costs", "reading_id", "observed_at")
+_OF_REVISIONS = ("usd", "costs", "reading_id", "said_until", "replaced_by")
+_OF_OUTCOMES = ("reconciled", "unreconciled_days", "first_day", "last_day", "observed_at")
+
+_DIFFERENCES = f"""
     WITH known AS (SELECT integration_id FROM ledger.erased UNION SELECT integration_id FROM erased),
     all_differences AS (
         SELECT 'days' AS of_table, CASE WHEN r.day IS NULL THEN 'only live' WHEN l.day IS NULL THEN 'only rebuilt'
                 WHEN l.observed_at > r.observed_at THEN 'live newer' WHEN l.observed_at < r.observed_at THEN 'rebuilt newer'
                 ELSE 'different' END AS kind,
-            integration_id, account_id, day::text AS place,
+            integration_id, account_id, day::text AS place, {_names_of(*_OF_DAYS)} AS columns,
             l.usd || ' USD, read ' || l.observed_at AS live, r.usd || ' USD, read ' || r.observed_at AS rebuilt
         FROM ledger.days l FULL JOIN days r USING (integration_id, day, account_id)
-        WHERE (l.usd, l.costs, l.reading_id, l.observed_at) IS DISTINCT FROM (r.usd, r.costs, r.reading_id, r.observed_at)
+        WHERE {_any_of(*_OF_DAYS)}
       UNION ALL
         SELECT 'day_revisions', CASE WHEN r.day IS NULL THEN 'only live' WHEN l.day IS NULL THEN 'only rebuilt'
                 ELSE 'different' END,
-            integration_id, account_id, concat(day, ' since ', said_since),
+            integration_id, account_id, concat(day, ' since ', said_since), {_names_of(*_OF_REVISIONS)},
             l.usd || ' USD until ' || l.said_until, r.usd || ' USD until ' || r.said_until
         FROM ledger.day_revisions l FULL JOIN day_revisions r USING (integration_id, day, account_id, said_since)
-        WHERE (l.usd, l.costs, l.reading_id, l.said_until, l.replaced_by)
-            IS DISTINCT FROM (r.usd, r.costs, r.reading_id, r.said_until, r.replaced_by)
+        WHERE {_any_of(*_OF_REVISIONS)}
       UNION ALL
         SELECT 'outcomes', CASE WHEN r.event_id IS NULL THEN 'only live' WHEN l.event_id IS NULL THEN 'only rebuilt'
                 ELSE 'different' END,
-            integration_id, account_id, concat('reading ', reading_id),
+            integration_id, account_id, concat('reading ', reading_id), {_names_of(*_OF_OUTCOMES)},
             CASE WHEN l.reconciled THEN 'reconciled' ELSE 'lacks ' || array_to_string(l.unreconciled_days, ' ') END,
             CASE WHEN r.reconciled THEN 'reconciled' ELSE 'lacks ' || array_to_string(r.unreconciled_days, ' ') END
         FROM ledger.outcomes l FULL JOIN outcomes r USING (integration_id, reading_id, account_id)
-        WHERE (l.reconciled, l.unreconciled_days, l.first_day, l.last_day, l.observed_at)
-            IS DISTINCT FROM (r.reconciled, r.unreconciled_days, r.first_day, r.last_day, r.observed_at)
+        WHERE {_any_of(*_OF_OUTCOMES)}
     )
     SELECT * FROM all_differences WHERE integration_id NOT IN (SELECT integration_id FROM known)
   UNION ALL
     SELECT 'integrations', CASE WHEN r.version IS NULL THEN 'only live' WHEN l.version IS NULL THEN 'only rebuilt'
             WHEN l.version > r.version THEN 'live newer' WHEN l.version < r.version THEN 'rebuilt newer' ELSE 'different' END,
         integration_id, coalesce(l.account_id, r.account_id), '',
+        (SELECT string_agg(key, ', ') FROM jsonb_each(to_jsonb(l)) a JOIN jsonb_each(to_jsonb(r)) b USING (key)
+            WHERE a.value <> b.value),
         l.status || ', version ' || l.version, r.status || ', version ' || r.version
     FROM ledger.integrations l FULL JOIN integrations r USING (integration_id)
     WHERE to_jsonb(l) IS DISTINCT FROM to_jsonb(r)
   UNION ALL
     SELECT 'erased', CASE WHEN r.erased_at IS NULL THEN 'only live' ELSE 'only rebuilt' END,
-        integration_id, '', '', l.erased_at::text, r.erased_at::text
+        integration_id, '', '', NULL, l.erased_at::text, r.erased_at::text
     FROM ledger.erased l FULL JOIN erased r USING (integration_id)
     WHERE l.erased_at IS NULL OR r.erased_at IS NULL
-"""
+"""  # noqa: S608 - made of constants
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +85,8 @@ class Difference:
     integration_id: str
     account_id: str
     place: str
+    columns: str | None
+    """Names of those that differ; None where only one of the tables has the row."""
     live: str | None
     rebuilt: str | None
 
@@ -118,7 +142,7 @@ async def counts(connection: AsyncConnection) -> list[Count]:
 
 async def _samples(connection: AsyncConnection) -> list[Difference]:
     rows = await connection.execute(
-        text("""SELECT of_table, kind, integration_id::text, account_id, place, live, rebuilt
+        text("""SELECT of_table, kind, integration_id::text, account_id, place, columns, live, rebuilt
                 FROM found ORDER BY of_table, integration_id, place LIMIT :limit"""),
         {"limit": SAMPLES},
     )

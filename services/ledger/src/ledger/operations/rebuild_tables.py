@@ -52,7 +52,7 @@ _DAYS = """
 _RUNS_OF_DAYS = """
     UPDATE days r SET said_since = l.said_since FROM ledger.days l JOIN first_records f USING (integration_id)
     WHERE r.integration_id = l.integration_id AND r.day = l.day AND r.account_id = l.account_id
-        AND l.said_since < least(f.at, r.said_since) AND l.usd = r.usd AND l.costs = r.costs
+        AND l.said_since < least(f.at, r.said_since) AND same_costs(l.costs, r.costs)
         AND NOT EXISTS (SELECT 1 FROM day_revisions v WHERE v.integration_id = r.integration_id AND v.day = r.day
             AND v.account_id = r.account_id)
 """
@@ -60,7 +60,7 @@ _RUNS_OF_REVISIONS = """
     UPDATE day_revisions r SET said_since = l.said_since
     FROM ledger.day_revisions l JOIN first_records f USING (integration_id)
     WHERE r.integration_id = l.integration_id AND r.day = l.day AND r.account_id = l.account_id
-        AND r.said_until = l.said_until AND l.said_since < least(f.at, r.said_since) AND l.usd = r.usd AND l.costs = r.costs
+        AND r.said_until = l.said_until AND l.said_since < least(f.at, r.said_since) AND same_costs(l.costs, r.costs)
 """
 _REVISIONS = """
     INSERT INTO day_revisions SELECT l.* FROM ledger.day_revisions l JOIN first_records f USING (integration_id)

@@ -10,6 +10,8 @@ from contract.messages import CostRecorded, WindowRead
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.store.days import COSTS
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -23,6 +25,18 @@ class Claim:
     observed_at: datetime
     partition: int
     offset: int
+    costs: str | None = None
+    """JSON as in the message; None: a total in a window."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """How the ledger holds what was claimed."""
+
+    name: str
+    """`held`, `stale` (a newer reading is stored), `erased`, `missing`, or `differs`."""
+    columns: str
+    """Names of those that differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +65,15 @@ _STATES = text("""
         WHEN e.integration_id IS NOT NULL THEN 'erased'
         WHEN d.day IS NULL OR d.observed_at < n.observed_at THEN 'missing'
         WHEN d.observed_at > n.observed_at THEN 'stale'
-        WHEN d.reading_id = n.reading_id AND d.usd = n.usd THEN 'held'
-        ELSE 'differs' END AS state
+        WHEN columns = '' THEN 'held'
+        ELSE 'differs' END AS name, CASE WHEN d.observed_at = n.observed_at THEN columns ELSE '' END AS columns
     FROM unnest(CAST(:ids AS uuid[]), CAST(:days AS date[]), CAST(:accounts AS text[]), CAST(:usd AS numeric[]),
-        CAST(:readings AS uuid[]), CAST(:observed AS timestamptz[]))
-        WITH ORDINALITY AS n(integration_id, day, account_id, usd, reading_id, observed_at, number)
+        CAST(:costs AS text[]), CAST(:readings AS uuid[]), CAST(:observed AS timestamptz[]))
+        WITH ORDINALITY AS n(integration_id, day, account_id, usd, costs, reading_id, observed_at, number)
     LEFT JOIN days d USING (integration_id, day, account_id)
+    CROSS JOIN LATERAL concat_ws(', ', CASE WHEN d.usd <> n.usd THEN 'usd' END,
+        CASE WHEN d.observed_at = n.observed_at AND NOT same_costs(d.costs, CAST(n.costs AS jsonb)) THEN 'costs' END,
+        CASE WHEN d.reading_id <> n.reading_id THEN 'reading_id' END) AS columns
     LEFT JOIN erased e ON e.integration_id = n.integration_id
     ORDER BY n.number
 """)
@@ -88,22 +105,24 @@ _UNEVEN = text("""
 def claims_of(message: CostRecorded | WindowRead, partition: int, offset: int) -> list[Claim]:
     """What a message claims about its days."""
     totals = {message.day: message.usd} if isinstance(message, CostRecorded) else message.totals
+    costs = COSTS.dump_json(message.costs).decode() if isinstance(message, CostRecorded) else None
     owner = message.integration_id, message.account_id
     reading = message.reading_id, message.observed_at
-    return [Claim(*owner, day, usd, *reading, partition, offset) for day, usd in totals.items()]
+    return [Claim(*owner, day, usd, *reading, partition, offset, costs) for day, usd in totals.items()]
 
 
-async def states(connection: AsyncConnection, claims: Sequence[Claim]) -> list[str]:
-    """For each claim `held`, `stale` (a newer reading is stored), `erased`, `missing`, or `differs`."""
+async def states(connection: AsyncConnection, claims: Sequence[Claim]) -> list[State]:
+    """The state of each claim."""
     values = {
         "ids": [one.integration_id for one in claims],
         "days": [one.day for one in claims],
         "accounts": [one.account_id for one in claims],
         "usd": [one.usd for one in claims],
+        "costs": [one.costs for one in claims],
         "readings": [one.reading_id for one in claims],
         "observed": [one.observed_at for one in claims],
     }
-    return [row.state for row in await connection.execute(_STATES, values)]
+    return [State(row.name, row.columns) for row in await connection.execute(_STATES, values)]
 
 
 async def stored_days(

@@ -22,7 +22,7 @@ from contract.messages import CostRecorded, WindowRead
 from contract.problems import Code
 from contract.topics import COSTS
 from ledger.operations import reconcile as ledger_reconcile
-from ledger.operations.reconcile import Claim, Gap
+from ledger.operations.reconcile import Claim, Gap, State
 from syncer.operations.ask_xai import AskSettings, WindowAnswer, ask
 
 from grafient.cli.database import tables_of
@@ -38,7 +38,7 @@ PATIENCE = 10.0
 """Seconds in which what was published just now may still arrive."""
 EARLIEST = datetime.min.replace(tzinfo=UTC)
 GOOD = frozenset({"held", "stale", "erased", "dead_lettered"})
-States = list[tuple[Claim, str]]
+States = list[tuple[Claim, State]]
 
 
 def reconcile(
@@ -106,7 +106,7 @@ async def _reconcile(
         claims["held"] += len(early) - len(bad)
         dead_lettered = await _dead_lettered(settings) if bad else set()
         lost = [(one, state) for one, state in bad if (one.partition, one.offset) not in dead_lettered]
-        claims += Counter({"dead_lettered": len(bad) - len(lost)} | Counter(state for _, state in lost))
+        claims += Counter({"dead_lettered": len(bad) - len(lost)} | Counter(state.name for _, state in lost))
         async with database.transaction() as connection:
             missing = await ledger_reconcile.gaps(connection, datetime.now(UTC).date())
             uneven = await ledger_reconcile.uneven(connection)
@@ -126,8 +126,8 @@ async def _messages(
         with progress_bar("comparing messages with the ledger") as progress:
             async for records in records_of(consumer, spans):
                 states = await _states(database, [claim for record in records for claim in _claims(record)])
-                counts += Counter(state for _, state in states if state in GOOD)
-                bad += [one for one in states if one[1] not in GOOD]
+                counts += Counter(state.name for _, state in states if state.name in GOOD)
+                bad += [one for one in states if one[1].name not in GOOD]
                 progress(read := read + len(records), total)
     return counts, bad
 
@@ -158,7 +158,7 @@ async def _after_a_while(settings: ReplaySettings, database: Database, bad: Stat
                 await asyncio.sleep(0.2)
     except TimeoutError:
         pass
-    return [one for one in await _states(database, [claim for claim, _ in bad]) if one[1] not in GOOD]
+    return [one for one in await _states(database, [claim for claim, _ in bad]) if one[1].name not in GOOD]
 
 
 def _is_past(last: Mapping[int, int], offsets: Mapping[TopicPartition, int]) -> bool:
@@ -171,9 +171,11 @@ async def _dead_lettered(settings: ReplaySettings) -> set[tuple[int, int]]:
     return {(one.partition, one.offset) for one in found if (one.service, one.topic) == ("ledger", COSTS.name)}
 
 
-def _lost(claim: Claim, state: str) -> Difference:
+def _lost(claim: Claim, state: State) -> Difference:
     detail = f"partition {claim.partition} offset {claim.offset}: {claim.usd} USD, reading {claim.reading_id}"
-    return Difference(state, str(claim.integration_id), claim.account_id, str(claim.day), detail)
+    if state.columns:
+        detail = f"other in the ledger: {state.columns}; {detail}"
+    return Difference(state.name, str(claim.integration_id), claim.account_id, str(claim.day), detail)
 
 
 def _gap(kind: str, gap: Gap) -> Difference:
