@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from common.settings import EXIT_BAD_SETTINGS, ServiceSettings, load
+from common.settings import EXIT_BAD_SETTINGS, Contact, ServiceSettings, Settings, load, problems_of
 
 FAKE = "obviously-fake-value"
 GOOD = {
@@ -57,3 +57,16 @@ def test_a_wrong_setting_is_named_and_not_shown(
     assert ended.value.code == EXIT_BAD_SETTINGS
     assert f"setting {name}: " in printed
     assert FAKE not in printed
+
+
+class _WithContact(Settings):
+    contact: Contact = ""
+
+
+@pytest.mark.parametrize("spoilt", ["\n", "\r\nX-Header: a", "(", ")", "\N{BULLET}", "x" * 200])
+def test_a_contact_is_safe_in_a_header(monkeypatch: pytest.MonkeyPatch, spoilt: str) -> None:
+    for contact in ("ops@example.com", "https://example.com/contact"):
+        monkeypatch.setenv("CONTACT", contact)
+        assert problems_of(_WithContact) == []
+        monkeypatch.setenv("CONTACT", contact + spoilt)
+        assert len(problems_of(_WithContact)) == 1

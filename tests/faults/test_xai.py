@@ -11,6 +11,7 @@ from uuid import uuid4
 import pytest
 from contract.fields import Trigger
 from contract.problems import CAUSES, Code
+from contract.rules import REFUSALS
 from contract.topics import COSTS, SYNC_REQUESTS
 
 from tests.faults.support.failing_xai import card_of, failing, failure_of, publish
@@ -33,6 +34,9 @@ FAULTS: dict[str, tuple[dict[str, Any], Code]] = {
     "403": ({"status": 403}, Code.ACCESS_DENIED),
     "404": ({"status": 404}, Code.TEAM_UNKNOWN),
     "500": ({"status": 500}, Code.XAI_UNAVAILABLE),
+    "400 about the key": ({"status": 400, "body": '{"error": "Incorrect API key provided"}'}, Code.KEY_REFUSED),
+    "403 in HTML": ({"status": 403, "html": True}, Code.XAI_UNAVAILABLE),
+    "points at 07:00Z": ({"shift_hours": 7}, Code.ANSWER_UNREADABLE),
     "504 in HTML": ({"status": 504, "html": True}, Code.XAI_UNAVAILABLE),
     "JSON that is cut": ({"body": '{"timeSeries": [{"gro'}, Code.ANSWER_UNREADABLE),
     "another range": ({"body": ANOTHER_RANGE}, Code.ANSWER_UNREADABLE),
@@ -54,7 +58,7 @@ async def test_a_team_that_xai_fails_shows_it_and_no_other_team_waits(load: Load
     async with fault(f"xAI responds to one team with {response}"), failing(load, [(victim, scripted)]):
         line, card = await failure_of(load.client, victim, code, since), await card_of(load.client, victim, code)
 
-    refused = code in {Code.ACCESS_DENIED, Code.TEAM_UNKNOWN}
+    refused = code in REFUSALS
     assert (card["status"] == "error", line["final"], line["next_attempt_at"] is None) == (refused,) * 3
     assert (card["status_text"], card["status_detail"]) == (CAUSES[code].title, CAUSES[code].detail)
 

@@ -54,6 +54,10 @@ class XaiControl:
     async def revoke(self, team: Team) -> None:
         await self.control("POST", "/keys/revoke", {"key": team.key})
 
+    async def play(self, team: Team, scenario: str, **changes: Any) -> None:
+        """Play one of `simulator.scenarios` for the team; `changes` replace fields of its fault."""
+        await self.control("POST", f"/scenarios/{scenario}", {"team_id": team.team_id, **changes})
+
     async def fail(self, team: Team, *, times: int | None = None, **fault: Any) -> None:
         """Fail so many calls about the team, by default all."""
         await self.control("POST", "/faults", {"team_id": team.team_id, "times": times, **fault})
