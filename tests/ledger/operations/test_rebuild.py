@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from common.database import Database, make_engine
+from common.errors import UsageError
 from contract.fields import History, Status
 from contract.messages import CostRecorded, Message
 from hypothesis import HealthCheck, given, settings
@@ -328,7 +329,7 @@ async def test_one_rebuild_at_a_time(rebuilt: Rebuilt) -> None:
 )
 async def test_only_what_a_rebuild_left_can_be_dropped(rebuilt: Rebuilt, name: str) -> None:
     async with rebuilt.database.transaction() as connection:
-        with pytest.raises(RebuildError, match="can be dropped"):
+        with pytest.raises(UsageError, match="can be dropped"):
             await rebuild_tables.drop(connection, name)
 
 
