@@ -9,6 +9,7 @@ from contract.fields import Trigger
 from contract.problems import Code
 
 from tests.connector.support.connector import NOW, ConnectorHarness, first_day, last_day, path_of
+from tests.connector.support.streams import StreamsHarness
 
 RETRIED: dict[str, Any] = {"final": False, "next_attempt_at": NOW + timedelta(hours=2)}
 
@@ -109,3 +110,57 @@ async def test_an_outcome_of_an_unknown_integration_or_another_account_is_ignore
     await connector.failed(card, Code.KEY_REFUSED, account_id="other")
 
     assert await connector.sql("SELECT 1 FROM syncs") == []
+
+
+async def test_a_card_names_the_days_of_which_xai_reports_less_and_stays_active(
+    connector: ConnectorHarness, streams: StreamsHarness
+) -> None:
+    card = await connector.add()
+    await connector.completed(card)
+    first, last = last_day(card) - timedelta(days=2), last_day(card) - timedelta(days=1)
+
+    await connector.completed(card, hours=1, questioned_days=(first, last))
+
+    shown = await connector.card(card)
+    text = "xAI reports less than before for 2 days: asking again"
+    assert (shown["status"], shown["status_code"], shown["status_text"]) == ("active", None, text)
+    assert shown["questioned_days"] == [str(first), str(last)]
+    assert "the costs shown remain" in shown["status_detail"]
+    (line, *_) = (await connector.call("GET", path_of(card, "/syncs")))["syncs"]
+    assert (line["questioned_days"], line["detail"], line["code"]) == ([str(first), str(last)], text, None)
+    states = [one.data for one in await streams.read(0).until(5) if one.kind == "integration"]
+    assert states[-1]["status_text"] == text
+
+
+async def test_a_card_forgets_a_question_as_soon_as_the_day_is_believed(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    await connector.completed(card)
+    day = last_day(card) - timedelta(days=1)
+    await connector.failed(card, Code.ANSWER_QUESTIONED, hours=1, first_day=day, last_day=day)
+    shown = await connector.card(card)
+    assert (shown["status"], shown["status_code"]) == ("active", None)
+    assert shown["status_text"] == "xAI reports less than before for 1 day: asking again"
+
+    await connector.completed(card, hours=2, first_day=day, last_day=day)
+    await connector.failed(card, Code.ANSWER_QUESTIONED, hours=1, first_day=day, last_day=day)  # it arrives late
+
+    shown = await connector.card(card)
+    assert (shown["status_text"], shown["status_detail"], shown["questioned_days"]) == ("Active", None, [])
+
+
+async def test_a_question_keeps_no_card_backfilling(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+
+    await connector.completed(card, questioned_days=(first_day(card),))
+
+    assert (await connector.health(card))[0] == "active"
+
+
+async def test_a_questioned_answer_shows_that_xai_answers(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    await connector.completed(card)
+    await connector.failed(card, Code.XAI_UNAVAILABLE, hours=1, **RETRIED)
+
+    await connector.failed(card, Code.ANSWER_QUESTIONED, hours=2)
+
+    assert await connector.health(card) == ("active", None)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from contract.messages import Message
+from contract.messages import Message, SyncCompleted, WindowRead
 from contract.topics import TOPICS
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -50,3 +50,10 @@ def test_a_new_field_is_no_loss_and_a_changed_or_missing_one_is_at_any_depth() -
 
 def test_no_sample_is_forgotten() -> None:
     assert {path.stem for path in SAMPLES.glob("*.json")} == {message.__name__ for message in MESSAGES}
+
+
+@pytest.mark.parametrize("message", [WindowRead, SyncCompleted])
+def test_what_was_stored_before_a_field_existed_is_published_again_without_it(message: type[Message]) -> None:
+    sample = json.loads((SAMPLES / f"{message.__name__}.json").read_text())
+
+    assert json.loads(message.model_validate(sample).model_dump_json()) == sample

@@ -30,7 +30,7 @@ SPILT_INTO = ("xai.commands.v1", "xai.credentials.v1")
 """Topics to which the test itself writes keys in the clear, as a faulty program would: they are there, and nowhere else."""
 OPENING = ("reconcile --ask-xai", "keys rewrap")
 """Commands that open every key: they harden their process, so they have one of their own."""
-SHOWING = ("keys list", "keys check", "dead-letters list --all", "windows list", "status")
+SHOWING = ("keys list", "keys check", "dead-letters list --all", "windows list", "questions list", "status")
 """Commands that show what is stored."""
 ENVELOPE = {"ce_specversion": b"1.0", "ce_source": b"/test", "content-type": b"application/json", "ce_id": b"1"}
 

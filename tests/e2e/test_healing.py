@@ -1,6 +1,7 @@
 """Days that are missing are found and read again without a request."""
 
 from datetime import date, timedelta
+from decimal import Decimal
 
 from contract.topics import COSTS
 
@@ -27,8 +28,9 @@ async def test_a_newer_reading_of_which_only_some_days_arrived_is_completed(clie
 
 async def _half_a_reading(client: SystemClient, team: Team, integration_id: str, first: date) -> None:
     """A reading of two days of which only the costs of the first one arrive."""
-    await client.restate(team, first, {"grok-4-fast": "7.25"})
-    costs = cost_recorded(integration_id, {"grok-4-fast": "7.25"}, account_id=team.account_id, day=first)
+    restated = (await client.served(team, first, first))[first] | {"SKU A": Decimal("7.25")}
+    await client.restate(team, first, {label: f"{usd:f}" for label, usd in restated.items()})
+    costs = cost_recorded(integration_id, restated, account_id=team.account_id, day=first)
     second = first + timedelta(days=1)
     window = window_read(costs, last_day=second, totals={first: costs.usd, second: 1})
     for message in (costs, window):

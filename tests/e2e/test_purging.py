@@ -14,7 +14,7 @@ from tests.support.xai import Team
 
 KEPT = {
     "connector": ("syncs",),
-    "syncer": ("raw_answers", "coverage"),
+    "syncer": ("raw_answers", "coverage", "known_days", "questions"),
     "ledger": ("days", "day_revisions", "outcomes"),
 }
 """The tables that hold costs of an integration."""

@@ -56,7 +56,7 @@ async def test_a_new_model_appears_without_configuration(client: SystemClient) -
 async def test_a_restatement_replaces_the_day_and_leaves_its_revision(client: SystemClient) -> None:
     team, integration_id = await client.connected_team()
     done = await client.force(team, integration_id)
-    day = date.fromisoformat(done["first_day"])
+    day = date.fromisoformat(done["last_day"])
     for usd in ("1.1", "2.2"):
         await client.restate(team, day, {"grok-4-fast": usd})
         done = await client.force(team, integration_id)
@@ -73,7 +73,7 @@ async def test_a_restatement_replaces_the_day_and_leaves_its_revision(client: Sy
 
 async def test_a_label_that_vanished_leaves_no_amount_behind(client: SystemClient) -> None:
     team, integration_id = await client.connected_team()
-    day = date.fromisoformat((await client.force(team, integration_id))["first_day"])
+    day = date.fromisoformat((await client.force(team, integration_id))["last_day"])
     await client.restate(team, day, {"Chat grok-4-0709": "3", "grok-4-fast": "4"})
     await client.force(team, integration_id)
     await client.control("POST", f"/teams/{team.team_id}/labels", {"label": "grok-4-fast", "becomes": None})

@@ -218,3 +218,17 @@ async def test_a_time_out_of_bounds_is_refused_with_its_field(http: httpx.AsyncC
 @pytest.mark.parametrize("route", ["summary", "breakdown", "coverage", "revisions", "export"])
 async def test_what_is_not_built_yet_does_not_pretend(http: httpx.AsyncClient, route: str) -> None:
     assert (await http.get(f"/v1/accounts/{ACCOUNT}/{route}")).status_code == 404
+
+
+async def test_a_questioned_reading_covers_no_day(ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID) -> None:
+    in_the_day, after_it = (datetime(2026, 11, 1 + number, 12, tzinfo=UTC) for number in (0, 1))
+    await ledger.receive(*reading_of(team, {FIRST: {"a": "1"}}, observed_at=in_the_day).messages)
+    next_day = reading_of(team, {FIRST + timedelta(days=1): {"a": "1"}}, observed_at=after_it)
+    window = next_day.window.model_copy(update={"first_day": FIRST, "questioned_days": (FIRST,)})
+    await ledger.receive(*next_day.days, window)
+
+    now, then = [
+        (await _days(http, FIRST, FIRST, **at))[0] for at in ({}, {"as_of": f"{after_it + timedelta(hours=1):%FT%TZ}"})
+    ]
+
+    assert [(day["usd"], day["covered"]) for day in (now, then)] == [("1", False), ("1", False)]

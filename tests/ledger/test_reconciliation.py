@@ -60,3 +60,40 @@ async def test_another_accounts_days_prove_no_window(ledger: LedgerHarness, team
     await ledger.receive(reading.window.model_copy(update={"account_id": OTHER_ACCOUNT}))
 
     assert [(one.account_id, one.reconciled) for one in ledger.outcomes] == [(ACCOUNT, True), (OTHER_ACCOUNT, False)]
+
+
+async def test_of_a_questioned_day_nothing_is_claimed_and_its_former_costs_remain(
+    ledger: LedgerHarness, team: UUID
+) -> None:
+    before = await ledger.record(team, {FIRST: {"a": "1"}, DAY_2: {"a": "2"}})
+    after = reading_of(team, {DAY_2: {"a": "3"}}, observed_at=later(1))
+    window = after.window.model_copy(update={"first_day": FIRST, "questioned_days": (FIRST,)})
+
+    await ledger.receive(*after.days, window)
+
+    (completed,) = ledger.outcomes
+    assert (completed.reconciled, completed.unreconciled_days, completed.questioned_days) == (True, (), (FIRST,))
+    assert (completed.usd, completed.days_changed, completed.changed_days) == (3, 1, (DAY_2,))
+    assert [(one.usd, one.reading_id) for one in await ledger.figures()] == [
+        (1, before.reading_id),
+        (3, after.reading_id),
+    ]
+
+
+async def test_a_reading_that_changes_nothing_names_no_days(ledger: LedgerHarness, team: UUID) -> None:
+    await ledger.receive(*reading_of(team, {FIRST: {"a": "1"}}).messages)
+
+    assert "changed_days" not in ledger.outcomes[0].model_dump_json()
+
+
+async def test_an_outcome_that_an_earlier_version_stored_is_not_reworded(ledger: LedgerHarness, team: UUID) -> None:
+    await ledger.record(team, {FIRST: {"a": "1"}})
+    reading = reading_of(team, {FIRST: {"a": "2"}, DAY_2: {"a": "2"}}, observed_at=later(1))
+    await ledger.receive(reading.days[0], reading.window)
+    await ledger.sql("UPDATE outcomes SET outcome = (outcome::jsonb - 'changed_days')::text")
+
+    await ledger.receive(reading.window)
+
+    first, second = ledger.publisher.published
+    assert (first.event_id, first.message.changed_days) == (second.event_id, (FIRST,))
+    assert second.message.changed_days is None

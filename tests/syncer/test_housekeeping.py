@@ -32,12 +32,15 @@ async def test_closed_windows_their_requests_and_answers_expire_and_open_windows
     await syncer.sql("UPDATE requests SET received_at = received_at - interval '30 days'")
     await syncer.sql("UPDATE raw_answers SET observed_at = observed_at - interval '90 days'")
     await syncer.sql("UPDATE coverage SET day = day - 201")
+    await syncer.sql("UPDATE known_days SET day = day - 91")
 
     await syncer.housekeeping.delete_expired()
 
     assert {one.integration_id for one in await syncer.windows()} == {waiting}
     assert {one.integration_id for one in await syncer.requests()} == {waiting}
-    assert await syncer.sql("SELECT 1 FROM raw_answers UNION ALL SELECT 1 FROM coverage") == []
+    assert (
+        await syncer.sql("SELECT 1 FROM raw_answers UNION SELECT 1 FROM coverage UNION SELECT 1 FROM known_days") == []
+    )
 
 
 async def test_requests_that_never_found_their_integration_expire_and_pending_ones_stay(syncer: SyncerHarness) -> None:
@@ -65,7 +68,7 @@ async def test_each_job_is_a_watched_loop_and_none_stops_another(
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert set(watchdog._limits) == {"clock_repair", "waiting_count", "retention"}  # noqa: SLF001 - as the watchdog reports
+    assert set(watchdog._limits) == {"clock_repair", "waiting_count", "questions_count", "retention"}  # noqa: SLF001 - as the watchdog reports
 
 
 async def _fail(_: Housekeeping) -> None:

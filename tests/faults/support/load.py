@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 
 import httpx
@@ -53,8 +54,10 @@ class Load:
         while True:
             team, integration_id = self.chance.choice(self.teams)
             day = datetime.now(UTC).date() - timedelta(days=self.chance.randrange(7))
-            usd = f"{self.chance.randrange(1, 10**6)}.{self.chance.randrange(10**9)}"
-            await self.client.restate(team, day, {"grok-4-fast": usd})
+            costs = (await self.client.served(team, day, day))[day]
+            more = Decimal(self.chance.randrange(1, 10**9)).scaleb(-8)  # what is less or absurd would be questioned
+            costs["grok-4-fast"] = costs.get("grok-4-fast", Decimal(0)) + more
+            await self.client.restate(team, day, {label: f"{usd:f}" for label, usd in costs.items()})
             await self.force(team, integration_id)
             await asyncio.sleep(0.05)  # the pace of the load
 

@@ -31,6 +31,11 @@ def reading_of(days: Days, costs: dict[str, Decimal] | None = None, cut: Iterabl
     return Reading(days.first, days.last, read, cut_days, (RawAnswer(days.first, days.last, RAW),))
 
 
+def empty(days: Days) -> Reading:
+    """Nothing on any day."""
+    return reading_of(days, {})
+
+
 @dataclass
 class FakeProvider:
     """Answers what is scripted, and then costs for every day."""

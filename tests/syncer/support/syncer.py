@@ -31,7 +31,7 @@ from tests.support.messages import credential_sealed, integration_changed, integ
 from tests.support.waiting import until
 from tests.syncer.support.provider import FakeProvider
 
-TABLES = "integrations, credentials, requests, windows, coverage, raw_answers"
+TABLES = "integrations, credentials, requests, windows, coverage, raw_answers, known_days, questions"
 
 _BUSY = """
     SELECT 1 FROM windows w JOIN integrations i USING (integration_id) LEFT JOIN credentials c USING (integration_id)
@@ -171,6 +171,16 @@ class SyncerHarness:
         await self.sql("UPDATE windows SET due_at = clock_timestamp() WHERE closed_at IS NULL")
         await self.sql("UPDATE integrations SET retry_after = NULL")
         self.wake()
+
+    async def age_questions(self, pause: timedelta) -> None:
+        """So much time passes for the questions."""
+        await self.sql(
+            """UPDATE questions SET asked_at = asked_at - CAST(:pause AS interval),
+                answered_at = answered_at - CAST(:pause AS interval),
+                believed_from = believed_from - CAST(:pause AS interval),
+                ask_again_at = ask_again_at - CAST(:pause AS interval)""",
+            pause=pause,
+        )
 
     async def expire_leases(self) -> None:
         await self.sql("UPDATE integrations SET lease_until = clock_timestamp() - interval '1 second'")

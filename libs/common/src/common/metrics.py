@@ -35,6 +35,11 @@ REQUESTS_IGNORED = Counter("sync_requests_ignored_total", "Sync requests older t
 WAITING_FOR_KEY = Gauge(
     "windows_waiting_for_key", "Windows that have been due for over 10 minutes and wait for their credential"
 )
+QUESTIONS_OPEN = Gauge(
+    "questioned_days",
+    "Days of which xAI reported less than before, or absurdly much, by kind and by whom they wait for: xai or operator",
+    ["kind", "waits_for"],
+)
 LEDGER_DAYS = Counter("ledger_days_total", "Days of CostRecorded, by outcome: applied or older", ["outcome"])
 UNRECONCILED = Counter("ledger_windows_unreconciled_total", "Windows that the ledger could not reconcile")
 ANNOUNCED = Counter(

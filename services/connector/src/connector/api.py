@@ -172,4 +172,5 @@ class IntegrationRoutes:
 
     async def _card_of(self, connection: AsyncConnection, row: Integration) -> Card:
         last = await syncs.last_completed(connection, row.integration_id)
-        return card_of(row, last, await syncs.days_read(connection, row), self._clock())
+        days_read, questioned = await syncs.days_read(connection, row), await syncs.questioned(connection, row)
+        return card_of(row, last, days_read, questioned, self._clock())

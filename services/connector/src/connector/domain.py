@@ -45,7 +45,8 @@ def health_after(before: Health, outcome: Outcome, credential_version: int, *, f
     """The health after the newest outcome; `filled_in`: the whole backfill has been read.
 
     A refusal counts only for the current credential. A failure that is retried (a cut answer by the healer) sets the
-    code and keeps the status: a transient error of xAI turns no card red, and does not hide a real error.
+    code and keeps the status: a transient error of xAI turns no card red, and does not hide a real error. An answer that
+    is questioned shows that xAI answers.
     """
     if before.status is Status.REMOVED:
         return before
@@ -53,9 +54,15 @@ def health_after(before: Health, outcome: Outcome, credential_version: int, *, f
         return Health(Status.ACTIVE if filled_in else Status.BACKFILLING, None)
     if outcome.code in REFUSALS and outcome.credential_version != credential_version:
         return before
-    if outcome.final and outcome.code is not Code.ANSWER_CUT:
+    if outcome.final and outcome.code not in {Code.ANSWER_CUT, Code.ANSWER_QUESTIONED}:
         return Health(Status.ERROR, outcome.code)
-    return before if before.status is Status.ERROR else Health(before.status, outcome.code)
+    code = None if outcome.code is Code.ANSWER_QUESTIONED else outcome.code
+    return before if before.status is Status.ERROR else Health(before.status, code)
+
+
+def questioned_text(days: int) -> str:
+    """For a card or a sync with so many questioned days, at least 1."""
+    return f"xAI reports less than before for {days} {'day' if days == 1 else 'days'}: asking again"
 
 
 def health_with_new_key(code: Code | None, *, filled_in: bool) -> Health:

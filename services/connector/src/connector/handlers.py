@@ -17,6 +17,7 @@ from connector.commands.intake import Intake
 from connector.domain import HEALS_BEFORE_ALARM, Health, Outcome, health_after
 from connector.events import event_log
 from connector.store import Integration
+from connector.syncs import Sync
 
 
 class Handlers:
@@ -30,12 +31,10 @@ class Handlers:
         completed = event.message
         async with self._database.transaction() as connection:
             integration = await store.load(connection, completed.account_id, completed.integration_id, lock=True)
-            sync = await syncs.record(connection, event)
-            if sync is not None:
-                await event_log.record_sync(connection, completed.account_id, completed.integration_id, sync)
+            sync, changed = await _record(connection, integration, event)
             if integration is not None:
                 await store.advance_observed_at(connection, completed.integration_id, completed.observed_at)
-                changed = await _apply_completed(connection, integration, completed)
+                changed |= await _apply_completed(connection, integration, completed)
                 if changed or (sync is not None and integration.status is not Status.ACTIVE):  # its progress is shown
                     await event_log.record_change(connection, completed.integration_id)
         self._wake()
@@ -47,16 +46,27 @@ class Handlers:
             return
         async with self._database.transaction() as connection:
             integration = await store.load(connection, failed.account_id, failed.integration_id, lock=True)
-            sync = await syncs.record(connection, event)
-            if sync is not None:
-                await event_log.record_sync(connection, failed.account_id, failed.integration_id, sync)
+            _, changed = await _record(connection, integration, event)
             if integration is None or failed.observed_at is None:
                 return
             if await store.advance_observed_at(connection, failed.integration_id, failed.observed_at):
                 outcome = Outcome(failed.code, failed.final, failed.credential_version or 0)
-                if await _set_health(connection, integration, outcome, filled_in=False):
-                    await event_log.record_change(connection, failed.integration_id)
+                changed |= await _set_health(connection, integration, outcome, filled_in=False)
+            if changed:
+                await event_log.record_change(connection, failed.integration_id)
         self._wake()
+
+
+async def _record(
+    connection: AsyncConnection, integration: Integration | None, event: Event[SyncCompleted] | Event[SyncFailed]
+) -> tuple[Sync | None, bool]:
+    """Store the outcome, once; answers what was stored, and whether it changes the card's questioned days."""
+    before = await syncs.questioned(connection, integration) if integration else []
+    sync = await syncs.record(connection, event)
+    if sync is not None and event.message.account_id is not None:
+        await event_log.record_sync(connection, event.message.account_id, event.message.integration_id, sync)
+    after = await syncs.questioned(connection, integration) if integration else []
+    return sync, after != before
 
 
 async def _apply_completed(connection: AsyncConnection, integration: Integration, completed: SyncCompleted) -> bool:

@@ -10,7 +10,7 @@ from contract.problems import Code, cause_of
 from pydantic import BaseModel, ConfigDict
 
 from connector.connection_check import Credentials, Failed, KeyText, Passed
-from connector.domain import STATUS_TEXT, Health, next_sync
+from connector.domain import STATUS_TEXT, Health, next_sync, questioned_text
 from connector.store import Integration
 from connector.syncs import Sync
 
@@ -79,6 +79,8 @@ class SyncLine(_Schema):
     usd: Usd | None
     days_changed: int | None
     reconciled: bool | None
+    questioned_days: list[date]
+    """Days of which xAI reported less than before: their former costs remain, and xAI is asked again."""
     code: str | None
     detail: str | None
     final: bool
@@ -121,6 +123,8 @@ class Card(_Schema):
     status_text: str
     status_detail: str | None
     """What is wrong and the next step; null where nothing is."""
+    questioned_days: list[date]
+    """Days of which xAI reports less than before: their former costs remain, and xAI is asked again."""
     status_since: Instant
     version: int
     credential_version: int
@@ -150,7 +154,8 @@ class Syncs(_Schema):
     syncs: list[SyncLine]
 
 
-def card_of(row: Integration, last: Sync | None, days_read: int, now: datetime) -> Card:
+def card_of(row: Integration, last: Sync | None, days_read: int, questioned: list[date], now: datetime) -> Card:
+    """`days_read`: of the backfill; `questioned`: days that are requested again."""
     backfill = Backfill(
         first_day=row.backfill_first,
         last_day=row.backfill_last,
@@ -158,10 +163,12 @@ def card_of(row: Integration, last: Sync | None, days_read: int, now: datetime) 
         days_read=days_read,
     )
     fields = {name: getattr(row, name) for name in Card.model_fields if hasattr(row, name)}
+    code = row.status_code or (Code.ANSWER_QUESTIONED if questioned else None)
     return Card(
         **fields,
-        status_text=_status_text(row, backfill),
-        status_detail=cause_of(row.status_code).detail if row.status_code else None,
+        status_text=_status_text(row, backfill, len(questioned)),
+        status_detail=cause_of(code).detail if code else None,
+        questioned_days=questioned,
         data_as_of=last.observed_at if last else None,
         last_sync=_last_sync(last) if last else None,
         next_sync=next_sync(Health(row.status, row.status_code), row.status_since, now),
@@ -169,12 +176,12 @@ def card_of(row: Integration, last: Sync | None, days_read: int, now: datetime) 
     )
 
 
-def _status_text(row: Integration, backfill: Backfill) -> str:
+def _status_text(row: Integration, backfill: Backfill, questioned: int) -> str:
     if row.status_code:
         return cause_of(row.status_code).title
     if row.status is Status.BACKFILLING:
         return f"{STATUS_TEXT[row.status]}: {backfill.days_read} of {backfill.days_expected} days"
-    return STATUS_TEXT[row.status]
+    return questioned_text(questioned) if questioned else STATUS_TEXT[row.status]
 
 
 def _last_sync(sync: Sync) -> LastSync:
@@ -185,7 +192,13 @@ def _last_sync(sync: Sync) -> LastSync:
 
 def line_of(sync: Sync) -> SyncLine:
     fields = {name: getattr(sync, name) for name in SyncLine.model_fields if hasattr(sync, name)}
-    return SyncLine(**fields, detail=cause_of(Code(sync.code)).detail if sync.code else None, at=sync.recorded_at)
+    return SyncLine(**fields, detail=_line_detail(sync), at=sync.recorded_at)
+
+
+def _line_detail(sync: Sync) -> str | None:
+    if sync.questioned_days:
+        return questioned_text(len(sync.questioned_days))
+    return cause_of(Code(sync.code)).detail if sync.code else None
 
 
 def response_of(result: Passed | Failed) -> TestAnswer:

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from contract.cloudevents import Event
 from contract.messages import SyncCompleted, SyncFailed
+from contract.problems import Code
+from contract.rules import READABLE_DAYS
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,6 +28,8 @@ class Sync:
     usd: Decimal | None
     days_changed: int | None
     reconciled: bool | None
+    questioned_days: list[date]
+    """Days that were read, but not believed yet."""
     code: str | None
     final: bool
     attempts: int
@@ -40,10 +44,10 @@ _COMPLETED: dict[str, object] = {"final": True, "attempts": 0}
 
 _RECORD = text(f"""
     INSERT INTO syncs (integration_id, event_id, account_id, trigger, request_ids, first_day, last_day, covered, usd,
-        days_changed, reconciled, code, final, attempts, next_attempt_at, observed_at, recorded_at)
+        days_changed, reconciled, questioned_days, code, final, attempts, next_attempt_at, observed_at, recorded_at)
     SELECT :integration_id, :event_id, :account_id, :trigger, :request_ids, :first_day, :last_day,
-        CAST(:covered AS datemultirange), :usd, :days_changed, :reconciled, :code, :final, :attempts, :next_attempt_at,
-        :observed_at, :recorded_at
+        CAST(:covered AS datemultirange), :usd, :days_changed, :reconciled, :questioned_days, :code, :final, :attempts,
+        :next_attempt_at, :observed_at, :recorded_at
     WHERE EXISTS (SELECT 1 FROM integrations WHERE integration_id = :integration_id AND account_id = :account_id
         AND history IS DISTINCT FROM 'erase')
     ON CONFLICT (integration_id, event_id) DO NOTHING
@@ -55,6 +59,18 @@ _DAYS_READ = text("""
         SELECT unnest(range_agg(covered) * datemultirange(daterange(:first, :last, '[]'))) AS range
         FROM syncs WHERE integration_id = :id AND observed_at >= :since
     ) read
+""")
+
+# The newest sync of a day decides.
+_QUESTIONED = text("""
+    SELECT day FROM (
+        SELECT DISTINCT unnest(questioned_days) AS day FROM syncs
+        WHERE integration_id = :id AND questioned_days <> '{}' AND observed_at >= :since
+    ) asked
+    WHERE day > CAST(clock_timestamp() AT TIME ZONE 'UTC' AS date) - CAST(:readable_days AS integer)
+        AND day = ANY (CAST((SELECT questioned_days FROM syncs WHERE integration_id = :id AND covered @> asked.day
+            AND observed_at >= :since ORDER BY observed_at DESC LIMIT 1) AS date[]))
+    ORDER BY day
 """)
 
 _UNHEALED = text("""
@@ -85,6 +101,7 @@ async def record(connection: AsyncConnection, event: Event[SyncCompleted] | Even
         "event_id": event.event_id,
         "request_ids": list(outcome.request_ids),
         "covered": _covered(outcome),
+        "questioned_days": _questioned(outcome),
         "recorded_at": event.recorded_at,
     }
     row = (await connection.execute(_RECORD, values)).one_or_none()
@@ -94,9 +111,21 @@ async def record(connection: AsyncConnection, event: Event[SyncCompleted] | Even
 def _covered(outcome: SyncCompleted | SyncFailed) -> str:
     """As Postgres writes a multirange."""
     if isinstance(outcome, SyncFailed):
-        return "{}"
-    ranges = covered(outcome.first_day, outcome.last_day, outcome.unreconciled_days)
+        ranges = [(day, day) for day in _questioned(outcome)]
+    else:
+        ranges = covered(outcome.first_day, outcome.last_day, outcome.unreconciled_days)
     return "{" + ",".join(f"[{first},{last}]" for first, last in ranges) + "}"
+
+
+def _questioned(outcome: SyncCompleted | SyncFailed) -> list[date]:
+    """A window of which nothing was believed ends as a failure."""
+    if isinstance(outcome, SyncCompleted):
+        return list(outcome.questioned_days or ())
+    if outcome.code is not Code.ANSWER_QUESTIONED or not outcome.first_day or not outcome.last_day:
+        return []
+    return [
+        outcome.first_day + timedelta(days=number) for number in range((outcome.last_day - outcome.first_day).days + 1)
+    ]
 
 
 async def newest(connection: AsyncConnection, integration_id: UUID, limit: int) -> list[Sync]:
@@ -132,6 +161,14 @@ async def days_read(connection: AsyncConnection, integration: Integration, first
     }
     count: int = (await connection.execute(_DAYS_READ, values)).scalar_one()
     return count
+
+
+async def questioned(connection: AsyncConnection, integration: Integration) -> list[date]:
+    """Days of which xAI reported less than before and is asked again; none of a removed integration."""
+    if integration.removed_at is not None:
+        return []
+    values = {"id": integration.integration_id, "since": integration.added_at, "readable_days": READABLE_DAYS}
+    return list((await connection.execute(_QUESTIONED, values)).scalars())
 
 
 async def filled_in(connection: AsyncConnection, integration: Integration, readable_from: date) -> bool:

@@ -66,9 +66,12 @@ def _day_key(day: CostRecorded) -> tuple[UUID, date, str]:
 
 
 def unreconciled(window: WindowRead, stored: Mapping[date, StoredDay]) -> tuple[date, ...]:
-    """The window's days for which the ledger has neither this reading, with its sum, nor a newer one."""
-    days = days_of(window.first_day, window.last_day)
-    return tuple(day for day in days if not _is_reconciled(day, window, stored.get(day)))
+    """The window's days for which the ledger has neither this reading, with its sum, nor a newer one.
+
+    Of questioned days the window claims nothing.
+    """
+    days = set(days_of(window.first_day, window.last_day)) - set(window.questioned_days or ())
+    return tuple(day for day in sorted(days) if not _is_reconciled(day, window, stored.get(day)))
 
 
 def _is_reconciled(day: date, window: WindowRead, stored: StoredDay | None) -> bool:

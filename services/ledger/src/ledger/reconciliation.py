@@ -22,8 +22,8 @@ async def reconcile(connection: AsyncConnection, window: WindowRead) -> Reconcil
     if before is not None and before.reconciled:
         return before
     missing = unreconciled(window, await days.stored_days(connection, window))
-    outcome = _completed(window, missing, await days.count_changed(connection, window))
-    if before is not None and before.outcome == outcome:
+    outcome = _completed(window, missing, await days.changed_days(connection, window))
+    if before is not None and _is_same(before.outcome, outcome):
         return before
     number = before.number + 1 if before else 1
     reconciliation = Reconciliation(_event_id(window, number), number, outcome.reconciled, outcome)
@@ -38,12 +38,18 @@ def _event_id(window: WindowRead, number: int) -> str:
     return f"{window.reading_id}:completed" if number == 1 else f"{window.reading_id}:completed:{number}"
 
 
-def _completed(window: WindowRead, missing: Sequence[date], changed: int) -> SyncCompleted:
+def _is_same(stored: SyncCompleted, outcome: SyncCompleted) -> bool:
+    """What an earlier version stored names no changed days, only their number."""
+    return stored == outcome.model_copy(update={"changed_days": stored.changed_days})
+
+
+def _completed(window: WindowRead, missing: Sequence[date], changed: Sequence[date]) -> SyncCompleted:
     return SyncCompleted.model_validate(
         window.model_dump(exclude={"totals"})
         | {
             "usd": total(window.totals.values()),
-            "days_changed": changed,
+            "days_changed": len(changed),
+            "changed_days": changed or None,
             "reconciled": not missing,
             "unreconciled_days": missing,
         }

@@ -55,6 +55,7 @@ _MISSING = text(f"""
             OR c.unreconciled_at > coalesce(c.confirmed_at, '-infinity')
         )
         AND (c.heal_after IS NULL OR c.heal_after <= :now)
+        AND NOT EXISTS (SELECT 1 FROM questions q WHERE q.integration_id = e.integration_id AND q.day = e.day)
         AND NOT coalesce(c.published_at > greatest(c.confirmed_at, c.unreconciled_at, :trusted_from), false)
         AND NOT EXISTS (SELECT 1 FROM windows o WHERE o.integration_id = e.integration_id AND o.closed_at IS NULL
             AND e.day BETWEEN o.first_day AND o.last_day)
@@ -90,19 +91,25 @@ async def note_published(connection: AsyncConnection, window: WindowRead) -> Non
 
 
 async def confirm(connection: AsyncConnection, completed: SyncCompleted) -> None:
-    """The ledger stored a window: these days are covered, `unreconciled_days` are not. Replays and any order change nothing."""
-    doubtful = set(completed.unreconciled_days)
+    """The ledger stored a window: its days are covered, but for `unreconciled_days`; nothing is known of questioned ones.
+
+    Replays and any order change nothing.
+    """
+    doubtful, questioned = set(completed.unreconciled_days), set(completed.questioned_days or ())
     count = (completed.last_day - completed.first_day).days + 1
     days = {completed.first_day + timedelta(days=number) for number in range(count)}
     integration_id, observed_at = completed.integration_id, completed.observed_at
-    await connection.execute(_CONFIRM, _days(integration_id, days - doubtful, observed_at))
+    await connection.execute(_CONFIRM, _days(integration_id, days - doubtful - questioned, observed_at))
     await connection.execute(_DOUBT, _days(integration_id, doubtful, observed_at))
 
 
 async def missing(
     connection: AsyncConnection, at: datetime, integration_id: UUID | None = None
 ) -> dict[UUID, list[tuple[date, int]]]:
-    """Finished days that should be read again, with their heals so far, by integration: of one, or (None) of all."""
+    """Finished days that should be read again, with their heals so far, by integration: of one, or (None) of all.
+
+    Questioned days are read again by the rules of their questions.
+    """
     rules = {"read_by": READ_BY, "settled_after": SETTLED_AFTER, "trusted_from": at - TRUSTED_FOR}
     rows = await connection.execute(_MISSING, _until(at) | rules | {"now": at, "id": integration_id})
     found: dict[UUID, list[tuple[date, int]]] = {}

@@ -1,6 +1,7 @@
 """The stage that decides: the result of an attempt is stored in one transaction, under its claim."""
 
-from datetime import datetime, timedelta
+from collections.abc import Collection
+from datetime import date, datetime, timedelta
 from uuid import uuid4
 
 from contract.fields import Trigger
@@ -8,7 +9,7 @@ from contract.messages import WindowRead
 from contract.problems import Code
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncer import coverage, leases, windows
+from syncer import coverage, leases, questions, windows
 from syncer.decisions import Decision, Scope, decide_failure, decide_reading
 from syncer.domain import default_days, is_abandoned, pause_after
 from syncer.leases import Claim, LockedWindow
@@ -42,14 +43,16 @@ async def decide(connection: AsyncConnection, claim: Claim, result: Result, chan
 
 
 async def _read(connection: AsyncConnection, claim: Claim, locked: LockedWindow, reading: Reading) -> Decision:
-    decision = decide_reading(reading, _window_read(claim, locked, reading))
+    questioned = await questions.question(connection, claim.integration_id, reading.days, claim.observed_at)
+    decision = decide_reading(reading, _window_read(claim, locked, reading, questioned))
     await coverage.save_raw_answers(connection, decision.window, reading.parts)
     if locked.refused:
         await _recover(connection, claim)
     if not decision.days:
-        return await _fail(connection, claim, locked, Code.ANSWER_CUT)
+        return await _fail(connection, claim, locked, Code.ANSWER_QUESTIONED if questioned else Code.ANSWER_CUT)
     await windows.store_decision(connection, claim.window_id, decision)
     await coverage.note_published(connection, decision.window)
+    await questions.answer(connection, claim.integration_id, decision.days)
     return decision
 
 
@@ -114,7 +117,7 @@ async def _recover(connection: AsyncConnection, claim: Claim) -> None:
     await take(connection, request, claim.integration_id, at)
 
 
-def _window_read(claim: Claim, locked: LockedWindow, reading: Reading) -> WindowRead:
+def _window_read(claim: Claim, locked: LockedWindow, reading: Reading, questioned: Collection[date]) -> WindowRead:
     return WindowRead(
         account_id=claim.account_id,
         integration_id=claim.integration_id,
@@ -126,6 +129,7 @@ def _window_read(claim: Claim, locked: LockedWindow, reading: Reading) -> Window
         trigger=locked.trigger,
         request_ids=locked.request_ids,
         credential_version=_key_version(claim),
+        questioned_days=tuple(sorted(questioned)) or None,
     )
 
 

@@ -62,8 +62,11 @@ def parse_decision(text: str) -> Decision:
 
 
 def decide_reading(reading: Reading, window: WindowRead) -> ReadingDecision:
-    """What is published of `reading`; `window` has everything but the totals. Days too large for a record count as cut."""
-    days = tuple(_day(day, reading, window) for day in sorted(reading.days))
+    """What is published of `reading`: all but the questioned days of `window`, which has everything but the totals.
+
+    Days too large for a record count as cut.
+    """
+    days = tuple(_day(day, reading, window) for day in sorted(reading.days.keys() - set(window.questioned_days or ())))
     kept = tuple(day for day in days if _fits(day))
     return ReadingDecision(days=kept, window=window.model_copy(update={"totals": {day.day: day.usd for day in kept}}))
 

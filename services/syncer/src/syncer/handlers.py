@@ -22,7 +22,7 @@ from contract.problems import Code
 from contract.topics import CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncer import coverage, requests, store
+from syncer import coverage, questions, requests, store
 from syncer.domain import Days, backfill, default_days
 from syncer.requests import Request
 from syncer.windows import close_windows
@@ -114,8 +114,10 @@ async def _store_run(connection: AsyncConnection, run: Sequence[Message]) -> Non
 async def _remove(connection: AsyncConnection, state: IntegrationState, at: datetime) -> None:
     await store.drop_credential(connection, state.integration_id, state.credential_version)
     await close_windows(connection, Code.NOT_FOUND, at, integration_id=state.integration_id)
+    await questions.drop(connection, state.integration_id)
     if state.history is History.ERASE:
         await coverage.erase(connection, state.integration_id)
+        await questions.erase(connection, state.integration_id)
 
 
 async def _queue_what_is_due(

@@ -1,7 +1,7 @@
 """Reads what was missed without anybody asking: queues the days that are not confirmed, and ends requests for nobody."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import structlog
@@ -15,9 +15,9 @@ from contract.problems import Code
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncer import coverage, requests, store
+from syncer import coverage, questions, requests, store
 from syncer.decisions import FailureDecision, Scope, decide_failure, publish
-from syncer.domain import Days, heals
+from syncer.domain import Days, Heal, heals
 from syncer.refusals import probe
 from syncer.requests import Request
 
@@ -76,8 +76,9 @@ class Healer:
 
     async def _heal(self) -> None:
         async with self._database.transaction() as connection:
-            missing = await coverage.missing(connection, await store.now(connection))
-        for integration_id in missing:
+            at = await store.now(connection)
+            missing, due = await coverage.missing(connection, at), await questions.due(connection, at)
+        for integration_id in {**missing, **due}:
             async with self._database.transaction() as connection:
                 await heal(connection, integration_id)
             self._loop.beat()
@@ -106,15 +107,23 @@ class Healer:
 
 
 async def heal(connection: AsyncConnection, integration_id: UUID) -> None:
-    """Queue the days that are still missing, and note the attempts. A day may be missed more than once."""
+    """Queue the days that are still missing, and note the attempts; and those whose questions are to be asked again."""
     await store.serialize(connection, integration_id)
     at = await store.now(connection)
-    missing = await coverage.missing(connection, at, integration_id)
-    for found in heals(missing.get(integration_id, [])):
-        request_id = f"heal:{integration_id}:{found.days.first}:{found.days.last}:{found.attempt}:{rfc3339(at)}"
-        await requests.take(connection, Request(request_id, Trigger.HEAL, found.days), integration_id, at)
+    missing = (await coverage.missing(connection, at, integration_id)).get(integration_id, [])
+    questioned = (await questions.due(connection, at, integration_id)).get(integration_id, {})
+    for found in heals(missing):
+        await _take(connection, integration_id, found, at)
         await coverage.note_heal(connection, integration_id, found, at)
-        log.info("days.healing", request_id=request_id)
+    for found in heals((day, 0) for day in questioned):
+        await _take(connection, integration_id, found, at)
+    await questions.note_asked(connection, integration_id, questioned, at)
+
+
+async def _take(connection: AsyncConnection, integration_id: UUID, found: Heal, at: datetime) -> None:
+    request_id = f"heal:{integration_id}:{found.days.first}:{found.days.last}:{found.attempt}:{rfc3339(at)}"
+    await requests.take(connection, Request(request_id, Trigger.HEAL, found.days), integration_id, at)
+    log.info("days.healing", request_id=request_id)
 
 
 def _not_found(row: Row[tuple[object, ...]]) -> FailureDecision:

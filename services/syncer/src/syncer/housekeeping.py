@@ -1,14 +1,16 @@
-"""Keeps the tables in order: deletes what has expired, repairs what a step of the clock broke, counts windows without a key."""
+"""Keeps the tables in order: deletes what has expired, repairs what a step of the clock broke, counts what waits."""
 
 from datetime import timedelta
 
 import structlog
 from common.database import Database
 from common.loops import Loop
-from common.metrics import WAITING_FOR_KEY
+from common.metrics import QUESTIONS_OPEN, WAITING_FOR_KEY
 from common.watchdog import Watchdog
+from contract.rules import READABLE_DAYS
 from sqlalchemy import text
 
+from syncer import questions
 from syncer.domain import LONGEST_PAUSE
 from syncer.leases import LEASE_SECONDS
 
@@ -18,6 +20,8 @@ KEEP_WINDOWS = timedelta(days=30)
 """Once they are closed, and their requests."""
 KEEP_RAW_ANSWERS = timedelta(days=90)
 KEEP_COVERAGE = timedelta(days=200)
+KEEP_KNOWN_DAYS = timedelta(days=READABLE_DAYS)
+"""As long as they can be read again; and their questions."""
 KEY_OVERDUE_AFTER = timedelta(minutes=10)
 """A window that is due for longer and has no credential is counted."""
 
@@ -28,6 +32,8 @@ _DELETE_EXPIRED = {
             AND NOT EXISTS (SELECT 1 FROM windows w WHERE w.window_id = r.window_id AND w.closed_at IS NULL)"""): KEEP_WINDOWS,
     text("DELETE FROM raw_answers WHERE observed_at < clock_timestamp() - :keep"): KEEP_RAW_ANSWERS,
     text("DELETE FROM coverage WHERE day < current_date - :keep"): KEEP_COVERAGE,
+    text("DELETE FROM known_days WHERE day < current_date - :keep"): KEEP_KNOWN_DAYS,
+    text("DELETE FROM questions WHERE day < current_date - :keep"): KEEP_KNOWN_DAYS,
 }
 
 # Whatever was due or leased until an instant that the clock stepped back from would wait for it once more. No lease and no
@@ -60,6 +66,7 @@ class Housekeeping:
         self.loops = (
             Loop("clock_repair", watchdog, self.repair_clock_steps, every=every),
             Loop("waiting_count", watchdog, self.count_waiting_for_key, every=every),
+            Loop("questions_count", watchdog, self.count_questions, every=every),
             self._retention,
         )
 
@@ -78,6 +85,13 @@ class Housekeeping:
         WAITING_FOR_KEY.set(waiting)
         if waiting:
             log.warning("windows.waiting_for_key", windows=waiting)
+
+    async def count_questions(self) -> None:
+        """Set the metric of open questions."""
+        async with self._database.transaction() as connection:
+            numbers = await questions.count(connection)
+        for labels, number in numbers.items():
+            QUESTIONS_OPEN.labels(*labels).set(number)
 
     async def delete_expired(self) -> None:
         """Delete the rows that nobody needs any more."""

@@ -92,6 +92,11 @@ COMMANDS = (
         "grafient.windows:app",
         "Look at the windows that wait to be read from xAI, make them due, or cancel them.",
     ),
+    LazyCommand(
+        "questions",
+        "grafient.questions:app",
+        "Look at the days of which xAI reports less than before, or accept what it reports.",
+    ),
 )
 
 

@@ -12,6 +12,8 @@ from contract.problems import Code
 
 MAX_WINDOW_DAYS = 400
 """More than xAI answers at once, and as long as costs are kept on their topic."""
+OPTIONAL = Field(exclude_if=lambda value: value is None)
+"""Of a field that older records lack: it is written only where there is something, so that they are repeated byte for byte."""
 
 
 class SyncRequested(Message):
@@ -69,11 +71,11 @@ class WindowRead(_Window):
     totals: dict[Day, Usd]
     """Every day that was read and believed; a day of the window that is missing here is questioned, or was cut off by xAI."""
     credential_version: Annotated[int, Field(ge=1)]
-    questioned_days: tuple[Day, ...] | None = None
+    questioned_days: Annotated[tuple[Day, ...] | None, OPTIONAL] = None
     """Days of which the reading reports much less than before, or absurdly much: asked again before they are believed."""
-    beyond_xai_until: Day | None = None
+    beyond_xai_until: Annotated[Day | None, OPTIONAL] = None
     """Last day for which xAI refused to answer because it is too old; the window begins after it."""
-    answers: tuple[AnswerHash, ...] | None = None
+    answers: Annotated[tuple[AnswerHash, ...] | None, OPTIONAL] = None
     """What the reading is made of, oldest days first."""
 
 
@@ -89,11 +91,11 @@ class SyncCompleted(_Window):
     """Revisions that this reading caused."""
     reconciled: bool
     unreconciled_days: tuple[Day, ...] = ()
-    changed_days: tuple[Day, ...] | None = None
+    changed_days: Annotated[tuple[Day, ...] | None, OPTIONAL] = None
     """The days that this reading changed."""
-    questioned_days: tuple[Day, ...] | None = None
+    questioned_days: Annotated[tuple[Day, ...] | None, OPTIONAL] = None
     """As in WindowRead: nothing was stored for them, and their former costs remain."""
-    beyond_xai_until: Day | None = None
+    beyond_xai_until: Annotated[Day | None, OPTIONAL] = None
     """As in WindowRead."""
 
 

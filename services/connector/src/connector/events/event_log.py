@@ -6,7 +6,7 @@ Numbers are given under the lock of the account's row, until the commit: none be
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +42,7 @@ class IntegrationBody(BaseModel):
     status_code: Code | None
     status_text: str
     status_detail: str | None
+    questioned_days: list[date]
     status_since: Instant
     version: int
     credential_version: int
@@ -156,7 +157,8 @@ async def _append_state(connection: AsyncConnection, integration: Integration) -
 
 async def _body_of(connection: AsyncConnection, integration: Integration) -> str:
     days_read = await syncs.days_read(connection, integration)
-    card = card_of(integration, None, days_read, integration.changed_at)
+    questioned = await syncs.questioned(connection, integration)
+    card = card_of(integration, None, days_read, questioned, integration.changed_at)
     return IntegrationBody.model_validate(card).model_dump_json()
 
 

@@ -61,17 +61,15 @@ async def stored_days(connection: AsyncConnection, window: WindowRead) -> dict[d
     return {row.day: StoredDay(row.usd, row.reading_id, row.observed_at) for row in rows}
 
 
-async def count_changed(connection: AsyncConnection, window: WindowRead) -> int:
-    """Number of the window's days whose earlier content its reading replaced."""
-    count: int = (
-        await connection.execute(
-            text("""SELECT count(*) FROM day_revisions
-                    WHERE integration_id = :integration_id AND account_id = :account_id
-                    AND day BETWEEN :first_day AND :last_day AND replaced_by = :reading_id"""),
-            _parameters(window) | {"reading_id": window.reading_id},
-        )
-    ).scalar_one()
-    return count
+async def changed_days(connection: AsyncConnection, window: WindowRead) -> list[date]:
+    """The window's days whose earlier content its reading replaced."""
+    rows = await connection.execute(
+        text("""SELECT day FROM day_revisions
+                WHERE integration_id = :integration_id AND account_id = :account_id
+                AND day BETWEEN :first_day AND :last_day AND replaced_by = :reading_id ORDER BY day"""),
+        _parameters(window) | {"reading_id": window.reading_id},
+    )
+    return list(rows.scalars())
 
 
 def _parameters(window: WindowRead) -> dict[str, object]:

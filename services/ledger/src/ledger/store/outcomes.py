@@ -51,7 +51,8 @@ async def save(connection: AsyncConnection, reconciliation: Reconciliation) -> N
         _SAVE,
         fields
         | {
-            "unreconciled_days": list(outcome.unreconciled_days),
+            # those for which it claims nothing
+            "unreconciled_days": sorted({*outcome.unreconciled_days, *(outcome.questioned_days or ())}),
             "event_id": reconciliation.event_id,
             "judgements": reconciliation.number,
             "reconciled": reconciliation.reconciled,
