@@ -20,7 +20,7 @@ async def test_a_team_without_use_is_no_error(connector: ConnectorHarness) -> No
 @pytest.mark.parametrize(
     ("code", "next_step"),
     [
-        (Code.KEY_REFUSED, "Create one"),
+        (Code.KEY_REFUSED, "Create a Management API key"),
         (Code.XAI_UNAVAILABLE, "This proves nothing about the key"),
         (Code.ANSWER_UNREADABLE, "support"),
     ],
