@@ -14,6 +14,13 @@ from connector.domain import STATUS_TEXT, Health, next_sync, questioned_text
 from connector.store import Integration
 from connector.syncs import Sync
 
+SYNC_DETAILS = {
+    Code.NOT_FOUND: "The integration was removed before these days were read.",
+    Code.EXPIRED: "The request was over 7 days old when it arrived, so xAI was not called. Force Sync reads the newest costs.",
+    Code.REQUEST_MALFORMED: "The request was dated over an hour ahead, so xAI was not called. Check the clock of its program.",
+}
+"""Where a code's own sentence is about an HTTP request or a command."""
+
 
 class _Schema(BaseModel):
     model_config = ConfigDict(hide_input_in_errors=True, use_attribute_docstrings=True)
@@ -198,7 +205,8 @@ def line_of(sync: Sync) -> SyncLine:
 def _line_detail(sync: Sync) -> str | None:
     if sync.questioned_days:
         return questioned_text(len(sync.questioned_days))
-    return cause_of(Code(sync.code)).detail if sync.code else None
+    code = Code(sync.code) if sync.code else None
+    return (SYNC_DETAILS.get(code) or cause_of(code).detail) if code else None
 
 
 def response_of(result: Passed | Failed) -> TestAnswer:
