@@ -2,6 +2,7 @@
 
 pip install aiokafka "cryptography>=47"
 CONNECTOR_URL=… TOKEN=… KAFKA_BOOTSTRAP_SERVERS=… python connect.py ACCOUNT_ID TEAM_ID PLAN, the key on standard input.
+Without a result within DEADLINE seconds (60 by default) it prints what is known of the command, with status 1.
 """
 
 import asyncio
@@ -9,6 +10,8 @@ import base64
 import json
 import os
 import sys
+import urllib.error
+import urllib.parse
 import urllib.request
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -20,9 +23,9 @@ from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, Suite
 SUITE = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
 
 
-def sealing_key() -> dict[str, str]:
+def get(path: str) -> dict[str, str]:
     url, token = os.environ["CONNECTOR_URL"], os.environ["TOKEN"]
-    request = urllib.request.Request(f"{url}/v1/sealing-key", headers={"Authorization": f"Bearer {token}"})
+    request = urllib.request.Request(f"{url}/v1/{path}", headers={"Authorization": f"Bearer {token}"})
     with urllib.request.urlopen(request, timeout=10) as answer:
         return json.load(answer)
 
@@ -53,6 +56,22 @@ async def publish(servers: str, kind: str, command: dict[str, str]) -> None:
         )
 
 
+async def result_of(results: AIOKafkaConsumer, account_id: str, command_id: str) -> str:
+    async for record in results:
+        result = json.loads(record.value)
+        if (result["account_id"], result["command_id"]) == (account_id, command_id):
+            break
+    return f"{dict(record.headers)['ce_type'].decode()} {json.dumps(result)}"
+
+
+def state_of(account_id: str, command_id: str) -> str:
+    """What is known of the command; its ID may hold any character, so it is quoted."""
+    try:
+        return json.dumps(get(f"accounts/{account_id}/commands/{urllib.parse.quote(command_id, safe='')}"))
+    except urllib.error.HTTPError as problem:  # 404: it has not arrived
+        return problem.read().decode()
+
+
 async def main(account_id: str, team_id: str, plan: str) -> None:
     servers, command_id = os.environ["KAFKA_BOOTSTRAP_SERVERS"], str(uuid.uuid4())
     command = {
@@ -60,18 +79,18 @@ async def main(account_id: str, team_id: str, plan: str) -> None:
         "account_id": account_id,
         "team_id": team_id,
         "plan": plan,
-        "sealed_key": seal(sys.stdin.readline().strip(), sealing_key(), account_id, command_id),
+        "sealed_key": seal(sys.stdin.readline().strip(), get("sealing-key"), account_id, command_id),
         "expires_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat(),
     }
     async with AIOKafkaConsumer("xai.command-results.v1", bootstrap_servers=servers) as results:
         for partition in results.assignment():
             await results.position(partition)  # from now on: the result comes after this
         await publish(servers, "AddIntegration", command)
-        async for record in results:
-            result = json.loads(record.value)
-            if (result["account_id"], result["command_id"]) == (account_id, command_id):
-                print(dict(record.headers)["ce_type"].decode(), json.dumps(result))
-                break
+        try:
+            async with asyncio.timeout(float(os.environ.get("DEADLINE", "60"))):
+                print(await result_of(results, account_id, command_id))
+        except TimeoutError:
+            sys.exit(f"no result yet: {state_of(account_id, command_id)}")
 
 
 if __name__ == "__main__":

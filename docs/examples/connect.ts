@@ -2,22 +2,28 @@
 //
 // npm install @hpke/core @platformatic/kafka        Node 22.18 or newer, which runs TypeScript as it is
 // CONNECTOR_URL=… TOKEN=… KAFKA_BOOTSTRAP_SERVERS=… node connect.ts ACCOUNT_ID TEAM_ID PLAN, the key on standard input.
+// Without a result within DEADLINE seconds (60 by default) it prints what is known of the command, with status 1.
 
 import { Aes256Gcm, CipherSuite, DhkemX25519HkdfSha256, HkdfSha256 } from '@hpke/core'
 import { compatibilityPartitioner, Consumer, ListOffsetTimestamps, Producer } from '@platformatic/kafka'
 import { stringDeserializers, stringSerializers } from '@platformatic/kafka'
 import { randomUUID } from 'node:crypto'
 import { text } from 'node:stream/consumers'
+import { setTimeout } from 'node:timers/promises'
 
 const suite = new CipherSuite({ kem: new DhkemX25519HkdfSha256(), kdf: new HkdfSha256(), aead: new Aes256Gcm() })
-const { CONNECTOR_URL, TOKEN, KAFKA_BOOTSTRAP_SERVERS } = process.env as Record<string, string>
+const { CONNECTOR_URL, TOKEN, KAFKA_BOOTSTRAP_SERVERS, DEADLINE = '60' } = process.env as Record<string, string>
 const RESULTS = 'xai.command-results.v1'
 
 type SealingKey = { key_id: string; public_key: string; format: string; environment: string }
 type Command = { command_id: string; account_id: string; [field: string]: string }
 
+function get(path: string): Promise<Response> {
+  return fetch(`${CONNECTOR_URL}/v1/${path}`, { headers: { Authorization: `Bearer ${TOKEN}` } })
+}
+
 async function sealingKey(): Promise<SealingKey> {
-  const answer = await fetch(`${CONNECTOR_URL}/v1/sealing-key`, { headers: { Authorization: `Bearer ${TOKEN}` } })
+  const answer = await get('sealing-key')
   if (!answer.ok) throw new Error(`no sealing key: ${answer.status}`)
   return (await answer.json()) as SealingKey
 }
@@ -69,11 +75,21 @@ const offsets = ends.get(RESULTS)!.map((offset, partition) => ({ topic: RESULTS,
 const results = await consumer.consume({ topics: [RESULTS], mode: 'manual', offsets, autocommit: false }) // from now on
 
 await publish(bootstrapBrokers, 'AddIntegration', { command_id, account_id, team_id, plan, sealed_key, expires_at })
-for await (const record of results) {
-  const result = JSON.parse(record.value!) as Command
-  if (result.account_id !== account_id || result.command_id !== command_id) continue
-  console.log(record.headers.get('ce_type'), JSON.stringify(result))
-  break
+
+async function resultOf(): Promise<string | undefined> {
+  for await (const record of results) {
+    const result = JSON.parse(record.value!) as Command
+    if (result.account_id !== account_id || result.command_id !== command_id) continue
+    return `${record.headers.get('ce_type')} ${JSON.stringify(result)}`
+  }
+}
+
+const result = await Promise.race([resultOf(), setTimeout(Number(DEADLINE) * 1000, undefined, { ref: false })])
+if (result) console.log(result)
+else {
+  const known = await get(`accounts/${account_id}/commands/${encodeURIComponent(command_id)}`) // 404: it has not arrived
+  console.error(`no result yet: ${await known.text()}`)
+  process.exitCode = 1
 }
 await results.close()
 await consumer.close()

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 from common.crypto.sealed_commands import SealingKey, binding
+from connector.commands.api import CommandState
 from connector.commands.opening import SealedCommandOpener
+from connector.commands.rejections import DETAILS
 from connector.sealing_key import SealingKeyAnswer
 from contract.messages import COMMANDS, Message
 from contract.problems import Code
 
 PAGE = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
-ANSWER = json.loads(re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)[-1])
+BODIES = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+ANSWER = json.loads(next(one for one in BODIES if "public_key" in one))
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.__name__)
@@ -23,6 +26,13 @@ def test_every_command_has_an_example_of_all_its_fields(command: type[Message]) 
 
     command.model_validate_json(example)
     assert fields.keys() == command.model_fields.keys()
+
+
+def test_the_state_of_a_command_is_shown_as_it_is() -> None:
+    state = json.loads(next(one for one in BODIES if "state" in one))
+
+    assert json.loads(CommandState.model_validate(state).model_dump_json()) == state
+    assert DETAILS[Code(state["code"])].startswith(state["detail"].removesuffix("…"))
 
 
 def test_the_answer_of_the_route_is_shown_as_it_is() -> None:

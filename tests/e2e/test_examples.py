@@ -59,19 +59,23 @@ def account_of_another_sign() -> str:
     return next(one for one in ids if murmur2(one.encode()) & JAVAS_SIGN)
 
 
-@pytest.mark.parametrize("program", [python, typescript])
-async def test_the_program_connects_a_team_and_prints_the_result(
-    client: SystemClient, program: Program, tmp_path: Path
-) -> None:
-    team = replace(await client.team(), account_id=account_of_another_sign())
-    where = {
+def where(client: SystemClient) -> dict[str, str]:
+    """The settings of a program."""
+    return {
         "CONNECTOR_URL": client.address.connector_url,
         "TOKEN": client.address.token,
         "KAFKA_BOOTSTRAP_SERVERS": client.address.kafka,
     }
 
+
+@pytest.mark.parametrize("program", [python, typescript])
+async def test_the_program_connects_a_team_and_prints_the_result(
+    client: SystemClient, program: Program, tmp_path: Path
+) -> None:
+    team = replace(await client.team(), account_id=account_of_another_sign())
+
     status, out, errors = await ran(
-        [*program(tmp_path), team.account_id, team.team_id, "pro"], tmp_path, f"{team.key}\n", **where
+        [*program(tmp_path), team.account_id, team.team_id, "pro"], tmp_path, f"{team.key}\n", **where(client)
     )
 
     assert (status, errors) == (0, "")
@@ -82,6 +86,20 @@ async def test_the_program_connects_a_team_and_prints_the_result(
     (record,) = [one for one in await client.records(COMMANDS_TOPIC.name) if one.key == team.account_id.encode()]
     assert record.partition == (murmur2(record.key) & ~JAVAS_SIGN) % COMMANDS_TOPIC.partitions
     assert team.key.encode() not in record.value
+
+
+@pytest.mark.parametrize("program", [python, typescript])
+async def test_the_program_waits_with_a_deadline_and_then_asks_how_the_command_ended(
+    client: SystemClient, program: Program, tmp_path: Path
+) -> None:
+    team = await client.team()
+    argv = [*program(tmp_path), team.account_id, team.team_id, "pro"]
+
+    status, out, errors = await ran(argv, tmp_path, f"{team.key}\n", **where(client), DEADLINE="0")
+
+    assert (status, out) == (1, "")
+    answer = json.loads(errors.removeprefix("no result yet: "))
+    assert answer.get("state") or answer["code"] == "not_found"
 
 
 async def test_the_typescript_program_is_well_typed(tmp_path: Path) -> None:

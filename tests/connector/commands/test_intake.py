@@ -5,10 +5,13 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from common.kafka.failure_policy import UNKNOWN
+from contract.cloudevents import MalformedError
 from contract.messages import Command
+from contract.topics import COMMANDS_TOPIC
 
 from tests.connector.support.commands import PLAIN_KEY, CommandsHarness, change_plan, rename
-from tests.support.messages import FOREIGN, structured
+from tests.support.messages import ACCOUNT, FOREIGN, record_of, structured
 
 
 def body_of(command: Command, **changes: Any) -> bytes:
@@ -29,7 +32,9 @@ def body_of(command: Command, **changes: Any) -> bytes:
         ({"label": "l" * 257}, "request_malformed", "label"),
         ({"expires_at": "2026-11-20T00:00:00"}, "request_malformed", "expires_at"),
         ({"sealed_key": "left out"}, "request_malformed", "sealed_key"),
-        ({"sealed_key": "left out", "management_key": PLAIN_KEY}, "request_malformed", "sealed_key"),
+        ({"sealed_key": "left out", "management_key": PLAIN_KEY}, "key_exposed", "revoke it"),
+        ({"plan": "gold", "sealed_key": PLAIN_KEY}, "key_exposed", "revoke it"),
+        ({"label": 7, "note": f"the key is xai-{'o' * 80}"}, "key_exposed", "revoke it"),
         ({"sealed_key": [PLAIN_KEY]}, "request_malformed", "sealed_key"),
     ],
 )
@@ -42,8 +47,9 @@ async def test_a_command_that_cannot_be_read_is_rejected_once(
     await commands.send_raw("AddIntegration", body)
     await commands.work()
 
-    assert (commands.code("one"), commands.answered) == (code, True)
+    assert commands.code("one") == code
     assert names in commands.result("one").detail
+    assert commands.answered == [True, True]
     assert PLAIN_KEY not in await commands.stored() + str(commands.results())
 
 
@@ -73,8 +79,30 @@ async def test_a_structured_command_is_done_or_answered_like_any_other(
 async def test_what_names_no_sender_is_not_answered(commands: CommandsHarness, body: bytes) -> None:
     assert await commands.send_raw("ChangePlan", body) is not None
 
-    assert not commands.answered
+    assert commands.answered == [False], "its dead letter stays open: an operator looks for the program"
     assert await commands.connector.sql("SELECT 1 FROM commands") == []
+
+
+@pytest.mark.parametrize(
+    "body", [None, b"", b"{", b'"{}"', b"[]", b"{'command_id': 'one'}", b'{"command_id": ["one"]}']
+)
+async def test_a_broken_body_is_answered_by_its_envelope(commands: CommandsHarness, body: bytes | None) -> None:
+    await commands.send_raw("ChangePlan", body, key=ACCOUNT, event_id="one")
+    await commands.work()
+
+    assert commands.code("one") == "request_malformed"
+    assert commands.result("one").account_id == ACCOUNT
+    assert commands.answered == [True]
+
+
+async def test_a_bug_is_answered_and_stays_open(commands: CommandsHarness) -> None:
+    record = record_of(COMMANDS_TOPIC, change_plan("one"))
+    bug = MalformedError(UNKNOWN, "ValueError")
+
+    assert await commands.first.intake.reject_unreadable(record, bug) is False
+
+    await commands.work()
+    assert commands.code("one") == "internal"
 
 
 @pytest.mark.parametrize("text", [PLAIN_KEY, f"v1.{PLAIN_KEY}", f"v1.one.{PLAIN_KEY}.{PLAIN_KEY}"])
@@ -88,7 +116,7 @@ async def test_a_key_in_the_clear_is_stored_nowhere(commands: CommandsHarness, t
         assert PLAIN_KEY not in await commands.stored()
     await commands.work()
 
-    assert (commands.code("one"), commands.code("two")) == ("unsealable", "unsealable")
+    assert (commands.code("one"), commands.code("two")) == ("key_exposed", "key_exposed")
     assert PLAIN_KEY not in await commands.stored() + str(commands.results())
 
 

@@ -1,10 +1,16 @@
-"""Each command has one result, published when the broker is available, and the same event after a crash."""
+"""Each command has one result: published when the broker is available, and the same event whenever it comes again."""
 
 import asyncio
+import json
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
-from tests.connector.support.commands import CommandsHarness, change_plan, rename
+from contract.fields import Plan
+
+from tests.connector.support.commands import A_MINUTE_LATER, CommandsHarness, change_plan, rename
 from tests.support.messages import ACCOUNT
+
+UNREADABLE = json.dumps({"command_id": "unreadable", "account_id": ACCOUNT}).encode()
 
 
 async def test_a_result_waits_for_the_broker(commands: CommandsHarness) -> None:
@@ -29,3 +35,55 @@ async def test_a_result_that_is_published_again_after_a_crash_is_the_same_event(
     assert len(results) == 4
     assert results[:2] == results[2:]
     assert {one.key for one in results} == {ACCOUNT}
+
+
+async def test_a_command_that_is_sent_again_gets_the_same_result_again(commands: CommandsHarness) -> None:
+    integration_id, rejected = await commands.connected(), rename("rejected", uuid4())
+    await commands.do(rename("one", integration_id), rejected)
+    await commands.send_raw("ChangePlan", UNREADABLE)
+    await commands.work()
+    first = commands.results()[1:]
+    await commands.connector.sql(A_MINUTE_LATER)
+
+    await commands.send(rename("one", integration_id, "Other"), change_plan("rejected"))
+    await commands.send_raw("ChangePlan", UNREADABLE)
+    await commands.work()
+
+    assert [one.type for one in first] == ["CommandSucceeded", "CommandRejected", "CommandRejected"]
+    assert commands.results()[4:] == first, "byte for byte"
+    assert (await commands.integrations())[0]["label"] == "Research"
+
+
+async def test_a_result_is_published_at_most_once_a_minute_and_never_forgotten(commands: CommandsHarness) -> None:
+    sent = change_plan("one")
+    await commands.do(sent)
+
+    await commands.do(*[sent] * 20)
+    assert len(commands.results()) == 1
+    ((pause,),) = await commands.connector.sql("SELECT repeat_at - published_at FROM commands")
+    assert pause == timedelta(minutes=1)
+
+    await commands.connector.sql(A_MINUTE_LATER)
+    await commands.do(*[sent] * 20)
+    assert len(commands.results()) == 2
+
+
+async def test_a_copy_that_waits_for_its_first_result_gets_no_second_one(commands: CommandsHarness) -> None:
+    sent, rejected = change_plan("one"), change_plan("two", expires_at=datetime.now(UTC) + timedelta(days=8))
+    await commands.send(sent, sent, rejected, rejected)
+    await commands.work()
+    await commands.connector.sql(A_MINUTE_LATER)
+    await commands.work()
+
+    assert sorted(commands.ids()) == ["one", "two"]
+
+
+async def test_a_replay_publishes_no_result_again(commands: CommandsHarness) -> None:
+    first, lost = change_plan("one", Plan.ULTIMATE), change_plan("lost")
+    await commands.do(first)
+    await commands.connector.sql(A_MINUTE_LATER)
+
+    await commands.replay(first, lost)
+    await commands.work()
+
+    assert commands.ids() == ["one", "lost"], "what had never arrived is a command like any other"

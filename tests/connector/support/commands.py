@@ -23,6 +23,7 @@ from connector.commands.results import Results
 from connector.commands.worker import CommandQueue
 from connector.connection_check import ConnectionTest
 from connector.integrations import Integrations
+from connector.operations.replay import replay_handlers
 from contract.cloudevents import Event, MalformedError, decode
 from contract.fields import History, Plan
 from contract.messages import (
@@ -38,14 +39,17 @@ from contract.topics import COMMAND_RESULTS, COMMANDS_TOPIC
 from xai_usage import client
 
 from tests.connector.support.connector import KEYRING, NOW, TEAM, ConnectorHarness
-from tests.support.fakes import Published, no_pause
-from tests.support.messages import ACCOUNT, Headers, command, encoded, raw_record
+from tests.support.fakes import Published, RecordingDeadLetters, no_pause
+from tests.support.messages import ACCOUNT, Headers, command, encoded, raw_record, record_of
 
 REFUSED_KEY = "obviously-fake-refused-key"
 SLOW_KEY = "obviously-fake-slow-key"
 PLAIN_KEY = "obviously-fake-key-in-the-clear"
 OTHER = "account-2"
 DEADLINE = 20.0
+A_MINUTE_LATER = (
+    "UPDATE commands SET published_at = published_at - interval '1 min', repeat_at = repeat_at - interval '1 min'"
+)
 EXPIRE_LEASES = "UPDATE commands SET lease_until = clock_timestamp() WHERE lease IS NOT NULL"
 Handlers = Mapping[type[Message], CommandHandler]
 
@@ -81,6 +85,8 @@ class CommandsHarness:
         path.write_text(json.dumps({"current": "one", "keys": {"one": b64encode(bytes(range(32))).decode()}}))
         self.opener = SealedCommandOpener(path, "test")
         self.keys_tested: list[str] = []
+        self.answered: list[bool] = []
+        """Of what could not be read: whether nobody but its sender has to act."""
         self.answer_slow_keys = asyncio.Event()
         test = ConnectionTest(client("https://xai.test", transport=httpx.MockTransport(self._answer)), lambda: NOW)
         integrations = Integrations(connector.database, test, Sealer(KEYRING, "test"), lambda: None)
@@ -118,17 +124,30 @@ class CommandsHarness:
         for one in commands:
             await (process or self.first).intake.take(Event(one, one.command_id, datetime.now(UTC)))
 
-    async def send_raw(self, kind: str, body: bytes, headers: Headers | None = None) -> MalformedError | None:
+    async def send_raw(
+        self,
+        kind: str,
+        body: bytes | None,
+        headers: Headers | None = None,
+        *,
+        key: str | None = None,
+        event_id: str = "x",
+    ) -> MalformedError | None:
         """As the consumer does it: what cannot be read is answered, then dead-lettered for the returned reason."""
-        default = encoded({"ce_specversion": "1.0", "ce_id": "x", "ce_type": kind, "ce_source": "/test"})
-        record = raw_record(COMMANDS_TOPIC, body, headers or default)
+        default = encoded({"ce_specversion": "1.0", "ce_id": event_id, "ce_type": kind, "ce_source": "/test"})
+        record = raw_record(COMMANDS_TOPIC, body, headers or default, key=key.encode() if key else None)
         try:
             event: Any = decode(record, COMMANDS_TOPIC)
         except MalformedError as error:
-            self.answered = await self.first.intake.reject_dead_letter(record, error)
+            self.answered.append(await self.first.intake.reject_unreadable(record, error))
             return error
         await self.first.intake.take(event)
         return None
+
+    async def replay(self, *commands: Command) -> None:
+        """As `grafient replay` does it."""
+        topics = replay_handlers(self.connector.database, self.connector.publisher, RecordingDeadLetters()).topics
+        await topics[COMMANDS_TOPIC](tuple(record_of(COMMANDS_TOPIC, one) for one in commands))
 
     async def work(self, process: CommandsProcess | None = None) -> None:
         """Let a connector work until every command is done and its result published."""
@@ -141,7 +160,8 @@ class CommandsHarness:
 
     async def ended(self, *command_ids: str) -> None:
         """Wait until the results of these commands, or of all, are published."""
-        query = "SELECT 1 FROM commands WHERE published_at IS NULL AND (command_id = ANY(:ids) OR :all)"
+        due = "(published_at IS NULL OR repeat_at <= clock_timestamp())"
+        query = f"SELECT 1 FROM commands WHERE {due} AND (command_id = ANY(:ids) OR :all)"  # noqa: S608 - only a constant
         async with asyncio.timeout(DEADLINE):
             while await self.connector.sql(query, ids=list(command_ids), all=not command_ids):
                 await asyncio.sleep(0.005)

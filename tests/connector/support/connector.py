@@ -17,6 +17,7 @@ from common.http.tokens import SCOPES, Tokens, digest_of
 from common.rate_limits import Limiter, Rate
 from common.watchdog import Watchdog
 from connector.api import IntegrationRoutes
+from connector.commands.api import CommandRoutes
 from connector.connection_check import ConnectionTest
 from connector.handlers import Handlers
 from connector.integrations import Integrations
@@ -71,6 +72,7 @@ class ConnectorHarness:
         guard(app, Tokens.model_validate({"tokens": [token]}), requests_per_second=10_000)
         routes = IntegrationRoutes(self.database, self.publisher, test, integrations, tests, clock=lambda: NOW)
         app.include_router(routes.router())
+        app.include_router(CommandRoutes(self.database).router())
         return app
 
     async def _answer(self, request: httpx.Request) -> httpx.Response:

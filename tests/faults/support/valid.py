@@ -89,11 +89,11 @@ def contradicting(topic: Topic, first: Valid) -> Valid:
 
 
 async def rows_of(client: SystemClient, sent: Sequence[Valid]) -> list[dict[str, Any]]:
-    """The rows that these messages, all of one topic, have left."""
+    """The rows that these messages, all of one topic, have left; without what only repeats the result of a command."""
     column, row_ids = sent[0].column, [one.row_id for one in sent]
     found: list[dict[str, Any]] = []
     for table in sent[0].tables:
-        query = f"SELECT to_jsonb(t) FROM {table} t WHERE {column}::text = ANY(%s) ORDER BY {column}"  # noqa: S608 - constants
+        query = f"SELECT to_jsonb(t) - 'repeat_at' FROM {table} t WHERE {column}::text = ANY(%s) ORDER BY {column}"  # noqa: S608 - constants
         found += [row[0] for row in await client.rows(query, row_ids)]
     return found
 

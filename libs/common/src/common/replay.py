@@ -20,6 +20,7 @@ from common.errors import TransientError, UnreachableError, is_transient, name_o
 from common.kafka.client import make_broker
 from common.kafka.consumer import Handler
 from common.kafka.dead_letters import DeadLetters
+from common.kafka.failure_policy import OnGiveUp
 from common.kafka.publisher import Publisher
 from common.kafka.ranges import Bound, range_of, reader, records_of
 from common.settings import DatabaseUrl, KafkaSettings
@@ -198,7 +199,12 @@ async def _with_retries(handle: HandleRecords, records: tuple[Record, ...]) -> M
     raise AssertionError
 
 
-def single_records(topic: Topic, handlers: Mapping[type[Message], Handler], dead_letters: DeadLetters) -> HandleRecords:
+def single_records(
+    topic: Topic,
+    handlers: Mapping[type[Message], Handler],
+    dead_letters: DeadLetters,
+    on_give_up: OnGiveUp | None = None,
+) -> HandleRecords:
     """Handle each record alone, by its type; dead-letter what is malformed."""
 
     async def handle(records: tuple[Record, ...]) -> Mapping[str, int]:
@@ -211,7 +217,8 @@ def single_records(topic: Topic, handlers: Mapping[type[Message], Handler], dead
                     await handler(event)
                 counts["not_ours" if handler is None else "handled"] += 1
             except MalformedError as error:
-                await dead_letters.put(record, topic, error)
+                answered = on_give_up is not None and await on_give_up(record, error)
+                await dead_letters.put(record, topic, error, answered=answered)
                 counts["dead_lettered"] += 1
         return counts
 

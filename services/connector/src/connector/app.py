@@ -19,6 +19,7 @@ from fastapi import FastAPI
 from xai_usage import client
 
 from connector.api import IntegrationRoutes
+from connector.commands.api import CommandRoutes
 from connector.commands.handlers import COMMAND_HANDLERS, Commands
 from connector.commands.intake import Intake
 from connector.commands.opening import SealedCommandOpener
@@ -52,7 +53,7 @@ def create_app(settings: ConnectorSettings) -> FastAPI:
     worker = LeasedWorker("commands", parts.watchdog, queue, in_flight=settings.connector_commands_in_flight)
     intake = Intake(parts.database, worker.wake, results.wake)
     parts.consumers.subscribe(Handlers(parts.database, relay.wake), HANDLERS)
-    parts.consumers.subscribe(intake, INTAKE, on_give_up=intake.reject_dead_letter)
+    parts.consumers.subscribe(intake, INTAKE, on_give_up=intake.reject_unreadable)
     loops = [one.run for one in (relay, housekeeping, subscribers, worker, results)]
 
     @asynccontextmanager
@@ -66,6 +67,7 @@ def create_app(settings: ConnectorSettings) -> FastAPI:
     events = EventRoutes(parts.database, subscribers, clock=_now)
     for routes in (
         IntegrationRoutes(parts.database, parts.publisher, test, integrations, tests, clock=_now),
+        CommandRoutes(parts.database),
         SealingKeyRoutes(command_opener.recipient, settings.environment),
         events,
     ):

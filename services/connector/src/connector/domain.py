@@ -19,7 +19,13 @@ HEALS_BEFORE_ALARM = 5
 """Healings after which a day that still does not add up shows on the card."""
 COMMAND_VALID_FOR = timedelta(days=7)
 CLOCK_TOLERANCE = timedelta(hours=1)
-_SEALED = re.compile(r"v1\.[A-Za-z0-9._-]{1,40}\.[A-Za-z0-9_-]{43}\.[A-Za-z0-9_-]{1,20000}")
+_SEALED = re.compile(r"v1\.[A-Za-z0-9._-]{1,40}\.(?!xai-)[A-Za-z0-9_-]{43}\.(?!xai-)[A-Za-z0-9_-]{23,20000}")
+"""32 bytes of encapsulated key, and at least one byte of ciphertext with its tag of 16, in base64url."""
+_ENCRYPTED = re.compile(r"(?<![\w+/-])([\w+/-]{43}=?|[\w+/-]{66,}={0,2})(?![\w+/=-])", re.ASCII)
+"""The same bytes in any form of base64 or in hex, together or apart: sealed, and then written otherwise than documented."""
+_XAI_KEY = re.compile(r"xai-[A-Za-z0-9_-]{32,}")
+_KEY_LIKE = re.compile(r"[!-~]{16,512}")
+"""Shorter words are placeholders, such as `v1.x.x.x`."""
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
@@ -110,6 +116,17 @@ def waits_too_long(expires_at: datetime, now: datetime) -> bool:
 def looks_sealed(text: str) -> bool:
     """Whether `text` has the form of a sealed key; a key in the clear does not, and must not be stored."""
     return _SEALED.fullmatch(text) is not None
+
+
+def exposes_key(text: str) -> bool:
+    """Whether `text`, which does not look sealed, may be a key in the clear: rather one revoked in vain than one missed."""
+    is_word = _KEY_LIKE.fullmatch(text.strip()) is not None
+    return holds_xai_key(text) or (is_word and not _ENCRYPTED.search(text))
+
+
+def holds_xai_key(text: str) -> bool:
+    """Whether a key with xAI's prefix is in `text`."""
+    return _XAI_KEY.search(text) is not None
 
 
 def covered(first: date, last: date, missing: Collection[date]) -> list[tuple[date, date]]:

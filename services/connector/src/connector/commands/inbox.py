@@ -6,16 +6,19 @@ Callers own the transaction.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from contract.messages import Command
 from contract.problems import Code
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 LEASE = timedelta(seconds=60)
 """How long a command waits for a process that died; longer than an attempt, so that no lease is renewed."""
 BATCH_SIZE = 100
+REPEAT_AFTER = timedelta(minutes=1)
+"""Between two copies of a result: however often its command is sent again, there is at most one a minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +62,17 @@ class Result:
     done_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class CommandStatus:
+    """What is known of a command."""
+
+    is_done: bool
+    integration_id: UUID | None
+    code: Code | None
+    """None: it took effect, or is not done."""
+    detail: str | None
+
+
 _KEEP = text("""
     INSERT INTO commands (account_id, command_id, type, body, integration_id, code, detail, done_at)
     VALUES (:account_id, :command_id, :type, CAST(:body AS jsonb), :integration_id, :code, :detail,
@@ -79,6 +93,11 @@ _CLAIM = text("""
     ) picked
     WHERE c.account_id = picked.account_id AND c.command_id = picked.command_id
     RETURNING c.lease, c.account_id, c.command_id, c.type, CAST(c.body AS text) AS body, c.failures, clock_timestamp() AS at
+""")
+
+_FIND = text("""
+    SELECT done_at IS NOT NULL AS is_done, integration_id, code, detail FROM commands
+    WHERE account_id = :account_id AND command_id = :command_id
 """)
 
 _FINISH = text("""
@@ -102,8 +121,19 @@ _LOCK_UNPUBLISHED = text("""
     FOR UPDATE SKIP LOCKED
 """)
 
+# A row that is being published is locked: its copy is due a minute after that, not before.
+_REPEAT = text("""
+    UPDATE commands SET repeat_at = coalesce(published_at, clock_timestamp()) + CAST(:pause AS interval)
+    WHERE account_id = :account_id AND command_id = :command_id AND done_at IS NOT NULL AND repeat_at IS NULL
+""")
+
+_REPEAT_DUE = text("""
+    UPDATE commands SET published_at = NULL, repeat_at = NULL
+    WHERE repeat_at <= clock_timestamp() AND published_at IS NOT NULL
+""")
+
 _MARK_PUBLISHED = text("""
-    UPDATE commands SET published_at = clock_timestamp()
+    UPDATE commands SET published_at = clock_timestamp(), repeat_at = NULL
     WHERE number = ANY(:numbers) AND done_at IS NOT NULL AND published_at IS NULL
 """)
 
@@ -131,11 +161,29 @@ async def _keep(connection: AsyncConnection, account_id: str, command_id: str, v
     return (await connection.execute(_KEEP, values)).rowcount > 0
 
 
+async def repeat(connection: AsyncConnection, account_id: str, command_id: str) -> bool:
+    """Let the command's result be published once more; False where that is due already, or it is not done yet."""
+    values = {"account_id": account_id, "command_id": command_id, "pause": REPEAT_AFTER}
+    return (await connection.execute(_REPEAT, values)).rowcount > 0
+
+
+async def repeat_due(connection: AsyncConnection) -> None:
+    """Make results whose copy is due unpublished."""
+    await connection.execute(_REPEAT_DUE)
+
+
 async def claim(connection: AsyncConnection, owner: str) -> Claim | None:
     """Lease the oldest command of an account that has none leased; None where nothing is to be done."""
     values = {"lease": uuid4(), "owner": owner, "duration": LEASE}
     row = (await connection.execute(_CLAIM, values)).one_or_none()
     return Claim(**row._mapping) if row else None  # noqa: SLF001 - a row's public mapping has this name
+
+
+async def find(connection: AsyncConnection, account_id: str, command_id: str) -> CommandStatus | None:
+    """What is known of the command; None where none arrived, or it is deleted already."""
+    values = {"account_id": account_id, "command_id": command_id}
+    row = (await connection.execute(_FIND, values)).mappings().one_or_none()
+    return CommandStatus(**_with_code(row)) if row else None
 
 
 async def finish(connection: AsyncConnection, claim: Claim, integration_id: UUID | None) -> bool:
@@ -165,7 +213,7 @@ async def release_owner(connection: AsyncConnection, owner: str) -> None:
 async def lock_unpublished(connection: AsyncConnection) -> list[Result]:
     """The oldest results without `published_at`, at most BATCH_SIZE, locked until the transaction ends."""
     rows = (await connection.execute(_LOCK_UNPUBLISHED, {"batch": BATCH_SIZE})).mappings()
-    return [Result(**{**row, "code": Code(row["code"]) if row["code"] else None}) for row in rows]
+    return [Result(**_with_code(row)) for row in rows]
 
 
 async def mark_published(connection: AsyncConnection, results: Sequence[Result]) -> None:
@@ -176,6 +224,10 @@ async def mark_published(connection: AsyncConnection, results: Sequence[Result])
 async def delete_expired(connection: AsyncConnection, keep: timedelta) -> None:
     """Delete published commands older than `keep`."""
     await connection.execute(_DELETE_EXPIRED, {"keep": keep})
+
+
+def _with_code(row: RowMapping) -> dict[str, Any]:
+    return {**row, "code": Code(row["code"]) if row["code"] else None}
 
 
 def _columns(rejection: Rejection) -> dict[str, object]:

@@ -14,7 +14,7 @@ POLL_EVERY = 1.0
 
 
 class Results:
-    """Several may run. After a crash a result is published again: the same event, byte for byte."""
+    """Several may run. After a crash, or for a command sent again, the same event is published, byte for byte."""
 
     def __init__(self, database: Database, publisher: Publisher, watchdog: Watchdog) -> None:
         self._database = database
@@ -24,7 +24,9 @@ class Results:
         self.wake = self._loop.wake
 
     async def publish_due(self) -> None:
-        """Publish every result that is not known to be published."""
+        """Publish every result that is not known to be published, and those that senders wait for once more."""
+        async with self._database.transaction() as connection:
+            await inbox.repeat_due(connection)
         while await self._publish_batch():
             self._loop.beat()
 

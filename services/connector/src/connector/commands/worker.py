@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from connector.commands import inbox
 from connector.commands.handlers import CommandHandler, parse
 from connector.commands.inbox import Claim, Rejection
+from connector.commands.rejections import detail_of
 
 log = structlog.get_logger()
 
@@ -117,4 +118,4 @@ async def _finish(claim: Claim, connection: AsyncConnection, integration_id: UUI
 def rejection_of(claim: Claim, problem: ProblemError) -> Rejection:
     """The problem as a result; it names the integration that the problem is about, or else that of the command."""
     about = problem.extra.get("integration_id") or json.loads(claim.body).get("integration_id")
-    return Rejection(problem.code, problem.detail, UUID(str(about)) if about else None)
+    return Rejection(problem.code, detail_of(problem), UUID(str(about)) if about else None)

@@ -13,11 +13,11 @@ from connector.handlers import HANDLERS, INTAKE, Handlers
 def replay_handlers(database: Database, _publisher: Publisher, dead_letters: DeadLetters) -> ReplayHandlers:
     """Whatever a replay makes due, the running connector does."""
     outcomes, intake = Handlers(database, wake=_no_wakeup), Intake(database, _no_wakeup, _no_wakeup)
-    handlers = {topic: bind(each, outcomes) for topic, each in HANDLERS.items()}
-    handlers |= {topic: bind(each, intake) for topic, each in INTAKE.items()}
-    return ReplayHandlers(
-        {topic: single_records(topic, each, dead_letters) for topic, each in handlers.items()}, _state
-    )
+    topics = {topic: single_records(topic, bind(each, outcomes), dead_letters) for topic, each in HANDLERS.items()}
+    for topic, each in INTAKE.items():
+        again = dict.fromkeys(each, intake.replay)
+        topics[topic] = single_records(topic, again, dead_letters, intake.replay_unreadable)
+    return ReplayHandlers(topics, _state)
 
 
 def _no_wakeup() -> None:
