@@ -8,7 +8,7 @@ import pytest
 from connector.commands.rejections import DETAILS, FIELDS, Sender, detail_of, of_unreadable, sender_of
 from contract.cloudevents import MalformedError, decode
 from contract.messages import COMMANDS, AddIntegration, Command, RemoveIntegration
-from contract.problems import Code, ProblemError, cause_of
+from contract.problems import CAUSES, Code, ProblemError, cause_of
 from contract.topics import COMMANDS_TOPIC
 
 from tests.support.messages import ACCOUNT, command, command_fields, encoded, raw_record, structured, wire
@@ -75,11 +75,27 @@ def test_a_code_that_is_about_http_has_a_sentence_for_commands(code: Code) -> No
     assert detail_of(ProblemError(code)) == DETAILS[code] != cause_of(code).detail
 
 
+@pytest.mark.parametrize("code", [code for code in CAUSES if code not in DETAILS])
+def test_a_detail_can_be_read_without_its_code(code: Code) -> None:
+    assert detail_of(ProblemError(code)) == f"{cause_of(code).title}. {cause_of(code).detail}"
+
+
 def test_a_sentence_that_is_surer_than_the_codes_own_is_kept_and_hints_follow() -> None:
-    assert detail_of(ProblemError(Code.NOT_FOUND, "Of its own.")) == "Of its own."
-    assert (
-        detail_of(ProblemError(Code.KEY_REFUSED, "No.", hints=["Is it xai-?", "Swapped?"]))
-        == "No. Is it xai-? Swapped?"
+    problem = ProblemError(Code.KEY_REFUSED, "No.", hints=["Is it xai-?", "Swapped?"])
+
+    assert detail_of(problem) == "xAI does not accept this key. No. Is it xai-? Swapped?"
+
+
+def test_the_integration_is_named_where_the_command_names_it() -> None:
+    assert of_unreadable(*unreadable(REMOVE, history="burn")).integration_id == REMOVE.integration_id
+    assert of_unreadable(*unreadable(REMOVE, integration_id="mine")).integration_id is None
+
+
+def test_a_type_that_no_command_has_is_answered_with_those_that_there_are() -> None:
+    error = MalformedError("type_unknown", "of the topic")
+
+    assert of_unreadable(raw_record(COMMANDS_TOPIC, b"{}"), error).detail.startswith(
+        "ce_type is none of AddIntegration, "
     )
 
 

@@ -6,12 +6,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from common.kafka.failure_policy import UNKNOWN
 from contract.cloudevents import CloudEvent, MalformedError, Record, body_of
 from contract.fields import AccountId, History, Plan, RequestId
 from contract.messages import AddIntegration, Command, ReplaceCredential
 from contract.problems import Code, ProblemError, cause_of
+from contract.topics import COMMANDS_TOPIC
 from pydantic import TypeAdapter, ValidationError
 
 from connector.commands.inbox import Rejection
@@ -34,8 +36,8 @@ FIELDS = {
 DETAILS = {
     Code.UNSEALABLE: (
         "sealed_key cannot be opened: it does not have the documented form, or it was sealed for another command, "
-        "account or environment, or to a public key that is no longer used. Fetch the sealing key, and seal the key "
-        f"again for this account and a new command ID. {AGAIN}"
+        "account or environment, or to a public key that is no longer used. Fetch the sealing key, seal the key again "
+        "for this account and a new command ID, and send the command with that ID."
     ),
     Code.NOT_FOUND: (
         "integration_id names no integration of this account: it was removed, or belongs to another account. "
@@ -51,6 +53,7 @@ DETAILS = {
     ),
 }
 """Where a code's own sentence is about HTTP."""
+_INTEGRATION_ID = TypeAdapter(UUID)
 _IDS: dict[str, TypeAdapter[str]] = {"account_id": TypeAdapter(AccountId), "command_id": TypeAdapter(RequestId)}
 
 
@@ -63,11 +66,13 @@ class Sender:
 
 
 def detail_of(problem: ProblemError) -> str:
-    """The problem's sentence, and what to check first."""
-    is_own = problem.detail != cause_of(problem.code).detail
-    sentence = problem.detail if is_own else DETAILS.get(problem.code, problem.detail)
+    """The problem in sentences that can be read alone: what it is, the next step, and what to check first."""
+    cause = cause_of(problem.code)
+    sentences = f"{cause.title}. {problem.detail}"
+    if problem.detail == cause.detail:
+        sentences = DETAILS.get(problem.code, sentences)
     hints: Any = problem.extra.get("hints", ())
-    return " ".join((sentence, *hints))
+    return " ".join((sentences, *hints))
 
 
 def on_arrival(command: Command, now: datetime) -> Rejection | None:
@@ -94,22 +99,28 @@ def sender_of(record: Record, error: MalformedError) -> Sender | None:
 
 
 def of_unreadable(record: Record, error: MalformedError) -> Rejection:
-    """The rejection of what cannot be read."""
-    if error.reason == UNKNOWN:
-        return _rejection(Code.INTERNAL)
+    """The rejection of what cannot be read; it names the integration where the command does."""
     members = _members(record)
+    code = _code_of(record, error, members)
+    detail = f"{_what_is_wrong(error)} {AGAIN}" if code is Code.REQUEST_MALFORMED else detail_of(ProblemError(code))
+    integration_id: UUID | None = None
+    with suppress(ValidationError):
+        integration_id = _INTEGRATION_ID.validate_python(members.get("integration_id"))
+    return Rejection(code, detail, integration_id)
+
+
+def _code_of(record: Record, error: MalformedError, members: Mapping[str, Any]) -> Code:
+    if error.reason == UNKNOWN:
+        return Code.INTERNAL
     if _exposes_key(record, members):
-        return _rejection(Code.KEY_EXPOSED)
-    if error.fields == ("team_id",) and isinstance(members.get("team_id"), str):
-        return _rejection(Code.TEAM_MALFORMED)
-    return Rejection(Code.REQUEST_MALFORMED, f"{_what_is_wrong(error)} {AGAIN}")
-
-
-def _rejection(code: Code) -> Rejection:
-    return Rejection(code, detail_of(ProblemError(code)))
+        return Code.KEY_EXPOSED
+    is_team = error.fields == ("team_id",) and isinstance(members.get("team_id"), str)
+    return Code.TEAM_MALFORMED if is_team else Code.REQUEST_MALFORMED
 
 
 def _what_is_wrong(error: MalformedError) -> str:
+    if error.reason == "type_unknown":
+        return f"ce_type is none of {', '.join(COMMANDS_TOPIC.types)}."
     names = dict.fromkeys(field.partition(".")[0] for field in error.fields)
     if wrong := [f"{name} is missing or wrong: it has to be {FIELDS[name]}." for name in names if name in FIELDS]:
         return " ".join(wrong)
