@@ -16,6 +16,7 @@ from contract.problems import Code
 
 from xai_usage.answer import Answer, OtherDaysError, UnreadableAnswerError, parse
 from xai_usage.body import MAX_REFUSAL_BYTES, BodyError, read_body
+from xai_usage.causes import cause_of_silence
 from xai_usage.failures import READ_OF, CallMalformed, CallOtherDays, CallTransient, failure_of
 from xai_usage.reading import Reading, read
 
@@ -57,6 +58,11 @@ class UsageClient(AbstractAsyncContextManager["UsageClient"]):
         self._deadline = deadline
         self._clock = clock
 
+    @property
+    def base_url(self) -> str:
+        """The address that is asked; no part of it is secret."""
+        return str(self._http.base_url)
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -78,9 +84,10 @@ class UsageClient(AbstractAsyncContextManager["UsageClient"]):
         except OtherDaysError:
             raise CallOtherDays(Code.ANSWER_UNREADABLE) from None
         except (BodyError, UnreadableAnswerError):
-            raise CallTransient(Code.ANSWER_UNREADABLE) from None
-        except _UNAVAILABLE:
-            raise CallTransient(Code.XAI_UNAVAILABLE) from None  # httpx's own errors hold the request
+            raise CallTransient(Code.ANSWER_UNREADABLE, cause="HTTP 200, with another content") from None
+        except _UNAVAILABLE as error:
+            cause = cause_of_silence(error)
+            raise CallTransient(Code.XAI_UNAVAILABLE, cause=cause) from None  # httpx's own errors hold the request
 
     def _request(self, access: TeamAccess, question: object) -> httpx.Request:
         path = f"/v1/billing/teams/{access.team_id}/usage"

@@ -23,11 +23,15 @@ _SECONDS = re.compile(r"[0-9]{1,12}")
 class CallFailed(Exception):  # noqa: N818 - the outcome of a call, which callers store
     """A call without an answer; its class decides what to do next, its code what people see."""
 
-    def __init__(self, code: Code, retry_after: float | None = None) -> None:
-        """`retry_after`: seconds, 0 to 6 hours, that xAI asks to wait; None where it does not."""
+    def __init__(self, code: Code, retry_after: float | None = None, cause: str | None = None) -> None:
+        """`retry_after`: seconds, 0 to 6 hours, that xAI asks to wait; None where it does not.
+
+        `cause`: the kind of failure, for operators.
+        """
         super().__init__(code.value)
         self.code = code
         self.retry_after = retry_after
+        self.cause = cause
 
 
 class CallRefused(CallFailed):
@@ -63,7 +67,8 @@ def failure_of(status: int, retry_after: str | None, now: datetime, body: bytes 
         return CallRefused(Code.KEY_REFUSED) if is_of_key else CallMalformed(Code.REQUEST_REFUSED)
     if status in _REFUSALS and reason is not None:
         return CallRefused(_REFUSALS[status])
-    return CallTransient(_transient(status), seconds_to_wait(retry_after, now))
+    cause = f"HTTP {status}" + (", not from xAI itself" if status in _REFUSALS else "")
+    return CallTransient(_transient(status), seconds_to_wait(retry_after, now), cause)
 
 
 def _transient(status: int) -> Code:
