@@ -6,11 +6,13 @@ import pytest
 from connector.domain import (
     Health,
     Outcome,
+    beyond_after,
     covered,
     default_label,
     health_after,
     health_with_new_key,
     hints,
+    history_behind,
     next_sync,
 )
 from contract.fields import Status
@@ -42,6 +44,17 @@ def test_a_refusal_counts_for_the_current_key_only(code: Code) -> None:
     assert health_after(active, Outcome(code, final=True, credential_version=1), 2, filled_in=True) == active
     current = health_after(active, Outcome(code, final=True, credential_version=2), 2, filled_in=True)
     assert current == Health(Status.ERROR, code)
+
+
+def test_a_key_that_we_cannot_open_needs_attention_until_it_is_read_with() -> None:
+    active = Health(Status.ACTIVE, None)
+    unavailable = Outcome(Code.KEY_UNAVAILABLE, final=False, credential_version=2)
+
+    after = health_after(active, unavailable, 2, filled_in=True)
+
+    assert after == Health(Status.ERROR, Code.KEY_UNAVAILABLE)
+    assert health_after(after, COMPLETED, 2, filled_in=True) == active
+    assert health_after(active, unavailable, 3, filled_in=True) == active
 
 
 def test_a_failure_that_is_retried_shows_but_does_not_hide_a_refusal() -> None:
@@ -106,3 +119,38 @@ def test_missing_days_split_what_is_covered() -> None:
     assert covered(days[0], days[4], []) == [(days[0], days[4])]
     assert covered(days[0], days[4], [days[0], days[2]]) == [(days[1], days[1]), (days[3], days[4])]
     assert covered(days[0], days[0], [days[0]]) == []
+
+
+DAY = date(2026, 11, 1)
+ONE = timedelta(days=1)
+
+
+@pytest.mark.parametrize(
+    ("before", "refused", "newest", "after"),
+    [
+        (None, None, True, None),
+        (None, DAY - ONE, True, DAY - ONE),
+        (DAY + 9 * ONE, DAY - ONE, True, DAY - ONE),
+        (DAY + 9 * ONE, DAY - ONE, False, DAY + 9 * ONE),
+        (DAY, None, True, DAY - ONE),
+        (DAY, None, False, DAY),
+        (DAY - 9 * ONE, None, True, DAY - 9 * ONE),
+    ],
+)
+def test_a_reading_decides_up_to_which_day_xai_refuses(
+    before: date | None,
+    refused: date | None,
+    newest: bool,  # noqa: FBT001 - a parameter
+    after: date | None,
+) -> None:
+    assert beyond_after(before, DAY, refused, newest=newest) == after
+
+
+@pytest.mark.parametrize(
+    ("first_read", "begins"), [(None, DAY + ONE), (DAY + 5 * ONE, DAY + ONE), (DAY - 3 * ONE, DAY - 3 * ONE)]
+)
+def test_a_history_begins_behind_what_xai_refuses_and_never_behind_a_day_that_was_read(
+    first_read: date | None, begins: date
+) -> None:
+    assert history_behind(DAY - 30 * ONE, DAY, first_read) == begins
+    assert history_behind(DAY + 30 * ONE, DAY, first_read) == DAY + 30 * ONE

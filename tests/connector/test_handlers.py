@@ -164,3 +164,63 @@ async def test_a_questioned_answer_shows_that_xai_answers(connector: ConnectorHa
     await connector.failed(card, Code.ANSWER_QUESTIONED, hours=2)
 
     assert await connector.health(card) == ("active", None)
+
+
+async def test_days_that_xai_refuses_and_nobody_read_are_expected_no_more(connector: ConnectorHarness) -> None:
+    card = await connector.add(plan="pro")
+    since = last_day(card) - timedelta(days=44)
+
+    await connector.completed(card, first_day=since, beyond_xai_until=since - timedelta(days=1))
+
+    shown = await connector.card(card)
+    assert (shown["status"], shown["status_code"], shown["figures_since"]) == ("active", None, str(since))
+    assert shown["history_from"] == shown["backfill"]["first_day"] == str(since)
+    assert shown["status_text"] == f"Active, xAI has figures since {since}"
+    assert shown["version"] > card["version"]
+
+
+async def test_a_window_that_xai_refuses_whole_is_no_error_and_ends_the_backfill(connector: ConnectorHarness) -> None:
+    card = await connector.add(plan="pro")
+    since = last_day(card) - timedelta(days=59)
+    await connector.completed(card, first_day=since)
+    assert (await connector.health(card))[0] == "backfilling"
+
+    refused: dict[str, Any] = {"first_day": first_day(card), "last_day": since - timedelta(days=1)}
+    await connector.failed(card, Code.OUT_OF_RANGE, hours=1, **refused)
+
+    shown = await connector.card(card)
+    assert (shown["status"], shown["status_code"], shown["history_from"]) == ("active", None, str(since))
+
+
+async def test_outcomes_of_refused_days_may_arrive_in_any_order(connector: ConnectorHarness) -> None:
+    card = await connector.add(plan="pro")
+    since = last_day(card) - timedelta(days=44)
+    refused: dict[str, Any] = {"first_day": first_day(card), "last_day": first_day(card) + timedelta(days=29)}
+    await connector.failed(card, Code.OUT_OF_RANGE, hours=2, **refused)
+
+    await connector.completed(card, hours=1, first_day=since, beyond_xai_until=since - timedelta(days=1))
+
+    shown = await connector.card(card)
+    assert (shown["status"], shown["history_from"]) == ("active", str(since))
+
+
+async def test_a_history_that_was_read_stays_although_xai_refuses_its_days_now(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    await connector.completed(card)
+    since = last_day(card) - timedelta(days=9)
+
+    await connector.completed(card, hours=1, first_day=since, beyond_xai_until=since - timedelta(days=1))
+
+    shown = await connector.card(card)
+    assert (shown["status"], shown["history_from"]) == ("active", str(first_day(card)))
+    assert shown["figures_since"] == str(since)
+
+
+async def test_xai_that_reports_older_days_again_has_them_since_then(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    since = last_day(card) - timedelta(days=9)
+    await connector.completed(card, first_day=since, beyond_xai_until=since - timedelta(days=1))
+
+    await connector.completed(card, hours=1, first_day=first_day(card))
+
+    assert (await connector.card(card))["figures_since"] == str(first_day(card))

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from contract.fields import Trigger
+from contract.problems import CAUSES, Code
 
 from tests.connector.support.connector import ConnectorHarness, first_day, last_day, path_of
 
@@ -116,3 +117,16 @@ async def test_five_days_that_fail_to_heal_once_are_no_alarm(connector: Connecto
         await connector.completed(card, hours=hours, **_healed(card, days_ago=2 * hours))
 
     assert (await connector.health(card))[1] is None
+
+
+async def test_an_expired_request_is_one_line_of_the_history_and_no_error_of_the_card(
+    connector: ConnectorHarness,
+) -> None:
+    card = await connector.add()
+    ended: dict[str, Any] = {"attempts": 0, "observed_at": None, "credential_version": None}
+    for _ in range(2):
+        await connector.failed(card, Code.EXPIRED, event_id="one:request:expired", **ended)
+
+    (line,) = (await connector.call("GET", path_of(card, "/syncs")))["syncs"]
+    assert (line["code"], line["final"], line["detail"]) == ("expired", True, CAUSES[Code.EXPIRED].detail)
+    assert (await connector.health(card)) == ("backfilling", None)

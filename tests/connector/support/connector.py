@@ -135,10 +135,12 @@ class ConnectorHarness:
         event = Event(message, f"{message.reading_id}:completed{revision}", recorded_at or datetime.now(UTC))
         await self.handlers.sync_completed(event)
 
-    async def failed(self, card: dict[str, Any], code: Code, *, hours: float = 0, **changes: Any) -> None:
+    async def failed(
+        self, card: dict[str, Any], code: Code, *, hours: float = 0, event_id: str = "", **changes: Any
+    ) -> None:
         fields = {"observed_at": _after(card, hours)} | changes
         message = messages.sync_failed(card["integration_id"], code, **fields)
-        await self.handlers.sync_failed(Event(message, str(uuid4()), datetime.now(UTC)))
+        await self.handlers.sync_failed(Event(message, event_id or str(uuid4()), datetime.now(UTC)))
 
 
 def _after(card: dict[str, Any], hours: float) -> datetime:

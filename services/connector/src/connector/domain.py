@@ -15,6 +15,8 @@ STATUS_TEXT: dict[Status, str] = {
     Status.ERROR: "Needs attention",
     Status.REMOVED: "Removed",
 }
+OF_ONE_KEY = REFUSALS | {Code.KEY_UNAVAILABLE}
+"""They mean nothing for the key that has replaced it."""
 HEALS_BEFORE_ALARM = 5
 """Healings after which a day that still does not add up shows on the card."""
 COMMAND_VALID_FOR = timedelta(days=7)
@@ -52,15 +54,16 @@ def health_after(before: Health, outcome: Outcome, credential_version: int, *, f
 
     A refusal counts only for the current credential. A failure that is retried (a cut answer by the healer) sets the
     code and keeps the status: a transient error of xAI turns no card red, and does not hide a real error. An answer that
-    is questioned shows that xAI answers.
+    is questioned shows that xAI answers. A key that we cannot open needs attention at once, although it is retried.
     """
     if before.status is Status.REMOVED:
         return before
     if outcome.code is None:
         return Health(Status.ACTIVE if filled_in else Status.BACKFILLING, None)
-    if outcome.code in REFUSALS and outcome.credential_version != credential_version:
+    if outcome.code in OF_ONE_KEY and outcome.credential_version != credential_version:
         return before
-    if outcome.final and outcome.code not in {Code.ANSWER_CUT, Code.ANSWER_QUESTIONED}:
+    harmless = {Code.ANSWER_CUT, Code.ANSWER_QUESTIONED}
+    if outcome.code is Code.KEY_UNAVAILABLE or (outcome.final and outcome.code not in harmless):
         return Health(Status.ERROR, outcome.code)
     code = None if outcome.code is Code.ANSWER_QUESTIONED else outcome.code
     return before if before.status is Status.ERROR else Health(before.status, code)
@@ -79,6 +82,21 @@ def health_with_new_key(code: Code | None, *, filled_in: bool) -> Health:
     if code is Code.NOT_RECONCILED:
         return Health(Status.ERROR, code)
     return Health(Status.ACTIVE if filled_in else Status.BACKFILLING, None)
+
+
+def beyond_after(beyond: date | None, first_read: date, refused_until: date | None, *, newest: bool) -> date | None:
+    """Up to which day xAI refuses to report, after a reading that began on `first_read`; `newest`: none is newer."""
+    if refused_until is not None:
+        return refused_until if newest or beyond is None else max(beyond, refused_until)
+    if newest and beyond is not None and beyond >= first_read:
+        return first_read - timedelta(days=1)
+    return beyond
+
+
+def history_behind(history_from: date, refused_until: date, first_read: date | None) -> date:
+    """First day that is expected: behind what xAI refuses, but not behind a day that was read once."""
+    behind = refused_until + timedelta(days=1)
+    return max(history_from, min(behind, first_read or behind))
 
 
 def default_label(team_id: str, taken: Collection[str]) -> str:

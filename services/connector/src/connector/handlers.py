@@ -1,6 +1,8 @@
 """What each message does to the connector. The tables at the end name every message and its handler."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, datetime
 
 from common.database import Database
 from common.kafka.consumer import HandlerTable
@@ -14,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector import store, syncs
 from connector.commands.intake import Intake
-from connector.domain import HEALS_BEFORE_ALARM, Health, Outcome, health_after
+from connector.domain import HEALS_BEFORE_ALARM, Health, Outcome, beyond_after, health_after, history_behind
 from connector.events import event_log
 from connector.store import Integration
 from connector.syncs import Sync
@@ -33,8 +35,11 @@ class Handlers:
             integration = await store.load(connection, completed.account_id, completed.integration_id, lock=True)
             sync, changed = await _record(connection, integration, event)
             if integration is not None:
-                await store.advance_observed_at(connection, completed.integration_id, completed.observed_at)
-                changed |= await _apply_completed(connection, integration, completed)
+                newest = await store.advance_observed_at(connection, completed.integration_id, completed.observed_at)
+                first, refused = completed.first_day, completed.beyond_xai_until
+                until = beyond_after(integration.beyond_xai_until, first, refused, newest=newest)
+                known = await _note_beyond(connection, integration, until)
+                changed |= await _apply_completed(connection, known, completed) or known != integration
                 if changed or (sync is not None and integration.status is not Status.ACTIVE):  # its progress is shown
                     await event_log.record_change(connection, completed.integration_id)
         self._wake()
@@ -49,9 +54,8 @@ class Handlers:
             _, changed = await _record(connection, integration, event)
             if integration is None or failed.observed_at is None:
                 return
-            if await store.advance_observed_at(connection, failed.integration_id, failed.observed_at):
-                outcome = Outcome(failed.code, failed.final, failed.credential_version or 0)
-                changed |= await _set_health(connection, integration, outcome, filled_in=False)
+            newest = await store.advance_observed_at(connection, failed.integration_id, failed.observed_at)
+            changed |= await _apply_failed(connection, integration, failed, failed.observed_at, newest=newest)
             if changed:
                 await event_log.record_change(connection, failed.integration_id)
         self._wake()
@@ -83,6 +87,36 @@ async def _apply_completed(connection: AsyncConnection, integration: Integration
     filled_in = await syncs.filled_in(connection, integration, readable)
     outcome = Outcome(code, final=stuck, credential_version=completed.credential_version)
     return await _set_health(connection, integration, outcome, filled_in=filled_in)
+
+
+async def _apply_failed(
+    connection: AsyncConnection, integration: Integration, failed: SyncFailed, at: datetime, *, newest: bool
+) -> bool:
+    """Returns whether it changed. Days that xAI refuses although it reports newer ones are no failure of the key."""
+    outcome = Outcome(failed.code, failed.final, failed.credential_version or 0)
+    if failed.code is not Code.OUT_OF_RANGE:
+        return newest and await _set_health(connection, integration, outcome, filled_in=False)
+    until = max(filter(None, (integration.beyond_xai_until, failed.last_day)), default=None)
+    known = await _note_beyond(connection, integration, until)
+    if not newest and integration.status_code is not None:
+        return known != integration
+    filled_in = await syncs.filled_in(connection, known, readable_from(at.date()))
+    changed = await _set_health(connection, known, replace(outcome, code=None), filled_in=filled_in)
+    return changed or known != integration
+
+
+async def _note_beyond(connection: AsyncConnection, integration: Integration, until: date | None) -> Integration:
+    """The integration, with the day up to which xAI refuses to report; its history begins later where none of it was read."""
+    history_from = integration.history_from
+    if until and history_from >= integration.backfill_first:  # what an earlier backfill read is not known any more
+        history_from = history_behind(
+            history_from, until, await syncs.first_read(connection, integration.integration_id)
+        )
+    first = max(integration.backfill_first, history_from)
+    known = replace(integration, beyond_xai_until=until, history_from=history_from, backfill_first=first)
+    if known != integration:
+        await store.set_beyond(connection, integration.integration_id, until, history_from)
+    return known
 
 
 async def _set_health(

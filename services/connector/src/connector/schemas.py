@@ -1,6 +1,6 @@
 """Bodies of the API: integrations as cards, syncs as lines, tests as answers. Never a key in any form."""
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
 from uuid import UUID
 
@@ -140,6 +140,8 @@ class Card(_Schema):
     added_at: Instant
     removed_at: Instant | None
     history_from: date
+    figures_since: date | None
+    """First day for which xAI has figures, where it refuses to report older ones; null where it does not."""
     changed_at: Instant
     data_as_of: Instant | None
     """When the newest figures of the ledger were read from xAI; null before the first."""
@@ -171,9 +173,12 @@ def card_of(row: Integration, last: Sync | None, days_read: int, questioned: lis
     )
     fields = {name: getattr(row, name) for name in Card.model_fields if hasattr(row, name)}
     code = row.status_code or (Code.ANSWER_QUESTIONED if questioned else None)
+    since = row.beyond_xai_until + timedelta(days=1) if row.beyond_xai_until else None
     return Card(
         **fields,
-        status_text=_status_text(row, backfill, len(questioned)),
+        figures_since=since,
+        status_text=_status_text(row, backfill, len(questioned))
+        + (f", xAI has figures since {since}" if since else ""),
         status_detail=cause_of(code).detail if code else None,
         questioned_days=questioned,
         data_as_of=last.observed_at if last else None,

@@ -33,6 +33,8 @@ class Integration:
     history_from: date
     backfill_first: date
     backfill_last: date
+    beyond_xai_until: date | None
+    """Last day that xAI refuses to report; newer days it reports."""
     added_at: datetime
     removed_at: datetime | None
     changed_at: datetime
@@ -41,7 +43,7 @@ class Integration:
 
 COLUMNS = """i.integration_id, i.account_id, i.team_id, i.label, a.plan, i.status, i.status_code, i.status_since, i.version,
     i.credential_version, i.wrap_version, i.envelope, i.history, i.history_from, i.backfill_first, i.backfill_last,
-    i.added_at, i.removed_at, i.changed_at, i.observed_at"""
+    i.beyond_xai_until, i.added_at, i.removed_at, i.changed_at, i.observed_at"""
 FROM = "FROM integrations i JOIN accounts a USING (account_id)"
 
 _FIND_BY_TEAM = text(f"""
@@ -60,7 +62,8 @@ _SAVE = text("""
         version = excluded.version, credential_version = excluded.credential_version, wrap_version = 1,
         envelope = excluded.envelope, sealed_at = excluded.sealed_at, history = NULL, history_from = excluded.history_from,
         backfill_first = excluded.backfill_first, backfill_last = excluded.backfill_last, added_at = excluded.added_at,
-        removed_at = NULL, changed_at = excluded.changed_at, observed_at = NULL
+        removed_at = NULL, changed_at = excluded.changed_at, observed_at = NULL,
+        beyond_xai_until = NULL
 """)
 
 _REMOVE = text("""
@@ -84,6 +87,12 @@ _REPLACE_CREDENTIAL = text("""
 _SET_HEALTH = text("""
     UPDATE integrations SET status = :status, status_code = :code, changed_at = clock_timestamp(), version = version + 1,
         status_since = CASE WHEN status = :status THEN status_since ELSE clock_timestamp() END
+    WHERE integration_id = :id
+""")
+
+_SET_BEYOND = text("""
+    UPDATE integrations SET beyond_xai_until = :until, history_from = :history_from, version = version + 1,
+        backfill_first = greatest(backfill_first, :history_from), changed_at = clock_timestamp()
     WHERE integration_id = :id
 """)
 
@@ -203,6 +212,11 @@ async def advance_observed_at(connection: AsyncConnection, integration_id: UUID,
 
 async def set_health(connection: AsyncConnection, integration_id: UUID, status: Status, code: Code | None) -> None:
     await connection.execute(_SET_HEALTH, {"id": integration_id, "status": status.value, "code": code})
+
+
+async def set_beyond(connection: AsyncConnection, integration_id: UUID, until: date | None, history_from: date) -> None:
+    """Store up to which day xAI refuses to report, and from which day on the history is expected."""
+    await connection.execute(_SET_BEYOND, {"id": integration_id, "until": until, "history_from": history_from})
 
 
 def _integration(row: Row[Any] | None) -> Integration | None:

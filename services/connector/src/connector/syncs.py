@@ -73,6 +73,8 @@ _QUESTIONED = text("""
     ORDER BY day
 """)
 
+_FIRST_READ = text("SELECT min(lower(covered)) FROM syncs WHERE integration_id = :id AND NOT isempty(covered)")
+
 _UNHEALED = text("""
     WITH left_open AS (
         SELECT observed_at, unnest(datemultirange(daterange(first_day, last_day, '[]')) - covered) AS days
@@ -171,9 +173,16 @@ async def questioned(connection: AsyncConnection, integration: Integration) -> l
     return list((await connection.execute(_QUESTIONED, values)).scalars())
 
 
+async def first_read(connection: AsyncConnection, integration_id: UUID) -> date | None:
+    """The first day of the history's syncs that was read; those of the backfill are never deleted."""
+    first: date | None = (await connection.execute(_FIRST_READ, {"id": integration_id})).scalar_one()
+    return first
+
+
 async def filled_in(connection: AsyncConnection, integration: Integration, readable_from: date) -> bool:
     """Whether every day of the backfill that xAI still answers has been confirmed."""
-    first = max(integration.backfill_first, readable_from)
+    beyond = integration.beyond_xai_until or date.min
+    first = max(integration.backfill_first, readable_from, beyond + timedelta(days=1))
     expected = (integration.backfill_last - first).days + 1
     return expected <= 0 or await days_read(connection, integration, first) >= expected
 
