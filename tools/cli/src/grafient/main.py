@@ -97,6 +97,7 @@ COMMANDS = (
         "grafient.questions:app",
         "Look at the days of which xAI reports less than before, or accept what it reports.",
     ),
+    LazyCommand("raw", "grafient.raw:app", "Look at xAI's answers, which are kept for 90 days."),
 )
 
 
