@@ -1,6 +1,6 @@
 """The cron emitter asks once for each day, however often and however late it runs."""
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from common.errors import TransientError
@@ -8,6 +8,8 @@ from contract.messages import SyncRequested
 from contract.topics import ALL, Topic
 from grafient import cron
 from grafient.cron import daily_date, daily_request, emit
+
+NOW = datetime(2026, 11, 20, 6, 0, 1, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
@@ -23,9 +25,10 @@ def test_the_day_is_the_last_one_after_its_six_oclock(now: datetime, day: date) 
     assert daily_date(now) == day
 
 
-def test_two_emitters_make_the_same_request() -> None:
-    assert daily_request(date(2026, 11, 20)) == daily_request(date(2026, 11, 20))
-    assert daily_request(date(2026, 11, 20)).request_id == "daily:2026-11-20"
+def test_two_emitters_make_one_request_for_whoever_is_connected() -> None:
+    first, second = (daily_request(date(2026, 11, 20), NOW + timedelta(minutes=late)) for late in (0, 90))
+    assert first.request_id == second.request_id == "daily:2026-11-20"
+    assert (first.requested_at, first.integration_id) == (NOW, None)
 
 
 class FlakyPublisher:
@@ -45,8 +48,8 @@ async def test_an_unavailable_broker_is_tried_again(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(cron, "RETRY_AFTER", 0)
     publisher = FlakyPublisher(failures=2)
 
-    await emit(publisher, date(2026, 11, 20))  # type: ignore[arg-type]  # it has the method that is used
+    request = daily_request(date(2026, 11, 20), NOW)
 
-    request = daily_request(date(2026, 11, 20))
+    await emit(publisher, request)  # type: ignore[arg-type]  # it has the method that is used
+
     assert publisher.published == [("xai.sync-requests.v1", request, ALL, "daily:2026-11-20")]
-    assert request.integration_id is None

@@ -1,6 +1,6 @@
 """The topics are those of the design: what each carries, how long, and what it may hold."""
 
-from contract.topics import COMMANDS_TOPIC, CREDENTIALS, DEAD_LETTERS, INTEGRATIONS, TOPICS
+from contract.topics import COMMANDS_TOPIC, CREDENTIALS, DEAD_LETTERS, INTEGRATIONS, SYNC_REQUESTS, TOPICS
 
 DAY_MS = 86_400_000
 KEPT_DAYS = {
@@ -26,6 +26,11 @@ def test_only_credentials_have_tombstones_and_are_purged_hourly() -> None:
     assert [topic for topic in TOPICS if topic.tombstones] == [CREDENTIALS]
     hourly = [CREDENTIALS.config[name] for name in ("segment.ms", "max.compaction.lag.ms", "delete.retention.ms")]
     assert hourly == ["3600000"] * 3
+
+
+def test_the_broker_sets_the_time_of_what_other_programs_write() -> None:
+    timed = {topic for topic in TOPICS if topic.config.get("message.timestamp.type") == "LogAppendTime"}
+    assert timed == {COMMANDS_TOPIC, SYNC_REQUESTS}
 
 
 def test_topics_that_may_hold_a_key_are_known() -> None:

@@ -13,6 +13,8 @@ from typing import Any
 import httpx
 import pytest
 from common.migrations import SERVICES
+from contract.problems import Code
+from contract.rules import REFUSALS
 from contract.topics import COMMAND_RESULTS
 from grafient.local.system import System
 
@@ -166,6 +168,8 @@ async def _syncs_fail(story: Story) -> None:
         fault, code = _faults(team.key, "http://127.0.0.1:9/")[name]
         await story.client.fail(team, **fault)
         await story.client.request_sync(team, integration_id)
+        if Code(code) in REFUSALS:
+            await story.client.pass_first_refusal(integration_id)
         await _ends_with(story, team, integration_id, code)
         story.note(f"Force Sync: {name}", code)
 
@@ -338,7 +342,7 @@ async def _every_state(story: Story) -> None:
     assert (await client.request("PUT", f"/accounts/{team.account_id}/plan", {"plan": "pro"})).is_success
     await client.backfilled(team, integration_id)
     await client.control("POST", "/keys/revoke", {"key": second})
-    await client.force(team, integration_id)
+    await client.force_until_refused(team, integration_id)
     await _ends_with(story, team, integration_id, "key_refused")
     story.note("a key is revoked", "key_refused")
     assert (await client.request("DELETE", one)).is_success
@@ -350,8 +354,8 @@ async def _every_state(story: Story) -> None:
         integration_id,
     )
     await client.request("POST", f"{one}/sync", {})
-    await _ends_with(story, team, integration_id, "unsealable")
-    story.note("a sealed key does not open", "unsealable")
+    await _ends_with(story, team, integration_id, "key_unavailable")
+    story.note("a sealed key does not open", "key_unavailable")
     assert (await client.request("DELETE", f"{one}?history=erase")).is_success
 
 

@@ -69,7 +69,7 @@ async def test_a_refused_integration_is_active_again_with_another_key(client: Sy
     team, renewed = await _team_with_two_keys(client)
     integration_id = await client.connect(team)
     await client.revoke(team)
-    await client.force(team, integration_id)
+    await client.force_until_refused(team, integration_id)
     refused = await client.card_with(team, integration_id, "error")
     assert refused["status_code"] == "key_refused"
 

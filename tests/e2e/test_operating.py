@@ -1,5 +1,6 @@
 """What operators see of the running system: its lag, its status, and the queue."""
 
+import hashlib
 import uuid
 from typing import Any
 
@@ -31,13 +32,29 @@ async def test_lag_shows_the_age_of_what_nobody_has_handled_yet(client: SystemCl
 async def test_status_shows_the_whole_system_on_one_page(client: SystemClient) -> None:
     team, integration_id = await client.connected_team()
     await client.revoke(team)
-    await client.force(team, integration_id)
+    await client.force_until_refused(team, integration_id)
     await client.card_with(team, integration_id, "error")
 
     status = await client.run("status")
 
     assert set(status) == {"integrations", "to be announced", "windows", "unread", "not reconciled"}
     assert any(one["what"] == "error key_refused" and one["since"] for one in status["integrations"])
+
+
+async def test_what_xai_answered_is_shown_byte_for_byte(client: SystemClient) -> None:
+    _, integration_id = await client.connected_team()
+    ((reading_id, sha256),) = await client.rows(
+        "SELECT reading_id, encode(sha256, 'hex') FROM syncer.raw_answers WHERE integration_id = %s", integration_id
+    )
+
+    shown = await in_process("raw", "show", str(reading_id), env=client.environment)
+    (part,) = await client.run("raw", "show", str(reading_id))
+
+    assert hashlib.sha256(shown.stdout.encode()).hexdigest() == sha256 == part["sha256"]
+    assert (part["body"], part["integration_id"]) == (shown.stdout, integration_id)
+    assert sha256 in shown.stderr
+    unknown = await in_process("raw", "show", str(uuid.uuid4()), env=client.environment)
+    assert (unknown.status, unknown.stdout) == (2, "")
 
 
 async def test_a_window_is_retried_and_cancelled_by_its_id(client: SystemClient) -> None:

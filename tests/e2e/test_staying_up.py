@@ -28,8 +28,9 @@ async def _up(data: Path) -> AsyncIterator[dict[str, Any]]:
         yield address
     finally:
         process.send_signal(signal.SIGINT)
-        await process.communicate()
+        _, printed = await process.communicate()
     assert process.returncode == 0
+    assert f"costs are read from {address['xai_url']}, the simulator" in printed.decode()
     assert [name for name, pid in address["pids"].items() if runs(pid)] == []
 
 

@@ -86,7 +86,7 @@ async def test_a_label_that_vanished_leaves_no_amount_behind(client: SystemClien
 async def test_a_revoked_key_shows_on_the_card_and_stops_the_calls(client: SystemClient) -> None:
     team, integration_id = await client.connected_team()
     await client.revoke(team)
-    refused = await client.force(team, integration_id)
+    refused = await client.force_until_refused(team, integration_id)
     calls = len(await client.calls(team))
 
     visit = await client.force(team, integration_id, trigger="visit")
@@ -99,10 +99,21 @@ async def test_a_revoked_key_shows_on_the_card_and_stops_the_calls(client: Syste
     assert card["status_detail"]
 
 
+async def test_one_refusal_turns_no_card_red(client: SystemClient) -> None:
+    team, integration_id = await client.connected_team()
+    await client.fail(team, times=1, status=401)
+    request_id = await client.request_sync(team, integration_id)
+    await client.pass_first_refusal(integration_id)
+
+    assert (await client.ended(team, integration_id, request_id))["code"] is None
+    assert (await client.card(team, integration_id))["status_code"] is None
+    assert {one["code"] for one in await client.syncs(team, integration_id)} == {None}
+
+
 async def test_a_key_that_works_again_heals_the_card(client: SystemClient) -> None:
     team, integration_id = await client.connected_team()
     await client.revoke(team)
-    await client.force(team, integration_id)
+    await client.force_until_refused(team, integration_id)
     await client.control("POST", "/keys/restore", {"key": team.key})
 
     done = await client.force(team, integration_id)

@@ -85,7 +85,7 @@ async def test_requests_commands_and_states_that_come_three_months_late_change_n
         assert len(await client.calls(team)) == calls
 
     assert json.loads(rejected)["code"] == "expired"
-    assert await client.rows("SELECT 1 FROM syncer.requests WHERE request_id = %s", request.request_id) == []
+    assert (await client.ended(team, integration_id, request.request_id))["code"] == "expired"
     card = await client.card(team, integration_id)
     assert (card["status"], card["label"] == "Late") == ("active", False)
 

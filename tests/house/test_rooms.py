@@ -57,6 +57,7 @@ TESTED_ELSEWHERE = {
     "tools/cli/src/grafient/lag.py": "tests/e2e/test_operating.py",
     "tools/cli/src/grafient/status.py": "tests/e2e/test_operating.py",
     "tools/cli/src/grafient/windows.py": "tests/e2e/test_operating.py",
+    "tools/cli/src/grafient/raw.py": "tests/e2e/test_operating.py",
     # wiring: it works when the whole system does
     "services/connector/src/connector/app.py": "tests/e2e/test_connecting.py",
     "services/syncer/src/syncer/app.py": "tests/e2e/test_syncing.py",
@@ -66,7 +67,6 @@ TESTED_ELSEWHERE = {
     "services/connector/src/connector/commands/opening.py": "tests/connector/commands/test_handlers.py",
     "services/ledger/src/ledger/operations": "tests/ledger/operations/test_rebuild.py",
     "services/ledger/src/ledger/store": "tests/ledger/test_store.py",
-    "services/syncer/src/syncer/refusals.py": "tests/syncer/test_decide.py",
     "services/syncer/src/syncer/requests.py": "tests/syncer/test_handlers.py",
     "services/syncer/src/syncer/store.py": "tests/syncer/test_credentials.py",
     "services/syncer/src/syncer/windows.py": "tests/syncer/test_decide.py",

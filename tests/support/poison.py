@@ -3,7 +3,6 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -188,8 +187,5 @@ def _of_tombstones(topic: Topic) -> Iterator[Kind]:
 
 
 def _of_consumers(topic: Topic) -> Iterator[Kind]:
-    if topic is SYNC_REQUESTS:
-        ahead = json.dumps(str(messages.now() + timedelta(hours=2))).encode()
-        yield Kind("from two hours ahead", "requested_in_future", {"value": _field("requested_at", ahead)})
     if topic is CREDENTIALS:
         yield Kind("a tombstone of no integration", "tombstone_malformed", {"value": None, "key": b"no-uuid"})

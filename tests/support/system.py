@@ -124,6 +124,23 @@ class SystemClient(TopicClient, XaiControl):
         """Force Sync, and wait until it has ended; return its row of the history."""
         return await self.ended(team, integration_id, await self.request_sync(team, integration_id, **body))
 
+    async def force_until_refused(self, team: Team, integration_id: str) -> dict[str, Any]:
+        """The same, where xAI refuses the key."""
+        request_id = await self.request_sync(team, integration_id)
+        await self.pass_first_refusal(integration_id)
+        return await self.ended(team, integration_id, request_id)
+
+    async def pass_first_refusal(self, integration_id: str) -> None:
+        """Once xAI has refused a key that worked: the minute after which it is asked again is over."""
+        await self.row_is_there(
+            """WITH first AS (
+                   UPDATE syncer.integrations SET refused_once_at = refused_once_at - interval '1 minute'
+                   WHERE integration_id = %s AND refused_once_at IS NOT NULL RETURNING integration_id)
+               UPDATE syncer.windows w SET due_at = clock_timestamp() FROM first
+               WHERE w.integration_id = first.integration_id AND w.closed_at IS NULL RETURNING 1""",
+            integration_id,
+        )
+
     async def request_sync(self, team: Team, integration_id: str, **body: Any) -> str:
         """Force Sync; return the request's ID."""
         answer = await self.request("POST", f"{team.path(integration_id)}/sync", body)

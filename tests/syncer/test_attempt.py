@@ -2,14 +2,15 @@
 
 import hashlib
 import zlib
-from datetime import timedelta
+from datetime import date, timedelta
+from uuid import UUID
 
 import pytest
 from contract.fields import Trigger
 from syncer.domain import Days
 
 from tests.support.waiting import until
-from tests.syncer.support.provider import RAW, reading_of
+from tests.syncer.support.provider import RAW, dates_of, reading_of
 from tests.syncer.support.syncer import SyncerHarness
 
 
@@ -150,3 +151,100 @@ async def test_a_visit_soon_after_a_reading_makes_no_call_unless_others_need_it(
     assert len(syncer.xai.calls) == 1 + wide
     assert [one.code for one in syncer.failures()] == ([] if wide else ["fresh"])
     assert all(one.final and one.observed_at is None for one in syncer.failures())
+
+
+async def test_days_that_xai_refuses_because_they_are_old_are_named_and_the_others_read(syncer: SyncerHarness) -> None:
+    integration_id, today = await _read_before(syncer)
+    since = today - timedelta(days=44)
+    syncer.xai.refuses = lambda days: days.first < since
+
+    await syncer.ask(integration_id, Trigger.BACKFILL, Days(today - timedelta(days=59), today - timedelta(days=30)))
+    await syncer.settle()
+
+    window = syncer.readings()[-1]
+    assert (window.first_day, window.last_day) == (since, today - timedelta(days=30))
+    assert window.beyond_xai_until == since - timedelta(days=1)
+    assert sorted(window.totals) == dates_of(Days(since, today - timedelta(days=30)))
+    assert syncer.failures() == []
+    assert (await syncer.row_of(integration_id)).beyond_xai_until == since - timedelta(days=1)
+
+
+async def test_a_window_that_is_refused_whole_ends_as_out_of_range(syncer: SyncerHarness) -> None:
+    integration_id, today = await _read_before(syncer)
+    old = Days(today - timedelta(days=89), today - timedelta(days=60))
+    syncer.xai.refuses = lambda days: days.first < today - timedelta(days=44)
+
+    await syncer.ask(integration_id, Trigger.BACKFILL, old)
+    await syncer.settle()
+
+    (failure,) = syncer.failures()
+    assert (failure.code, failure.final, failure.last_day) == ("out_of_range", True, old.last)
+    assert failure.observed_at is not None
+    assert (await syncer.row_of(integration_id)).beyond_xai_until == old.last
+
+
+async def test_refused_days_are_not_healed(syncer: SyncerHarness) -> None:
+    integration_id, today = await _read_before(syncer)
+    since = today - timedelta(days=44)
+    await syncer.sql("UPDATE integrations SET beyond_xai_until = :day", day=since - timedelta(days=1))
+
+    await syncer.healer.round()
+
+    queued = await syncer.sql(
+        "SELECT min(first_day) AS first FROM windows WHERE integration_id = :id", id=integration_id
+    )
+    assert queued[0].first == since
+
+
+async def test_a_range_that_is_accepted_again_is_healed_again(syncer: SyncerHarness) -> None:
+    integration_id, today = await _read_before(syncer)
+    await syncer.sql("UPDATE integrations SET beyond_xai_until = :day", day=today - timedelta(days=45))
+    first = today - timedelta(days=80)
+
+    await syncer.ask(integration_id, Trigger.FORCE, Days(first, today))
+    await syncer.settle()
+
+    assert (await syncer.row_of(integration_id)).beyond_xai_until == first - timedelta(days=1)
+
+
+async def test_a_400_for_everything_waits_like_an_outage(syncer: SyncerHarness) -> None:
+    integration_id, _ = await _read_before(syncer)
+    syncer.xai.refuses = lambda _: True
+    await syncer.ask(integration_id)
+    await syncer.settle()
+
+    (failure,) = syncer.failures()
+    assert (failure.code, failure.final, failure.next_attempt_at is None) == ("request_refused", False, False)
+    syncer.xai.refuses = lambda _: False
+    await syncer.make_all_due()
+    await syncer.settle()
+    assert len(syncer.readings()) == 2
+
+
+async def test_a_400_for_everything_and_five_teams_opens_the_circuit(syncer: SyncerHarness) -> None:
+    teams = [(await _read_before(syncer))[0] for _ in range(5)]
+    syncer.xai.refuses = lambda _: True
+    for team in teams:
+        await syncer.ask(team)
+    async with syncer.working():
+        await until(lambda: len(syncer.failures()) == 5)
+
+    assert not syncer.limits.may_claim()
+
+
+async def test_a_400_at_the_first_reading_of_a_team_is_final(syncer: SyncerHarness) -> None:
+    syncer.xai.refuses = lambda _: True
+    await syncer.ask(await syncer.integration())
+    await syncer.settle()
+
+    (failure,) = syncer.failures()
+    assert (failure.code, failure.final) == ("request_refused", True)
+    assert len(syncer.xai.calls) == 2
+
+
+async def _read_before(syncer: SyncerHarness) -> tuple[UUID, date]:
+    """An integration that was read, and the day of that."""
+    integration_id = await syncer.integration()
+    await syncer.ask(integration_id)
+    await syncer.settle()
+    return integration_id, syncer.readings()[-1].observed_at.date()

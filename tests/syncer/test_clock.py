@@ -6,7 +6,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from contract.cloudevents import MalformedError
 from contract.problems import Code
 from syncer import coverage, store
 from syncer.domain import Days
@@ -58,7 +57,7 @@ async def connected(syncer: SyncerHarness, first: date) -> UUID:
 
 async def ask(syncer: SyncerHarness, tables: Tables, team: UUID, days: Days | None = None, **fields: Any) -> str:
     now = await tables.now()
-    return await syncer.ask(team, days=days, **({"requested_at": now, "recorded_at": now} | fields))
+    return await syncer.ask(team, days=days, **({"requested_at": now} | fields))
 
 
 async def confirmed(syncer: SyncerHarness, team: UUID, day: date, at: datetime) -> None:
@@ -226,14 +225,7 @@ async def test_a_request_from_a_clock_that_is_an_hour_off_is_accepted(
     await tables.set_clock(end_of(date(2028, 2, 29)) - 6 * HOUR)
     at = await tables.now() + ahead
 
-    await ask(syncer, tables, team, requested_at=at, recorded_at=at)
+    await ask(syncer, tables, team, requested_at=at)
     await syncer.settle()
 
     assert len(syncer.readings()) == 1
-
-
-async def test_a_request_from_beyond_an_hour_ahead_is_malformed(syncer: SyncerHarness, tables: Tables) -> None:
-    team = await connected(syncer, date(2028, 2, 29))
-
-    with pytest.raises(MalformedError, match="more than an hour ahead"):
-        await ask(syncer, tables, team, requested_at=await tables.now() + HOUR + SECOND)

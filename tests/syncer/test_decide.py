@@ -144,6 +144,8 @@ async def test_a_success_clears_the_refusal_and_reads_up_to_today(syncer: Syncer
 
     await syncer.ask(integration_id, Trigger.FORCE, Days(days.first, days.first))
     await syncer.settle()
+    await syncer.make_all_due()
+    await syncer.settle()
 
     first, second = syncer.readings()
     assert (first.first_day, first.last_day) == (days.first, days.first)
@@ -196,14 +198,14 @@ async def test_a_second_refusal_keeps_the_day_of_the_first(syncer: SyncerHarness
 
 async def test_a_malformed_call_ends_its_window_only(syncer: SyncerHarness) -> None:
     integration_id, days = await syncer.integration(), await syncer.recent()
-    syncer.xai.answers.append(ReadError(Code.REQUEST_REFUSED))
+    syncer.xai.answers.append(ReadError(Code.TEAM_MALFORMED))
     await syncer.ask(integration_id, Trigger.FORCE, days)
     await syncer.ask(integration_id, Trigger.HEAL, Days(days.first - timedelta(days=1), days.first))
 
     await syncer.settle()
 
     (failure,) = syncer.failures()
-    assert (failure.code, failure.final) == ("request_refused", True)
+    assert (failure.code, failure.final) == ("team_malformed", True)
     assert len(syncer.readings()) == 1
     assert (await syncer.row_of(integration_id)).refused_code is None
 

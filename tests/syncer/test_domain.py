@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
+from uuid import uuid4
 
 import pytest
 from contract.fields import Plan, Trigger
@@ -11,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from syncer import domain
 from syncer.domain import Days, Heal, Refusal
+
+from tests.syncer.support.provider import dates_of
 
 TODAY = date(2026, 11, 20)
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
@@ -137,3 +140,21 @@ def test_every_missing_day_is_healed_once_in_windows_of_thirty_days(missing: dic
 
     assert healed == sorted(missing.items())
     assert all((one.days.last - one.days.first).days < domain.WINDOW_DAYS for one in domain.heals(missing.items()))
+
+
+@given(days=st.integers(1, 90))
+def test_a_sweep_reads_every_day_once_in_windows_of_at_most_30_days(days: int) -> None:
+    first = TODAY - timedelta(days=days - 1)
+
+    windows = domain.sweep(first, TODAY)
+
+    covered = [day for window in windows for day in dates_of(window)]
+    assert sorted(covered) == dates_of(Days(first, TODAY))
+    assert windows[0].last == TODAY
+    assert all(len(dates_of(window)) <= 30 for window in windows)
+
+
+def test_first_sweeps_are_spread_over_a_week() -> None:
+    hours = [domain.first_sweep_after(uuid4()) / timedelta(hours=1) for _ in range(700)]
+    assert all(0 <= hour < 24 * 7 for hour in hours)
+    assert all(sum(24 * day <= hour < 24 * (day + 1) for hour in hours) > 50 for day in range(7))

@@ -9,8 +9,11 @@ from contract.cloudevents import Event, MalformedError, Tombstone
 from contract.fields import Plan, Trigger
 from syncer.domain import Days
 
+from tests.support.messages import ACCOUNT, sync_requested
 from tests.support.waiting import until
 from tests.syncer.support.syncer import SyncerHarness
+
+OLD = timedelta(days=7, seconds=1)
 
 
 @pytest.mark.parametrize(("plan", "starts"), [(Plan.FREE, [0]), (Plan.PRO, [0, 30, 60])])
@@ -230,15 +233,114 @@ async def test_no_window_answers_more_requests_than_its_outcome_can_name(
     assert len(await syncer.windows()) == 2
 
 
-async def test_a_request_older_than_a_week_is_ignored_and_counted(syncer: SyncerHarness) -> None:
-    integration_id, old = await syncer.integration(), datetime.now(UTC) - timedelta(days=7, seconds=1)
+@pytest.mark.parametrize(("age", "code"), [(OLD, "expired"), (-timedelta(hours=1, seconds=1), "request_malformed")])
+async def test_a_request_from_over_a_week_ago_or_from_the_future_ends_without_a_call(
+    syncer: SyncerHarness, age: timedelta, code: str
+) -> None:
+    integration_id, requested_at = await syncer.integration(), datetime.now(UTC) - age
+
+    request_id = await syncer.ask(integration_id, Trigger.DAILY, requested_at=requested_at)
+    await syncer.request_ends.round()
+    await syncer.settle()
+
+    (failure,) = syncer.failures()
+    assert (failure.code, failure.final, failure.attempts, failure.observed_at) == (code, True, 0, None)
+    assert (failure.account_id, failure.request_ids, failure.trigger) == (ACCOUNT, (request_id,), Trigger.DAILY)
+    assert syncer.publisher.published[0].event_id == f"{integration_id}:{request_id}:{code}"
+    assert syncer.xai.calls == []
+
+
+async def test_an_expired_request_that_is_replayed_is_neither_read_nor_ended_again(syncer: SyncerHarness) -> None:
+    integration_id, requested_at = await syncer.integration(), datetime.now(UTC) - OLD
+    for _ in range(3):
+        await syncer.ask(integration_id, request_id="old", requested_at=requested_at)
+        await syncer.request_ends.round()
+    await syncer.settle()
+
+    assert len(syncer.publisher.published) == 1
+    assert syncer.xai.calls == []
+
+
+async def test_an_expired_request_ends_after_its_row_was_deleted_as_the_same_event(syncer: SyncerHarness) -> None:
+    integration_id, requested_at = await syncer.integration(), datetime.now(UTC) - OLD
+    for _ in range(2):
+        await syncer.ask(integration_id, request_id="old", requested_at=requested_at)
+        await syncer.request_ends.round()
+        await syncer.sql("TRUNCATE requests")
+
+    first, second = syncer.publisher.published
+    assert first == second
+
+
+async def test_a_request_that_was_read_in_time_does_not_expire_when_it_is_replayed(syncer: SyncerHarness) -> None:
+    integration_id = await syncer.integration()
+    await syncer.ask(integration_id, request_id="same")
+    await syncer.settle()
+
+    await syncer.ask(integration_id, request_id="same", requested_at=datetime.now(UTC) - OLD)
+    await syncer.request_ends.round()
+
+    assert syncer.failures() == []
+
+
+@pytest.mark.parametrize("record", [datetime(1970, 1, 1, tzinfo=UTC), datetime.now(UTC) - timedelta(days=8)])
+async def test_the_time_of_the_record_does_not_count(syncer: SyncerHarness, record: datetime) -> None:
+    request = sync_requested(await syncer.integration())
+
+    await syncer.handlers.sync_requested(Event(request, "any", record))
+    await syncer.settle()
+
+    assert [one.request_ids for one in syncer.readings()] == [(request.request_id,)]
+
+
+async def test_the_first_instant_of_the_calendar_is_a_request_like_any_other(syncer: SyncerHarness) -> None:
+    await syncer.ask(await syncer.integration(), requested_at=datetime.min.replace(tzinfo=UTC))
+    await syncer.request_ends.round()
+
+    assert [one.code for one in syncer.failures()] == ["expired"]
+
+
+@pytest.mark.parametrize("age", [OLD, -timedelta(hours=1, seconds=1)])
+async def test_a_request_for_all_from_over_a_week_ago_or_from_the_future_is_ignored_and_counted(
+    syncer: SyncerHarness, age: timedelta
+) -> None:
+    await syncer.integration()
     before = REQUESTS_IGNORED._value.get()  # noqa: SLF001 - the client has no other way to read it
 
-    await syncer.ask(integration_id, requested_at=old)
-    await syncer.ask(integration_id, recorded_at=old)
+    await syncer.ask(None, Trigger.DAILY, requested_at=datetime.now(UTC) - age)
 
     assert await syncer.requests() == []
-    assert REQUESTS_IGNORED._value.get() == before + 2  # noqa: SLF001 - as above
+    assert REQUESTS_IGNORED._value.get() == before + 1  # noqa: SLF001 - as above
+
+
+async def test_a_thousand_requests_at_once_share_two_windows(syncer: SyncerHarness) -> None:
+    """As many as fit into an outcome, and the rest."""
+    integration_id = await syncer.integration()
+    events = [Event(sync_requested(integration_id), str(number), datetime.now(UTC)) for number in range(1001)]
+
+    async with syncer.working():
+        await syncer.handlers.sync_requests(events)
+    await syncer.settle()
+
+    assert sorted(len(one.request_ids) for one in syncer.readings()) == [1, 1000]
+    assert len(syncer.xai.calls) == 2
+
+
+async def test_requests_that_come_while_a_window_is_read_share_the_next_one(syncer: SyncerHarness) -> None:
+    integration_id = await syncer.integration()
+    await syncer.ask(integration_id)
+    claim = await syncer.attempt.claim("", ())
+    assert claim is not None
+
+    later = [await syncer.ask(integration_id) for _ in range(5)]
+    await syncer.attempt.run(claim)
+    async with syncer.working():
+        later += [await syncer.ask(integration_id) for _ in range(5)]
+    await syncer.make_all_due()
+    await syncer.settle()
+
+    assert [len(one.request_ids) for one in syncer.readings()] == [1, 10]
+    assert set(syncer.readings()[1].request_ids) == set(later)
 
 
 async def test_the_daily_run_reaches_every_active_integration(syncer: SyncerHarness) -> None:
@@ -286,7 +388,7 @@ async def test_a_replayed_request_for_all_leaves_out_integrations_that_were_adde
     later = await syncer.state(uuid4(), added_at=now)
     await syncer.announce(later)
 
-    await syncer.ask(None, Trigger.DAILY, requested_at=before, recorded_at=before)
+    await syncer.ask(None, Trigger.DAILY, requested_at=before)
     await syncer.ask(None, Trigger.DAILY)
 
     taken = [row.integration_id for row in await syncer.requests() if row.trigger == "daily"]

@@ -1,4 +1,4 @@
-"""Missed days are queued without anybody asking, and requests for unknown integrations end."""
+"""Missed days are queued without anybody asking."""
 
 import asyncio
 from datetime import timedelta
@@ -76,45 +76,14 @@ async def test_a_window_that_waits_for_its_next_attempt_is_not_healed_beside_it(
     assert len(await syncer.windows()) == 1
 
 
-async def test_a_request_for_an_unknown_integration_ends_after_ten_minutes(syncer: SyncerHarness) -> None:
-    integration_id = uuid4()
-    request_id = await syncer.ask(integration_id)
-    await syncer.healer.round()
-    assert syncer.publisher.published == []
-    await _pass_eleven_minutes(syncer)
-
-    await syncer.healer.round()
-    await syncer.healer.round()
-
-    (failure,) = syncer.failures()
-    assert (failure.integration_id, failure.request_ids) == (integration_id, (request_id,))
-    assert (failure.code, failure.final, failure.account_id, failure.observed_at) == ("not_found", True, None, None)
-
-
-async def test_an_end_that_the_broker_refused_is_published_later_and_stays_an_end(syncer: SyncerHarness) -> None:
-    integration_id = uuid4()
-    request_id = await syncer.ask(integration_id)
-    await _pass_eleven_minutes(syncer)
-    syncer.publisher.available(available=False)
-    await syncer.healer.round()
-
-    await syncer.announce(await syncer.state(integration_id))
-    syncer.publisher.available()
-    await syncer.healer.round()
-
-    assert [one.request_ids for one in syncer.failures()] == [(request_id,)]
-    assert syncer.publisher.published == syncer.publisher.refused
-    assert request_id not in await _placed(syncer)
-
-
 async def test_a_request_that_crossed_with_its_integration_is_placed(syncer: SyncerHarness) -> None:
     integration_id = uuid4()
     request_id = await syncer.ask(integration_id)
     await syncer.announce(await syncer.state(integration_id))
     await syncer.sql("UPDATE requests SET window_id = NULL WHERE request_id = :id", id=request_id)
-    await _pass_eleven_minutes(syncer)
 
     await syncer.healer.round()
+    await syncer.request_ends.round()
 
     assert syncer.failures() == []
     assert request_id in await _placed(syncer)
@@ -123,13 +92,15 @@ async def test_a_request_that_crossed_with_its_integration_is_placed(syncer: Syn
 async def test_one_step_that_fails_does_not_stop_the_others(
     syncer: SyncerHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    request_id = await syncer.ask(uuid4())
-    await _pass_eleven_minutes(syncer)
+    integration_id = uuid4()
+    request_id = await syncer.ask(integration_id)
+    await syncer.announce(await syncer.state(integration_id))
+    await syncer.sql("UPDATE requests SET window_id = NULL WHERE request_id = :id", id=request_id)
     monkeypatch.setattr("syncer.coverage.missing", None)
 
     await syncer.healer.round()
 
-    assert [one.request_ids for one in syncer.failures()] == [(request_id,)]
+    assert request_id in await _placed(syncer)
 
 
 async def test_a_new_key_has_what_was_missed_under_the_former_one_read_at_once(syncer: SyncerHarness) -> None:
@@ -162,10 +133,6 @@ async def _missing_day(syncer: SyncerHarness) -> tuple[UUID, Days]:
     await syncer.sql(read, id=integration_id, first=day + timedelta(days=1), last=today + timedelta(days=1))
     await syncer.sql("UPDATE coverage SET confirmed_at = confirmed_at + interval '2 days'")
     return integration_id, Days(day, day)
-
-
-async def _pass_eleven_minutes(syncer: SyncerHarness) -> None:
-    await syncer.sql("UPDATE requests SET received_at = received_at - interval '11 minutes'")
 
 
 async def _placed(syncer: SyncerHarness) -> set[str]:

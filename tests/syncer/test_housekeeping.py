@@ -4,9 +4,11 @@ import asyncio
 from uuid import UUID
 
 import pytest
-from common.metrics import WAITING_FOR_KEY
+from common.metrics import CREDENTIALS_UNAVAILABLE, WAITING_FOR_KEY
 from common.watchdog import Watchdog
+from contract.problems import Code
 from syncer.housekeeping import Housekeeping
+from syncer.provider import ReadTransientError
 
 from tests.support.waiting import until
 from tests.syncer.support.syncer import SyncerHarness
@@ -20,6 +22,19 @@ async def test_windows_that_wait_long_for_their_key_are_counted(syncer: SyncerHa
     await syncer.sql("UPDATE windows SET due_at = due_at + interval '2 minutes'")
     await syncer.housekeeping.count_waiting_for_key()
     assert _counted() == 0
+
+
+async def test_integrations_with_a_key_that_does_not_open_are_counted_until_it_does(syncer: SyncerHarness) -> None:
+    await syncer.ask(await syncer.integration())
+    syncer.xai.answers.append(ReadTransientError(Code.KEY_UNAVAILABLE))
+    await syncer.settle()
+    await syncer.housekeeping.count_unopened()
+    assert CREDENTIALS_UNAVAILABLE._value.get() == 1  # noqa: SLF001 - the client has no other way to read it
+
+    await syncer.make_all_due()
+    await syncer.settle()
+    await syncer.housekeeping.count_unopened()
+    assert CREDENTIALS_UNAVAILABLE._value.get() == 0  # noqa: SLF001 - as above
 
 
 async def test_closed_windows_their_requests_and_answers_expire_and_open_windows_stay(syncer: SyncerHarness) -> None:
@@ -68,7 +83,7 @@ async def test_each_job_is_a_watched_loop_and_none_stops_another(
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert set(watchdog._limits) == {"clock_repair", "waiting_count", "questions_count", "retention"}  # noqa: SLF001 - as the watchdog reports
+    assert set(watchdog._limits) == {"clock_repair", "waiting_count", "questions_count", "unopened_count", "retention"}  # noqa: SLF001 - as the watchdog reports
 
 
 async def _fail(_: Housekeeping) -> None:

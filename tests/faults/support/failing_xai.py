@@ -28,8 +28,10 @@ async def failing(load: Load, faults: list[tuple[Connected, dict[str, Any]]]) ->
         await load.client.control("POST", "/faults", {"team_id": team.team_id, "times": None, **fault})
     syncing = asyncio.create_task(_slowest_sync(load, over))
     try:
-        for at, _ in faults:
+        for at, fault in faults:
             await load.force(*at)
+            if fault.get("status") in {401, 403, 404}:
+                await load.client.pass_first_refusal(at[1])
         yield
     finally:
         over.set()

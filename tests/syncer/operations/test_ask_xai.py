@@ -40,7 +40,7 @@ async def test_an_integration_that_cannot_be_asked_about_is_named_and_delays_no_
 
     assert [(one.integration_id, one.code) for one in answers if one.code] == [
         (ids[0], Code.KEY_REFUSED),
-        (ids[1], Code.UNSEALABLE),
+        (ids[1], Code.KEY_UNAVAILABLE),
     ]
     assert [one.integration_id for one in answers if one.days] == [ids[2]] * 3
 

@@ -9,8 +9,9 @@ from decimal import Decimal
 from uuid import UUID
 
 from contract.messages import Cost
+from contract.problems import Code
 from syncer.domain import Days
-from syncer.provider import RawAnswer, Reading
+from syncer.provider import RawAnswer, ReadError, Reading
 from syncer.store import Credential
 from xai_usage import model_of
 
@@ -43,6 +44,8 @@ class FakeProvider:
     answers: deque[Answer] = field(default_factory=deque)
     calls: list[tuple[UUID, int, Days]] = field(default_factory=list)
     """Integration, credential version, days."""
+    refuses: Callable[[Days], bool] = lambda _: False
+    """Whether a range is refused (HTTP 400)."""
     meanwhile: Callable[[], Awaitable[object]] | None = None
     """Happens during a call."""
     in_flight: list[UUID] = field(default_factory=list)
@@ -64,6 +67,8 @@ class FakeProvider:
         await asyncio.sleep(0.002)
         if self.meanwhile is not None:
             await self.meanwhile()
+        if self.refuses(days):
+            raise ReadError(Code.REQUEST_REFUSED)
         answer = self.answers.popleft() if self.answers else reading_of
         if isinstance(answer, Exception):
             raise answer

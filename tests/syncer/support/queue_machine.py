@@ -135,14 +135,22 @@ class QueueMachine(RuleBasedStateMachine):
         trigger=st.sampled_from([Trigger.FORCE, *Trigger]),
         days=st.none() | st.tuples(st.sampled_from([-91, -89, -8, -7, -3, -1, 0]), st.integers(0, 9)),
         again=st.none() | st.integers(0, 9),
+        age=st.sampled_from([timedelta(0), timedelta(0), timedelta(days=6), timedelta(days=8), -timedelta(hours=2)]),
         ends=MOSTLY_COMMITTED,
     )
     def a_request_arrives(
-        self, team: UUID | None, trigger: Trigger, days: tuple[int, int] | None, again: int | None, ends: Ends
+        self,
+        team: UUID | None,
+        trigger: Trigger,
+        days: tuple[int, int] | None,
+        again: int | None,
+        age: timedelta,
+        ends: Ends,
     ) -> None:
-        """Maybe a second time, and then maybe with other content."""
+        """Maybe a second time, and then maybe with other content; maybe late, or from the future."""
         self.asked += again is None
-        self._asks(team, trigger, days, f"request-{self.asked if again is None else again % (self.asked + 1)}", ends)
+        request_id = f"request-{self.asked if again is None else again % (self.asked + 1)}"
+        self._asks(team, trigger, days, request_id, ends, age)
 
     def _asks(
         self,
@@ -151,18 +159,26 @@ class QueueMachine(RuleBasedStateMachine):
         days: tuple[int, int] | None,
         request_id: str,
         ends: Ends = Ends.COMMITTED,
+        age: timedelta = timedelta(0),
     ) -> None:
         self.run(self.stage.pass_time(timedelta(microseconds=1)))  # claimed windows were observed before
         now = self.run(self.stage.now())
         first = now.date() + timedelta(days=days[0]) if days else None
         last = first + timedelta(days=days[1]) if days and first else None
         fields = {"request_id": request_id, "trigger": trigger, "first_day": first, "last_day": last}
-        request = sync_requested(team, requested_at=now, **fields)
-        asked = Days(first, last) if first and last else default_days(now.date())
-        active = [one for one in TEAMS if self.states[one] and not self.gone(one)]
-        for one in [team] if team else active:
+        request = sync_requested(team, requested_at=now - age, **fields)
+        as_of = now - age if age > timedelta(days=7) else now
+        asked = Days(first, last) if first and last else default_days(as_of.date())
+        for one in [team] if team else self._connected_at(now, age):
             self.requests.setdefault((one, request_id), (trigger, asked))
         self.deliver(lambda: self.syncer.handlers.sync_requested(Event(request, "any", now)), ends)
+
+    def _connected_at(self, now: datetime, age: timedelta) -> list[UUID]:
+        """Whom a request for all means that was made `age` ago."""
+        if not timedelta(hours=-1) <= age <= timedelta(days=7):
+            return []
+        active = [one for one in TEAMS if self.states[one] and not self.gone(one)]
+        return [one for one in active if self.states[one][-1].added_at <= now - age + timedelta(seconds=5)]
 
     # the workers
 
@@ -279,7 +295,7 @@ class QueueMachine(RuleBasedStateMachine):
         if what == "force":
             now = await self.stage.now()
             self.requests.setdefault((team, "meanwhile"), (Trigger.FORCE, default_days(now.date())))
-            await self.syncer.ask(team, request_id="meanwhile", requested_at=now, recorded_at=now)
+            await self.syncer.ask(team, request_id="meanwhile", requested_at=now)
         kind = {"the key is replaced": "key", "it is removed": "keep"}.get(what)
         if kind and (state := await self._state(team, kind)):
             self.states[team].append(state)

@@ -23,6 +23,7 @@ from syncer.handlers import Handlers
 from syncer.healer import Healer
 from syncer.housekeeping import Housekeeping
 from syncer.leases import Claim
+from syncer.request_ends import RequestEnds
 from syncer.worker import WindowQueue, make_worker
 from syncer.xai.pacing import CallLimits
 
@@ -52,7 +53,8 @@ class SyncerHarness:
         self.limits = CallLimits(clock=lambda: self.clock)
         self.clock = 0
         self._workers: list[LeasedWorker[Claim]] = []
-        self.healer = Healer(database, self.publisher, Watchdog(), every=60, wake_worker=self.wake)
+        self.healer = Healer(database, Watchdog(), every=60, wake_worker=self.wake)
+        self.request_ends = RequestEnds(database, self.publisher, Watchdog())
         self.housekeeping = Housekeeping(database, Watchdog(), every=60)
         self.handlers = Handlers(database, self.wake, self.healer.wake)
 
@@ -115,14 +117,12 @@ class SyncerHarness:
         integration_id: UUID | None,
         trigger: Trigger = Trigger.FORCE,
         days: Days | None = None,
-        *,
-        recorded_at: datetime | None = None,
         **fields: Any,
     ) -> str:
         """Answers the request's ID."""
         dates = {"first_day": days.first, "last_day": days.last} if days else {}
         request = sync_requested(integration_id, trigger=trigger, **dates, **fields)
-        await self.handlers.sync_requested(Event(request, "any", recorded_at or datetime.now(UTC)))
+        await self.handlers.sync_requested(Event(request, "any", datetime.now(UTC)))
         return request.request_id
 
     # workers

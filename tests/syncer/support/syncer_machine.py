@@ -204,7 +204,7 @@ class SyncerMachine(QueueMachine):
         self.not_before.clear()
         while claim := self._claim():
             self._attempted(claim, "costs", [])
-        self.run(self.syncer.healer._end_unknown())  # noqa: SLF001 - a step of its round
+        self.run(self.syncer.request_ends.round())
         self._note_requests()
         assert self.run(self.syncer.sql("SELECT 1 FROM windows WHERE closed_at IS NULL")) == []
         endings = self._endings()

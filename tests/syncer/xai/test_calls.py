@@ -15,7 +15,7 @@ from contract.problems import Code
 from syncer.domain import Days
 from syncer.provider import ReadError, Reading, ReadOtherDaysError, ReadRefusedError, ReadTransientError
 from syncer.store import Credential
-from syncer.xai.calls import Xai
+from syncer.xai.calls import KeyringUselessError, Xai
 from xai_usage import client
 
 DAYS = Days(date(2026, 11, 19), date(2026, 11, 20))
@@ -28,14 +28,14 @@ Answer = Callable[[httpx.Request], httpx.Response] | Callable[[httpx.Request], C
 class _Opener:
     def __init__(self, key: str | None) -> None:
         self.bindings: list[Binding] = []
-        self._key = key
+        self.key = key
 
     def open(self, envelope: Mapping[str, str], binding: Binding) -> str:
         assert envelope == CREDENTIAL.envelope
         self.bindings.append(binding)
-        if self._key is None:
+        if self.key is None:
             raise UnsealableError
-        return self._key
+        return self.key
 
 
 async def test_the_key_is_opened_with_its_own_binding_and_used() -> None:
@@ -73,8 +73,39 @@ async def test_a_key_that_does_not_open_is_tried_again_later() -> None:
     with pytest.raises(ReadTransientError) as failed:
         await _ask(_Opener(None), lambda _: pytest.fail("xAI was called"))
 
-    assert failed.value.code is Code.UNSEALABLE
+    assert failed.value.code is Code.KEY_UNAVAILABLE
     assert failed.value.__cause__ is None
+
+
+async def test_a_process_with_a_keyring_that_opens_nothing_is_not_ready_for_ten_minutes() -> None:
+    now = 0.0
+    async with client("http://xai.test", transport=httpx.MockTransport(_nothing)) as calls:
+        opener = _Opener(None)
+        xai = Xai(calls, opener, lambda: now)
+        await xai.ready()
+        with pytest.raises(ReadTransientError):
+            await xai.read("team-1", CREDENTIAL, DAYS)
+
+        with pytest.raises(KeyringUselessError):
+            await xai.ready()
+        now = 601.0
+        await xai.ready()
+
+
+async def test_a_process_that_opens_one_of_two_credentials_is_ready() -> None:
+    async with client("http://xai.test", transport=httpx.MockTransport(_nothing)) as calls:
+        opener = _Opener("obviously-fake-key")
+        xai = Xai(calls, opener, lambda: 0.0)
+        await xai.read("team-1", CREDENTIAL, DAYS)
+        opener.key = None
+        with pytest.raises(ReadTransientError):
+            await xai.read("team-1", CREDENTIAL, DAYS)
+
+        await xai.ready()
+
+
+def _nothing(_: httpx.Request) -> httpx.Response:
+    return httpx.Response(200, stream=httpx.ByteStream(b"{}"))
 
 
 @pytest.mark.parametrize(

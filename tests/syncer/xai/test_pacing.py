@@ -39,7 +39,7 @@ def test_one_team_opens_no_circuit_however_many_connected_it() -> None:
         (ReadTransientError(Code.RATE_LIMITED, 5), True),
         (ReadTransientError(Code.ANSWER_UNREADABLE), True),
         (REFUSED, True),
-        (ReadTransientError(Code.UNSEALABLE), False),
+        (ReadTransientError(Code.KEY_UNAVAILABLE), False),
         (ReadTransientError(Code.INTERNAL), False),
         (OTHER_DAYS, True),
         (ReadError(Code.REQUEST_REFUSED), False),

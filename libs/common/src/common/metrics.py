@@ -31,7 +31,10 @@ XAI_OTHER_DAYS = Gauge(
 WINDOWS = Counter(
     "windows_total", "Windows that ended, by trigger and outcome: read or the code", ["trigger", "outcome"]
 )
-REQUESTS_IGNORED = Counter("sync_requests_ignored_total", "Sync requests older than 7 days, ignored")
+REQUESTS_IGNORED = Counter(
+    "sync_requests_ignored_total",
+    "Sync requests for all integrations, older than 7 days or more than an hour ahead, ignored",
+)
 WAITING_FOR_KEY = Gauge(
     "windows_waiting_for_key", "Windows that have been due for over 10 minutes and wait for their credential"
 )
@@ -39,6 +42,9 @@ QUESTIONS_OPEN = Gauge(
     "questioned_days",
     "Days of which xAI reported less than before, or absurdly much, by kind and by whom they wait for: xai or operator",
     ["kind", "waits_for"],
+)
+CREDENTIALS_UNAVAILABLE = Gauge(
+    "credentials_unavailable", "Integrations whose credential could not be opened when it was last tried"
 )
 LEDGER_DAYS = Counter("ledger_days_total", "Days of CostRecorded, by outcome: applied or older", ["outcome"])
 UNRECONCILED = Counter("ledger_windows_unreconciled_total", "Windows that the ledger could not reconcile")

@@ -148,7 +148,7 @@ CAUSES: dict[Code, Cause] = {
         "An operator cancelled it before xAI was called. Missing days are read automatically, or now by Force Sync.",
         409,
     ),
-    Code.EXPIRED: Cause("The command has expired", "It arrived after its expiry. Send it again, with a new ID.", 410),
+    Code.EXPIRED: Cause("Expired", "It arrived too late, so it had no effect. Send it again, with a new ID.", 410),
     Code.UNSEALABLE: Cause(
         "The sealed key cannot be opened",
         "It was sealed for another account or command, or to an unknown key. Fetch the sealing key and seal again.",

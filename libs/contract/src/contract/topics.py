@@ -57,6 +57,8 @@ def _kept(days: int) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}
 
 
+BROKER_TIME = {"message.timestamp.type": "LogAppendTime"}
+"""Programs of others write these topics: their clients set any time, and retention depends on it."""
 COMPACTED = {"cleanup.policy": "compact"}
 PURGED_HOURLY = COMPACTED | {
     "segment.ms": str(HOUR_MS),
@@ -66,11 +68,11 @@ PURGED_HOURLY = COMPACTED | {
 }
 """A tombstone alone does not purge: the active segment is never compacted, so it has to roll."""
 
-COMMANDS_TOPIC = Topic("xai.commands.v1", COMMANDS, 6, _kept(7), secret=True)
+COMMANDS_TOPIC = Topic("xai.commands.v1", COMMANDS, 6, _kept(7) | BROKER_TIME, secret=True)
 COMMAND_RESULTS = Topic("xai.command-results.v1", (CommandSucceeded, CommandRejected), 6, _kept(7))
 INTEGRATIONS = Topic("xai.integrations.v1", INTEGRATION_STATES, 6, COMPACTED)
 CREDENTIALS = Topic("xai.credentials.v1", (CredentialSealed,), 6, PURGED_HOURLY, secret=True, tombstones=True)
-SYNC_REQUESTS = Topic("xai.sync-requests.v1", (SyncRequested,), 6, _kept(7))
+SYNC_REQUESTS = Topic("xai.sync-requests.v1", (SyncRequested,), 6, _kept(7) | BROKER_TIME)
 COSTS = Topic("xai.costs.v1", (CostRecorded, WindowRead), 6, _kept(400))
 SYNC_OUTCOMES = Topic("xai.sync-outcomes.v1", (SyncCompleted, SyncFailed), 6, _kept(30))
 DEAD_LETTERS = Topic(

@@ -16,6 +16,7 @@ from syncer.attempt import Attempt
 from syncer.handlers import BATCH_HANDLERS, HANDLERS, Handlers
 from syncer.healer import Healer
 from syncer.housekeeping import Housekeeping
+from syncer.request_ends import RequestEnds
 from syncer.settings import SyncerSettings
 from syncer.worker import WindowQueue, make_worker
 from syncer.xai.calls import Xai
@@ -31,18 +32,23 @@ def create_app(settings: SyncerSettings) -> FastAPI:
     queue = WindowQueue(parts.database, attempt, settings.instance_name)
     worker = make_worker(queue, parts.watchdog, in_flight=settings.calls_in_flight)
     every = settings.heal_every
-    healer = Healer(parts.database, parts.publisher, parts.watchdog, every=every, wake_worker=worker.wake)
+    healer = Healer(parts.database, parts.watchdog, every=every, wake_worker=worker.wake)
+    request_ends = RequestEnds(parts.database, parts.publisher, parts.watchdog)
     housekeeping = Housekeeping(parts.database, parts.watchdog, every=every)
     handlers = Handlers(parts.database, worker.wake, healer.wake)
     parts.consumers.subscribe(handlers, HANDLERS, BATCH_HANDLERS)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        loops = (worker.run, healer.run, *(loop.run for loop in housekeeping.loops))
+        loops = (worker.run, healer.run, request_ends.run, *(loop.run for loop in housekeeping.loops))
         async with xai_client, started(parts, settings, *loops):
             yield
 
-    return make_app("syncer", parts.watchdog, lifespan, parts.ready)
+    async def ready() -> None:
+        await parts.ready()
+        await xai.ready()
+
+    return make_app("syncer", parts.watchdog, lifespan, ready)
 
 
 def main() -> None:

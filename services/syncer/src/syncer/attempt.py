@@ -12,12 +12,14 @@ from common.metrics import WINDOWS
 from contract.problems import Code
 
 from syncer import leases, windows
+from syncer.accepted_days import read_accepted
 from syncer.decide import Result, decide
 from syncer.decisions import Decision, FailureDecision, parse_decision, publish
-from syncer.domain import is_fresh, may_call, readable
+from syncer.domain import Days, is_fresh, may_call, readable
 from syncer.leases import Claim
 from syncer.provider import READING_DEADLINE, Pacing, Provider, ReadError, Reading, ReadTransientError
 from syncer.refusals import recheck
+from syncer.store import Credential
 
 log = structlog.get_logger()
 
@@ -87,12 +89,35 @@ class Attempt:
 
     async def _read(self, claim: Claim) -> Reading | ReadError:
         days, credential = readable(claim.days, claim.observed_at.date()), claim.credential
+        assert days is not None and credential is not None  # noqa: S101, PT018 - the claim and check() saw to it
         try:
-            assert days is not None and credential is not None  # noqa: S101, PT018 - the claim and check() saw to it
             return await self._provider.read(claim.team_id, credential, days)
         except ReadError as error:
-            log.info("xai.call_failed", code=error.code.value, integration_id=str(claim.integration_id))
-            return error
+            if error.code is Code.REQUEST_REFUSED:
+                return await self._read_accepted(claim, credential, days)
+            return _failed(claim, error)
+        except Exception as error:  # noqa: BLE001 - see _fault()
+            return _fault(claim, error)
+
+    async def _read_accepted(self, claim: Claim, credential: Credential, refused: Days) -> Reading | ReadError:
+        """Every further call is taken from the team's limit; where that takes too long, the window is tried again.
+
+        Where nothing is accepted, that may pass; but for a team that was never read Team ID or key is wrong.
+        """
+
+        async def ask(days: Days) -> Reading:
+            while wait := self._pacing.wait(claim.team_id):
+                await asyncio.sleep(wait)
+            return await self._provider.read(claim.team_id, credential, days)
+
+        try:
+            async with asyncio.timeout(READING_DEADLINE):
+                return await read_accepted(ask, refused, claim.observed_at.date())
+        except ReadError as error:
+            is_new = claim.read_at is None and error.code is Code.REQUEST_REFUSED
+            return _failed(claim, ReadError(error.code, cause=error.cause) if is_new else error)
+        except TimeoutError:
+            return _failed(claim, ReadTransientError(Code.REQUEST_REFUSED))
         except Exception as error:  # noqa: BLE001 - see _fault()
             return _fault(claim, error)
 
@@ -135,6 +160,12 @@ def check(claim: Claim) -> Code | None:
     if readable(claim.days, now.date()) is None:
         return Code.OUT_OF_RANGE
     return Code.FRESH if claim.visits_only and is_fresh(claim.read_at, now) else None
+
+
+def _failed(claim: Claim, error: ReadError) -> ReadError:
+    ids = {"integration_id": str(claim.integration_id), "window_id": str(claim.window_id)}
+    log.info("xai.call_failed", code=error.code.value, cause=error.cause, **ids)
+    return error
 
 
 def _fault(claim: Claim, error: Exception) -> ReadTransientError:

@@ -41,7 +41,8 @@ _DOUBT = text("""
 _EXPECTED = """
     SELECT i.integration_id, d.day::date AS day, (d.day + interval '1 day') AT TIME ZONE 'UTC' AS ends_at
     FROM integrations i,
-        generate_series(greatest(i.history_from, :readable_from)::timestamp, (:today - 1)::timestamp, '1 day') AS d(day)
+        generate_series(greatest(i.history_from, :readable_from, i.beyond_xai_until + 1)::timestamp, (:today - 1)::timestamp,
+            '1 day') AS d(day)
     WHERE NOT i.removed
 """
 

@@ -14,7 +14,7 @@ from syncer.decisions import Decision, Scope, decide_failure, decide_reading
 from syncer.domain import default_days, is_abandoned, pause_after
 from syncer.leases import Claim, LockedWindow
 from syncer.provider import ReadError, Reading, ReadRefusedError, ReadTransientError
-from syncer.refusals import mark_refused
+from syncer.refusals import asked_again_at, mark_refused, note_accepted, note_beyond
 from syncer.requests import Request, take
 from syncer.store import clear_refusal, now
 
@@ -39,6 +39,8 @@ async def decide(connection: AsyncConnection, claim: Claim, result: Result, chan
         return await _retry(connection, claim, locked, result, chance)
     if isinstance(result, ReadRefusedError):
         return await _refuse(connection, claim, locked, result)
+    if result.code is Code.OUT_OF_RANGE:
+        await note_beyond(connection, claim.integration_id, claim.days.last)
     return await _fail(connection, claim, locked, result.code)
 
 
@@ -46,6 +48,7 @@ async def _read(connection: AsyncConnection, claim: Claim, locked: LockedWindow,
     questioned = await questions.question(connection, claim.integration_id, reading.days, claim.observed_at)
     decision = decide_reading(reading, _window_read(claim, locked, reading, questioned))
     await coverage.save_raw_answers(connection, decision.window, reading.parts)
+    await note_accepted(connection, claim.integration_id, reading)
     if locked.refused:
         await _recover(connection, claim)
     if not decision.days:
@@ -65,9 +68,7 @@ async def _retry(
         return await _fail(connection, claim, locked, error.code)
     due_at = at + pause_after(claim.attempts + 1, error.retry_after, chance)
     retry_after = at + timedelta(seconds=error.retry_after) if error.retry_after else None
-    await windows.record_failure(
-        connection, claim, code=error.code, failed_since=since, due_at=due_at, retry_after=retry_after
-    )
+    await windows.record_failure(connection, claim, error, failed_since=since, due_at=due_at, retry_after=retry_after)
     if error.code is claim.code:
         await windows.finish(connection, claim, closed=False)
         return None
@@ -77,11 +78,16 @@ async def _retry(
 async def _refuse(
     connection: AsyncConnection, claim: Claim, locked: LockedWindow, error: ReadRefusedError
 ) -> Decision | None:
-    """A refusal of an older key shows nothing about the one that replaced it meanwhile."""
+    """A refusal of an older key shows nothing about the one that replaced it meanwhile, and a first one may be a hiccup."""
     if (_key_version(claim) or 0) < locked.credential_version:
         await windows.finish(connection, claim, closed=False, due_now=True)
         return None
-    await mark_refused(connection, claim.integration_id, error.code, claim.observed_at)
+    id_, at = claim.integration_id, claim.observed_at
+    if claim.read_at and not locked.refused and (due_at := await asked_again_at(connection, id_, at)):
+        await windows.record_failure(connection, claim, error, failed_since=claim.failed_since or at, due_at=due_at)
+        await windows.finish(connection, claim, closed=False)
+        return None
+    await mark_refused(connection, id_, error.code, at)
     return await _fail(connection, claim, locked, error.code)
 
 
@@ -130,6 +136,7 @@ def _window_read(claim: Claim, locked: LockedWindow, reading: Reading, questione
         request_ids=locked.request_ids,
         credential_version=_key_version(claim),
         questioned_days=tuple(sorted(questioned)) or None,
+        beyond_xai_until=reading.beyond_until,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from uuid import UUID
 
 from contract.fields import Plan, Trigger
 from contract.problems import Code
@@ -10,8 +11,16 @@ from contract.rules import BACKFILL_DAYS, DAILY_AT, REFUSED_RETRIED_FOR, readabl
 
 MOST_URGENT_FIRST = (Trigger.FORCE, Trigger.VISIT, Trigger.DAILY, Trigger.HEAL, Trigger.BACKFILL, Trigger.SWEEP)
 
+REQUEST_VALID_FOR = timedelta(days=7)
+"""After `requested_at`: replaying older requests never calls xAI again."""
+CLOCK_TOLERANCE = timedelta(hours=1)
+"""How far ahead `requested_at` may be."""
+
 DEFAULT_DAYS_BEFORE_TODAY = 7
 WINDOW_DAYS = 30
+
+SWEEP_EVERY = timedelta(days=7)
+"""After which all readable days of an integration are read again: xAI restates days later than a week, too."""
 
 FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(minutes=15)
@@ -61,9 +70,22 @@ def refusal_of(code: str | None, since: datetime) -> Refusal | None:
     return Refusal(Code(code), since) if code else None
 
 
+def end_without_call(requested_at: datetime, now: datetime) -> Code | None:
+    """The code with which a request ends because of its age; None where it is to be read."""
+    if requested_at > now + CLOCK_TOLERANCE:
+        return Code.REQUEST_MALFORMED
+    return Code.EXPIRED if requested_at < now - REQUEST_VALID_FOR else None
+
+
+def ended_at(requested_at: datetime, now: datetime) -> datetime:
+    """The instant of that end: of an expiry the same whenever the request is received."""
+    return now if requested_at > now else requested_at + REQUEST_VALID_FOR
+
+
 def default_days(today: date) -> Days:
     """The range of a request that names none: the 7 days before today, and today."""
-    return Days(today - timedelta(days=DEFAULT_DAYS_BEFORE_TODAY), today)
+    before = min(timedelta(days=DEFAULT_DAYS_BEFORE_TODAY), today - date.min)  # a request may name any instant
+    return Days(today - before, today)
 
 
 def readable(days: Days, today: date) -> Days | None:
@@ -78,6 +100,17 @@ def backfill(plan: Plan, today: date) -> list[Days]:
     count = BACKFILL_DAYS[plan]
     lasts = (today - timedelta(days=before) for before in range(0, count, WINDOW_DAYS))
     return [Days(last - timedelta(days=WINDOW_DAYS - 1), last) for last in lasts]
+
+
+def sweep(first: date, today: date) -> list[Days]:
+    """The windows in which `first` to `today` are read again, newest first."""
+    lasts = (today - timedelta(days=before) for before in range(0, (today - first).days + 1, WINDOW_DAYS))
+    return [Days(max(first, last - timedelta(days=WINDOW_DAYS - 1)), last) for last in lasts]
+
+
+def first_sweep_after(integration_id: UUID) -> timedelta:
+    """The wait before an integration's first sweep: up to SWEEP_EVERY, so that the sweeps of all are spread."""
+    return timedelta(seconds=integration_id.int % int(SWEEP_EVERY.total_seconds()))
 
 
 def may_call(trigger: Trigger, refusal: Refusal | None, now: datetime) -> bool:

@@ -1,10 +1,11 @@
 """What each message does to the syncer. The tables at the end name every message and its handler."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import groupby
 from uuid import UUID
 
+import structlog
 from common.database import Database
 from common.kafka.consumer import BatchTable, HandlerTable
 from common.metrics import REQUESTS_IGNORED
@@ -23,13 +24,11 @@ from contract.topics import CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUE
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer import coverage, questions, requests, store
-from syncer.domain import Days, backfill, default_days
+from syncer.domain import Days, backfill, default_days, end_without_call, ended_at
 from syncer.requests import Request
 from syncer.windows import close_windows
 
-TOO_OLD = timedelta(days=7)
-"""Replaying requests never calls xAI again."""
-TOO_EARLY = timedelta(hours=1)
+log = structlog.get_logger()
 
 
 class Handlers:
@@ -73,26 +72,20 @@ class Handlers:
         self._wake_worker()
 
     async def sync_requested(self, event: Event[SyncRequested]) -> None:
-        """Take the request once: it joins a window, or opens one, for every integration that it is for."""
-        message = event.message
-        async with self._database.transaction() as connection:
-            at = await store.now(connection)
-            if _is_too_old(event, at):
-                REQUESTS_IGNORED.inc()
-                return
-            if message.requested_at > at + TOO_EARLY:
-                raise MalformedError("requested_in_future", "requested_at is more than an hour ahead")
-            days = (
-                Days(message.first_day, message.last_day)
-                if message.first_day and message.last_day
-                else default_days(at.date())
-            )
-            request = Request(message.request_id, message.trigger, days, event.recorded_at)
-            if message.integration_id:
-                await store.serialize(
-                    connection, message.integration_id
-                )  # or it is left pending while the integration arrives
-            await requests.take(connection, request, message.integration_id, at)
+        await self.sync_requests([event])
+
+    async def sync_requests(self, events: Sequence[Event[SyncRequested]]) -> None:
+        """Take each request once: it joins a window, or opens one, for every integration that it is for.
+
+        One transaction an integration: no window of it is read before all of its requests have joined.
+        """
+        for integration_id, messages in _by_integration(events).items():
+            async with self._database.transaction() as connection:
+                at = await store.now(connection)
+                if integration_id:  # or it is left pending while the integration arrives
+                    await store.serialize(connection, integration_id)
+                for message in messages:
+                    await _take(connection, message, at)
         self._wake_worker()
 
     async def sync_completed(self, event: Event[SyncCompleted]) -> None:
@@ -137,8 +130,33 @@ async def _queue_what_is_due(
         await requests.take(connection, request, state.integration_id, at)
 
 
-def _is_too_old(event: Event[SyncRequested], now: datetime) -> bool:
-    return min(event.message.requested_at, event.recorded_at) < now - TOO_OLD
+def _by_integration(events: Sequence[Event[SyncRequested]]) -> dict[UUID | None, list[SyncRequested]]:
+    """In their order; None: for all."""
+    found: dict[UUID | None, list[SyncRequested]] = {}
+    for event in events:
+        found.setdefault(event.message.integration_id, []).append(event.message)
+    return found
+
+
+async def _take(connection: AsyncConnection, message: SyncRequested, at: datetime) -> None:
+    """The record's own time counts for nothing: clients set it as they like."""
+    requested_at, integration_id = message.requested_at, message.integration_id
+    code = end_without_call(requested_at, at)
+    days = _days(message, min(requested_at, at) if code else at)  # an expired one gets the same whenever it comes
+    request = Request(message.request_id, message.trigger, days, requested_at)
+    if code is None:
+        await requests.take(connection, request, integration_id, at)
+    elif integration_id:
+        await requests.end(connection, request, integration_id, code, ended_at(requested_at, at))
+    else:
+        REQUESTS_IGNORED.inc()
+        log.warning("request.ignored", request_id=message.request_id, code=code.value)
+
+
+def _days(message: SyncRequested, at: datetime) -> Days:
+    if message.first_day and message.last_day:
+        return Days(message.first_day, message.last_day)
+    return default_days(at.date())
 
 
 def _tombstone(tombstone: Tombstone) -> tuple[UUID, int]:
@@ -154,4 +172,7 @@ HANDLERS: HandlerTable[Handlers] = {
     SYNC_REQUESTS: {SyncRequested: Handlers.sync_requested},
     SYNC_OUTCOMES: {SyncCompleted: Handlers.sync_completed},
 }
-BATCH_HANDLERS: BatchTable[Handlers] = {CREDENTIALS: Handlers.credentials}
+BATCH_HANDLERS: BatchTable[Handlers] = {
+    CREDENTIALS: Handlers.credentials,
+    SYNC_REQUESTS: Handlers.sync_requests,
+}

@@ -5,7 +5,7 @@ from datetime import timedelta
 import structlog
 from common.database import Database
 from common.loops import Loop
-from common.metrics import QUESTIONS_OPEN, WAITING_FOR_KEY
+from common.metrics import CREDENTIALS_UNAVAILABLE, QUESTIONS_OPEN, WAITING_FOR_KEY
 from common.watchdog import Watchdog
 from contract.rules import READABLE_DAYS
 from sqlalchemy import text
@@ -55,6 +55,10 @@ _WAITING_FOR_KEY = text("""
             AND c.credential_version >= i.credential_version)
 """)
 
+_UNOPENED = text(
+    "SELECT count(DISTINCT integration_id) FROM windows WHERE closed_at IS NULL AND code = 'key_unavailable'"
+)
+
 
 class Housekeeping:
     """Each job is a loop of its own: one that fails stops no other."""
@@ -67,6 +71,7 @@ class Housekeeping:
             Loop("clock_repair", watchdog, self.repair_clock_steps, every=every),
             Loop("waiting_count", watchdog, self.count_waiting_for_key, every=every),
             Loop("questions_count", watchdog, self.count_questions, every=every),
+            Loop("unopened_count", watchdog, self.count_unopened, every=every),
             self._retention,
         )
 
@@ -92,6 +97,11 @@ class Housekeeping:
             numbers = await questions.count(connection)
         for labels, number in numbers.items():
             QUESTIONS_OPEN.labels(*labels).set(number)
+
+    async def count_unopened(self) -> None:
+        """Set the metric of integrations whose credential did not open."""
+        async with self._database.transaction() as connection:
+            CREDENTIALS_UNAVAILABLE.set((await connection.execute(_UNOPENED)).scalar_one())
 
     async def delete_expired(self) -> None:
         """Delete the rows that nobody needs any more."""

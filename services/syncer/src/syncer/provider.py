@@ -36,16 +36,22 @@ class Reading:
     """Days that the provider does not list in full: not read."""
     parts: tuple[RawAnswer, ...]
     """The answers behind it, oldest first."""
+    beyond_until: date | None = None
+    """Last day that the provider refuses because it is too old; older than `first_day`."""
 
 
 class ReadError(Exception):
     """The window could not be read. Of this class itself: the same reading never succeeds, other readings may."""
 
-    def __init__(self, code: Code, retry_after: float | None = None) -> None:
-        """`retry_after`: seconds that the provider asks to wait; None where it does not say."""
+    def __init__(self, code: Code, retry_after: float | None = None, cause: str | None = None) -> None:
+        """`retry_after`: seconds that the provider asks to wait; None where it does not say.
+
+        `cause`: the kind of failure and the address, for operators; nothing of the answer, and no key.
+        """
         super().__init__(code.value)
         self.code = code
         self.retry_after = retry_after
+        self.cause = cause
 
 
 class ReadRefusedError(ReadError):

@@ -1,7 +1,7 @@
 """A refused key stops the calls of its integration until a person acts, or until it shows that the provider was at fault."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from contract.fields import Trigger, rfc3339
@@ -10,14 +10,41 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer.domain import REFUSALS_AFTER, default_days
+from syncer.provider import Reading
 from syncer.requests import Request, take
 from syncer.windows import close_windows
 
 ONE_DAY = timedelta(days=1)
 """Refusals that are older are left to the daily run."""
 
+ASKED_AGAIN_AFTER = timedelta(minutes=1)
+"""A key that worked before is tried once more before its refusal counts: one hiccup turns no card red."""
+
+_NOTE_FIRST = text("""
+    UPDATE integrations SET refused_once_at = coalesce(refused_once_at, :at) WHERE integration_id = :id
+    RETURNING refused_once_at
+""")
+
+_POSTPONE = text("""
+    UPDATE windows SET due_at = greatest(due_at, :until)
+    WHERE integration_id = :id AND closed_at IS NULL AND decision IS NULL
+""")
+
+_NOTE_ACCEPTED = text("""
+    UPDATE integrations SET refused_once_at = NULL, beyond_xai_until = CASE
+        WHEN CAST(:beyond AS date) IS NOT NULL OR beyond_xai_until >= :first_day THEN :first_day - 1
+        ELSE beyond_xai_until END
+    WHERE integration_id = :id
+        AND (refused_once_at IS NOT NULL OR CAST(:beyond AS date) IS NOT NULL OR beyond_xai_until >= :first_day)
+""")
+
+_NOTE_BEYOND = text("""
+    UPDATE integrations SET beyond_xai_until = greatest(beyond_xai_until, :until) WHERE integration_id = :id
+""")
+
 _MARK_REFUSED = text("""
-    UPDATE integrations SET refused_code = :code, refused_since = coalesce(refused_since, :at) WHERE integration_id = :id
+    UPDATE integrations SET refused_code = :code, refused_since = coalesce(refused_since, :at), refused_once_at = NULL
+    WHERE integration_id = :id
 """)
 
 _REFUSED = text(
@@ -34,6 +61,27 @@ _REFUSED_AT_ONCE = text("""
         AND NOT EXISTS (SELECT 1 FROM windows JOIN refused USING (integration_id) WHERE closed_at IS NULL)
     ORDER BY integration_id
 """)
+
+
+async def asked_again_at(connection: AsyncConnection, integration_id: UUID, at: datetime) -> datetime | None:
+    """When a key that worked before and was refused at `at` is tried again, in all windows; None: the refusal counts."""
+    first_at: datetime = (await connection.execute(_NOTE_FIRST, {"id": integration_id, "at": at})).scalar_one()
+    until = first_at + ASKED_AGAIN_AFTER
+    if at >= until:
+        return None
+    await connection.execute(_POSTPONE, {"id": integration_id, "until": until})
+    return until
+
+
+async def note_accepted(connection: AsyncConnection, integration_id: UUID, reading: Reading) -> None:
+    """The key was accepted, so that a refusal from now on is the first again; and the days that were read."""
+    days = {"first_day": reading.first_day, "beyond": reading.beyond_until}
+    await connection.execute(_NOTE_ACCEPTED, {"id": integration_id} | days)
+
+
+async def note_beyond(connection: AsyncConnection, integration_id: UUID, until: date) -> None:
+    """Days up to `until` are refused, and newer ones are not."""
+    await connection.execute(_NOTE_BEYOND, {"id": integration_id, "until": until})
 
 
 async def mark_refused(connection: AsyncConnection, integration_id: UUID, code: Code, at: datetime) -> None:

@@ -1,7 +1,7 @@
 """Requests become windows here: each is taken once, and joins an open window that covers its days, or opens one."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from contract.fields import Trigger
@@ -14,6 +14,8 @@ from syncer.domain import Days, Refusal, may_call, refusal_of, urgency_of
 
 MAX_REQUESTS = 1000
 """Of one window: their IDs must fit into its outcome's record."""
+SHARED_FOR = timedelta(seconds=1)
+"""How long a window that is opened while its integration is being read waits for further requests, which share its call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +25,7 @@ class Request:
     request_id: str
     trigger: Trigger
     days: Days
-    recorded_at: datetime | None = None
+    requested_at: datetime | None = None
     """Of a request for all: it does not include integrations added later, by more than clocks differ, also when replayed."""
 
 
@@ -40,14 +42,14 @@ class Target:
 _TARGETS = text("""
     SELECT integration_id, account_id, removed, refused_code, refused_since FROM integrations
     WHERE CASE WHEN CAST(:id AS uuid) IS NULL
-        THEN NOT removed AND added_at <= coalesce(CAST(:recorded_at AS timestamptz), 'infinity') + interval '5 seconds'
+        THEN NOT removed AND added_at <= coalesce(CAST(:requested_at AS timestamptz), 'infinity') + interval '5 seconds'
         ELSE integration_id = :id END
     ORDER BY integration_id FOR UPDATE
 """)
 
 _INSERT = text("""
-    INSERT INTO requests (integration_id, request_id, trigger, first_day, last_day, received_at)
-    SELECT unnest(CAST(:ids AS uuid[])), :request_id, :trigger, :first_day, :last_day, clock_timestamp()
+    INSERT INTO requests (integration_id, request_id, trigger, first_day, last_day, received_at, status, ended_at)
+    SELECT unnest(CAST(:ids AS uuid[])), :request_id, :trigger, :first_day, :last_day, clock_timestamp(), :status, :ended_at
     ON CONFLICT (integration_id, request_id) DO NOTHING
     RETURNING integration_id
 """)
@@ -65,15 +67,16 @@ _JOIN = text("""
     UPDATE windows w SET
         trigger = CASE WHEN :urgency < urgency THEN :trigger ELSE trigger END,
         urgency = least(urgency, :urgency),
-        due_at = CASE WHEN :now_due THEN clock_timestamp() ELSE due_at END
+        due_at = CASE WHEN :now_due AND due_at > clock_timestamp() + :shared_for THEN clock_timestamp() ELSE due_at END
     FROM joined WHERE w.window_id = joined.window_id
     RETURNING w.integration_id, w.window_id
 """)
 
 _OPEN = text("""
     INSERT INTO windows (window_id, integration_id, trigger, urgency, first_day, last_day, created_at, due_at, decision)
-    VALUES (:window_id, :integration_id, :trigger, :urgency, :first_day, :last_day,
-        clock_timestamp(), clock_timestamp(), :decision)
+    SELECT :window_id, integration_id, :trigger, :urgency, :first_day, :last_day, clock_timestamp(),
+        clock_timestamp() + CASE WHEN lease_until >= clock_timestamp() THEN :shared_for ELSE interval '0' END, :decision
+    FROM integrations WHERE integration_id = :integration_id
 """)
 
 _LINK = text("""
@@ -90,10 +93,17 @@ _IDS = text("SELECT request_id FROM requests WHERE window_id = :id ORDER BY rece
 
 async def take(connection: AsyncConnection, request: Request, integration_id: UUID | None, now: datetime) -> None:
     """Queue `request` for one integration, which may not be known yet, or (None) for all active ones; once only."""
-    targets = await _targets(connection, integration_id, request.recorded_at)
+    targets = await _targets(connection, integration_id, request.requested_at)
     ids = [target.integration_id for target in targets] or ([integration_id] if integration_id else [])
     fresh = await _insert(connection, request, ids)
     await _queue(connection, request, [target for target in targets if target.integration_id in fresh], now)
+
+
+async def end(
+    connection: AsyncConnection, request: Request, integration_id: UUID, code: Code, ended_at: datetime
+) -> None:
+    """Take `request` for one integration, which may not be known, and end it without a window; once only."""
+    await _insert(connection, request, [integration_id], status=code.value, ended_at=ended_at)
 
 
 async def queue_pending(connection: AsyncConnection, integration_id: UUID, now: datetime) -> None:
@@ -124,9 +134,9 @@ async def _queue(connection: AsyncConnection, request: Request, targets: list[Ta
 
 
 async def _targets(
-    connection: AsyncConnection, integration_id: UUID | None, recorded_at: datetime | None = None
+    connection: AsyncConnection, integration_id: UUID | None, requested_at: datetime | None = None
 ) -> list[Target]:
-    rows = await connection.execute(_TARGETS, {"id": integration_id, "recorded_at": recorded_at})
+    rows = await connection.execute(_TARGETS, {"id": integration_id, "requested_at": requested_at})
     return [_target(row) for row in rows]
 
 
@@ -135,13 +145,22 @@ def _target(row: Row[tuple[object, ...]]) -> Target:
     return Target(row.integration_id, row.account_id, row.removed, refusal)
 
 
-async def _insert(connection: AsyncConnection, request: Request, ids: list[UUID]) -> set[UUID]:
-    values = _values(request) | {"ids": ids, "request_id": request.request_id}
+async def _insert(
+    connection: AsyncConnection,
+    request: Request,
+    ids: list[UUID],
+    *,
+    status: str = "accepted",
+    ended_at: datetime | None = None,
+) -> set[UUID]:
+    """Answers for which of the integrations the request ID was not taken before."""
+    values = _values(request) | {"ids": ids, "request_id": request.request_id, "status": status, "ended_at": ended_at}
     return set((await connection.execute(_INSERT, values)).scalars())
 
 
 async def _join(connection: AsyncConnection, request: Request, ids: list[UUID]) -> dict[UUID, UUID]:
-    values = _values(request) | {"ids": ids, "now_due": request.trigger is Trigger.FORCE, "max_requests": MAX_REQUESTS}
+    rules = {"now_due": request.trigger is Trigger.FORCE, "max_requests": MAX_REQUESTS, "shared_for": SHARED_FOR}
+    values = _values(request) | rules | {"ids": ids}
     return {row.integration_id: row.window_id for row in await connection.execute(_JOIN, values)}
 
 
@@ -168,6 +187,7 @@ def _window(request: Request, target: Target, window_id: UUID, now: datetime) ->
     return _values(request) | {
         "window_id": window_id,
         "integration_id": target.integration_id,
+        "shared_for": SHARED_FOR,
         "decision": _ended(request, target, window_id, code, now) if code else None,
     }
 

@@ -64,7 +64,8 @@ _SAVE_CREDENTIALS = text("""
 """)
 
 _CLEAR_REFUSAL = (
-    text("UPDATE integrations SET refused_code = NULL, refused_since = NULL WHERE integration_id = :id"),
+    text("""UPDATE integrations SET refused_code = NULL, refused_since = NULL, refused_once_at = NULL
+            WHERE integration_id = :id"""),
     text("UPDATE windows SET due_at = clock_timestamp() WHERE integration_id = :id AND closed_at IS NULL"),
 )
 

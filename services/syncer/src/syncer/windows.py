@@ -12,12 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from syncer.decisions import Decision, Scope, decide_failure
 from syncer.domain import Days
 from syncer.leases import Claim
+from syncer.provider import ReadError
 from syncer.requests import ids_of_window
 
 _STORE_DECISION = text("UPDATE windows SET decision = :decision WHERE window_id = :id AND closed_at IS NULL")
 
 _RECORD_FAILURE = text("""
-    UPDATE windows SET attempts = attempts + 1, code = :code, failed_since = :failed_since, due_at = :due_at
+    UPDATE windows SET attempts = attempts + 1, code = :code, cause = :cause, failed_since = :failed_since, due_at = :due_at
     WHERE window_id = :id
 """)
 
@@ -61,15 +62,17 @@ async def store_decision(connection: AsyncConnection, window_id: UUID, decision:
 async def record_failure(
     connection: AsyncConnection,
     claim: Claim,
+    error: ReadError,
     *,
-    code: Code,
     failed_since: datetime,
     due_at: datetime,
-    retry_after: datetime | None,
+    retry_after: datetime | None = None,
 ) -> None:
     """A failed attempt, and when the next one is due; `retry_after` applies to all windows of the integration."""
-    values = {"id": claim.window_id, "code": code.value, "failed_since": failed_since, "due_at": due_at}
-    await connection.execute(_RECORD_FAILURE, values)
+    why = {"code": error.code.value, "cause": error.cause}
+    await connection.execute(
+        _RECORD_FAILURE, {"id": claim.window_id, "failed_since": failed_since, "due_at": due_at} | why
+    )
     await connection.execute(_RETRY_AFTER, {"id": claim.integration_id, "retry_after": retry_after})
 
 

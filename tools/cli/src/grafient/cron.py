@@ -31,13 +31,9 @@ def daily_date(now: datetime) -> date:
     return now.date() if now.timetz() >= DAILY_AT else now.date() - timedelta(days=1)
 
 
-def daily_request(day: date) -> SyncRequested:
-    """Always the same request for a date: a second emitter changes nothing."""
-    return SyncRequested(
-        request_id=f"daily:{day}",
-        trigger=Trigger.DAILY,
-        requested_at=datetime.combine(day, DAILY_AT),
-    )
+def daily_request(day: date, now: datetime) -> SyncRequested:
+    """For whoever is connected now; always the same ID for a date: a second emitter changes nothing."""
+    return SyncRequested(request_id=f"daily:{day}", trigger=Trigger.DAILY, requested_at=now)
 
 
 def cron(
@@ -63,15 +59,14 @@ async def _run(
         publisher = Publisher(broker, "cron", Watchdog())
         while True:
             day = daily_date(clock())
-            await emit(publisher, day)
+            await emit(publisher, daily_request(day, clock()))
             if once:
                 return f"daily:{day}"
             await asyncio.sleep(_until_next(day, clock()))
 
 
-async def emit(publisher: Publisher, day: date) -> None:
-    """Publish the request of `day`, until the broker has it."""
-    request = daily_request(day)
+async def emit(publisher: Publisher, request: SyncRequested) -> None:
+    """Publish the request, until the broker has it."""
     while True:
         try:
             await publisher.publish(

@@ -79,5 +79,6 @@ def _row(window: OpenWindow) -> dict[str, Any]:
         "state": window.state,
         "attempts": window.attempts,
         "code": window.code,
+        "cause": window.cause,
         "due": window.due_at,
     }

@@ -31,7 +31,8 @@ POLL_SECONDS = 0.05
 """Between two looks whether another call may be made."""
 
 _CONNECTED = text("""
-    SELECT integration_id, account_id, team_id, history_from FROM integrations
+    SELECT integration_id, account_id, team_id, greatest(history_from, beyond_xai_until + 1) AS history_from
+    FROM integrations
     WHERE NOT removed AND integration_id = coalesce(CAST(:id AS uuid), integration_id) ORDER BY account_id, integration_id
 """)
 
@@ -108,7 +109,7 @@ class Asking:
             credential = await store.load_credential(connection, one.integration_id)
         days = readable(Days(max(one.history_from, since), at.date()), at.date())
         if credential is None:
-            yield WindowAnswer(one.integration_id, one.account_id, at, Code.UNSEALABLE)
+            yield WindowAnswer(one.integration_id, one.account_id, at, Code.KEY_UNAVAILABLE)
             return
         for window in _windows(days) if days else ():
             try:

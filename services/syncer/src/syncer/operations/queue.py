@@ -29,12 +29,14 @@ class OpenWindow:
     """`in_hand`, `to_be_published`, `waiting_for_key`, `due`, or `waiting` for its next attempt."""
     attempts: int
     code: str | None
+    cause: str | None
+    """Of the last failed attempt: whom it asked, and the kind of failure."""
     due_at: datetime
     created_at: datetime
 
 
 _OPEN = text("""
-    SELECT w.window_id, w.integration_id, i.account_id, w.trigger, w.first_day, w.last_day, w.attempts, w.code,
+    SELECT w.window_id, w.integration_id, i.account_id, w.trigger, w.first_day, w.last_day, w.attempts, w.code, w.cause,
         greatest(w.due_at, i.retry_after) AS due_at, w.created_at,
         CASE
             WHEN i.leased_window = w.window_id AND i.lease_until >= clock_timestamp() THEN 'in_hand'

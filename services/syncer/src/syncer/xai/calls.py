@@ -1,8 +1,12 @@
 """Reading from xAI: the key is open for as long as the calls take, and each failure becomes an error of the seam."""
 
 import asyncio
+import math
+import time
+from collections.abc import Callable
 from decimal import Decimal
 
+import structlog
 from common.crypto.envelopes import Binding, Opens, UnsealableError
 from common.metrics import XAI_CALLS, XAI_SECONDS
 from contract.messages import Cost
@@ -22,6 +26,8 @@ from syncer.provider import (
 )
 from syncer.store import Credential
 
+log = structlog.get_logger()
+
 _ERRORS: dict[type[CallFailed], type[ReadError]] = {
     CallRefused: ReadRefusedError,
     CallTransient: ReadTransientError,
@@ -29,15 +35,32 @@ _ERRORS: dict[type[CallFailed], type[ReadError]] = {
 }
 
 
+UNOPENED_FOR = 600.0
+"""Seconds without a credential that opened, although one was tried: this process has the wrong keyring."""
+
+
+class KeyringUselessError(Exception):
+    """Of the credentials that were tried of late none opened."""
+
+
 class Xai:
     """The provider xAI."""
 
-    def __init__(self, client: UsageClient, opener: Opens) -> None:
+    def __init__(self, client: UsageClient, opener: Opens, clock: Callable[[], float] = time.monotonic) -> None:
+        """`clock`: seconds that never go back."""
         self._client = client
         self._opener = opener
+        self._clock = clock
+        self._opened_at = self._failed_at = -math.inf
+
+    async def ready(self) -> None:
+        """Raises KeyringUselessError where credentials were tried within UNOPENED_FOR, and none opened."""
+        since = self._clock() - UNOPENED_FOR
+        if self._failed_at > since and self._opened_at <= since:
+            raise KeyringUselessError
 
     async def read(self, team_id: str, credential: Credential, days: Days, *, grouped: bool = True) -> Reading:
-        """As `Provider.read`; a key that does not open is transient (`unsealable`)."""
+        """As `Provider.read`; a key that does not open is transient (`key_unavailable`)."""
         outcome = "ok"
         try:
             return _reading(await self._call(team_id, credential, days, grouped=grouped))
@@ -48,18 +71,31 @@ class Xai:
             XAI_CALLS.labels(outcome).inc()
 
     async def _call(self, team_id: str, credential: Credential, days: Days, *, grouped: bool) -> XaiReading:
-        binding = Binding(credential.account_id, credential.integration_id, credential.credential_version)
         try:
-            access = TeamAccess(team_id, self._opener.open(credential.envelope, binding))
+            access = TeamAccess(team_id, self._open(credential))
             with XAI_SECONDS.time():
                 async with asyncio.timeout(READING_DEADLINE):
                     return await self._client.read(access, days.first, days.last, grouped=grouped)
-        except UnsealableError:
-            raise ReadTransientError(Code.UNSEALABLE) from None
         except TimeoutError:
-            raise ReadTransientError(Code.XAI_UNAVAILABLE) from None
+            raise ReadTransientError(Code.XAI_UNAVAILABLE, cause=self._at("no answer in time")) from None
         except CallFailed as failure:
-            raise _ERRORS.get(type(failure), ReadError)(failure.code, failure.retry_after) from None
+            cause = self._at(failure.cause) if failure.cause else None
+            raise _ERRORS.get(type(failure), ReadError)(failure.code, failure.retry_after, cause) from None
+
+    def _at(self, cause: str) -> str:
+        return f"{self._client.base_url}: {cause}"
+
+    def _open(self, credential: Credential) -> str:
+        binding = Binding(credential.account_id, credential.integration_id, credential.credential_version)
+        try:
+            key = self._opener.open(credential.envelope, binding)
+        except UnsealableError:
+            self._failed_at = self._clock()
+            ids = {"integration_id": str(credential.integration_id), "key_id": credential.envelope.get("key_id")}
+            log.error("credential.unavailable", **ids)  # noqa: TRY400 - the error carries no detail
+            raise ReadTransientError(Code.KEY_UNAVAILABLE) from None
+        self._opened_at = self._clock()
+        return key
 
 
 def _reading(found: XaiReading) -> Reading:

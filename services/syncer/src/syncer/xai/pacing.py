@@ -21,7 +21,7 @@ OTHER_DAYS_AFTER = 5
 """Teams whose answers were about other days than requested, with no good answer between them."""
 OVERALL = "all"
 UNLIMITED = Rate(1_000_000, 1)
-OUR_FAULTS = frozenset({Code.UNSEALABLE, Code.INTERNAL})
+OUR_FAULTS = frozenset({Code.KEY_UNAVAILABLE, Code.INTERNAL})
 """Codes of failures that show nothing about xAI."""
 
 

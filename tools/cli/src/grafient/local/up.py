@@ -50,6 +50,7 @@ def up(
 
 async def _up(data: Path | None, port: int | None, xai_url: str | None, *, as_json: bool) -> None:
     async with running(data, port, xai_url) as (address, ended):
+        _report(f"costs are read from {address.xai_url}, {'xAI' if xai_url else 'the simulator'}")
         show(asdict(address), _rendered(address), as_json=as_json)
         await ended.wait()
 
