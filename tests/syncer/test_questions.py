@@ -217,3 +217,18 @@ async def test_a_label_that_is_renamed_is_published_at_once(syncer: SyncerHarnes
     await read(syncer, integration_id, days)
 
     assert syncer.readings()[0].questioned_days is None
+
+
+async def test_a_question_that_waits_for_an_instant_the_clock_stepped_back_from_is_asked_after_the_repair(
+    syncer: SyncerHarness,
+) -> None:
+    integration_id, days = await known(syncer)
+    syncer.xai.answers.append(one_day(days.first, EMPTY))
+    await read(syncer, integration_id, days)
+    await syncer.housekeeping.repair_clock_steps()
+    assert await heal(syncer) == 0
+
+    await syncer.sql("UPDATE questions SET ask_again_at = ask_again_at + interval '30 hours'")
+    await syncer.housekeeping.repair_clock_steps()
+
+    assert await heal(syncer) == 1

@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from syncer import questions
 from syncer.domain import LONGEST_PAUSE
+from syncer.guard import LATER_PAUSE
 from syncer.leases import LEASE_SECONDS
 
 log = structlog.get_logger()
@@ -46,6 +47,9 @@ _REPAIR_CLOCK_STEPS = (
             WHERE closed_at IS NULL AND decision IS NULL AND due_at > clock_timestamp() AND (created_at > clock_timestamp()
             OR due_at > greatest(clock_timestamp() + :pause, (SELECT i.retry_after
                 FROM integrations i WHERE i.integration_id = windows.integration_id)))"""),
+    text(
+        "UPDATE questions SET ask_again_at = clock_timestamp() WHERE ask_again_at > clock_timestamp() + :question_pause"
+    ),
 )
 
 _WAITING_FOR_KEY = text("""
@@ -77,9 +81,10 @@ class Housekeeping:
 
     async def repair_clock_steps(self) -> None:
         """After the database's clock stepped back: make due what would wait for the same time twice."""
+        values = {"lease": LEASE_SECONDS, "pause": LONGEST_PAUSE, "question_pause": LATER_PAUSE}
         async with self._database.transaction() as connection:
             for statement in _REPAIR_CLOCK_STEPS:
-                await connection.execute(statement, {"lease": LEASE_SECONDS, "pause": LONGEST_PAUSE})
+                await connection.execute(statement, values)
 
     async def count_waiting_for_key(self) -> None:
         """Set the metric of windows whose credential is overdue."""
