@@ -7,26 +7,16 @@ from typing import Any
 
 import pytest
 from aiokafka import ConsumerRecord
-from contract.cloudevents import (
-    MARKER_KEY,
-    MalformedError,
-    Marker,
-    Tombstone,
-    body_of,
-    decode,
-    headers_of,
-    traceparent,
-)
+from contract.cloudevents import MARKER_KEY, MalformedError, Marker, Tombstone, body_of, decode, headers_of
 from contract.fields import Trigger
 from contract.messages import SyncRequested
 from contract.topics import COSTS, CREDENTIALS, SYNC_REQUESTS, Topic
 
-from tests.support.messages import FOREIGN, encoded, raw_record
+from tests.support.messages import FOREIGN, PARENT, encoded, raw_record
 from tests.support.poison import CONSUMERS, unreadable
 
 AT = datetime(2026, 11, 20, 6, tzinfo=UTC)
 MESSAGE = SyncRequested(request_id="1", trigger=Trigger.FORCE, requested_at=AT)
-PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 VALUE = "obviously-fake-value"
 
 
@@ -57,13 +47,8 @@ def test_a_message_is_written_as_a_cloud_event_and_read_again() -> None:
 
 
 @pytest.mark.parametrize(("sent", "carried"), [(PARENT, PARENT), (VALUE, None), ("0" * 100_000, None)])
-def test_a_trace_is_carried_on_if_it_is_one(sent: str, carried: str | None) -> None:
-    token = traceparent.set(None)
-    try:
-        decode(record(changed={"traceparent": sent}), SYNC_REQUESTS)
-        assert headers_of(MESSAGE, event_id="2", source="/test", at=AT).get("traceparent") == carried
-    finally:
-        traceparent.reset(token)
+def test_an_event_has_its_trace_if_it_is_one(sent: str, carried: str | None) -> None:
+    assert decode(record(changed={"traceparent": sent}), SYNC_REQUESTS).traceparent == carried
 
 
 BODY = json.loads(MESSAGE.model_dump_json())
@@ -124,12 +109,9 @@ def structured(content_type: str | None, **members: Any) -> ConsumerRecord:
 @pytest.mark.parametrize("client", WRITTEN_BY)
 def test_a_structured_event_is_read_as_other_clients_write_it(client: str) -> None:
     content_type, data = WRITTEN_BY[client]
-    token = traceparent.set(None)
-    try:
-        event = decode(structured(content_type, **data), SYNC_REQUESTS)
-        assert (event.message, event.event_id, traceparent.get()) == (MESSAGE, "event-1", PARENT)
-    finally:
-        traceparent.reset(token)
+    event = decode(structured(content_type, **data), SYNC_REQUESTS)
+
+    assert (event.message, event.event_id, event.traceparent) == (MESSAGE, "event-1", PARENT)
     assert json.loads(body_of(structured(content_type, **data))) == BODY
 
 

@@ -6,9 +6,11 @@ from uuid import UUID, uuid4
 
 import pytest
 from common.errors import TransientError
+from contract.tracing import tracing
 from sqlalchemy.exc import ProgrammingError
 
 from tests.ledger.support.ledger import ERASED, FIRST, NOON, REMOVED, LedgerHarness, later, reading_of, record_of
+from tests.support.messages import OTHER_PARENT, PARENT
 
 DAY_2 = FIRST + timedelta(days=1)
 
@@ -178,3 +180,19 @@ async def test_a_crash_before_the_commit_leaves_nothing(
         await ledger.receive(*reading.messages)
 
     assert (await ledger.figures(), ledger.publisher.published) == ([], [])
+
+
+async def test_an_outcome_carries_the_trace_of_its_own_window_also_when_it_comes_again(
+    ledger: LedgerHarness, team: UUID
+) -> None:
+    readings = [reading_of(team, {FIRST: {"grok-4": "1"}}, observed_at=later(hours)) for hours in range(3)]
+    records = []
+    for reading, trace in zip(readings, (PARENT, OTHER_PARENT, None), strict=True):
+        with tracing(trace):
+            records += [record_of(message) for message in reading.messages]
+
+    for _ in range(2):
+        await ledger.receive(*records)
+
+    traces = [one.headers.get("traceparent") for one in ledger.publisher.published]
+    assert traces == [PARENT, OTHER_PARENT, None] * 2

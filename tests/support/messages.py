@@ -190,6 +190,10 @@ def structured(message: Message, *, event_id: str = "", **members: Any) -> tuple
     return json.dumps(attributes | {"data": body}).encode(), headers
 
 
+PARENT = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+"""A W3C trace context."""
+OTHER_PARENT = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00"
+"""Another one."""
 FOREIGN: Headers = [("x-agent", None), ("x-agent", b"\xff\xfe"), ("", b""), ("traceparent", b"\xff"), ("ce_time", None)]
 """Headers that others add: null, not text, twice, without a name; and two of ours that nothing depends on."""
 

@@ -3,12 +3,14 @@
 import hashlib
 import zlib
 from datetime import date, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from contract.fields import Trigger
+from contract.tracing import tracing
 from syncer.domain import Days
 
+from tests.support.messages import OTHER_PARENT, PARENT
 from tests.support.waiting import until
 from tests.syncer.support.provider import RAW, dates_of, reading_of
 from tests.syncer.support.syncer import SyncerHarness
@@ -248,3 +250,41 @@ async def _read_before(syncer: SyncerHarness) -> tuple[UUID, date]:
     await syncer.ask(integration_id)
     await syncer.settle()
     return integration_id, syncer.readings()[-1].observed_at.date()
+
+
+async def test_a_reading_carries_the_trace_of_the_first_request_that_joined_its_window(syncer: SyncerHarness) -> None:
+    integration_id, days = await syncer.integration(), await syncer.recent()
+    for trace in (None, PARENT, OTHER_PARENT):
+        with tracing(trace):
+            await syncer.ask(integration_id, Trigger.FORCE, days)
+
+    await syncer.settle()
+
+    assert len(syncer.readings()[0].request_ids) == 3
+    assert [one.headers.get("traceparent") for one in syncer.publisher.published] == [PARENT] * 9
+
+
+async def test_a_request_keeps_its_trace_until_its_integration_is_known(syncer: SyncerHarness) -> None:
+    """Its days lie in no window of the backfill, which has the trace of the integration."""
+    state, days = await syncer.state(uuid4()), await syncer.recent()
+    with tracing(PARENT):
+        request_id = await syncer.ask(state.integration_id, days=Days(days.first - timedelta(days=40), days.last))
+    with tracing(OTHER_PARENT):
+        await syncer.announce(state)
+    await syncer.seal(state.integration_id)
+
+    await syncer.settle()
+
+    traces = {one.message.request_ids[0]: one.headers["traceparent"] for one in syncer.publisher.of("WindowRead")}
+    assert traces.pop(request_id) == PARENT
+    assert set(traces.values()) == {OTHER_PARENT}
+
+
+async def test_a_request_for_nobody_ends_under_its_trace(syncer: SyncerHarness) -> None:
+    with tracing(PARENT):
+        await syncer.ask(uuid4())
+    await syncer.sql("UPDATE requests SET received_at = received_at - interval '11 minutes'")
+
+    await syncer.healer.round()
+
+    assert [one.headers["traceparent"] for one in syncer.publisher.of("SyncFailed")] == [PARENT]

@@ -13,12 +13,14 @@ from common.http.gate import MAX_BODY_BYTES, guard
 from common.http.tokens import Tokens, digest_of, needs
 from common.rate_limits import SECOND
 from common.watchdog import Watchdog
+from contract.tracing import traceparent
 from fastapi import Depends, FastAPI, Request
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.types import Message
 
 from tests.support.contract import served
+from tests.support.messages import PARENT
 
 NOW = datetime(2026, 11, 20, tzinfo=UTC)
 CHUNK = b" " * 64 * 1024
@@ -76,6 +78,7 @@ class Api:
     def __init__(self, body_deadline: float = 10.0) -> None:
         self.ticks = Ticks()
         self.bodies: list[bytes] = []
+        self.traces: list[str | None] = []
         self.app: FastAPI = make_app("test", Watchdog(), None, None)  # type: ignore[arg-type]  # neither is used
         known = [{"token_id": one, "sha256": digest_of(one), "scopes": ["costs:read"]} for one in ("old", "new")]
         guard(
@@ -90,6 +93,7 @@ class Api:
 
     async def takes(self, request: Request) -> str:
         self.bodies.append(await request.body())
+        self.traces.append(traceparent.get())
         assert await request.is_disconnected()
         return str(request.state.token.token_id)
 
@@ -270,3 +274,14 @@ async def test_on_the_wire_an_upload_of_150_mb_ends_at_once(token: str, status: 
 
     assert answer.split()[1] == str(status).encode()
     assert sent < HUGE / 10
+
+
+async def test_a_request_is_handled_under_the_trace_that_it_names() -> None:
+    api = Api()
+
+    for headers in ({"traceparent": PARENT}, {"traceparent": "nonsense"}):
+        await api.ask(whole([]), **headers)
+        api.ticks.now += 10 * SECOND
+
+    assert api.traces == [PARENT, None]
+    assert traceparent.get() is None

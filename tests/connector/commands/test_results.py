@@ -6,9 +6,10 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 from contract.fields import Plan
+from contract.tracing import tracing
 
 from tests.connector.support.commands import A_MINUTE_LATER, CommandsHarness, change_plan, rename
-from tests.support.messages import ACCOUNT
+from tests.support.messages import ACCOUNT, PARENT
 
 UNREADABLE = json.dumps({"command_id": "unreadable", "account_id": ACCOUNT}).encode()
 
@@ -87,3 +88,17 @@ async def test_a_replay_publishes_no_result_again(commands: CommandsHarness) -> 
     await commands.work()
 
     assert commands.ids() == ["one", "lost"], "what had never arrived is a command like any other"
+
+
+async def test_what_a_command_leads_to_carries_its_trace(commands: CommandsHarness) -> None:
+    integration_id = await commands.connected()
+    await commands.connector.relay.publish_due()
+    with tracing(PARENT):
+        await commands.send(rename("one", integration_id), rename("two", uuid4()))
+        await commands.send_raw("RenameIntegration", b'{"command_id": "three", "account_id": "%s"}' % ACCOUNT.encode())
+
+    await commands.work()
+    await commands.connector.relay.publish_due()
+
+    traced = [one for one in commands.connector.publisher.published if one.headers.get("traceparent") == PARENT]
+    assert sorted(one.type for one in traced) == [*["CommandRejected"] * 2, "CommandSucceeded", "IntegrationChanged"]

@@ -6,10 +6,11 @@ import pytest
 from common.crypto.envelopes import Binding
 from common.errors import TransientError
 from common.watchdog import Watchdog
+from contract.tracing import tracing
 
-from tests.connector.support.connector import KEY, NEW_WRAP, ConnectorHarness
+from tests.connector.support.connector import KEY, NEW_WRAP, ConnectorHarness, path_of
 from tests.connector.support.streams import rename
-from tests.support.messages import ACCOUNT
+from tests.support.messages import ACCOUNT, OTHER_PARENT, PARENT
 
 KEYS, STATES = "xai.credentials.v1", "xai.integrations.v1"
 NOTHING_MARKED = (
@@ -125,3 +126,32 @@ async def test_a_key_with_a_new_wrap_is_announced_alone_at_its_own_instant(conne
     assert first.at < second.at
     marked = await connector.sql("SELECT announced_credential_version, announced_wrap_version FROM integrations")
     assert marked == [(1, 2)]
+
+
+async def test_an_announcement_carries_the_trace_of_the_change(connector: ConnectorHarness) -> None:
+    connector.http.headers["traceparent"] = PARENT
+    card = await connector.add()
+    await connector.relay.publish_due()
+    del connector.http.headers["traceparent"]
+    await connector.call("PATCH", path_of(card), {"label": "New"})
+    await connector.relay.publish_due()
+    with tracing(OTHER_PARENT):
+        await connector.completed(card)
+    await connector.relay.publish_due()
+    connector.http.headers["traceparent"] = PARENT
+    await connector.remove(card)
+    await connector.relay.publish_due()
+
+    traces = [one.headers.get("traceparent") for one in connector.publisher.published]
+    assert traces == [PARENT, PARENT, None, OTHER_PARENT, PARENT, PARENT], (
+        "key and state, label, health, tombstone and state"
+    )
+
+
+async def test_a_sync_request_carries_the_trace_of_the_http_request(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    connector.http.headers["traceparent"] = PARENT
+
+    await connector.call("POST", path_of(card, "/sync"), {}, status=202)
+
+    assert connector.publisher.of("SyncRequested")[0].headers["traceparent"] == PARENT

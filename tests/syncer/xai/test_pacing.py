@@ -7,6 +7,7 @@ import pytest
 from common.rate_limits import SECOND, Rate
 from contract.fields import Trigger
 from contract.problems import Code
+from contract.tracing import tracing
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 from structlog.typing import EventDict
@@ -14,6 +15,7 @@ from syncer.domain import REFUSALS_AFTER
 from syncer.provider import ReadError, ReadOtherDaysError, ReadRefusedError, ReadTransientError
 from syncer.xai.pacing import OUTAGE_AFTER, CallLimits
 
+from tests.support.messages import PARENT
 from tests.support.waiting import until
 from tests.syncer.support.syncer import SyncerHarness
 
@@ -135,7 +137,8 @@ async def test_an_outage_of_xai_is_probed_and_then_everything_is_read_without_an
 async def test_an_outage_of_xais_authentication_leaves_nobody_refused(syncer: SyncerHarness) -> None:
     ids = [await syncer.integration() for _ in range(REFUSALS_AFTER + 5)]
     for one in ids:
-        await syncer.ask(one)
+        with tracing(PARENT):
+            await syncer.ask(one)
     syncer.xai.answers.extend([REFUSED] * REFUSALS_AFTER)
     async with syncer.working(in_flight=1):
         await until(lambda: len(syncer.failures()) == REFUSALS_AFTER)
@@ -145,6 +148,8 @@ async def test_an_outage_of_xais_authentication_leaves_nobody_refused(syncer: Sy
         await until(lambda: len({one.integration_id for one in syncer.readings()}) == len(ids))
 
     assert await syncer.sql("SELECT 1 FROM integrations WHERE refused_code IS NOT NULL") == []
+    again = [one for one in syncer.publisher.of("WindowRead") if one.message.request_ids[0].startswith("recheck")]
+    assert [one.headers.get("traceparent") for one in again] == [None] * len(again), "not that of another account"
 
 
 async def test_an_outage_of_xais_authentication_that_hit_everybody_ends_without_anyone_asking(

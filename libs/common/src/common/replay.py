@@ -13,6 +13,7 @@ from aiokafka.errors import KafkaError
 from contract.cloudevents import MalformedError, Record, body_of, decode
 from contract.messages import Message
 from contract.topics import Topic
+from contract.tracing import tracing
 from sqlalchemy.exc import OperationalError
 
 from common.database import Database, make_engine
@@ -214,7 +215,8 @@ def single_records(
                 event = decode(record, topic)
                 handler = handlers.get(type(event.message))
                 if handler is not None:
-                    await handler(event)
+                    with tracing(event.traceparent):
+                        await handler(event)
                 counts["not_ours" if handler is None else "handled"] += 1
             except MalformedError as error:
                 answered = on_give_up is not None and await on_give_up(record, error)

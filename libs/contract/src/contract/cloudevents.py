@@ -1,9 +1,7 @@
 """Messages on the wire: CloudEvents 1.0 in Kafka's binary mode, both ways; structured JSON is read, too."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Generic, Protocol, TypeVar
@@ -13,14 +11,11 @@ from pydantic import Base64Bytes, StringConstraints, ValidationError
 from contract.fields import rfc3339
 from contract.messages import Cost, Message
 from contract.topics import Topic
+from contract.tracing import trace_headers, trace_of
 
 M_co = TypeVar("M_co", bound=Message, covariant=True)
 M = TypeVar("M", bound=Message)
 
-traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
-"""W3C trace context of the message that is handled; what is published meanwhile carries it on."""
-
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 READ_HEADERS = ("ce_specversion", "ce_id", "ce_type", "ce_source", "content-type", "traceparent", "credential_version")
 """All others may hold anything, or nothing: agents and frameworks add their own."""
 STRUCTURED = "application/cloudevents+json"
@@ -115,6 +110,7 @@ class Event(Generic[M_co]):
     """`ce_id`: equal for every copy of the same event."""
     recorded_at: datetime
     """Kafka's own timestamp of the record, UTC."""
+    traceparent: str | None = None
 
 
 def headers_of(message: Message, *, event_id: str, source: str, at: datetime) -> dict[str, str]:
@@ -127,9 +123,7 @@ def headers_of(message: Message, *, event_id: str, source: str, at: datetime) ->
         "ce_time": rfc3339(at),
         "content-type": "application/json",
     }
-    if parent := traceparent.get():
-        headers["traceparent"] = parent
-    return headers
+    return headers | trace_headers()
 
 
 def decode(record: Record, topic: Topic) -> Event[Message]:
@@ -147,9 +141,12 @@ def decode(record: Record, topic: Topic) -> Event[Message]:
     model = topic.types.get(headers["ce_type"])
     if model is None:
         raise MalformedError("type_unknown", f"{topic.name} carries {', '.join(topic.types)}")
-    parent = headers.get("traceparent", "")
-    traceparent.set(parent if TRACEPARENT.fullmatch(parent) else None)
-    return Event(_parse(model, body), headers["ce_id"], at)
+    return Event(_parse(model, body), headers["ce_id"], at, trace_of(headers))
+
+
+def lenient_headers(record: Record) -> dict[str, str]:
+    """Every header as text, whatever it holds; the last one counts where a name comes twice."""
+    return {name: (value or b"").decode("utf-8", "replace") for name, value in record.headers}
 
 
 def body_of(record: Record) -> bytes:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
-from contract.cloudevents import MalformedError, Record
+from contract.cloudevents import MalformedError, Record, lenient_headers
 
 PREFIX = "dead_letter_"
 REDRIVES = f"{PREFIX}redrives"
@@ -113,7 +113,7 @@ class DeadLetterHeaders(BaseModel):
             reason=error.reason,
             detail=error.detail,
             attempts=attempts,
-            redrives=_number(_text(record).get(REDRIVES, "")),
+            redrives=_number(lenient_headers(record).get(REDRIVES, "")),
             answered="true" if answered else None,
             **(_content(record) if keep else _fingerprint(record)),
         )
@@ -121,7 +121,7 @@ class DeadLetterHeaders(BaseModel):
     @classmethod
     def read(cls, record: Record) -> Self | None:
         """The headers of a record of the dead letters; None where it is no dead letter."""
-        headers = _text(record)
+        headers = lenient_headers(record)
         if not headers.get(f"{PREFIX}id") or headers.get(CLOSED):
             return None
         absent = {str(field.alias): "" for field in cls.model_fields.values() if field.is_required()}
@@ -148,12 +148,8 @@ def closing_headers(dead_letter_id: str, how: str) -> list[tuple[str, bytes]]:
 
 def closed_by(record: Record) -> tuple[str, str] | None:
     """ID of the dead letter that `record` ends, and how; None where it ends none."""
-    headers = _text(record)
+    headers = lenient_headers(record)
     return (headers.get(f"{PREFIX}id", ""), headers[CLOSED]) if headers.get(CLOSED) else None
-
-
-def _text(record: Record) -> dict[str, str]:
-    return {name: (value or b"").decode("utf-8", "replace") for name, value in record.headers}
 
 
 def _content(record: Record) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from contract.fields import History, Plan, Status
 from contract.problems import Code
+from contract.tracing import traceparent
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -54,28 +55,29 @@ _FIND_BY_TEAM = text(f"""
 
 _SAVE = text("""
     INSERT INTO integrations (integration_id, account_id, team_id, label, status, status_since, version, credential_version,
-        wrap_version, envelope, sealed_at, history_from, backfill_first, backfill_last, added_at, changed_at)
+        wrap_version, envelope, sealed_at, history_from, backfill_first, backfill_last, added_at, changed_at, traceparent)
     VALUES (:integration_id, :account_id, :team_id, :label, 'backfilling', :now, :version, :credential_version,
-        1, CAST(:envelope AS jsonb), :now, :history_from, :backfill_first, :backfill_last, :now, :now)
+        1, CAST(:envelope AS jsonb), :now, :history_from, :backfill_first, :backfill_last, :now, :now, :traceparent)
     ON CONFLICT (integration_id) DO UPDATE SET
         label = excluded.label, status = excluded.status, status_code = NULL, status_since = excluded.status_since,
         version = excluded.version, credential_version = excluded.credential_version, wrap_version = 1,
         envelope = excluded.envelope, sealed_at = excluded.sealed_at, history = NULL, history_from = excluded.history_from,
         backfill_first = excluded.backfill_first, backfill_last = excluded.backfill_last, added_at = excluded.added_at,
-        removed_at = NULL, changed_at = excluded.changed_at, observed_at = NULL,
+        removed_at = NULL, changed_at = excluded.changed_at, traceparent = excluded.traceparent, observed_at = NULL,
         beyond_xai_until = NULL
 """)
 
 _REMOVE = text("""
     UPDATE integrations SET status = 'removed', status_code = NULL, history = :history, changed_at = :now,
         status_since = CASE WHEN removed_at IS NULL THEN :now ELSE status_since END,
-        removed_at = coalesce(removed_at, :now), envelope = NULL, version = version + 1
+        removed_at = coalesce(removed_at, :now), envelope = NULL, version = version + 1, traceparent = :traceparent
     WHERE account_id = :account_id AND integration_id = :integration_id
         AND (removed_at IS NULL OR (history = 'keep' AND :history = 'erase'))
 """)
 
 _RENAME = text("""
-    UPDATE integrations SET label = :label, changed_at = clock_timestamp(), version = version + 1 WHERE integration_id = :id
+    UPDATE integrations SET label = :label, changed_at = clock_timestamp(), version = version + 1, traceparent = :traceparent
+    WHERE integration_id = :id
 """)
 
 _REPLACE_CREDENTIAL = text("""
@@ -86,18 +88,20 @@ _REPLACE_CREDENTIAL = text("""
 
 _SET_HEALTH = text("""
     UPDATE integrations SET status = :status, status_code = :code, changed_at = clock_timestamp(), version = version + 1,
+        traceparent = :traceparent,
         status_since = CASE WHEN status = :status THEN status_since ELSE clock_timestamp() END
     WHERE integration_id = :id
 """)
 
 _SET_BEYOND = text("""
     UPDATE integrations SET beyond_xai_until = :until, history_from = :history_from, version = version + 1,
-        backfill_first = greatest(backfill_first, :history_from), changed_at = clock_timestamp()
+        backfill_first = greatest(backfill_first, :history_from), changed_at = clock_timestamp(), traceparent = :traceparent
     WHERE integration_id = :id
 """)
 
 _APPLY_PLAN = text("""
-    UPDATE integrations SET version = version + 1, changed_at = :now, history_from = least(history_from, :history_from),
+    UPDATE integrations SET version = version + 1, changed_at = :now, traceparent = :traceparent,
+        history_from = least(history_from, :history_from),
         backfill_first = CASE WHEN history_from > :history_from THEN :history_from ELSE backfill_first END,
         status = CASE WHEN history_from > :history_from AND status = 'active' THEN 'backfilling' ELSE status END,
         status_since = CASE WHEN history_from > :history_from AND status = 'active' THEN :now ELSE status_since END
@@ -134,7 +138,7 @@ async def lock_account(connection: AsyncConnection, account_id: str) -> None:
 
 async def apply_plan(connection: AsyncConnection, account_id: str, history_from: date, at: datetime) -> None:
     """Give every live integration of the account a new version, and a history from `history_from` at the latest."""
-    await connection.execute(_APPLY_PLAN, {"account_id": account_id, "history_from": history_from, "now": at})
+    await connection.execute(_APPLY_PLAN, _traced(account_id=account_id, history_from=history_from, now=at))
 
 
 async def find_by_team(connection: AsyncConnection, account_id: str, team_id: str) -> Integration | None:
@@ -152,11 +156,11 @@ async def labels(connection: AsyncConnection, account_id: str) -> set[str]:
 
 async def save(connection: AsyncConnection, fields: Mapping[str, Any], envelope: dict[str, str]) -> None:
     """Write a new integration, or one that returns under its former ID."""
-    await connection.execute(_SAVE, {**fields, "envelope": json.dumps(envelope)})
+    await connection.execute(_SAVE, _traced(**fields, envelope=json.dumps(envelope)))
 
 
 async def rename(connection: AsyncConnection, integration_id: UUID, label: str) -> None:
-    await connection.execute(_RENAME, {"id": integration_id, "label": label})
+    await connection.execute(_RENAME, _traced(id=integration_id, label=label))
 
 
 async def replace_credential(connection: AsyncConnection, integration_id: UUID, envelope: dict[str, str]) -> None:
@@ -191,12 +195,9 @@ async def load_all(connection: AsyncConnection, account_id: str, *, removed: boo
 
 async def remove(connection: AsyncConnection, account_id: str, integration_id: UUID, history: History) -> bool:
     """End the integration and delete its sealed key, or erase one that was removed; False where there is none."""
-    values = {
-        "account_id": account_id,
-        "integration_id": integration_id,
-        "history": history.value,
-        "now": await now(connection),
-    }
+    values = _traced(
+        account_id=account_id, integration_id=integration_id, history=history.value, now=await now(connection)
+    )
     return (await connection.execute(_REMOVE, values)).rowcount > 0
 
 
@@ -211,12 +212,17 @@ async def advance_observed_at(connection: AsyncConnection, integration_id: UUID,
 
 
 async def set_health(connection: AsyncConnection, integration_id: UUID, status: Status, code: Code | None) -> None:
-    await connection.execute(_SET_HEALTH, {"id": integration_id, "status": status.value, "code": code})
+    await connection.execute(_SET_HEALTH, _traced(id=integration_id, status=status.value, code=code))
+
+
+def _traced(**values: object) -> dict[str, object]:
+    """`values` with the trace of what is handled now: the new version of the row is announced with it."""
+    return values | {"traceparent": traceparent.get()}
 
 
 async def set_beyond(connection: AsyncConnection, integration_id: UUID, until: date | None, history_from: date) -> None:
     """Store up to which day xAI refuses to report, and from which day on the history is expected."""
-    await connection.execute(_SET_BEYOND, {"id": integration_id, "until": until, "history_from": history_from})
+    await connection.execute(_SET_BEYOND, _traced(id=integration_id, until=until, history_from=history_from))
 
 
 def _integration(row: Row[Any] | None) -> Integration | None:

@@ -10,6 +10,7 @@ from contract.cloudevents import Event
 from contract.fields import History, Status
 from contract.messages import INTEGRATION_STATES, CostRecorded, IntegrationState, WindowRead
 from contract.topics import COSTS, INTEGRATIONS, SYNC_OUTCOMES
+from contract.tracing import tracing
 
 from ledger.reconciliation import reconcile
 from ledger.store import days, erasure, integrations
@@ -31,7 +32,8 @@ class Handlers:
     async def handle_batch(self, events: Sequence[Event[CostRecorded | WindowRead]]) -> Tally:
         """Handle a batch as `costs` does, and return what was done with each of its messages."""
         outcomes, tally = await self._write([event.message for event in events])
-        await all_of(map(self._announce, outcomes))
+        traces = {event.message.reading_id: event.traceparent for event in events}
+        await all_of(self._announce(one, traces[one.outcome.reading_id]) for one in outcomes)
         return tally
 
     async def _write(self, messages: Sequence[CostRecorded | WindowRead]) -> tuple[list[Reconciliation], Tally]:
@@ -49,10 +51,11 @@ class Handlers:
         tally.skip(message for message in messages if message.integration_id in erased)
         return outcomes, tally
 
-    async def _announce(self, reconciliation: Reconciliation) -> None:
+    async def _announce(self, reconciliation: Reconciliation, trace: str | None) -> None:
         outcome, event_id = reconciliation.outcome, reconciliation.event_id
         key, at = str(outcome.integration_id), outcome.observed_at
-        await self._publisher.publish(SYNC_OUTCOMES, outcome, key=key, event_id=event_id, at=at)
+        with tracing(trace):
+            await self._publisher.publish(SYNC_OUTCOMES, outcome, key=key, event_id=event_id, at=at)
 
     async def integration(self, event: Event[IntegrationState]) -> None:
         """Keep the newest state; erase the history of an integration that was removed with it."""

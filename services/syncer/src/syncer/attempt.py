@@ -10,6 +10,7 @@ from common.errors import is_transient, name_of
 from common.kafka.publisher import Publisher
 from common.metrics import WINDOWS
 from contract.problems import Code
+from contract.tracing import tracing
 
 from syncer import leases, windows
 from syncer.accepted_days import read_accepted
@@ -57,7 +58,8 @@ class Attempt:
         ids = {"integration_id": str(claim.integration_id), "window_id": str(claim.window_id)}
         try:
             async with asyncio.timeout(ATTEMPT_DEADLINE):
-                decision = await self._run(claim)
+                with tracing(claim.traceparent):
+                    decision = await self._run(claim)
         except Exception as error:  # the window is still there
             log.warning("window.interrupted", error=name_of(error), exc_info=not is_transient(error), **ids)
             return
@@ -140,7 +142,8 @@ class Attempt:
         if since is not None:
             async with self._database.transaction() as connection:
                 await windows.make_all_due(connection)
-                await recheck(connection, since, claim.observed_at)
+                with tracing(None):  # others' windows
+                    await recheck(connection, since, claim.observed_at)
 
     async def _close(self, claim: Claim, decision: Decision) -> None:
         closed = not isinstance(decision, FailureDecision) or decision.outcome.final

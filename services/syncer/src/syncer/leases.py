@@ -40,6 +40,8 @@ class Claim:
     """Of the last failed attempt."""
     decision: str | None
     """Stored by a former claim, and maybe not published."""
+    traceparent: str | None
+    """Of the first request that has one."""
     removed: bool
     refusal: Refusal | None
     read_at: datetime | None
@@ -84,7 +86,7 @@ _LEASE = """
     WHERE i.integration_id = :id
     RETURNING i.integration_id, i.account_id, i.team_id, i.observed_at, i.removed, i.refused_code, i.refused_since, i.read_at,
         picked.window_id, picked.first_day, picked.last_day, picked.trigger, picked.attempts, picked.failed_since,
-        picked.code, picked.decision,
+        picked.code, picked.decision, picked.traceparent,
         NOT EXISTS (SELECT 1 FROM requests r WHERE r.window_id = picked.window_id AND r.trigger <> 'visit') AS visits_only
 """
 

@@ -8,6 +8,7 @@ from common.loops import Loop
 from common.watchdog import Watchdog
 from contract.fields import Trigger
 from contract.problems import Code
+from contract.tracing import tracing
 from sqlalchemy import Row, text
 
 from syncer.decisions import FailureDecision, Scope, decide_failure, publish
@@ -49,7 +50,8 @@ class RequestEnds:
             await connection.execute(_END_UNKNOWN, {"unknown_for": UNKNOWN_FOR})
             rows = (await connection.execute(_ENDED)).all()
         for row in rows:
-            await publish(_end(row), self._publisher)
+            with tracing(row.traceparent):
+                await publish(_end(row), self._publisher)
             async with self._database.transaction() as connection:
                 values = {"id": row.integration_id, "request_id": row.request_id, "status": row.status}
                 await connection.execute(_MARK_PUBLISHED, values)

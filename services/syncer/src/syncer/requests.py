@@ -1,11 +1,12 @@
 """Requests become windows here: each is taken once, and joins an open window that covers its days, or opens one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
 from contract.fields import Trigger
 from contract.problems import Code
+from contract.tracing import traceparent
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -27,6 +28,8 @@ class Request:
     days: Days
     requested_at: datetime | None = None
     """Of a request for all: it does not include integrations added later, by more than clocks differ, also when replayed."""
+    traceparent: str | None = field(default_factory=traceparent.get)
+    """Of what is handled now, or as it is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +51,10 @@ _TARGETS = text("""
 """)
 
 _INSERT = text("""
-    INSERT INTO requests (integration_id, request_id, trigger, first_day, last_day, received_at, status, ended_at)
-    SELECT unnest(CAST(:ids AS uuid[])), :request_id, :trigger, :first_day, :last_day, clock_timestamp(), :status, :ended_at
+    INSERT INTO requests
+        (integration_id, request_id, trigger, first_day, last_day, traceparent, received_at, status, ended_at)
+    SELECT unnest(CAST(:ids AS uuid[])), :request_id, :trigger, :first_day, :last_day, :traceparent, clock_timestamp(),
+        :status, :ended_at
     ON CONFLICT (integration_id, request_id) DO NOTHING
     RETURNING integration_id
 """)
@@ -67,14 +72,16 @@ _JOIN = text("""
     UPDATE windows w SET
         trigger = CASE WHEN :urgency < urgency THEN :trigger ELSE trigger END,
         urgency = least(urgency, :urgency),
+        traceparent = coalesce(traceparent, :traceparent),
         due_at = CASE WHEN :now_due AND due_at > clock_timestamp() + :shared_for THEN clock_timestamp() ELSE due_at END
     FROM joined WHERE w.window_id = joined.window_id
     RETURNING w.integration_id, w.window_id
 """)
 
 _OPEN = text("""
-    INSERT INTO windows (window_id, integration_id, trigger, urgency, first_day, last_day, created_at, due_at, decision)
-    SELECT :window_id, integration_id, :trigger, :urgency, :first_day, :last_day, clock_timestamp(),
+    INSERT INTO windows (window_id, integration_id, trigger, urgency, first_day, last_day, traceparent, created_at, due_at,
+        decision)
+    SELECT :window_id, integration_id, :trigger, :urgency, :first_day, :last_day, :traceparent, clock_timestamp(),
         clock_timestamp() + CASE WHEN lease_until >= clock_timestamp() THEN :shared_for ELSE interval '0' END, :decision
     FROM integrations WHERE integration_id = :integration_id
 """)
@@ -111,7 +118,8 @@ async def queue_pending(connection: AsyncConnection, integration_id: UUID, now: 
     rows = await connection.execute(_PENDING, {"id": integration_id})
     targets = await _targets(connection, integration_id)
     for row in rows:
-        request = Request(row.request_id, Trigger(row.trigger), Days(row.first_day, row.last_day))
+        days = Days(row.first_day, row.last_day)
+        request = Request(row.request_id, Trigger(row.trigger), days, traceparent=row.traceparent)
         await _queue(connection, request, targets, now)
 
 
@@ -170,6 +178,7 @@ def _values(request: Request) -> dict[str, object]:
         "urgency": urgency_of(request.trigger),
         "first_day": request.days.first,
         "last_day": request.days.last,
+        "traceparent": request.traceparent,
     }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from contract.problems import Code, ProblemError
+from contract.tracing import trace_of, tracing
 from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -55,7 +56,8 @@ class Gate:
             REFUSED.labels(error.code.value).inc()
             await _answer(request, error)(scope, receive, send)
         else:
-            await self._app(scope, _replay_body(body, receive), send)
+            with tracing(trace_of(request.headers)):
+                await self._app(scope, _replay_body(body, receive), send)
 
     def _token_of(self, request: Request) -> Token:
         kind, _, secret = request.headers.get("authorization", "").partition(" ")

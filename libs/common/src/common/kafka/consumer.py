@@ -9,6 +9,7 @@ from contract.access import group_of
 from contract.cloudevents import Event, Record
 from contract.messages import Message
 from contract.topics import Topic
+from contract.tracing import tracing
 from faststream import AckPolicy
 from faststream.exceptions import NackMessage
 from faststream.kafka import KafkaBroker, KafkaMessage
@@ -83,7 +84,8 @@ class Consumers:
         async def handle(events: Sequence[Event[Message]]) -> None:
             for event in events:
                 if handler := handlers.get(type(event.message)):
-                    await handler(event)
+                    with tracing(event.traceparent):
+                        await handler(event)
 
         self._subscribe(topic, handle, on_give_up)
 

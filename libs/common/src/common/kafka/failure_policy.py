@@ -7,8 +7,9 @@ from itertools import groupby
 from typing import Any
 
 import structlog
-from contract.cloudevents import Event, MalformedError, Record, decode, traceparent
+from contract.cloudevents import Event, MalformedError, Record, decode, lenient_headers
 from contract.topics import Topic
+from contract.tracing import trace_of, tracing
 
 from common.errors import TransientError, is_own_cancellation, is_transient, name_of, tables_unfit
 from common.kafka.dead_letter_limit import CAPACITY, DeadLetterLimit
@@ -89,7 +90,6 @@ class FailurePolicy:
             log.debug("message.delivered", topic=self._topic.name, partition=partition, offsets=offsets)
 
     def _decode(self, records: Sequence[Record], delivery: Delivery) -> list[DecodedRecord]:
-        traceparent.set(None)
         entries = []
         for record in records:
             try:
@@ -161,7 +161,8 @@ class FailurePolicy:
     async def _notify(self, record: Record, error: MalformedError) -> bool:
         """Whether the sender gets an answer. A callback that fails for an unknown reason does not stop the flow."""
         try:
-            return self._on_give_up is not None and await self._on_give_up(record, error)
+            with tracing(trace_of(lenient_headers(record))):
+                return self._on_give_up is not None and await self._on_give_up(record, error)
         except Exception as failure:
             if _must_wait(failure):
                 raise

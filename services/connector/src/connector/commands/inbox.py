@@ -11,6 +11,7 @@ from uuid import UUID, uuid4
 
 from contract.messages import Command
 from contract.problems import Code
+from contract.tracing import traceparent
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -45,6 +46,7 @@ class Claim:
     """How many times it failed for an unknown reason."""
     at: datetime
     """When it was claimed, by the database's clock."""
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,7 @@ class Result:
     """None: it took effect."""
     detail: str | None
     done_at: datetime
+    traceparent: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,8 @@ class CommandStatus:
 
 
 _KEEP = text("""
-    INSERT INTO commands (account_id, command_id, type, body, integration_id, code, detail, done_at)
-    VALUES (:account_id, :command_id, :type, CAST(:body AS jsonb), :integration_id, :code, :detail,
+    INSERT INTO commands (account_id, command_id, type, body, integration_id, code, detail, traceparent, done_at)
+    VALUES (:account_id, :command_id, :type, CAST(:body AS jsonb), :integration_id, :code, :detail, :traceparent,
         CASE WHEN CAST(:body AS jsonb) IS NULL THEN clock_timestamp() END)
     ON CONFLICT (account_id, command_id) DO NOTHING
 """)
@@ -92,7 +95,8 @@ _CLAIM = text("""
         ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED
     ) picked
     WHERE c.account_id = picked.account_id AND c.command_id = picked.command_id
-    RETURNING c.lease, c.account_id, c.command_id, c.type, CAST(c.body AS text) AS body, c.failures, clock_timestamp() AS at
+    RETURNING c.lease, c.account_id, c.command_id, c.type, CAST(c.body AS text) AS body, c.failures, clock_timestamp() AS at,
+        c.traceparent
 """)
 
 _FIND = text("""
@@ -116,7 +120,7 @@ _RELEASE_OWNER = text("""
 """)
 
 _LOCK_UNPUBLISHED = text("""
-    SELECT number, account_id, command_id, integration_id, code, detail, done_at FROM commands
+    SELECT number, account_id, command_id, integration_id, code, detail, done_at, traceparent FROM commands
     WHERE done_at IS NOT NULL AND published_at IS NULL ORDER BY number LIMIT :batch
     FOR UPDATE SKIP LOCKED
 """)
@@ -157,7 +161,9 @@ async def keep_rejected(
 
 async def _keep(connection: AsyncConnection, account_id: str, command_id: str, values: Mapping[str, object]) -> bool:
     none = {"body": None, "integration_id": None, "code": None, "detail": None}
-    values = none | dict(values) | {"account_id": account_id, "command_id": command_id}
+    values = (
+        none | dict(values) | {"account_id": account_id, "command_id": command_id, "traceparent": traceparent.get()}
+    )
     return (await connection.execute(_KEEP, values)).rowcount > 0
 
 

@@ -6,6 +6,7 @@ from common.loops import Loop
 from common.watchdog import Watchdog
 from contract.messages import CommandRejected, CommandSucceeded
 from contract.topics import COMMAND_RESULTS
+from contract.tracing import tracing
 
 from connector.commands import inbox
 from connector.commands.inbox import Result
@@ -40,9 +41,10 @@ class Results:
 
     async def _publish(self, result: Result) -> None:
         key, event_id = result.account_id, f"{result.account_id}:{result.command_id}:result"
-        await self._publisher.publish(
-            COMMAND_RESULTS, message_of(result), key=key, event_id=event_id, at=result.done_at
-        )
+        with tracing(result.traceparent):
+            await self._publisher.publish(
+                COMMAND_RESULTS, message_of(result), key=key, event_id=event_id, at=result.done_at
+            )
 
 
 def message_of(result: Result) -> CommandSucceeded:

@@ -13,6 +13,7 @@ from common.kafka.failure_policy import MAX_TRIES
 from common.metrics import COMMANDS_ENDED
 from contract.messages import Message
 from contract.problems import Code, ProblemError
+from contract.tracing import tracing
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector.commands import inbox
@@ -59,7 +60,8 @@ class CommandQueue:
         """Do one command; one that fails is released, at the latest when its lease expires."""
         try:
             async with asyncio.timeout(ATTEMPT_DEADLINE):
-                await self._end(claim)
+                with tracing(claim.traceparent):
+                    await self._end(claim)
         except LostError:
             log.warning("command.lost", account_id=claim.account_id, type=claim.type)
         except Exception as error:

@@ -18,6 +18,7 @@ from contract.messages import (
     IntegrationState,
 )
 from contract.topics import CREDENTIALS, INTEGRATIONS
+from contract.tracing import trace_headers, tracing
 
 from connector.outbox import rows
 from connector.outbox.rows import Due
@@ -57,10 +58,11 @@ class Relay:
 
     async def _publish(self, due: Due) -> None:
         """The key before the state, so that a consumer of the state finds the key."""
-        if due.publishes_key:
-            await self._publish_key(due)
-        if due.publishes_state:
-            await self._publish_state(due.row)
+        with tracing(due.traceparent):
+            if due.publishes_key:
+                await self._publish_key(due)
+            if due.publishes_state:
+                await self._publish_state(due.row)
         ANNOUNCED.labels("daily" if due.daily else "changed").inc()
         self._loop.beat()  # the daily announcement of many rows takes long
 
@@ -83,7 +85,7 @@ class Relay:
         row = due.row
         key = str(row.integration_id)
         if row.envelope is None:
-            headers = {"credential_version": str(row.credential_version)}
+            headers = {"credential_version": str(row.credential_version)} | trace_headers()
             await self._publisher.send(CREDENTIALS, None, key=key.encode(), headers=headers)
             return
         sealed = CredentialSealed(

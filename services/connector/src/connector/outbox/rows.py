@@ -20,7 +20,7 @@ _KEY_AHEAD = "(credential_version, wrap_version) > (announced_credential_version
 
 # Each kind has its own index: a hundred thousand keys with a new wrap do not delay what changed.
 _DUE = text(f"""
-    SELECT {COLUMNS}, i.sealed_at, i.announced_version, i.announced_credential_version, i.announced_wrap_version,
+    SELECT {COLUMNS}, i.sealed_at, i.traceparent, i.announced_version, i.announced_credential_version, i.announced_wrap_version,
         coalesce(i.{_DAILY}, false) AS daily
     {FROM}
     WHERE i.integration_id IN (
@@ -68,6 +68,8 @@ class Due:
     row: Integration
     sealed_at: datetime
     """When its key was sealed or wrapped last."""
+    traceparent: str | None
+    """Of the request or message that changed it last."""
     was_version: int
     """What was announced last; the same for the key below."""
     was_credential: int
@@ -94,6 +96,7 @@ async def due(connection: AsyncConnection) -> list[Due]:
         Due(
             row=integration_of(dict(row)),
             sealed_at=row["sealed_at"],
+            traceparent=row["traceparent"],
             was_version=row["announced_version"],
             was_credential=row["announced_credential_version"],
             was_wrap=row["announced_wrap_version"],

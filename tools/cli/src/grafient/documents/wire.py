@@ -5,7 +5,7 @@ from datetime import datetime
 from inspect import getdoc
 from typing import Any
 
-from contract.cloudevents import MARKER_KEY, MAX_ID_LENGTH, STRUCTURED, TRACEPARENT, headers_of, traceparent
+from contract.cloudevents import MARKER_KEY, MAX_ID_LENGTH, STRUCTURED, headers_of
 from contract.dead_letters import DIGITS, DeadLetterHeaders
 from contract.messages import Message
 from contract.topics import (
@@ -18,6 +18,7 @@ from contract.topics import (
     TOPICS,
     Topic,
 )
+from contract.tracing import TRACEPARENT
 from pydantic.json_schema import models_json_schema
 
 from grafient.documents.examples import AT, EXAMPLES
@@ -120,7 +121,6 @@ def _message(message: type[Message], key: Json) -> Json:
 
 
 def _example(message: type[Message]) -> Json:
-    traceparent.set(None)  # an example belongs to no trace
     parsed = message.model_validate(EXAMPLES[message])
     headers = headers_of(parsed, event_id="event-1", source=_source(message), at=datetime.fromisoformat(AT))
     return {"headers": headers, "payload": parsed.model_dump(mode="json")}
