@@ -33,6 +33,7 @@ class Policy:
         self._dead_letters, self.pauses = RecordingDeadLetters(), RecordedPauses()
         self.calls: list[list[str]] = []
         self._policy = FailurePolicy(SYNC_REQUESTS, self._dead_letters, Watchdog(), pause=self.pauses)
+        self.forget = self._policy.forget
 
     async def deliver(self, records: Sequence[Any], fails: Fails = lambda _: None) -> int:
         async def handle(events: Sequence[Event[SyncRequested]]) -> None:
@@ -143,3 +144,25 @@ async def test_a_version_that_fails_on_everything_stops_after_a_bounded_number_o
     assert policy.pauses[-1] == STOPPED_PAUSES[0]
 
     assert await policy.deliver(batch) == CAPACITY
+
+
+async def test_after_a_rebalance_a_record_has_all_of_its_tries_again(policy: Policy) -> None:
+    """Another process handled it meanwhile, or will; what is known of it would never be deleted otherwise."""
+    kept, revoked = ([record_of(SYNC_REQUESTS, sync_requested(request_id=str(n)), partition=n)] for n in range(2))
+    for record in (kept, revoked):
+        for _ in range(MAX_TRIES - 1):
+            with pytest.raises(RetryLaterError):
+                await policy.deliver(record, _fails_on("0", "1"))
+
+    policy.forget([(SYNC_REQUESTS.name, 1)])
+
+    assert await policy.deliver(kept, lambda _: ValueError("a bug")) == 1
+    assert await policy.deliver_until_done(revoked, lambda _: ValueError("a bug")) == 1
+    assert [attempts for _, _, attempts in policy.dead_letters] == [MAX_TRIES] * 2
+
+
+async def test_a_batch_ends_as_any_other_if_its_partition_is_revoked_while_it_is_handled(policy: Policy) -> None:
+    def revoke(_requests: list[str]) -> None:
+        policy.forget([(SYNC_REQUESTS.name, 0)])
+
+    assert await policy.deliver([*_batch(2), _malformed(2)], revoke) == 1

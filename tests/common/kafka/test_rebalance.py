@@ -1,6 +1,8 @@
 """What is logged when a group does not come to rest."""
 
+import asyncio
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 from aiokafka import TopicPartition
 from common.kafka.rebalance import UNSTEADY, FinishBeforeRevoke
@@ -26,3 +28,21 @@ async def test_two_processes_that_take_a_name_from_each_other_are_reported() -> 
 
 async def test_restarts_one_after_another_are_not_reported() -> None:
     assert await _shared_out(20.0 * number for number in range(3 * UNSTEADY)) == []
+
+
+async def test_what_is_known_of_revoked_partitions_is_forgotten_after_the_batch_in_hand() -> None:
+    forgotten: list[object] = []
+    released = asyncio.Event()
+
+    async def wait_release(_deadline: float) -> None:
+        await released.wait()
+
+    listener = FinishBeforeRevoke(forget=forgotten.append)
+    listener.subscriber = SimpleNamespace(lock=SimpleNamespace(wait_release=wait_release))
+    revoking = asyncio.create_task(listener.on_partitions_revoked(MINE))
+    await asyncio.sleep(0)
+    assert forgotten == []
+    released.set()
+    await revoking
+
+    assert forgotten == [MINE]

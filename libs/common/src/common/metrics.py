@@ -1,5 +1,8 @@
 """Every metric of the system, with its meaning."""
 
+from collections.abc import Iterable
+from itertools import product
+
 from prometheus_client import Counter, Gauge, Histogram
 
 HANDLED = Counter(
@@ -13,6 +16,11 @@ CONSUMER_STOPPED = Gauge(
     ["topic"],
 )
 DEAD_LETTERED = Counter("messages_dead_lettered_total", "Dead letters, by topic and reason", ["topic", "reason"])
+MISPLACED = Counter(
+    "records_misplaced_total",
+    "Records that were handled although they lie where the order of their key is lost, by topic and why",
+    ["topic", "why"],
+)
 PUBLISHED = Counter(
     "messages_published_total", "Messages that the broker acknowledged, by topic and type", ["topic", "type"]
 )
@@ -60,3 +68,9 @@ COMMANDS_ENDED = Counter(
     ["type", "outcome"],
 )
 REFUSED = Counter("http_requests_refused_total", "Requests that the gate rejected, by code", ["code"])
+
+
+def declare(metric: Counter | Gauge, *values: Iterable[str]) -> None:
+    """Export every combination of these label values from the start: an alert needs a 0 before the first event."""
+    for combination in product(*values):
+        metric.labels(*combination)

@@ -111,6 +111,8 @@ class Event(Generic[M_co]):
     recorded_at: datetime
     """Kafka's own timestamp of the record, UTC."""
     traceparent: str | None = None
+    source: str = ""
+    """`ce_source`: the program that published it."""
 
 
 def headers_of(message: Message, *, event_id: str, source: str, at: datetime) -> dict[str, str]:
@@ -141,7 +143,7 @@ def decode(record: Record, topic: Topic) -> Event[Message]:
     model = topic.types.get(headers["ce_type"])
     if model is None:
         raise MalformedError("type_unknown", f"{topic.name} carries {', '.join(topic.types)}")
-    return Event(_parse(model, body), headers["ce_id"], at, trace_of(headers))
+    return Event(_parse(model, body), headers["ce_id"], at, trace_of(headers), headers["ce_source"])
 
 
 def lenient_headers(record: Record) -> dict[str, str]:

@@ -42,10 +42,16 @@ class Topic:
     tombstones: bool = False
     """A record without a value is a message of this topic."""
     max_record_bytes: int = MAX_RECORD_BYTES
+    keyed_by: str = "integration_id"
+    """Field of the messages that is the key of their records."""
     types: dict[str, type[Message]] = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "types", {message.__name__: message for message in self.messages})
+
+    def key_of(self, message: Message) -> str:
+        """The key that the record of `message` should have."""
+        return str(getattr(message, self.keyed_by) or ALL)
 
     @property
     def retention(self) -> timedelta:
@@ -68,8 +74,10 @@ PURGED_HOURLY = COMPACTED | {
 }
 """A tombstone alone does not purge: the active segment is never compacted, so it has to roll."""
 
-COMMANDS_TOPIC = Topic("xai.commands.v1", COMMANDS, 6, _kept(7) | BROKER_TIME, secret=True)
-COMMAND_RESULTS = Topic("xai.command-results.v1", (CommandSucceeded, CommandRejected), 6, _kept(7))
+COMMANDS_TOPIC = Topic("xai.commands.v1", COMMANDS, 6, _kept(7) | BROKER_TIME, secret=True, keyed_by="account_id")
+COMMAND_RESULTS = Topic(
+    "xai.command-results.v1", (CommandSucceeded, CommandRejected), 6, _kept(7), keyed_by="account_id"
+)
 INTEGRATIONS = Topic("xai.integrations.v1", INTEGRATION_STATES, 6, COMPACTED)
 CREDENTIALS = Topic("xai.credentials.v1", (CredentialSealed,), 6, PURGED_HOURLY, secret=True, tombstones=True)
 SYNC_REQUESTS = Topic("xai.sync-requests.v1", (SyncRequested,), 6, _kept(7) | BROKER_TIME)

@@ -17,6 +17,7 @@ from faststream.kafka import KafkaBroker, KafkaMessage
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.failure_policy import BatchHandler, FailurePolicy, OnGiveUp, RetryLaterError
 from common.kafka.health import subscriber_problem
+from common.kafka.placement import Placement
 from common.kafka.rebalance import FinishBeforeRevoke
 from common.kafka.tolerant_consumer import parse_without_headers
 from common.watchdog import Watchdog
@@ -96,7 +97,14 @@ class Consumers:
     def _subscribe(
         self, topic: Topic, handle: BatchHandler, on_give_up: OnGiveUp | None = None, **options: Any
     ) -> None:
-        policy = FailurePolicy(topic, self._dead_letters, self._watchdog, pause=self._pause, on_give_up=on_give_up)
+        policy = FailurePolicy(
+            topic,
+            self._dead_letters,
+            self._watchdog,
+            pause=self._pause,
+            on_give_up=on_give_up,
+            placement=Placement(topic),
+        )
 
         async def consume(records: Any) -> None:  # FastStream models the type, and a protocol has no model
             try:
@@ -104,7 +112,7 @@ class Consumers:
             except RetryLaterError:
                 raise NackMessage from None
 
-        listener = FinishBeforeRevoke()
+        listener = FinishBeforeRevoke(forget=policy.forget)
         if self._instance_name:
             options["group_instance_id"] = self._instance_name
         subscriber = self._broker.subscriber(

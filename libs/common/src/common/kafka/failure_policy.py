@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -15,6 +15,7 @@ from common.errors import TransientError, is_own_cancellation, is_transient, nam
 from common.kafka.dead_letter_limit import CAPACITY, DeadLetterLimit
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.delivery import DecodedRecord, Delivery, Pending, RecordRef, ref_of
+from common.kafka.placement import Placement
 from common.metrics import HANDLED
 from common.watchdog import Watchdog
 
@@ -57,13 +58,15 @@ class FailurePolicy:
         *,
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_give_up: OnGiveUp | None = None,
+        placement: Placement | None = None,
     ) -> None:
-        """`pause` waits the given seconds."""
+        """`pause` waits the given seconds; `placement` looks at every record that was handled."""
         self._topic = topic
         self._dead_letters = dead_letters
         self._watchdog = watchdog
         self._pause = pause
         self._on_give_up = on_give_up
+        self._placement = placement
         self._limit = DeadLetterLimit(topic.name)
         self._pending: dict[RecordRef, Pending] = {}
 
@@ -77,7 +80,11 @@ class FailurePolicy:
             await self._dead_letter(record, error)
         if delivery.tries:
             await self._retry_later(FAILED, delivery.tries, BUG_PAUSES)
-        return sum(self._pending.pop(ref_of(record)).dead_lettered for record in records)
+        return sum(self._pending.pop(ref_of(record), Pending()).dead_lettered for record in records)
+
+    def forget(self, partitions: Collection[tuple[str, int]]) -> None:
+        """Other processes handle these partitions (topic, number) from now on."""
+        self._pending = {ref: one for ref, one in self._pending.items() if (ref.topic, ref.partition) not in partitions}
 
     def _register(self, records: Sequence[Record]) -> None:
         """Own retries are not logged: who looks for records that the broker delivered twice compares these lines."""
@@ -100,7 +107,7 @@ class FailurePolicy:
 
     def _parts(self, entries: Sequence[DecodedRecord]) -> Iterator[list[DecodedRecord]]:
         """Records that failed before are handled alone, in their place."""
-        for failed, some in groupby(entries, key=lambda entry: self._pending[ref_of(entry.record)].failures > 0):
+        for failed, some in groupby(entries, key=lambda entry: self._state(entry.record).failures > 0):
             part = list(some)
             yield from ([entry] for entry in part) if failed else [part]
 
@@ -123,14 +130,16 @@ class FailurePolicy:
 
     def _record_handled(self, entries: Sequence[DecodedRecord]) -> None:
         """A batch that comes again counts once."""
-        new = [one for entry in entries if not (one := self._pending[ref_of(entry.record)]).handled]
-        for one in new:
-            one.handled = True
+        new = [entry for entry in entries if not self._state(entry.record).handled]
+        for entry in new:
+            self._state(entry.record).handled = True
+            if self._placement:
+                self._placement.check(*entry)
         self._limit.record_handled(len(new))
         self._count("handled", len(new))
 
     def _retry_or_give_up(self, record: Record, error: BaseException, delivery: Delivery) -> None:
-        pending = self._pending[ref_of(record)]
+        pending = self._state(record)
         if isinstance(error, MalformedError):
             delivery.rejected.append((record, error))
         elif not pending.dead_lettered:
@@ -143,8 +152,12 @@ class FailurePolicy:
             else:
                 delivery.rejected.append((record, MalformedError(UNKNOWN, name_of(error))))
 
+    def _state(self, record: Record) -> Pending:
+        """What is known of a record that is handled now; its partition may have been revoked meanwhile."""
+        return self._pending.setdefault(ref_of(record), Pending())
+
     async def _dead_letter(self, record: Record, error: MalformedError) -> None:
-        pending = self._pending[ref_of(record)]
+        pending = self._state(record)
         if pending.dead_lettered:
             return
         if error.reason == UNKNOWN and not self._limit.take():
@@ -170,7 +183,7 @@ class FailurePolicy:
             return False
 
     async def _wait(self, event: str, record: Record, error: BaseException) -> None:
-        pending = self._pending[ref_of(record)]
+        pending = self._state(record)
         pending.waits += 1
         log.warning(event, **_where(record), tries=pending.waits, error=name_of(error))
         await self._retry_later(WAITING, pending.waits, TRANSIENT_PAUSES, error)

@@ -18,14 +18,21 @@ UNSTEADY, WITHIN = 5, 60.0
 class FinishBeforeRevoke(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped
     """Keeps a partition until the current batch is committed, so that a rolling restart delivers nothing twice."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float] = time.monotonic,
+        forget: Callable[[set[TopicPartition]], None] = lambda _: None,
+    ) -> None:
+        """`forget` is called with partitions that others handle from now on."""
         self.subscriber: Any = None
+        self._forget = forget
         self._clock = clock
         self._assigned_at: deque[float] = deque(maxlen=UNSTEADY)
 
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         if revoked and self.subscriber is not None:
             await self.subscriber.lock.wait_release(REVOKE_DEADLINE)
+        self._forget(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TopicPartition]) -> None:
         """Logs a group that does not settle; positions are those of the group."""

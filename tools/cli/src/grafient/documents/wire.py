@@ -10,8 +10,6 @@ from contract.dead_letters import DIGITS, DeadLetterHeaders
 from contract.messages import Message
 from contract.topics import (
     ALL,
-    COMMAND_RESULTS,
-    COMMANDS_TOPIC,
     CREDENTIALS,
     DEAD_LETTERS,
     SYNC_REQUESTS,
@@ -32,9 +30,7 @@ TEXT: Json = {"type": "string"}
 UUID: Json = {"type": "string", "format": "uuid"}
 INTEGRATION_KEY = UUID | {"description": "The `integration_id`."}
 ACCOUNT_KEY = TEXT | {"description": "The `account_id`."}
-KEYS: dict[Topic, Json] = {
-    COMMANDS_TOPIC: ACCOUNT_KEY,
-    COMMAND_RESULTS: ACCOUNT_KEY,
+KEYS: dict[Topic, Json] = {topic: ACCOUNT_KEY for topic in TOPICS if topic.keyed_by == "account_id"} | {
     SYNC_REQUESTS: {
         "description": "The `integration_id`, or the word for all active integrations.",
         "oneOf": [UUID, {"type": "string", "const": ALL}],
