@@ -29,6 +29,7 @@ class Watchdog:
         """From now on `loop` has to beat every `within` seconds."""
         self._limits[loop] = within
         self.beat(loop)
+        PROGRESS_AGE.labels(loop).set_function(lambda: self.age(loop))
 
     def beat(self, loop: str) -> None:
         """`loop` finished an attempt, with success or not."""
@@ -51,8 +52,6 @@ class Watchdog:
 
     def stalled(self) -> list[str]:
         """Messages about everything that is stuck; empty while the process is alive."""
-        for loop in self._limits:
-            PROGRESS_AGE.labels(loop).set(self.age(loop))
         found = [
             f"{loop} has finished no attempt for {self.age(loop):.0f} s"
             for loop, limit in self._limits.items()

@@ -28,6 +28,7 @@ class WatchedFile(Generic[T]):
         self._clock = clock
         self._fingerprint = _fingerprint(path)
         self._content = load(path)
+        FILE_UNUSABLE.labels(path.name).set(0)
         self._next_check = clock() + CHECK_EVERY
 
     def content(self) -> T:

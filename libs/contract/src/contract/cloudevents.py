@@ -61,6 +61,22 @@ class MalformedError(Exception):
         self.fields = fields
 
 
+REASONS = (
+    "header_undecodable",
+    "header_missing",
+    "header_unknown",
+    "header_malformed",
+    "content_type_unsupported",
+    "type_unknown",
+    "body_malformed",
+    "key_undecodable",
+    "timestamp_malformed",
+    "requested_in_future",
+    "tombstone_malformed",
+)
+"""Every reason of a MalformedError."""
+
+
 class Tombstone(Message):
     """A record without a value on a compacted topic: what its key names is deleted."""
 

@@ -13,6 +13,18 @@ SETTLED_AFTER = timedelta(days=7)
 """After the end of a UTC day: until then xAI's figures of the day are provisional."""
 DAILY_AT = time(6, tzinfo=UTC)
 """When the cron emitter requests all active integrations."""
+XAI_CODES = (
+    Code.KEY_REFUSED,
+    Code.ACCESS_DENIED,
+    Code.TEAM_UNKNOWN,
+    Code.TEAM_MALFORMED,
+    Code.KEY_MALFORMED,
+    Code.REQUEST_REFUSED,
+    Code.RATE_LIMITED,
+    Code.XAI_UNAVAILABLE,
+    Code.ANSWER_UNREADABLE,
+)
+"""Causes of a failed call to xAI, or of one that was not made because it would fail."""
 REFUSALS = frozenset({Code.KEY_REFUSED, Code.ACCESS_DENIED, Code.TEAM_UNKNOWN})
 """Codes with which xAI refuses a key or a team: no more calls until the key is replaced or a person requests one."""
 REFUSED_RETRIED_FOR = timedelta(days=7)

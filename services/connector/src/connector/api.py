@@ -14,6 +14,7 @@ from common.rate_limits import Limiter
 from contract.fields import AccountId, History, Trigger
 from contract.messages import SyncRequested
 from contract.problems import Code
+from contract.rules import XAI_CODES
 from contract.topics import SYNC_REQUESTS
 from fastapi import APIRouter, Depends, Query, Response
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -40,18 +41,6 @@ from connector.store import Integration
 
 READ = [Depends(needs("integrations:read"))]
 WRITE = [Depends(needs("integrations:write"))]
-CAUSES_OF_A_TEST = (
-    Code.KEY_REFUSED,
-    Code.ACCESS_DENIED,
-    Code.TEAM_UNKNOWN,
-    Code.TEAM_MALFORMED,
-    Code.KEY_MALFORMED,
-    Code.REQUEST_REFUSED,
-    Code.RATE_LIMITED,
-    Code.XAI_UNAVAILABLE,
-    Code.ANSWER_UNREADABLE,
-)
-"""Why a connection's test can fail."""
 
 
 class IntegrationRoutes:
@@ -82,7 +71,7 @@ class IntegrationRoutes:
             generate_unique_id_function=attrgetter("name"),
         )
         test = [*WRITE, Depends(self._count_test)]
-        failed, not_added = answers(*CAUSES_OF_A_TEST), answers(*CAUSES_OF_A_TEST, Code.ALREADY_CONNECTED)
+        failed, not_added = answers(*XAI_CODES), answers(*XAI_CODES, Code.ALREADY_CONNECTED)
         every, one = "/integrations", "/integrations/{integration_id:uuid}"  # without `uuid` it would match `test`
         router.put("/plan", dependencies=WRITE)(self.change_plan)
         router.post(f"{every}/test", dependencies=test)(self.test_connection)

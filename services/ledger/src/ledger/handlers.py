@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from common.database import Database
 from common.kafka.consumer import BatchTable, HandlerTable
 from common.kafka.publisher import Publisher, all_of
-from common.metrics import LEDGER_DAYS
+from common.metrics import LEDGER_DAYS, declare
 from contract.cloudevents import Event
 from contract.fields import History, Status
 from contract.messages import INTEGRATION_STATES, CostRecorded, IntegrationState, WindowRead
@@ -22,6 +22,7 @@ class Handlers:
     """Costs are handled in batches, each in one transaction; outcomes are published after its commit."""
 
     def __init__(self, database: Database, publisher: Publisher) -> None:
+        declare(LEDGER_DAYS, ["applied", "older"])
         self._database = database
         self._publisher = publisher
 

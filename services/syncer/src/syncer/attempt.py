@@ -8,7 +8,8 @@ import structlog
 from common.database import Database
 from common.errors import is_transient, name_of
 from common.kafka.publisher import Publisher
-from common.metrics import WINDOWS
+from common.metrics import WINDOWS, declare
+from contract.fields import Trigger
 from contract.problems import Code
 from contract.tracing import tracing
 
@@ -16,7 +17,7 @@ from syncer import leases, windows
 from syncer.accepted_days import read_accepted
 from syncer.decide import Result, decide
 from syncer.decisions import Decision, FailureDecision, parse_decision, publish
-from syncer.domain import Days, is_fresh, may_call, readable
+from syncer.domain import WINDOW_CODES, Days, is_fresh, may_call, readable
 from syncer.leases import Claim
 from syncer.provider import READING_DEADLINE, Pacing, Provider, ReadError, Reading, ReadTransientError
 from syncer.refusals import recheck
@@ -41,6 +42,7 @@ class Attempt:
         chance: Callable[[], float] = random.random,
     ) -> None:
         """`chance` in [0, 1) spreads retries."""
+        declare(WINDOWS, Trigger, ["read", *WINDOW_CODES])
         self._database = database
         self._publisher = publisher
         self._provider = provider

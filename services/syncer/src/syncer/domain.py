@@ -7,7 +7,7 @@ from uuid import UUID
 
 from contract.fields import Plan, Trigger
 from contract.problems import Code
-from contract.rules import BACKFILL_DAYS, DAILY_AT, REFUSED_RETRIED_FOR, readable_from
+from contract.rules import BACKFILL_DAYS, DAILY_AT, REFUSED_RETRIED_FOR, XAI_CODES, readable_from
 
 MOST_URGENT_FIRST = (Trigger.FORCE, Trigger.VISIT, Trigger.DAILY, Trigger.HEAL, Trigger.BACKFILL, Trigger.SWEEP)
 
@@ -28,6 +28,20 @@ ABANDONED_AFTER = timedelta(hours=24)
 FRESH_FOR = timedelta(minutes=15)
 REFUSALS_AFTER = 10
 """Teams whose keys were refused, one after another, with none accepted between them: authentication is out of order."""
+
+CALL_CODES = (*XAI_CODES, Code.UNSEALABLE, Code.KEY_UNAVAILABLE, Code.INTERNAL)
+"""How a call can fail."""
+WINDOW_CODES = (
+    *CALL_CODES,
+    Code.ANSWER_CUT,
+    Code.ANSWER_QUESTIONED,
+    Code.OUT_OF_RANGE,
+    Code.FRESH,
+    Code.EXPIRED,
+    Code.CANCELLED,
+    Code.NOT_FOUND,
+)
+"""How a window can fail."""
 
 READ_BY = timedelta(hours=DAILY_AT.hour + 1)
 """After the end of a UTC day, an hour after the daily run: a day that is not read by then is healed."""

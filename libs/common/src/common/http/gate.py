@@ -13,13 +13,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.http.app import problem_of
 from common.http.tokens import Token, TokenStore, unauthorized
-from common.metrics import REFUSED
+from common.metrics import REFUSED, declare
 from common.rate_limits import Limiter, Rate
 
 GUARDED = "/v1/"
 MAX_BODY_BYTES = 64 * 1024
 BODY_DEADLINE = 10.0
 """Seconds for a whole body, however it is split: a connection that trickles gets a 408."""
+REFUSALS = (Code.TOKEN_REFUSED, Code.TOO_MANY_REQUESTS, Code.REQUEST_TOO_LARGE, Code.REQUEST_TOO_SLOW)
 WRONG_TOKENS = Rate(10, 60)
 """Of one client address; a valid token passes all the same, so that nobody can lock others out."""
 
@@ -121,6 +122,7 @@ def guard(
     for rates (nanoseconds); `body_deadline` is in seconds.
     """
     app.state.tokens = tokens
+    declare(REFUSED, REFUSALS)
     message = f"The limit of this token is {requests_per_second} a second."
     app.add_middleware(
         Gate,

@@ -18,6 +18,7 @@ class DeadLetterLimit:
     def __init__(self, topic: str) -> None:
         self._topic = topic
         self._left = CAPACITY
+        CONSUMER_STOPPED.labels(topic).set(0)
 
     def take(self) -> bool:
         """Use one unit; False, and an alert, where none is left: the record has to wait."""

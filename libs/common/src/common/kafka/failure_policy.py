@@ -7,7 +7,7 @@ from itertools import groupby
 from typing import Any
 
 import structlog
-from contract.cloudevents import Event, MalformedError, Record, decode, lenient_headers
+from contract.cloudevents import REASONS, Event, MalformedError, Record, decode, lenient_headers
 from contract.topics import Topic
 from contract.tracing import trace_of, tracing
 
@@ -16,7 +16,7 @@ from common.kafka.dead_letter_limit import CAPACITY, DeadLetterLimit
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.delivery import DecodedRecord, Delivery, Pending, RecordRef, ref_of
 from common.kafka.placement import Placement
-from common.metrics import HANDLED
+from common.metrics import DEAD_LETTERED, HANDLED, declare
 from common.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -31,6 +31,7 @@ BUG_PAUSES = (0.1, 0.3, 0.6, 1.2)
 TRANSIENT_PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 
 WAITING, FAILED = "waits", "failed"
+OUTCOMES = ("handled", "dead_lettered", WAITING, FAILED)
 UNKNOWN = "handler_failed"
 """Reason of a dead letter whose record failed for an unknown reason."""
 
@@ -68,6 +69,8 @@ class FailurePolicy:
         self._on_give_up = on_give_up
         self._placement = placement
         self._limit = DeadLetterLimit(topic.name)
+        declare(HANDLED, [topic.name], OUTCOMES)
+        declare(DEAD_LETTERED, [topic.name], [*REASONS, UNKNOWN])
         self._pending: dict[RecordRef, Pending] = {}
 
     async def consume(self, records: Sequence[Record], handle: BatchHandler) -> int:

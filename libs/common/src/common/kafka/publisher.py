@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from aiokafka.errors import KafkaError
+from contract.access import ACCESS
 from contract.cloudevents import headers_of
 from contract.messages import Message
 from contract.topics import Topic
@@ -13,7 +14,7 @@ from faststream.kafka import KafkaBroker
 
 from common.errors import TransientError
 from common.kafka.diagnostics import authorization_hint
-from common.metrics import PUBLISHED
+from common.metrics import PUBLISHED, declare
 from common.watchdog import Watchdog
 
 PUBLISH_DEADLINE = 15.0
@@ -33,6 +34,8 @@ class Publisher:
         self._broker = broker
         self._source = f"/grafient/{service}"
         self._watchdog = watchdog
+        for topic in ACCESS[service].writes if service in ACCESS else ():
+            declare(PUBLISHED, [topic.name], topic.types)
 
     async def publish(self, topic: Topic, message: Message, *, key: str, event_id: str, at: datetime) -> None:
         """Publish `message`; `event_id` and `at` are the event's own, so that a second copy is the same event.

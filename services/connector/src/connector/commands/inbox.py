@@ -20,6 +20,8 @@ LEASE = timedelta(seconds=60)
 BATCH_SIZE = 100
 REPEAT_AFTER = timedelta(minutes=1)
 """Between two copies of a result: however often its command is sent again, there is at most one a minute."""
+UNREAD = "unread"
+"""Type of a command of which only the IDs were readable, in metrics."""
 
 
 @dataclass(frozen=True, slots=True)

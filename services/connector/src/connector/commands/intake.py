@@ -12,7 +12,7 @@ from contract.problems import Code
 
 from connector import store
 from connector.commands import inbox
-from connector.commands.inbox import Rejection
+from connector.commands.inbox import UNREAD, Rejection
 from connector.commands.rejections import Sender, of_unreadable, on_arrival, sender_of
 
 log = structlog.get_logger()
@@ -65,7 +65,7 @@ class Intake:
         async with self._database.transaction() as connection:
             is_new = await inbox.keep_rejected(connection, sender.account_id, sender.command_id, kind, rejection)
         if is_new:
-            COMMANDS_ENDED.labels(kind or "unread", rejection.code.value).inc()
+            COMMANDS_ENDED.labels(kind or UNREAD, rejection.code.value).inc()
             emit = log.warning if rejection.code is Code.KEY_EXPOSED else log.info  # its key is to be revoked
             emit("command.rejected", account_id=sender.account_id, type=kind, code=rejection.code.value)
         self._wake_results()

@@ -10,21 +10,33 @@ import structlog
 from common.database import Database
 from common.errors import is_transient, name_of
 from common.kafka.failure_policy import MAX_TRIES
-from common.metrics import COMMANDS_ENDED
+from common.metrics import COMMANDS_ENDED, declare
 from contract.messages import Message
 from contract.problems import Code, ProblemError
+from contract.rules import XAI_CODES
 from contract.tracing import tracing
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector.commands import inbox
 from connector.commands.handlers import CommandHandler, parse
-from connector.commands.inbox import Claim, Rejection
+from connector.commands.inbox import UNREAD, Claim, Rejection
 from connector.commands.rejections import detail_of
 
 log = structlog.get_logger()
 
 ATTEMPT_DEADLINE = 40.0
 """Seconds; a call of xAI takes 20 at most. Below the lease, so that no other process does the command meanwhile."""
+REJECTION_CODES = (
+    *XAI_CODES,
+    Code.ALREADY_CONNECTED,
+    Code.NOT_FOUND,
+    Code.EXPIRED,
+    Code.UNSEALABLE,
+    Code.KEY_EXPOSED,
+    Code.REQUEST_MALFORMED,
+    Code.INTERNAL,
+)
+"""Why a command can be rejected."""
 AFTER_FAILURE = 2.0
 """Seconds until a command that failed is free again."""
 
@@ -46,6 +58,7 @@ class CommandQueue:
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         """`owner`: the process's stable name; `pause` waits the given seconds."""
+        declare(COMMANDS_ENDED, [*(one.__name__ for one in handlers), UNREAD], ["done", *REJECTION_CODES])
         self._database = database
         self._handlers = handlers
         self._wake_results = wake_results

@@ -7,7 +7,7 @@ import structlog
 from common.database import Database
 from common.kafka.publisher import Publisher
 from common.loops import Loop
-from common.metrics import ANNOUNCED
+from common.metrics import ANNOUNCED, declare
 from common.watchdog import Watchdog
 from contract.fields import Status
 from contract.messages import (
@@ -33,6 +33,7 @@ class Relay:
     """Several may run: each marks rows by compare-and-set, and after a slow one the newest state is announced again."""
 
     def __init__(self, database: Database, publisher: Publisher, watchdog: Watchdog) -> None:
+        declare(ANNOUNCED, ["changed", "daily"])
         self._database = database
         self._publisher = publisher
         self._loop = Loop("relay", watchdog, self.publish_due, every=POLL_EVERY)

@@ -8,13 +8,13 @@ from decimal import Decimal
 
 import structlog
 from common.crypto.envelopes import Binding, Opens, UnsealableError
-from common.metrics import XAI_CALLS, XAI_SECONDS
+from common.metrics import XAI_CALLS, XAI_SECONDS, declare
 from contract.messages import Cost
 from contract.problems import Code
 from xai_usage import CallFailed, CallOtherDays, CallRefused, CallTransient, TeamAccess, UsageClient, product_and_model
 from xai_usage import Reading as XaiReading
 
-from syncer.domain import Days
+from syncer.domain import CALL_CODES, Days
 from syncer.provider import (
     READING_DEADLINE,
     RawAnswer,
@@ -48,6 +48,7 @@ class Xai:
 
     def __init__(self, client: UsageClient, opener: Opens, clock: Callable[[], float] = time.monotonic) -> None:
         """`clock`: seconds that never go back."""
+        declare(XAI_CALLS, ["ok", *CALL_CODES])
         self._client = client
         self._opener = opener
         self._clock = clock

@@ -42,6 +42,8 @@ class CallLimits:
             "outage": CircuitBreaker(OUTAGE_AFTER, lambda: clock() / SECOND),
             "refusals": CircuitBreaker(REFUSALS_AFTER, lambda: clock() / SECOND),
         }
+        for kind in self._circuits:
+            CIRCUIT_OPEN.labels(kind).set(0)
         self._other_days: set[str] = set()
 
     def may_claim(self) -> bool:

@@ -1,0 +1,134 @@
+"""A fresh process exports every series that an alert reads, at 0: a rate needs a sample from before the first event."""
+
+import ast
+import json
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from itertools import product
+from pathlib import Path
+
+import pytest
+from common.kafka.placement import NEXT_STEPS
+from contract.access import ACCESS
+from contract.cloudevents import REASONS
+from contract.fields import Trigger
+from contract.messages import COMMANDS
+from contract.rules import XAI_CODES
+from prometheus_client.parser import text_string_to_metric_families
+
+ROOT = Path(__file__).parents[2]
+SHOW = """
+import asyncio, importlib, sys
+import httpx
+from common.settings import load
+
+async def show(service):
+    settings = load(getattr(importlib.import_module(f"{service}.settings"), f"{service.title()}Settings"))
+    app = importlib.import_module(f"{service}.app").create_app(settings)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
+        print((await client.get("/metrics")).text)
+
+asyncio.run(show(sys.argv[1]))
+"""
+Series = tuple[str, frozenset[tuple[str, str]]]
+NONE: Mapping[str, list[str]] = {}
+OF_CALLS = [*(code.value for code in XAI_CODES), "key_unavailable", "internal"]
+TOKENS, KEYRING, SEALING_KEY = "tokens.json", "keyring.json", "sealing_key.json"
+REFUSED = ["token_refused", "too_many_requests", "request_too_large", "request_too_slow"]
+SERIES: dict[str, dict[str, Mapping[str, list[str]]]] = {
+    "connector": {
+        "commands_ended_total": {
+            "type": [*(one.__name__ for one in COMMANDS), "unread"],
+            "outcome": [
+                "done",
+                "key_refused",
+                "xai_unavailable",
+                "unsealable",
+                "expired",
+                "request_malformed",
+                "internal",
+            ],
+        },
+        "streams_listening": NONE,
+        "http_requests_refused_total": {"code": REFUSED},
+        "file_unusable": {"file": [TOKENS, KEYRING, SEALING_KEY]},
+    },
+    "syncer": {
+        "xai_calls_total": {"outcome": ["ok", *OF_CALLS]},
+        "xai_circuit_open": {"kind": ["outage", "refusals"]},
+        "xai_answers_other_days": NONE,
+        "windows_total": {"trigger": list(Trigger), "outcome": ["read", *OF_CALLS, "answer_questioned", "not_found"]},
+        "windows_waiting_for_key": NONE,
+        "file_unusable": {"file": [KEYRING]},
+    },
+    "ledger": {
+        "ledger_days_total": {"outcome": ["applied", "older"]},
+        "ledger_windows_unreconciled_total": NONE,
+        "http_requests_refused_total": {"code": REFUSED},
+        "file_unusable": {"file": [TOKENS]},
+    },
+}
+"""What each service exports, beside the series of its topics."""
+
+
+def _expected(service: str) -> Iterator[Series]:
+    for name, values in SERIES[service].items():
+        yield from _each(name, values)
+    for topic in ACCESS[service].reads:
+        of_topic = {"topic": [topic.name]}
+        yield from _each("consumer_stopped", of_topic)
+        yield from _each("records_misplaced_total", of_topic | {"why": list(NEXT_STEPS)})
+        yield from _each("messages_dead_lettered_total", of_topic | {"reason": [*REASONS, "handler_failed"]})
+        yield from _each(
+            "messages_handled_total", of_topic | {"outcome": ["handled", "dead_lettered", "waits", "failed"]}
+        )
+    for topic in ACCESS[service].writes:
+        yield from _each("messages_published_total", {"topic": [topic.name], "type": list(topic.types)})
+
+
+def _each(name: str, values: Mapping[str, list[str]]) -> Iterator[Series]:
+    """Every combination of the label values."""
+    for combination in product(*values.values()):
+        yield name, frozenset(zip(values, combination, strict=True))
+
+
+def _exported(service: str, folder: Path) -> dict[Series, float]:
+    """What a process that was just built exports."""
+    key = b64encode(bytes(range(32))).decode()
+    for name in (KEYRING, SEALING_KEY):
+        (folder / name).touch(mode=0o600)
+        (folder / name).write_text(json.dumps({"current": "one", "keys": {"one": key}}))
+    (folder / TOKENS).write_text('{"tokens": []}')
+    env = {
+        "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
+        "DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:9/none",
+        "KEYRING_FILE": str(folder / KEYRING),
+        "SEALING_KEY_FILE": str(folder / SEALING_KEY),
+        "API_TOKENS_FILE": str(folder / TOKENS),
+    }
+    argv = [sys.executable, "-c", SHOW, service]
+    shown = subprocess.run(argv, env=env, capture_output=True, text=True, check=True).stdout  # noqa: S603 - it is ours
+    families = text_string_to_metric_families(shown)
+    return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
+
+
+@pytest.mark.parametrize("service", SERIES)
+def test_a_fresh_process_exports_what_alerts_read(service: str, tmp_path: Path) -> None:
+    exported, expected = _exported(service, tmp_path), set(_expected(service))
+
+    assert sorted(str(one) for one in expected - exported.keys()) == []
+    assert {one: value for one, value in exported.items() if one in expected and value} == {}
+
+
+def test_every_reason_of_a_dead_letter_is_declared() -> None:
+    used = {
+        call.args[0].value
+        for path in [*ROOT.glob("libs/*/src/**/*.py"), *ROOT.glob("services/*/src/**/*.py")]
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "MalformedError"
+        if isinstance(call.args[0], ast.Constant)
+    }
+
+    assert used == set(REASONS)
