@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 from contract.fields import Trigger
-from contract.problems import Code
+from contract.problems import UNKNOWN, Code
 
 from tests.connector.support.connector import NOW, ConnectorHarness, first_day, last_day, path_of
 from tests.connector.support.streams import StreamsHarness
@@ -224,3 +224,16 @@ async def test_xai_that_reports_older_days_again_has_them_since_then(connector: 
     await connector.completed(card, hours=1, first_day=first_day(card))
 
     assert (await connector.card(card))["figures_since"] == str(first_day(card))
+
+
+async def test_a_failure_that_a_later_version_names_is_shown_with_a_general_sentence(
+    connector: ConnectorHarness,
+) -> None:
+    card = await connector.add()
+
+    await connector.failed(card, Code("made_later"), trigger=Trigger("made_later"))
+
+    shown = await connector.card(card)
+    assert (shown["status"], shown["status_code"], shown["status_text"]) == ("error", "made_later", UNKNOWN.title)
+    (line,) = (await connector.call("GET", path_of(card, "/syncs")))["syncs"]
+    assert (line["trigger"], line["code"], line["detail"]) == ("made_later", "made_later", UNKNOWN.detail)

@@ -11,6 +11,8 @@ from contract.topics import TOPICS
 
 SAMPLES = Path(__file__).parent / "samples"
 MESSAGES = [message for topic in TOPICS for message in topic.messages]
+OPEN_FIELDS = ("trigger", "code", "status", "status_code")
+UNKNOWN = "made_later"
 NEXT_STEP = (
     "such records are on topics and in tables: leave the sample as it is, add fields as optional (docs/changing.md)"
 )
@@ -46,6 +48,25 @@ def test_a_new_field_is_no_loss_and_a_changed_or_missing_one_is_at_any_depth() -
         "costs[0].usd: '1' became '(nothing)'",
     ]
     assert list(lost(sample, {"costs": []})) == ["costs: [{'label': 'a', 'usd': '1'}] became []"]
+
+
+@pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.__name__)
+def test_a_message_of_a_later_version_is_read_as_far_as_it_is_known(message: type[Message]) -> None:
+    sample = json.loads((SAMPLES / f"{message.__name__}.json").read_text())
+    opened = {name: UNKNOWN for name in OPEN_FIELDS if sample.get(name)}
+
+    read = message.model_validate_json(json.dumps(_with_new_fields(sample) | opened))
+
+    assert list(lost(sample | opened, read.model_dump(mode="json"))) == [], NEXT_STEP
+
+
+def _with_new_fields(body: Any) -> Any:
+    """A new field in the message and in every object of its lists; other objects are mappings, whose names are values."""
+    if isinstance(body, list):
+        return [_with_new_fields(one) for one in body]
+    if not isinstance(body, dict):
+        return body
+    return {name: _with_new_fields(one) if isinstance(one, list) else one for name, one in body.items()} | {"new": [{}]}
 
 
 def test_no_sample_is_forgotten() -> None:

@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from common.errors import TransientError
+from contract.fields import Trigger
 from contract.tracing import tracing
 from sqlalchemy.exc import ProgrammingError
 
@@ -196,3 +197,15 @@ async def test_an_outcome_carries_the_trace_of_its_own_window_also_when_it_comes
 
     traces = [one.headers.get("traceparent") for one in ledger.publisher.published]
     assert traces == [PARENT, OTHER_PARENT, None] * 2
+
+
+async def test_a_window_with_a_trigger_of_a_later_version_is_reconciled_and_passes_it_on(
+    ledger: LedgerHarness, team: UUID
+) -> None:
+    reading = reading_of(team, {FIRST: {"grok-4": "1"}})
+    window = reading.window.model_copy(update={"trigger": Trigger("made_later")})
+
+    await ledger.receive(*reading.days, window)
+
+    (outcome,) = ledger.outcomes
+    assert (outcome.trigger, outcome.reconciled) == ("made_later", True)

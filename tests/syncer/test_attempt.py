@@ -288,3 +288,14 @@ async def test_a_request_for_nobody_ends_under_its_trace(syncer: SyncerHarness) 
     await syncer.healer.round()
 
     assert [one.headers["traceparent"] for one in syncer.publisher.of("SyncFailed")] == [PARENT]
+
+
+async def test_a_request_with_a_trigger_of_a_later_version_is_read_last_and_keeps_it(syncer: SyncerHarness) -> None:
+    days = await syncer.recent()
+    for trigger in (Trigger("made_later"), *Trigger):
+        await syncer.ask(await syncer.integration(), trigger, days)
+
+    await syncer.settle(in_flight=1)
+
+    read = [window.trigger for window in syncer.readings()]
+    assert (len(read), read[-1]) == (len(Trigger) + 1, "made_later")

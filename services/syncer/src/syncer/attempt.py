@@ -9,7 +9,6 @@ from common.database import Database
 from common.errors import is_transient, name_of
 from common.kafka.publisher import Publisher
 from common.metrics import WINDOWS, declare
-from contract.fields import Trigger
 from contract.problems import Code
 from contract.tracing import tracing
 
@@ -17,7 +16,7 @@ from syncer import leases, windows
 from syncer.accepted_days import read_accepted
 from syncer.decide import Result, decide
 from syncer.decisions import Decision, FailureDecision, parse_decision, publish
-from syncer.domain import WINDOW_CODES, Days, is_fresh, may_call, readable
+from syncer.domain import MOST_URGENT_FIRST, WINDOW_CODES, Days, is_fresh, may_call, readable
 from syncer.leases import Claim
 from syncer.provider import READING_DEADLINE, Pacing, Provider, ReadError, Reading, ReadTransientError
 from syncer.refusals import recheck
@@ -25,6 +24,8 @@ from syncer.store import Credential
 
 log = structlog.get_logger()
 
+OTHER = "other"
+"""Label of triggers that this version does not know: anybody may send one."""
 ATTEMPT_DEADLINE = READING_DEADLINE + 40.0
 """Seconds for one window from claim to close: an attempt that hangs is ended, so that its integration is not blocked."""
 
@@ -42,7 +43,7 @@ class Attempt:
         chance: Callable[[], float] = random.random,
     ) -> None:
         """`chance` in [0, 1) spreads retries."""
-        declare(WINDOWS, Trigger, ["read", *WINDOW_CODES])
+        declare(WINDOWS, MOST_URGENT_FIRST, ["read", *WINDOW_CODES])
         self._database = database
         self._publisher = publisher
         self._provider = provider
@@ -152,7 +153,8 @@ class Attempt:
         async with self._database.transaction() as connection:
             await windows.finish(connection, claim, closed=closed)
         if closed:
-            WINDOWS.labels(claim.trigger.value, _outcome(decision)).inc()
+            known = claim.trigger if claim.trigger in MOST_URGENT_FIRST else OTHER
+            WINDOWS.labels(known, _outcome(decision)).inc()
 
 
 def check(claim: Claim) -> Code | None:
