@@ -285,7 +285,7 @@ async def test_a_request_for_nobody_ends_under_its_trace(syncer: SyncerHarness) 
         await syncer.ask(uuid4())
     await syncer.sql("UPDATE requests SET received_at = received_at - interval '11 minutes'")
 
-    await syncer.healer.round()
+    await syncer.request_ends.round()
 
     assert [one.headers["traceparent"] for one in syncer.publisher.of("SyncFailed")] == [PARENT]
 

@@ -71,7 +71,6 @@ REASONS = (
     "body_malformed",
     "key_undecodable",
     "timestamp_malformed",
-    "requested_in_future",
     "tombstone_malformed",
 )
 """Every reason of a MalformedError."""
