@@ -42,6 +42,12 @@ FAULTS: dict[str, tuple[dict[str, Any], Code]] = {
     "another range": ({"body": ANOTHER_RANGE}, Code.ANSWER_UNREADABLE),
 }
 QUICK = {"404"}
+ODDITIES = {
+    "noise": "sums of doubles, added in another order at each call",
+    "tiny_amounts": "1.2E-45 instead of zero",
+    "mixed_names": "one proto name among others",
+    "other_offset": "the same instants in another notation",
+}
 ENDLESS: dict[str, dict[str, Any]] = {
     "no byte": {"hang": True},
     "no byte after the headers": {"drip_ms": 600_000},
@@ -121,6 +127,16 @@ async def test_a_redirect_carries_the_key_nowhere(load: Load, fault: Fault, stat
         async with fault(f"xAI redirects one team, {status}"), failing(load, [(victim, redirect)]):
             await failure_of(load.client, victim, Code.XAI_UNAVAILABLE, since)
     assert connections == []
+
+
+@pytest.mark.thorough
+@pytest.mark.parametrize("scenario", ODDITIES)
+async def test_an_odd_form_of_xais_answers_changes_no_figure(load: Load, fault: Fault, scenario: str) -> None:
+    async with fault(f"xAI answers with {ODDITIES[scenario]}"):
+        await load.client.control("POST", f"/scenarios/{scenario}", {})
+        for one in load.teams:
+            await load.force(*one)
+    await load.client.clear_faults()
 
 
 @pytest.mark.thorough
