@@ -6,11 +6,12 @@ from datetime import date, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from contract.cloudevents import Event
 from contract.fields import Trigger
 from contract.tracing import tracing
 from syncer.domain import Days
 
-from tests.support.messages import OTHER_PARENT, PARENT
+from tests.support.messages import OTHER_PARENT, PARENT, now, sync_requested
 from tests.support.waiting import until
 from tests.syncer.support.provider import RAW, dates_of, reading_of
 from tests.syncer.support.syncer import SyncerHarness
@@ -299,3 +300,14 @@ async def test_a_request_with_a_trigger_of_a_later_version_is_read_last_and_keep
 
     read = [window.trigger for window in syncer.readings()]
     assert (len(read), read[-1]) == (len(Trigger) + 1, "made_later")
+
+
+async def test_each_request_of_a_batch_has_its_own_trace(syncer: SyncerHarness) -> None:
+    traces = {await syncer.integration(): trace for trace in (PARENT, None, OTHER_PARENT)}
+    events = [Event(sync_requested(one), str(one), now(), trace) for one, trace in traces.items()]
+
+    await syncer.handlers.sync_requests(events)
+    await syncer.settle()
+
+    read = syncer.publisher.of("WindowRead")
+    assert {one.message.integration_id: one.headers.get("traceparent") for one in read} == traces

@@ -13,6 +13,7 @@ from common.watchdog import Watchdog
 from contract.cloudevents import Event
 from contract.fields import Trigger
 from contract.messages import IntegrationChanged, IntegrationState, SyncFailed, WindowRead
+from contract.tracing import traceparent
 from sqlalchemy import Row, text
 from syncer import store
 from syncer.attempt import Attempt
@@ -122,7 +123,7 @@ class SyncerHarness:
         """Answers the request's ID."""
         dates = {"first_day": days.first, "last_day": days.last} if days else {}
         request = sync_requested(integration_id, trigger=trigger, **dates, **fields)
-        await self.handlers.sync_requested(Event(request, "any", datetime.now(UTC)))
+        await self.handlers.sync_requested(Event(request, "any", datetime.now(UTC), traceparent.get()))
         return request.request_id
 
     # workers

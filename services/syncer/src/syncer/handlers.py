@@ -21,6 +21,7 @@ from contract.messages import (
 )
 from contract.problems import Code
 from contract.topics import CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS
+from contract.tracing import tracing
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer import coverage, questions, requests, store
@@ -79,13 +80,14 @@ class Handlers:
 
         One transaction an integration: no window of it is read before all of its requests have joined.
         """
-        for integration_id, messages in _by_integration(events).items():
+        for integration_id, some in _by_integration(events).items():
             async with self._database.transaction() as connection:
                 at = await store.now(connection)
                 if integration_id:  # or it is left pending while the integration arrives
                     await store.serialize(connection, integration_id)
-                for message in messages:
-                    await _take(connection, message, at)
+                for event in some:
+                    with tracing(event.traceparent):
+                        await _take(connection, event.message, at)
         self._wake_worker()
 
     async def sync_completed(self, event: Event[SyncCompleted]) -> None:
@@ -130,11 +132,11 @@ async def _queue_what_is_due(
         await requests.take(connection, request, state.integration_id, at)
 
 
-def _by_integration(events: Sequence[Event[SyncRequested]]) -> dict[UUID | None, list[SyncRequested]]:
+def _by_integration(events: Sequence[Event[SyncRequested]]) -> dict[UUID | None, list[Event[SyncRequested]]]:
     """In their order; None: for all."""
-    found: dict[UUID | None, list[SyncRequested]] = {}
+    found: dict[UUID | None, list[Event[SyncRequested]]] = {}
     for event in events:
-        found.setdefault(event.message.integration_id, []).append(event.message)
+        found.setdefault(event.message.integration_id, []).append(event)
     return found
 
 
