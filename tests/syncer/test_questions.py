@@ -232,3 +232,14 @@ async def test_a_question_that_waits_for_an_instant_the_clock_stepped_back_from_
     await syncer.housekeeping.repair_clock_steps()
 
     assert await heal(syncer) == 1
+
+
+async def test_a_day_that_xai_refuses_for_its_age_is_not_asked_about(syncer: SyncerHarness) -> None:
+    integration_id, days = await known(syncer)
+    syncer.xai.answers.append(one_day(days.first, EMPTY))
+    await read(syncer, integration_id, days)
+    await syncer.age_questions(timedelta(hours=1))
+
+    await syncer.sql("UPDATE integrations SET beyond_xai_until = :day", day=days.first)
+
+    assert await heal(syncer) == 0

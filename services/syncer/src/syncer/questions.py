@@ -44,7 +44,7 @@ _ANSWERED = text("DELETE FROM questions WHERE integration_id = :id AND day = ANY
 _DUE = text("""
     SELECT q.integration_id, q.day, q.asked_at FROM questions q JOIN integrations i USING (integration_id)
     WHERE NOT i.removed AND i.refused_code IS NULL AND q.integration_id = coalesce(CAST(:id AS uuid), q.integration_id)
-        AND q.ask_again_at <= :now AND q.day >= :readable_from
+        AND q.ask_again_at <= :now AND q.day > greatest(i.beyond_xai_until, CAST(:readable_from AS date) - 1)
         AND NOT EXISTS (SELECT 1 FROM windows o WHERE o.integration_id = q.integration_id AND o.closed_at IS NULL
             AND q.day BETWEEN o.first_day AND o.last_day)
     ORDER BY q.integration_id, q.day
