@@ -17,6 +17,7 @@ from contract.fields import Trigger
 from contract.messages import COMMANDS
 from contract.rules import XAI_CODES
 from prometheus_client.parser import text_string_to_metric_families
+from syncer.guard import Kind
 
 ROOT = Path(__file__).parents[2]
 SHOW = """
@@ -61,6 +62,8 @@ SERIES: dict[str, dict[str, Mapping[str, list[str]]]] = {
         "xai_answers_other_days": NONE,
         "windows_total": {"trigger": list(Trigger), "outcome": ["read", *OF_CALLS, "answer_questioned", "not_found"]},
         "windows_waiting_for_key": NONE,
+        "credentials_unavailable": NONE,
+        "questioned_days": {"kind": list(Kind), "waits_for": ["xai", "operator"]},
         "file_unusable": {"file": [KEYRING]},
     },
     "ledger": {
@@ -119,6 +122,8 @@ def test_a_fresh_process_exports_what_alerts_read(service: str, tmp_path: Path) 
     exported, expected = _exported(service, tmp_path), set(_expected(service))
 
     assert sorted(str(one) for one in expected - exported.keys()) == []
+    names = {name for other, series in SERIES.items() if other != service for name in series} - SERIES[service].keys()
+    assert names & {name for name, _ in exported} == set(), "series of other services"
     assert {one: value for one, value in exported.items() if one in expected and value} == {}
 
 

@@ -1,9 +1,11 @@
 """Every metric of the system, with its meaning."""
 
 from collections.abc import Iterable
-from itertools import product
+from itertools import chain, product
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
 
 HANDLED = Counter(
     "messages_handled_total",
@@ -68,6 +70,35 @@ COMMANDS_ENDED = Counter(
     ["type", "outcome"],
 )
 REFUSED = Counter("http_requests_refused_total", "Requests that the gate rejected, by code", ["code"])
+
+
+OF_ONE_SERVICE: dict[str, tuple[Collector, ...]] = {
+    "connector": (ANNOUNCED, ACCOUNT_EVENTS, STREAMS, LISTENING, COMMANDS_ENDED),
+    "syncer": (
+        XAI_CALLS,
+        XAI_SECONDS,
+        CIRCUIT_OPEN,
+        XAI_OTHER_DAYS,
+        WINDOWS,
+        REQUESTS_IGNORED,
+        WAITING_FOR_KEY,
+        QUESTIONS_OPEN,
+        CREDENTIALS_UNAVAILABLE,
+    ),
+    "ledger": (LEDGER_DAYS, UNRECONCILED),
+}
+
+
+class Exported(Collector):
+    """What `service` exports: without the series of others, which would be 0 whatever happens there."""
+
+    def __init__(self, service: str) -> None:
+        others = [metrics for owner, metrics in OF_ONE_SERVICE.items() if owner != service]
+        self._hidden = {family.name for metric in chain(*others) for family in metric.collect()}
+
+    def collect(self) -> Iterable[Metric]:
+        """The families, as the client of Prometheus writes them."""
+        return (family for family in REGISTRY.collect() if family.name not in self._hidden)
 
 
 def declare(metric: Counter | Gauge, *values: Iterable[str]) -> None:

@@ -5,14 +5,14 @@ from datetime import timedelta
 import structlog
 from common.database import Database
 from common.loops import Loop
-from common.metrics import CREDENTIALS_UNAVAILABLE, QUESTIONS_OPEN, WAITING_FOR_KEY
+from common.metrics import CREDENTIALS_UNAVAILABLE, QUESTIONS_OPEN, WAITING_FOR_KEY, declare
 from common.watchdog import Watchdog
 from contract.rules import READABLE_DAYS
 from sqlalchemy import text
 
 from syncer import questions
 from syncer.domain import LONGEST_PAUSE
-from syncer.guard import LATER_PAUSE
+from syncer.guard import LATER_PAUSE, Kind
 from syncer.leases import LEASE_SECONDS
 
 log = structlog.get_logger()
@@ -69,6 +69,7 @@ class Housekeeping:
 
     def __init__(self, database: Database, watchdog: Watchdog, *, every: float) -> None:
         """`every`: seconds between two runs of a job."""
+        declare(QUESTIONS_OPEN, Kind, (questions.XAI, questions.OPERATOR))
         self._database = database
         self._retention = Loop("retention", watchdog, self.delete_expired, every=every)
         self.loops = (

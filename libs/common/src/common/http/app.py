@@ -23,6 +23,7 @@ from uvicorn.config import STARTUP_FAILURE
 from common.errors import TRANSIENT_ERRORS, is_transient
 from common.hardening import disable_core_dumps
 from common.http.timeouts import RequestTimeoutProtocol
+from common.metrics import Exported
 from common.settings import EXIT_BAD_SETTINGS, StartRefusedError
 from common.watchdog import Watchdog
 
@@ -69,9 +70,11 @@ def make_app(service: str, watchdog: Watchdog, lifespan: Lifespan[FastAPI], read
             return JSONResponse({"ok": False, "away": type(error).__name__}, status_code=503)
         return JSONResponse({"ok": True})
 
+    exported = Exported(service)
+
     @app.get("/metrics", include_in_schema=False)
     def metrics() -> Response:
-        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(exported), media_type=CONTENT_TYPE_LATEST)
 
     return app
 
