@@ -51,7 +51,12 @@ async def test_copies_of_a_message_with_other_content_change_nothing(
             await sender.valid(topic, 0, behind)
             await handled(client, [behind])
 
-    assert await rows_of(client, [first]) == before
+    again = {"published_at"} if topic is COMMANDS_TOPIC else set()  # of a command sent again, after a minute
+    assert [_without(row, again) for row in await rows_of(client, [first])] == [_without(row, again) for row in before]
+
+
+def _without(row: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name not in names}
 
 
 async def test_one_reading_with_two_contents_is_not_reconciled(load: Load, fault: Fault) -> None:

@@ -1,6 +1,6 @@
 """The arrival of a command: it is stored once, and waits its turn; what cannot be done is rejected at once."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 from common.database import Database
@@ -9,6 +9,7 @@ from common.metrics import COMMANDS_ENDED
 from contract.cloudevents import Event, MalformedError, Record
 from contract.messages import Command
 from contract.problems import Code
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector import store
 from connector.commands import inbox
@@ -16,6 +17,9 @@ from connector.commands.inbox import UNREAD, Rejection
 from connector.commands.rejections import Sender, of_unreadable, on_arrival, sender_of
 
 log = structlog.get_logger()
+
+Repeat = Callable[[AsyncConnection, str, str], Awaitable[bool]]
+"""Whether the result of the account's command of this ID, which was sent again, is due once more."""
 
 
 class Intake:
@@ -28,52 +32,57 @@ class Intake:
 
     async def take(self, event: Event[Command]) -> None:
         """Store a new command. One that is sent again gets the result of the first: its sender may wait for it."""
-        if not await self._keep(event.message):
-            await self._repeat(event.message)
+        await self._take(event.message, inbox.repeat)
 
     async def replay(self, event: Event[Command]) -> None:
         """Store a new command, and publish no result again: nobody waits for what an operator replays."""
-        await self._keep(event.message)
-
-    async def _keep(self, command: Command) -> bool:
-        async with self._database.transaction() as connection:
-            rejection = on_arrival(command, await store.now(connection))
-            is_new = rejection is None and await inbox.keep(connection, command)
-        if rejection is not None:
-            return await self._reject(command, type(command).__name__, rejection)
-        self._wake_worker()
-        return is_new
+        await self._take(event.message, _never)
 
     async def reject_unreadable(self, record: Record, error: MalformedError) -> bool:
         """Answer what becomes a dead letter, where its sender can be read; nothing else of it is stored.
 
         Returns whether that is all that has to be done: a fault of ours has to be repaired as well.
         """
-        sender = sender_of(record, error)
-        if sender is not None and not await self._reject(sender, None, of_unreadable(record, error)):
-            await self._repeat(sender)
-        return sender is not None and error.reason != UNKNOWN
+        return await self._reject(record, error, inbox.repeat)
 
     async def replay_unreadable(self, record: Record, error: MalformedError) -> bool:
         """The same for what an operator replays."""
-        sender = sender_of(record, error)
-        if sender is not None:
-            await self._reject(sender, None, of_unreadable(record, error))
-        return sender is not None
+        return await self._reject(record, error, _never)
 
-    async def _reject(self, sender: Command | Sender, kind: str | None, rejection: Rejection) -> bool:
+    async def _take(self, command: Command, repeat: Repeat) -> None:
+        sender = Sender(command.account_id, command.command_id)
+        kind = type(command).__name__
         async with self._database.transaction() as connection:
-            is_new = await inbox.keep_rejected(connection, sender.account_id, sender.command_id, kind, rejection)
-        if is_new:
+            rejection = on_arrival(command, await store.now(connection))
+            if rejection is None:
+                is_new = await inbox.keep(connection, command)
+            else:
+                is_new = await inbox.keep_rejected(connection, *sender, kind, rejection)
+            is_due = not is_new and await repeat(connection, *sender)
+        self._report(sender, kind, rejection if is_new else None, is_due=is_due)
+
+    async def _reject(self, record: Record, error: MalformedError, repeat: Repeat) -> bool:
+        sender = sender_of(record, error)
+        if sender is None:
+            return False
+        rejection = of_unreadable(record, error)
+        async with self._database.transaction() as connection:
+            is_new = await inbox.keep_rejected(connection, *sender, None, rejection)
+            is_due = not is_new and await repeat(connection, *sender)
+        self._report(sender, None, rejection if is_new else None, is_due=is_due)
+        return error.reason != UNKNOWN
+
+    def _report(self, sender: Sender, kind: str | None, rejection: Rejection | None, *, is_due: bool) -> None:
+        """After the commit: count and log what is new, and wake who goes on."""
+        if rejection is not None:
             COMMANDS_ENDED.labels(kind or UNREAD, rejection.code.value).inc()
             emit = log.warning if rejection.code is Code.KEY_EXPOSED else log.info  # its key is to be revoked
             emit("command.rejected", account_id=sender.account_id, type=kind, code=rejection.code.value)
-        self._wake_results()
-        return is_new
-
-    async def _repeat(self, sender: Command | Sender) -> None:
-        async with self._database.transaction() as connection:
-            is_due = await inbox.repeat(connection, sender.account_id, sender.command_id)
         if is_due:
             log.info("command.sent_again", account_id=sender.account_id)
-            self._wake_results()
+        self._wake_worker()
+        self._wake_results()
+
+
+async def _never(_connection: AsyncConnection, _account_id: str, _command_id: str) -> bool:
+    return False

@@ -3,9 +3,8 @@
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from common.kafka.failure_policy import UNKNOWN
@@ -57,8 +56,7 @@ _INTEGRATION_ID = TypeAdapter(UUID)
 _IDS: dict[str, TypeAdapter[str]] = {"account_id": TypeAdapter(AccountId), "command_id": TypeAdapter(RequestId)}
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
+class Sender(NamedTuple):
     """To whom a result is addressed."""
 
     account_id: str
