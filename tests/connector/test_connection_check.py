@@ -77,6 +77,7 @@ async def test_the_time_to_wait_is_in_the_sentence(connector: ConnectorHarness) 
         ({"team_id": ""}, "team_malformed"),
         ({"team_id": "a" * 65}, "team_malformed"),
         ({"team_id": "t#x"}, "team_malformed"),
+        ({"team_id": "team-1"}, "team_malformed"),
         ({"team_id": "a\x00b"}, "team_malformed"),
         ({"management_key": "two words"}, "key_malformed"),
         ({"management_key": "line\nbreak"}, "key_malformed"),
@@ -97,6 +98,13 @@ async def test_malformed_credentials_are_refused_by_every_route_without_a_call_o
 
 async def test_spaces_around_what_was_pasted_are_removed(connector: ConnectorHarness) -> None:
     assert (await _test(connector, team_id=f" {TEAM}\n", management_key=f"{KEY} "))["ok"] is True
+
+
+async def test_a_team_id_may_be_written_without_dashes_and_in_capitals(connector: ConnectorHarness) -> None:
+    result = await _test(connector, team_id=TEAM.replace("-", "").upper())
+
+    assert (result["ok"], result["hints"]) == (True, [])
+    assert connector.xai_requests[0].url.path == f"/v1/billing/teams/{TEAM}/usage"
 
 
 async def test_a_key_for_chat_completions_gets_a_hint(connector: ConnectorHarness) -> None:

@@ -8,7 +8,7 @@ import pytest
 from contract.fields import Trigger
 from contract.problems import UNKNOWN, Code
 
-from tests.connector.support.connector import NOW, ConnectorHarness, first_day, last_day, path_of
+from tests.connector.support.connector import NOW, ConnectorHarness, first_day, last_day, path_of, team_of
 from tests.connector.support.streams import StreamsHarness
 
 RETRIED: dict[str, Any] = {"final": False, "next_attempt_at": NOW + timedelta(hours=2)}
@@ -27,7 +27,7 @@ async def test_the_card_is_active_once_the_backfill_is_read(connector: Connector
 async def test_a_larger_plan_is_filled_in_before_the_card_is_active(connector: ConnectorHarness) -> None:
     card = await connector.add()
     await connector.completed(card)
-    await connector.add(team_id="another", plan="pro")
+    await connector.add(team_id=team_of("another"), plan="pro")
 
     await connector.completed(card, hours=1)
     assert (await connector.health(card))[0] == "backfilling"

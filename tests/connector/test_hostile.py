@@ -8,11 +8,12 @@ from urllib.parse import quote
 
 import httpx
 import pytest
+from contract.fields import canonical_team_id
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
-from tests.connector.support.connector import KEY, TEAM, TOKEN, ConnectorHarness, path_of
+from tests.connector.support.connector import KEY, TEAM, TOKEN, ConnectorHarness, path_of, team_of
 
 CANARY = "canary-7f3a-obviously-fake"
 """A part of every hostile value: where it is found, the value has leaked."""
@@ -50,7 +51,11 @@ ADDRESSES = {
 }
 """Characters with a meaning in a URL; a key may contain them."""
 WORDS = st.text(max_size=80) | st.text(st.characters(min_codepoint=33, max_codepoint=126), max_size=600)
-IDS = st.from_regex(r"[A-Za-z0-9_-]{0,70}", fullmatch=True)
+IDS = (
+    st.from_regex(r"[A-Za-z0-9_-]{0,70}", fullmatch=True)
+    | st.uuids().map(str)
+    | st.uuids().map(lambda one: one.hex.upper())
+)
 anything = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -99,7 +104,7 @@ async def test_a_hostile_team_id_is_no_team_id(connector: ConnectorHarness, team
 async def test_a_hostile_key_is_no_key(connector: ConnectorHarness, key: str) -> None:
     card = await connector.add()
     del connector.xai_requests[:]
-    credentials = {"team_id": "another", "management_key": key}
+    credentials = {"team_id": team_of("another"), "management_key": key}
 
     tested = await _ask(connector, "POST", "/integrations/test", **credentials)
     added = await _ask(connector, "POST", "/integrations", **credentials, plan="free")
@@ -125,7 +130,7 @@ async def test_xai_is_called_with_exactly_the_entered_team_and_key_or_not_at_all
     assert result.get("code") in {None, "team_malformed", "key_malformed"}
     assert len(connector.xai_requests) == (1 if result["ok"] else 0)
     for request in connector.xai_requests:
-        assert str(request.url) == f"https://xai.test/v1/billing/teams/{team_id.strip()}/usage"
+        assert str(request.url) == f"https://xai.test/v1/billing/teams/{canonical_team_id(team_id)}/usage"
         assert request.headers["authorization"] == f"Bearer {key.strip()}"
 
 

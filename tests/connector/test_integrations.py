@@ -7,10 +7,11 @@ import pytest
 from common.crypto.envelopes import Binding
 from contract.problems import Code
 
-from tests.connector.support.connector import KEY, TEAM, ConnectorHarness, path_of
+from tests.connector.support.connector import KEY, TEAM, ConnectorHarness, path_of, team_of
 from tests.support.messages import ACCOUNT
 
 OTHER_KEY = "another-obviously-fake-key"
+REFUSAL = '{"message": "the key is unknown"}'
 ADD = {"team_id": TEAM, "management_key": KEY, "plan": "free"}
 
 
@@ -35,7 +36,7 @@ async def test_the_key_is_stored_sealed_only(connector: ConnectorHarness) -> Non
 
 
 async def test_a_failed_test_stores_nothing(connector: ConnectorHarness) -> None:
-    connector.status = 401
+    connector.status, connector.body = 401, REFUSAL
 
     problem = await connector.call("POST", "/integrations", ADD, status=422)
 
@@ -54,8 +55,88 @@ async def test_a_team_is_connected_once(connector: ConnectorHarness) -> None:
     assert len(connector.xai_requests) == calls
 
 
+WRITTEN = [TEAM.upper(), TEAM.replace("-", ""), f"{{{TEAM.upper()}}}", f"urn:uuid:{TEAM}"]
+"""The same team in other forms."""
+
+
+@pytest.mark.parametrize("text", WRITTEN)
+async def test_a_team_is_connected_once_however_its_id_is_written(connector: ConnectorHarness, text: str) -> None:
+    card = await connector.add(team_id=text)
+    assert card["team_id"] == TEAM
+    assert str(connector.xai_requests[-1].url) == f"https://xai.test/v1/billing/teams/{TEAM}/usage"
+
+    for written in (TEAM, *WRITTEN):
+        problem = await connector.call("POST", "/integrations", ADD | {"team_id": written}, status=409)
+        assert (problem["code"], problem["integration_id"]) == ("already_connected", card["integration_id"])
+
+
+@pytest.mark.parametrize("history", ["keep", "erase"])
+async def test_a_team_comes_back_however_its_id_is_written(connector: ConnectorHarness, history: str) -> None:
+    card = await connector.add()
+    await connector.remove(card, history)
+
+    again = await connector.add(team_id=TEAM.upper())
+
+    assert (again["integration_id"] == card["integration_id"]) is (history == "keep")
+    assert again["team_id"] == TEAM
+
+
+async def _duplicate(connector: ConnectorHarness) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Two integrations of one team, as the migration leaves those of a former version."""
+    first, second = await connector.add(), await connector.add(team_id=team_of("second"))
+    await connector.sql(
+        """UPDATE integrations SET team_id = :text, duplicate_of = :first, status = 'error', version = version + 1,
+               status_code = 'already_connected' WHERE integration_id = :second""",
+        text=TEAM.upper(),
+        first=first["integration_id"],
+        second=second["integration_id"],
+    )
+    return first, second
+
+
+async def test_a_second_integration_of_a_team_makes_no_calls_and_shows_the_reason(connector: ConnectorHarness) -> None:
+    first, second = await _duplicate(connector)
+    calls = len(connector.xai_requests)
+
+    for method, path, body in (("PUT", "/credential", {"management_key": KEY}), ("POST", "/sync", {})):
+        problem = await connector.call(method, path_of(second, path), body, status=409)
+        assert (problem["code"], problem["integration_id"]) == ("already_connected", first["integration_id"])
+    await connector.completed(second)
+    await connector.failed(second, Code.KEY_REFUSED, hours=1)
+
+    card = await connector.card(second)
+    assert (card["status"], card["status_code"], card["next_sync"]) == ("error", "already_connected", None)
+    assert "a team is counted once" in card["status_detail"]
+    assert (len(connector.xai_requests), connector.publisher.of("xai.sync-requests.v1")) == (calls, [])
+
+
+async def test_a_second_integration_of_a_team_stays_out_of_the_sums_when_it_is_removed(
+    connector: ConnectorHarness,
+) -> None:
+    _, second = await _duplicate(connector)
+
+    await connector.remove(second)
+
+    [removed] = [
+        card
+        for card in (await connector.call("GET", "/integrations?removed=true"))["integrations"]
+        if card["integration_id"] == second["integration_id"]
+    ]
+    assert (removed["status"], removed["status_code"]) == ("removed", "already_connected")
+
+
+async def test_a_team_comes_back_as_the_one_that_was_counted(connector: ConnectorHarness) -> None:
+    first, second = await _duplicate(connector)
+    await connector.remove(first)
+    await connector.remove(second)
+
+    again = await connector.add(team_id=TEAM.upper())
+
+    assert (again["integration_id"], again["status"]) == (first["integration_id"], "backfilling")
+
+
 async def test_default_labels_differ(connector: ConnectorHarness) -> None:
-    cards = [await connector.add(team_id=f"{TEAM[:8]}-{number}") for number in range(2)]
+    cards = [await connector.add(team_id=f"{TEAM[:-1]}{number}") for number in range(2)]
 
     assert [card["label"] for card in cards] == [f"xAI team {TEAM[:8]}", f"xAI team {TEAM[:8]} (2)"]
 
@@ -77,7 +158,7 @@ async def test_another_key_replaces_the_former_one(connector: ConnectorHarness) 
 @pytest.mark.parametrize(("key", "code"), [(OTHER_KEY, "key_refused"), ("two words", "key_malformed")])
 async def test_a_key_that_fails_its_test_replaces_nothing(connector: ConnectorHarness, key: str, code: str) -> None:
     card = await connector.add()
-    connector.status = 401
+    connector.status, connector.body = 401, REFUSAL
 
     problem = await connector.call("PUT", path_of(card, "/credential"), {"management_key": key}, status=422)
 
@@ -165,7 +246,7 @@ async def test_a_plan_can_be_set_before_the_first_integration(connector: Connect
 
 async def test_the_plan_of_a_new_integration_is_that_of_all(connector: ConnectorHarness) -> None:
     first = await connector.add()
-    await connector.add(team_id="another", plan="ultimate")
+    await connector.add(team_id=team_of("another"), plan="ultimate")
 
     grown = await connector.card(first)
 

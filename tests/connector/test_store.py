@@ -6,7 +6,7 @@ from uuid import UUID
 
 from common.crypto.envelopes import Binding
 
-from tests.connector.support.connector import KEY, TEAM, ConnectorHarness, path_of
+from tests.connector.support.connector import KEY, TEAM, ConnectorHarness, path_of, team_of
 from tests.support.messages import ACCOUNT
 
 ADD = {"team_id": TEAM, "management_key": KEY, "plan": "free"}
@@ -34,7 +34,9 @@ async def test_keys_that_are_replaced_at_once_each_get_a_version(connector: Conn
 
 
 async def test_plans_that_race_on_a_new_account_leave_one_plan_for_all(connector: ConnectorHarness) -> None:
-    await asyncio.gather(connector.add(team_id="one", plan="free"), connector.add(team_id="two", plan="pro"))
+    await asyncio.gather(
+        connector.add(team_id=team_of("one"), plan="free"), connector.add(team_id=team_of("two"), plan="pro")
+    )
 
     cards = (await connector.call("GET", "/integrations"))["integrations"]
     later, earlier = sorted(cards, key=lambda card: card["version"])
@@ -43,7 +45,7 @@ async def test_plans_that_race_on_a_new_account_leave_one_plan_for_all(connector
 
 
 async def test_additions_removals_and_outcomes_at_once_never_deadlock(connector: ConnectorHarness) -> None:
-    cards = [await connector.add(team_id=f"team-{number}") for number in range(3)]
+    cards = [await connector.add(team_id=team_of(f"team-{number}")) for number in range(3)]
 
     async def outcomes(card: dict[str, Any]) -> None:
         for number in range(15):
@@ -51,7 +53,7 @@ async def test_additions_removals_and_outcomes_at_once_never_deadlock(connector:
 
     async def add_and_remove(number: int) -> None:
         for plan in ("pro", "free") * 3:
-            await connector.remove(await connector.add(team_id=f"guest-{number}", plan=plan))
+            await connector.remove(await connector.add(team_id=team_of(f"guest-{number}"), plan=plan))
 
     await asyncio.gather(*map(outcomes, cards), *map(add_and_remove, range(3)))
 

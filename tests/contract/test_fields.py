@@ -1,9 +1,12 @@
 """Days, instants and lines of text: what is accepted, and what is refused."""
 
 from datetime import UTC, datetime
+from uuid import UUID
 
 import pytest
-from contract.fields import Day, Instant, Label, rfc3339
+from contract.fields import Day, Instant, Label, canonical_team_id, rfc3339
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 
@@ -32,3 +35,34 @@ def test_a_day_is_an_iso_date_and_nothing_else(day: object) -> None:
 def test_a_label_is_one_visible_line(label: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Label).validate_python(label)
+
+
+TEAM = "3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"
+WRITTEN = [
+    *(TEAM, TEAM.upper(), TEAM.replace("-", ""), TEAM.replace("-", "").upper(), f" {TEAM}\n"),
+    *(f"{{{TEAM}}}", f"{{{TEAM.upper()}}}", f"urn:uuid:{TEAM}", f"URN:UUID:{TEAM.upper()}"),
+]
+"""What people and programs write for one UUID."""
+
+
+@pytest.mark.parametrize("text", WRITTEN)
+def test_every_written_form_of_a_team_id_is_one_team(text: str) -> None:
+    assert canonical_team_id(text) == TEAM
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "team-1", TEAM[:-1], f"{TEAM}0", TEAM.replace("3", "g"), f"{{{TEAM}", f"{TEAM}}}", f"uuid:{TEAM}"),
+        *("3f2b8c1e5d47-4e9a-9c36-0a1b2c3d4e5f", TEAM.replace("-", " "), TEAM.replace("-", "\u2010"), f"{TEAM}/../x"),
+        TEAM.replace("3", "\uff13"),
+    ],
+)
+def test_what_is_no_uuid_is_no_team_id(text: str) -> None:
+    assert canonical_team_id(text) is None
+
+
+@given(st.uuids(), st.text(max_size=60))
+def test_a_canonical_team_id_stays_as_it_is(team: UUID, text: str) -> None:
+    assert canonical_team_id(str(team)) == str(team)
+    assert canonical_team_id(text) in {None, canonical_team_id(canonical_team_id(text) or "")}

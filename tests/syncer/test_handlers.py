@@ -6,7 +6,8 @@ from uuid import UUID, uuid4
 import pytest
 from common.metrics import REQUESTS_IGNORED
 from contract.cloudevents import Event, MalformedError, Tombstone
-from contract.fields import Plan, Trigger
+from contract.fields import Plan, Status, Trigger
+from contract.problems import Code
 from syncer.domain import Days
 
 from tests.support.messages import ACCOUNT, sync_requested
@@ -42,6 +43,45 @@ async def test_a_state_that_comes_again_changes_nothing(syncer: SyncerHarness) -
     await syncer.announce(state)
 
     assert (await syncer.windows(), await syncer.requests()) == before
+
+
+DUPLICATE = {"status": Status.ERROR, "status_code": Code.ALREADY_CONNECTED}
+
+
+async def test_a_second_integration_of_a_team_is_not_read(syncer: SyncerHarness) -> None:
+    integration_id = await syncer.integration()
+    await syncer.ask(integration_id, Trigger.DAILY)
+
+    await syncer.announce(await syncer.state(integration_id, version=2, **DUPLICATE))
+    await syncer.ask(integration_id, Trigger.FORCE)
+    await syncer.ask(None, Trigger.DAILY)
+    await syncer.settle()
+
+    assert syncer.xai.calls == []
+    assert {failed.code for failed in syncer.failures()} == {"not_found"}
+    assert await syncer.sql("SELECT 1 FROM credentials") == []
+
+
+async def test_a_second_integration_that_a_former_version_took_for_active_is_not_read_once_announced_again(
+    syncer: SyncerHarness,
+) -> None:
+    state = await syncer.state(uuid4(), version=2, **DUPLICATE)
+    await syncer.announce(state.model_copy(update={"status_code": None}))
+    assert await syncer.windows() != []
+
+    await syncer.announce(state)
+    await syncer.settle()
+
+    assert syncer.xai.calls == []
+
+
+async def test_limits_compare_teams_however_older_records_write_them(syncer: SyncerHarness) -> None:
+    team = uuid4()
+    written = [str(team), str(team).upper(), team.hex]
+
+    ids = [await syncer.integration(team_id=text) for text in written]
+
+    assert {(await syncer.row_of(one)).team_id for one in ids} == {str(team)}
 
 
 async def test_an_older_state_is_ignored(syncer: SyncerHarness) -> None:

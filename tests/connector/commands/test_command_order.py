@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.connector.support.commands import OTHER, REFUSED_KEY, CommandsHarness, change_plan, remove, rename
+from tests.connector.support.connector import team_of
 from tests.support.messages import ACCOUNT
 
 ACCOUNTS = (ACCOUNT, OTHER)
@@ -68,7 +69,7 @@ def command_of(
         changes["sealed_key"] = commands.sealed("good", "elsewhere")
     match what:
         case "add":
-            return commands.add(name, how[0], team_id=f"team-{number}", plan=how[1], **changes)
+            return commands.add(name, how[0], team_id=team_of(f"team-{number}"), plan=how[1], **changes)
         case "replace":
             return commands.replace(name, known[number], how[0], **changes)
         case "rename":
@@ -85,7 +86,7 @@ async def start(commands: CommandsHarness) -> list[Any]:
     """Two integrations of one account and one of another, and nothing else."""
     await commands.connector.sql("TRUNCATE accounts, integrations, syncs, account_events, commands")
     added = [
-        commands.add(f"begin-{number}", team_id=f"team-{number}", account_id=ACCOUNTS[number // 2])
+        commands.add(f"begin-{number}", team_id=team_of(f"team-{number}"), account_id=ACCOUNTS[number // 2])
         for number in range(3)
     ]
     await commands.do(*added)

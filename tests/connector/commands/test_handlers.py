@@ -9,6 +9,7 @@ from common.crypto.sealed_commands import SealingKey, seal
 from contract.fields import History, Plan
 
 from tests.connector.support.commands import OTHER, REFUSED_KEY, CommandsHarness, change_plan, remove, rename
+from tests.connector.support.connector import TEAM
 from tests.support.messages import ACCOUNT
 
 
@@ -71,6 +72,27 @@ async def test_a_second_integration_of_a_team_is_rejected_with_the_id_of_the_fir
     await commands.do(commands.add("one"))
 
     assert (commands.code("one"), commands.result("one").integration_id) == ("already_connected", integration_id)
+
+
+async def test_a_team_is_connected_once_however_a_command_writes_its_id(commands: CommandsHarness) -> None:
+    integration_id = await commands.connected(team_id=f"{{{TEAM.upper()}}}")
+
+    await commands.do(commands.add("one"), commands.add("two", team_id=TEAM.replace("-", "")))
+
+    assert {(commands.code(one), commands.result(one).integration_id) for one in ("one", "two")} == {
+        ("already_connected", integration_id)
+    }
+    assert [row["team_id"] for row in await commands.integrations()] == [TEAM]
+
+
+@pytest.mark.parametrize("team_id", ["team-1", "team/../else", "", TEAM[:-1]])
+async def test_a_command_for_what_is_no_team_id_is_rejected_without_a_call_of_xai(
+    commands: CommandsHarness, team_id: str
+) -> None:
+    await commands.do(commands.add("one", team_id=team_id))
+
+    assert commands.code("one") == "team_malformed"
+    assert commands.keys_tested == []
 
 
 async def test_an_integration_of_another_account_is_not_found(commands: CommandsHarness) -> None:

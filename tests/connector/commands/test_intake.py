@@ -22,9 +22,9 @@ def body_of(command: Command, **changes: Any) -> bytes:
 @pytest.mark.parametrize(
     ("changes", "code", "names"),
     [
-        ({"team_id": "team/../else"}, "team_malformed", "Team ID"),
+        ({"team_id": "t\u0000"}, "team_malformed", "Team ID"),
         ({"team_id": "t" * 10_000}, "team_malformed", "Team ID"),
-        ({"team_id": "team/1", "plan": "gold"}, "request_malformed", "plan"),
+        ({"team_id": "t" * 201, "plan": "gold"}, "request_malformed", "plan"),
         ({"team_id": 7}, "request_malformed", "team_id"),
         ({"team_id": "left out"}, "request_malformed", "team_id"),
         ({"label": "a\u0000b"}, "request_malformed", "label"),

@@ -14,7 +14,7 @@ from connector.events import event_log
 from connector.integrations import Integrations
 from contract.problems import Code, ProblemError
 
-from tests.connector.support.connector import ConnectorHarness, first_day, path_of
+from tests.connector.support.connector import ConnectorHarness, first_day, path_of, team_of
 from tests.connector.support.streams import StreamsHarness, make_history, numbers, rename
 from tests.support.messages import ACCOUNT
 
@@ -79,7 +79,7 @@ async def test_every_change_of_an_integration_is_an_event(connector: ConnectorHa
 async def test_a_larger_plan_is_an_event_of_every_integration(
     connector: ConnectorHarness, streams: StreamsHarness
 ) -> None:
-    cards = [await connector.add(team_id=f"team-{number}") for number in range(3)]
+    cards = [await connector.add(team_id=team_of(f"team-{number}")) for number in range(3)]
     reader = streams.read(3)
 
     await connector.call("PUT", "/plan", {"plan": "pro"})
@@ -131,7 +131,7 @@ async def test_a_change_that_was_rolled_back_is_no_event(connector: ConnectorHar
 async def test_erasing_an_integration_deletes_its_events_with_their_sums(
     connector: ConnectorHarness, streams: StreamsHarness
 ) -> None:
-    erased, other = await connector.add(), await connector.add(team_id="another")
+    erased, other = await connector.add(), await connector.add(team_id=team_of("another"))
     await connector.completed(erased, usd=Decimal("987.654321"))
     await connector.completed(other, usd=Decimal("12.5"))
     sums = "SELECT body->>'usd' FROM account_events WHERE kind = 'sync' ORDER BY number"
@@ -166,7 +166,7 @@ async def test_a_snapshot_is_of_one_instant(connector: ConnectorHarness, monkeyp
 async def test_many_writers_at_once_leave_one_order_without_a_gap(
     connector: ConnectorHarness, streams: StreamsHarness, seed: int
 ) -> None:
-    cards = [await connector.add(team_id=f"team-{number}") for number in range(4)]
+    cards = [await connector.add(team_id=team_of(f"team-{number}")) for number in range(4)]
     draw = random.Random(seed)
     changes = [_change(connector, draw.choice(cards), draw, number) for number in range(60)]
     async with StreamsHarness(connector.database).open() as second:

@@ -7,7 +7,7 @@ import pytest
 from connector.events import event_log
 from connector.housekeeping import KEEP_EVENTS
 
-from tests.connector.support.connector import ConnectorHarness
+from tests.connector.support.connector import ConnectorHarness, team_of
 from tests.connector.support.streams import EVENTS, StreamsHarness, kinds, make_history, numbers, rename
 
 ANOTHER = "another-obviously-fake-token"
@@ -47,7 +47,7 @@ async def test_the_stream_of_a_new_account_has_its_first_integration(
 async def test_a_snapshot_has_a_removed_integration_with_a_kept_history(
     connector: ConnectorHarness, streams: StreamsHarness
 ) -> None:
-    kept, erased = [await connector.add(team_id=team) for team in ("kept", "erased")]
+    kept, erased = [await connector.add(team_id=team_of(team)) for team in ("kept", "erased")]
     await connector.remove(kept)
     await connector.remove(erased, "erase")
 

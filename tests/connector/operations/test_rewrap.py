@@ -15,7 +15,7 @@ from connector.operations import rewrap
 from connector.operations.rewrap import Batch, Rewrapping
 from sqlalchemy import text
 
-from tests.connector.support.connector import KEY, ConnectorHarness
+from tests.connector.support.connector import KEY, ConnectorHarness, team_of
 from tests.support.messages import ACCOUNT
 
 NEXT = Keyring("next", {"test-1": bytes(32), "next": bytes(range(32))})
@@ -42,7 +42,7 @@ def make(connector: ConnectorHarness, rewrapper: Any = None) -> Rewrapping:
 
 
 async def add(connector: ConnectorHarness, count: int) -> list[UUID]:
-    cards = [await connector.add(team_id=f"team-{number}") for number in range(count)]
+    cards = [await connector.add(team_id=team_of(f"team-{number}")) for number in range(count)]
     await connector.relay.publish_due()
     return sorted(UUID(card["integration_id"]) for card in cards)
 
@@ -141,7 +141,7 @@ async def test_a_locked_row_is_not_waited_for_and_moves_afterwards(connector: Co
     await add(connector, 2)
     moved = make(connector)
     async with connector.database.transaction() as connection, asyncio.timeout(10):
-        await connection.execute(LOCK, {"team": "team-0"})
+        await connection.execute(LOCK, {"team": team_of("team-0")})
         batch = await moved.batch()
         assert (batch.moved, batch.left) == (1, 1)
         moving = asyncio.create_task(moved.all())

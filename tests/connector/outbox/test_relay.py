@@ -8,7 +8,7 @@ from common.errors import TransientError
 from common.watchdog import Watchdog
 from contract.tracing import tracing
 
-from tests.connector.support.connector import KEY, NEW_WRAP, ConnectorHarness, path_of
+from tests.connector.support.connector import KEY, NEW_WRAP, ConnectorHarness, path_of, team_of
 from tests.connector.support.streams import rename
 from tests.support.messages import ACCOUNT, OTHER_PARENT, PARENT
 
@@ -46,7 +46,7 @@ async def test_what_was_announced_is_not_announced_again(connector: ConnectorHar
 
 async def test_every_announcement_is_progress(connector: ConnectorHarness) -> None:
     for number in range(3):
-        await connector.add(team_id=f"team-{number}")
+        await connector.add(team_id=team_of(f"team-{number}"))
     seconds = iter(range(100))
 
     await connector.make_relay(Watchdog(clock=lambda: next(seconds))).publish_due()

@@ -7,7 +7,7 @@ from functools import partial
 from connector.outbox import rows
 from sqlalchemy import text
 
-from tests.connector.support.connector import NEW_WRAP, ConnectorHarness
+from tests.connector.support.connector import NEW_WRAP, ConnectorHarness, team_of
 
 LOCK = text("SELECT 1 FROM integrations WHERE integration_id = :id FOR UPDATE")
 MARKED = "SELECT integration_id::text FROM integrations WHERE announced_version = 1"
@@ -70,19 +70,19 @@ async def test_many_keys_with_a_new_wrap_do_not_delay_a_new_integration(connecto
     await connector.add()
     await connector.relay.publish_due()
     await connector.sql(A_HUNDRED_AND_FIFTY_NEW_WRAPS)
-    await connector.add(team_id="new-team")
+    await connector.add(team_id=team_of("new-team"))
 
     async with connector.database.transaction() as connection:
         due = await rows.due(connection)
 
-    assert [one.row.team_id for one in due if one.publishes_state] == ["new-team"]
+    assert [one.row.team_id for one in due if one.publishes_state] == [team_of("new-team")]
     assert len(due) == rows.BATCH_SIZE + 1
     await connector.relay.publish_due()
     assert len(connector.publisher.published) == 2 + 150 + 2
 
 
 async def test_a_locked_row_delays_no_other(connector: ConnectorHarness) -> None:
-    locked, free = [await connector.add(team_id=team) for team in ("locked", "free")]
+    locked, free = [await connector.add(team_id=team_of(team)) for team in ("locked", "free")]
     publish = await slow_relay(connector)
     async with connector.database.transaction() as connection, asyncio.timeout(10):
         await connection.execute(LOCK, {"id": locked["integration_id"]})

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
-from uuid import uuid4
+from uuid import NAMESPACE_OID, uuid4, uuid5
 
 import httpx
 from common.crypto.keyring import Keyring
@@ -146,6 +146,11 @@ class ConnectorHarness:
 def _after(card: dict[str, Any], hours: float) -> datetime:
     """Readings are later than the add, by the database's clock."""
     return datetime.fromisoformat(card["added_at"]) + timedelta(hours=hours, seconds=1)
+
+
+def team_of(name: object) -> str:
+    """The Team ID of a team that has a name in a test."""
+    return str(uuid5(NAMESPACE_OID, str(name)))
 
 
 def path_of(card: dict[str, Any], more: str = "") -> str:

@@ -5,6 +5,7 @@ import unicodedata
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from typing import Annotated
+from uuid import UUID
 
 from pydantic import (
     AfterValidator,
@@ -19,6 +20,7 @@ from pydantic import (
 from contract.open_enum import OpenEnum
 
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
+_UUID = re.compile(r"[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Plan(StrEnum):
@@ -59,6 +61,17 @@ class History(StrEnum):
 def rfc3339(instant: datetime) -> str:
     """`instant` in UTC with microseconds, such as `2026-11-01T06:00:00.000000Z`."""
     return instant.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def canonical_team_id(text: str) -> str | None:
+    """The one form in which a Team ID is stored and compared: lower case, with dashes; None where `text` is no UUID.
+
+    Capitals, a missing set of dashes, braces, `urn:uuid:` and spaces around it are other forms of the same UUID.
+    """
+    bare = text.strip().lower().removeprefix("urn:uuid:")
+    if bare.startswith("{") and bare.endswith("}"):
+        bare = bare[1:-1]
+    return str(UUID(bare)) if _UUID.fullmatch(bare) else None
 
 
 def _no_nul(text: str) -> str:
@@ -111,7 +124,14 @@ def _line(example: str, max_length: int) -> WithJsonSchema:
 AccountId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_.-]{1,64}$"), Field(examples=["acme"])]
 """A customer of the web app: 1-64 of `A-Za-z0-9_.-`."""
 TeamId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
-"""An xAI team; usually a UUID, which is not enforced."""
+"""An xAI team: a UUID in lower case with dashes; older records have other texts, too."""
+EnteredTeamId = Annotated[
+    str,
+    StringConstraints(max_length=200),
+    AfterValidator(_no_nul),
+    WithJsonSchema({"type": "string", "maxLength": 200, "examples": ["3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"]}),
+]
+"""A Team ID as a person entered it: a UUID in any written form; anything else is rejected as `team_malformed`."""
 Label = Annotated[
     str, StringConstraints(min_length=1, max_length=256), AfterValidator(_no_controls), _line("Research", 256)
 ]

@@ -114,7 +114,7 @@ CAUSES: dict[Code, Cause] = {
     ),
     Code.ALREADY_CONNECTED: Cause(
         "This team is already connected",
-        "The account has an integration of this team: use that one. To change its key, replace the key there.",
+        "The account has an integration of this team, and a team is counted once: replace the key there, or remove one.",
         409,
     ),
     Code.NOT_FOUND: Cause(

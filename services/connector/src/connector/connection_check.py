@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Annotated
 
+from contract.fields import canonical_team_id
 from contract.problems import Code, cause_of
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
-from xai_usage import CallFailed, TeamAccess, UsageClient
+from xai_usage import CallFailed, CallMalformed, TeamAccess, UsageClient
 
 from connector.domain import hints
 
@@ -16,14 +17,18 @@ def _stripped(key: SecretStr) -> SecretStr:
     return SecretStr(key.get_secret_value().strip())
 
 
-TeamText = Annotated[str, AfterValidator(str.strip), Field(examples=["3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"])]
+def _canonical(team_id: str) -> str:
+    return canonical_team_id(team_id) or team_id
+
+
+TeamText = Annotated[str, AfterValidator(_canonical), Field(examples=["3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"])]
 KeyText = Annotated[SecretStr, AfterValidator(_stripped), Field(examples=["obviously-fake-management-key"])]
 
 
 class Credentials(BaseModel):
-    """A team and its key, without the spaces around them; the test names what is wrong with them."""
+    """A team and its key; the test names what is wrong with them. The team may be any written form of its UUID."""
 
-    model_config = ConfigDict(hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
 
     team_id: TeamText
     management_key: KeyText
@@ -69,7 +74,7 @@ class ConnectionTest:
     async def run(self, credentials: Credentials) -> Passed | Failed:
         today = self._clock().date()
         try:
-            access = TeamAccess(credentials.team_id, credentials.key)
+            access = _access(credentials)
             answer = await self._client.ask(access, today - timedelta(days=1), today)
         except CallFailed as error:
             return _failed(credentials, error)
@@ -79,10 +84,16 @@ class ConnectionTest:
 def malformed(credentials: Credentials) -> Failed | None:
     """Why these cannot be a team and its key, without a call; None where they have the form of one."""
     try:
-        TeamAccess(credentials.team_id, credentials.key)
+        _access(credentials)
     except CallFailed as error:
         return _failed(credentials, error)
     return None
+
+
+def _access(credentials: Credentials) -> TeamAccess:
+    if canonical_team_id(credentials.team_id) is None:
+        raise CallMalformed(Code.TEAM_MALFORMED)
+    return TeamAccess(credentials.team_id, credentials.key)
 
 
 def _failed(credentials: Credentials, error: CallFailed) -> Failed:

@@ -5,7 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
-from contract.fields import Status
+from contract.fields import Status, canonical_team_id
 from contract.problems import Code
 from contract.rules import DAILY_AT, REFUSALS, REFUSED_RETRIED_FOR
 
@@ -28,7 +28,6 @@ _ENCRYPTED = re.compile(r"(?<![\w+/-])([\w+/-]{43}=?|[\w+/-]{66,}={0,2})(?![\w+/
 _XAI_KEY = re.compile(r"xai-[A-Za-z0-9_-]{32,}")
 _KEY_LIKE = re.compile(r"[!-~]{16,512}")
 """Shorter words are placeholders, such as `v1.x.x.x`."""
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,10 @@ class Health:
 
     status: Status
     code: Code | None
+
+
+DUPLICATE = Health(Status.ERROR, Code.ALREADY_CONNECTED)
+"""Of an integration whose account has another one of the same team: former versions compared Team IDs as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,11 +110,12 @@ def default_label(team_id: str, taken: Collection[str]) -> str:
 
 
 def next_sync(health: Health, since: datetime, now: datetime) -> datetime | None:
-    """The next daily run; None for a removed integration, and once a refusal is no longer retried."""
+    """The next daily run; None for a removed integration, a second one of a team, and a refusal no longer retried."""
     today = datetime.combine(now.astimezone(UTC).date(), DAILY_AT)
     due = today if now < today else today + timedelta(days=1)
     abandoned = health.code in REFUSALS and due - since >= REFUSED_RETRIED_FOR
-    return None if abandoned or health.status is Status.REMOVED else due
+    is_over = health.status is Status.REMOVED or health.code is Code.ALREADY_CONNECTED
+    return None if abandoned or is_over else due
 
 
 def hints(team_id: str, key: str, code: Code) -> list[str]:
@@ -119,9 +123,9 @@ def hints(team_id: str, key: str, code: Code) -> list[str]:
     found = []
     if key.startswith("xai-") and code in {Code.KEY_REFUSED, Code.ACCESS_DENIED}:
         found.append("The key begins with xai-: if this is a key for chat completions, create a Management API key.")
-    if not _UUID.fullmatch(team_id) and code is not Code.XAI_UNAVAILABLE:
+    if canonical_team_id(team_id) is None and code is not Code.XAI_UNAVAILABLE:
         found.append("A Team ID is a UUID of 36 characters; what was entered is not one.")
-    if _UUID.fullmatch(key):
+    if canonical_team_id(key):
         found.append("What was entered as the key is a UUID: were Team ID and key swapped?")
     return found
 

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector import store, syncs
 from connector.commands.intake import Intake
-from connector.domain import HEALS_BEFORE_ALARM, Health, Outcome, beyond_after, health_after, history_behind
+from connector.domain import DUPLICATE, HEALS_BEFORE_ALARM, Health, Outcome, beyond_after, health_after, history_behind
 from connector.events import event_log
 from connector.store import Integration
 from connector.syncs import Sync
@@ -124,6 +124,8 @@ async def _set_health(
 ) -> bool:
     before = Health(integration.status, integration.status_code)
     after = health_after(before, outcome, integration.credential_version, filled_in=filled_in)
+    if integration.duplicate_of is not None:
+        after = DUPLICATE
     if after != before:
         await store.set_health(connection, integration.integration_id, after.status, after.code)
     return after != before

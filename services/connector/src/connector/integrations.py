@@ -65,6 +65,7 @@ class Integrations:
         """Replace the key, after a test; the history stays, and an error of the former key is cleared."""
         async with self._database.transaction() as connection:
             before = await get_or_404(connection, account_id, integration_id)
+        ensure_no_duplicate(before)
         credentials = Credentials(team_id=before.team_id, management_key=SecretStr(key))
         await self._ensure_passes(credentials)
         async with self._change() as connection:
@@ -172,6 +173,12 @@ async def _apply_plan(connection: AsyncConnection, account_id: str, plan: Plan) 
 def _ensure_not_connected(before: Integration | None) -> None:
     if before is not None and before.removed_at is None:
         raise ProblemError(Code.ALREADY_CONNECTED, integration_id=str(before.integration_id))
+
+
+def ensure_no_duplicate(integration: Integration) -> None:
+    """A second integration of a team gets neither a key nor a sync; raises ProblemError (`already_connected`)."""
+    if integration.duplicate_of is not None:
+        raise ProblemError(Code.ALREADY_CONNECTED, integration_id=str(integration.duplicate_of))
 
 
 def problem_of(failed: Failed) -> ProblemError:

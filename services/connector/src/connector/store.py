@@ -40,17 +40,20 @@ class Integration:
     removed_at: datetime | None
     changed_at: datetime
     observed_at: datetime | None
+    duplicate_of: UUID | None
+    """The account's other integration of the same team: that one is read and counted, this one is not."""
 
 
 COLUMNS = """i.integration_id, i.account_id, i.team_id, i.label, a.plan, i.status, i.status_code, i.status_since, i.version,
     i.credential_version, i.wrap_version, i.envelope, i.history, i.history_from, i.backfill_first, i.backfill_last,
-    i.beyond_xai_until, i.added_at, i.removed_at, i.changed_at, i.observed_at"""
+    i.beyond_xai_until, i.added_at, i.removed_at, i.changed_at, i.observed_at, i.duplicate_of"""
 FROM = "FROM integrations i JOIN accounts a USING (account_id)"
 
 _FIND_BY_TEAM = text(f"""
     SELECT {COLUMNS} {FROM}
-    WHERE i.account_id = :account_id AND i.team_id = :team_id AND i.history IS DISTINCT FROM 'erase'
-    ORDER BY (i.removed_at IS NULL) DESC, i.removed_at DESC LIMIT 1 FOR UPDATE OF i
+    WHERE i.account_id = :account_id AND canonical_team_id(i.team_id) = :team_id AND i.history IS DISTINCT FROM 'erase'
+        AND (i.removed_at IS NOT NULL OR i.duplicate_of IS NULL)
+    ORDER BY (i.removed_at IS NULL) DESC, (i.duplicate_of IS NULL) DESC, i.removed_at DESC LIMIT 1 FOR UPDATE OF i
 """)  # noqa: S608 - only constants are put in
 
 _SAVE = text("""
@@ -59,7 +62,8 @@ _SAVE = text("""
     VALUES (:integration_id, :account_id, :team_id, :label, 'backfilling', :now, :version, :credential_version,
         1, CAST(:envelope AS jsonb), :now, :history_from, :backfill_first, :backfill_last, :now, :now, :traceparent)
     ON CONFLICT (integration_id) DO UPDATE SET
-        label = excluded.label, status = excluded.status, status_code = NULL, status_since = excluded.status_since,
+        team_id = excluded.team_id, duplicate_of = NULL, label = excluded.label,
+        status = excluded.status, status_code = NULL, status_since = excluded.status_since,
         version = excluded.version, credential_version = excluded.credential_version, wrap_version = 1,
         envelope = excluded.envelope, sealed_at = excluded.sealed_at, history = NULL, history_from = excluded.history_from,
         backfill_first = excluded.backfill_first, backfill_last = excluded.backfill_last, added_at = excluded.added_at,
@@ -68,7 +72,8 @@ _SAVE = text("""
 """)
 
 _REMOVE = text("""
-    UPDATE integrations SET status = 'removed', status_code = NULL, history = :history, changed_at = :now,
+    UPDATE integrations SET status = 'removed', history = :history, changed_at = :now,
+        status_code = CASE WHEN duplicate_of IS NOT NULL THEN 'already_connected' END,
         status_since = CASE WHEN removed_at IS NULL THEN :now ELSE status_since END,
         removed_at = coalesce(removed_at, :now), envelope = NULL, version = version + 1, traceparent = :traceparent
     WHERE account_id = :account_id AND integration_id = :integration_id
@@ -142,7 +147,10 @@ async def apply_plan(connection: AsyncConnection, account_id: str, history_from:
 
 
 async def find_by_team(connection: AsyncConnection, account_id: str, team_id: str) -> Integration | None:
-    """Lock and return the account's integration of the team: the live one, or the last one with its history kept."""
+    """Lock and return the account's integration of the team: the live one, or the last one with its history kept.
+
+    `team_id` is canonical. Duplicates that are not removed do not count.
+    """
     rows = await connection.execute(_FIND_BY_TEAM, {"account_id": account_id, "team_id": team_id})
     return _integration(rows.one_or_none())
 

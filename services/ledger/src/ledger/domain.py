@@ -32,6 +32,8 @@ class Expectation:
     removed_at: datetime | None
     """UTC, like `added_at`."""
     added_at: datetime
+    is_duplicate: bool = False
+    """A second integration of a team that the account has: its costs are not the account's."""
 
 
 def days_of(first: date, last: date) -> Iterator[date]:

@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from common import logs
 from common.crypto.keyring import LiveKeyring
 from common.crypto.sealing import Opener
-from common.http.app import make_app, serve
+from common.http.app import make_app
+from common.http.server import serve
 from common.service import assemble, started
 from common.settings import load
 from fastapi import FastAPI

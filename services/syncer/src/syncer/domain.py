@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from contract.fields import Plan, Trigger
+from contract.fields import Plan, Status, Trigger
+from contract.messages import IntegrationState
 from contract.problems import Code
 from contract.rules import BACKFILL_DAYS, DAILY_AT, REFUSED_RETRIED_FOR, XAI_CODES, readable_from
 
@@ -94,6 +95,11 @@ def end_without_call(requested_at: datetime, now: datetime) -> Code | None:
 def ended_at(requested_at: datetime, now: datetime) -> datetime:
     """The instant of that end: of an expiry the same whenever the request is received."""
     return now if requested_at > now else requested_at + REQUEST_VALID_FOR
+
+
+def makes_no_calls(state: IntegrationState) -> bool:
+    """Whether the integration is removed, or a second one of a team that its account has: neither is ever read again."""
+    return state.status is Status.REMOVED or state.status_code is Code.ALREADY_CONNECTED
 
 
 def default_days(today: date) -> Days:

@@ -10,7 +10,7 @@ from common.database import Database
 from common.kafka.consumer import BatchTable, HandlerTable
 from common.metrics import REQUESTS_IGNORED
 from contract.cloudevents import Event, MalformedError, Tombstone
-from contract.fields import History, Status, Trigger
+from contract.fields import History, Trigger
 from contract.messages import (
     INTEGRATION_STATES,
     CredentialSealed,
@@ -25,7 +25,7 @@ from contract.tracing import tracing
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer import coverage, questions, requests, store
-from syncer.domain import Days, backfill, default_days, end_without_call, ended_at
+from syncer.domain import Days, backfill, default_days, end_without_call, ended_at, makes_no_calls
 from syncer.requests import Request
 from syncer.windows import close_windows
 
@@ -49,11 +49,12 @@ class Handlers:
         async with self._database.transaction() as connection:
             await store.serialize(connection, state.integration_id)
             before = await store.load_integration(connection, state.integration_id)
-            if before is not None and before.version >= state.version:
+            now_removed = makes_no_calls(state)  # of an equal version, where a former release could not see it
+            if before is not None and (before.version, before.removed) >= (state.version, now_removed):
                 return
             await store.save_integration(connection, state)
             at = await store.now(connection)
-            if state.status is Status.REMOVED:
+            if now_removed:
                 await _remove(connection, state, at)
             else:
                 await _queue_what_is_due(connection, before, state, at)

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from contract.fields import Status
+from contract.fields import canonical_team_id
 from contract.messages import CredentialSealed, IntegrationState
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from syncer.domain import makes_no_calls
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ _SAVE = text("""
         account_id = excluded.account_id, team_id = excluded.team_id, plan = excluded.plan,
         removed = excluded.removed, version = excluded.version,
         credential_version = excluded.credential_version, history_from = excluded.history_from, added_at = excluded.added_at
-    WHERE integrations.version < excluded.version
+    WHERE integrations.version <= excluded.version
 """)
 
 _LOAD = text("""
@@ -90,7 +92,9 @@ async def load_integration(connection: AsyncConnection, integration_id: UUID) ->
 
 
 async def save_integration(connection: AsyncConnection, state: IntegrationState) -> None:
-    values = {"plan": state.plan.value, "removed": state.status is Status.REMOVED}
+    """Limits and claims compare Team IDs, which older records have in other forms."""
+    team_id = canonical_team_id(state.team_id) or state.team_id
+    values = {"team_id": team_id, "plan": state.plan.value, "removed": makes_no_calls(state)}
     await connection.execute(_SAVE, state.model_dump() | values)
 
 

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from contract.fields import AccountId, History, Instant, Label, Plan, RequestId, TeamId, Text
+from contract.fields import AccountId, EnteredTeamId, History, Instant, Label, Plan, RequestId, Text
 from contract.messages.base import Message
 from contract.problems import Code
 
@@ -17,7 +17,7 @@ class _Command(Message):
 class AddIntegration(_Command):
     """Connect a team."""
 
-    team_id: TeamId
+    team_id: EnteredTeamId
     label: Label | None = None
     plan: Plan
     sealed_key: Text

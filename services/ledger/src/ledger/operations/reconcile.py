@@ -84,7 +84,7 @@ _GAPS = text("""
             w.day::date - (row_number() OVER (PARTITION BY i.integration_id ORDER BY w.day))::int AS run
         FROM integrations i,
             generate_series(i.history_from::timestamp, (coalesce(i.removed_at::date, :today) - 1)::timestamp, '1 day') AS w(day)
-        WHERE i.history IS DISTINCT FROM 'erase' AND NOT EXISTS (SELECT 1 FROM days d
+        WHERE i.history IS DISTINCT FROM 'erase' AND NOT i.duplicate AND NOT EXISTS (SELECT 1 FROM days d
             WHERE d.integration_id = i.integration_id AND d.account_id = i.account_id AND d.day = w.day::date
             AND d.observed_at >= (w.day + interval '1 day') AT TIME ZONE 'UTC')
     ) missing GROUP BY integration_id, account_id, run ORDER BY 1, 3

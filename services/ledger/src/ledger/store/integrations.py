@@ -1,35 +1,36 @@
 """The integrations as the connector announced them."""
 
 from contract.messages import IntegrationState
+from contract.problems import Code
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.domain import Expectation
 
 _SAVE = text("""
-    INSERT INTO integrations (integration_id, account_id, team_id, label, plan, status, version, history, history_from,
-        added_at, removed_at)
-    VALUES (:integration_id, :account_id, :team_id, :label, :plan, :status, :version, :history, :history_from,
-        :added_at, :removed_at)
+    INSERT INTO integrations (integration_id, account_id, team_id, label, plan, status, duplicate, version, history,
+        history_from, added_at, removed_at)
+    VALUES (:integration_id, :account_id, :team_id, :label, :plan, :status, :duplicate, :version, :history,
+        :history_from, :added_at, :removed_at)
     ON CONFLICT (integration_id) DO UPDATE SET
         account_id = excluded.account_id, team_id = excluded.team_id, label = excluded.label, plan = excluded.plan,
-        status = excluded.status, version = excluded.version, history = excluded.history,
+        status = excluded.status, duplicate = excluded.duplicate, version = excluded.version, history = excluded.history,
         history_from = excluded.history_from, added_at = excluded.added_at, removed_at = excluded.removed_at
-    WHERE integrations.version < excluded.version
+    WHERE integrations.version <= excluded.version
 """)
 
 
 async def save(connection: AsyncConnection, state: IntegrationState) -> None:
-    """Keep the newest version."""
+    """Keep the newest version; an equal one again, for a former release knew fewer of its fields."""
     fields = state.model_dump(exclude={"status_code", "credential_version", "changed_at"})
-    await connection.execute(_SAVE, fields)
+    await connection.execute(_SAVE, fields | {"duplicate": state.status_code is Code.ALREADY_CONNECTED})
 
 
 async def expectations(connection: AsyncConnection, account_id: str) -> list[Expectation]:
     """Which days each integration of the account is expected to cover; an integration with an erased history: none."""
     rows = await connection.execute(
-        text("""SELECT integration_id, history_from, removed_at, added_at FROM integrations
+        text("""SELECT integration_id, history_from, removed_at, added_at, duplicate FROM integrations
                 WHERE account_id = :account_id AND history IS DISTINCT FROM 'erase' ORDER BY integration_id"""),
         {"account_id": account_id},
     )
-    return [Expectation(row.integration_id, row.history_from, row.removed_at, row.added_at) for row in rows]
+    return [Expectation(*row) for row in rows]
