@@ -110,9 +110,13 @@ class Reader:
         async with asyncio.timeout(DEADLINE):
             await self.task
 
+    def reset(self) -> None:
+        """The socket is gone."""
+        self._hung_up.set()
+
     async def hang_up(self) -> None:
         """Returns when the connector has released everything."""
-        self._hung_up.set()
+        self.reset()
         await self.ended()
 
     async def _receive(self) -> dict[str, Any]:
@@ -143,12 +147,15 @@ class Reader:
 
 
 class WatchedDatabase:
-    """Counts transactions; may be unavailable for a while."""
+    """Counts transactions; may be unavailable, or not answer, for a while."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.transactions = 0
+        self.open = 0
         self.unavailable = False
+        self.answers = asyncio.Event()
+        self.answers.set()
         self.listening = database.listening
 
     @asynccontextmanager
@@ -156,8 +163,13 @@ class WatchedDatabase:
         self.transactions += 1
         if self.unavailable:
             raise OperationalError("", None, Exception("the database is unavailable"))
-        async with self._database.transaction() as connection:
-            yield connection
+        self.open += 1
+        try:
+            await self.answers.wait()
+            async with self._database.transaction() as connection:
+                yield connection
+        finally:
+            self.open -= 1
 
 
 class StreamsHarness:

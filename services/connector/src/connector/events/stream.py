@@ -1,8 +1,10 @@
 """The route that follows an account: its events as server-sent events, resumable, with any number of connectors."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime
+from functools import partial
 from operator import attrgetter
 from typing import Annotated
 
@@ -17,6 +19,7 @@ from contract.problems import Code
 from fastapi import APIRouter, Depends, Header, Request
 from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
 from starlette.responses import StreamingResponse
+from starlette.types import Receive
 
 from connector.events import event_log
 from connector.events.subscribers import Subscribers
@@ -26,6 +29,8 @@ log = structlog.get_logger()
 POLL_EVERY = 5.0
 """Seconds between two reads of a stream that nothing wakes: a lost notification only delays."""
 RECONNECT_AFTER_MS = 2000
+READS = 3
+"""Streams that read the database at the same time: the rest of the pool's connections is for requests."""
 UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 """Proxies must pass each event on at once."""
 EVENT = {
@@ -53,6 +58,12 @@ class EventStream(StreamingResponse):
     """Reads as fast as its client; FastAPI's own reads ahead, and fails when a client hangs up meanwhile."""
 
     media_type = "text/event-stream"
+    on_disconnect: Callable[[], None]
+    """Called when the client is gone, before the stream itself ends, which may be reading."""
+
+    async def listen_for_disconnect(self, receive: Receive) -> None:
+        await super().listen_for_disconnect(receive)
+        self.on_disconnect()
 
 
 class EventRoutes:
@@ -71,6 +82,7 @@ class EventRoutes:
         self._subscribers = subscribers
         self._clock = clock
         self._poll_every = poll_every
+        self._reads = asyncio.Semaphore(READS)
         self._leaving = False
 
     def router(self) -> APIRouter:
@@ -85,14 +97,18 @@ class EventRoutes:
         return router
 
     async def follow_account(
-        self, request: Request, account_id: AccountId, last_event_id: Annotated[str | None, Header()] = None
+        self,
+        request: Request,
+        account_id: AccountId,
+        last_event_id: Annotated[str | None, Header(alias="Last-Event-ID")] = None,
     ) -> EventStream:
         """Events of the account's integrations after `Last-Event-ID`; without it, a snapshot first, ended by `present`.
 
         Ends with the token and with the process; to resume, connect again with the last `id`.
         """
-        stream = self._stream(request, account_id, _number(last_event_id))
-        return EventStream(stream, headers=UNBUFFERED)
+        response = EventStream(self._stream(request, account_id, _number(last_event_id)), headers=UNBUFFERED)
+        response.on_disconnect = partial(self._subscribers.unsubscribe, account_id, request.state.wakeup)
+        return response
 
     def leave(self) -> None:
         """The process is about to end: end its streams."""
@@ -120,8 +136,9 @@ class EventRoutes:
         """The events after `number`, and the number that the stream has reached with them."""
         page: tuple[list[bytes], int | None] = [], number
         try:
-            with anyio.CancelScope(shield=True):  # a client that hangs up meanwhile breaks no database connection
-                page = await self._read(account_id, number)
+            async with self._reads:
+                with anyio.CancelScope(shield=True):  # a client that hangs up meanwhile breaks no database connection
+                    page = await self._read(account_id, number)
         except Exception as error:
             if not is_transient(error):
                 raise

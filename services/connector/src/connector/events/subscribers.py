@@ -40,7 +40,14 @@ class Subscribers:
         try:
             yield wakeup
         finally:
-            self._unsubscribe(account_id, wakeup)
+            self.unsubscribe(account_id, wakeup)
+
+    def unsubscribe(self, account_id: str, wakeup: Wakeup) -> None:
+        """Its client is gone: the place is free, although the stream may take a moment to end. May be repeated."""
+        self._wakeups[account_id].discard(wakeup)
+        if not self._wakeups[account_id]:
+            del self._wakeups[account_id]
+        STREAMS.set(self.count())
 
     def count(self) -> int:
         """Open streams."""
@@ -70,9 +77,3 @@ class Subscribers:
                     self._loop.beat()
         finally:
             LISTENING.set(0)
-
-    def _unsubscribe(self, account_id: str, wakeup: Wakeup) -> None:
-        self._wakeups[account_id].discard(wakeup)
-        if not self._wakeups[account_id]:
-            del self._wakeups[account_id]
-        STREAMS.set(self.count())
