@@ -5,7 +5,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.connector.support.connector import KEY, TEAM, ConnectorHarness, path_of
+from tests.connector.support.connector import KEY, TEAM, ConnectorHarness, path_of, team_of
 from tests.support.messages import ACCOUNT
 
 CREDENTIALS = {"team_id": TEAM, "management_key": KEY}
@@ -67,6 +67,57 @@ async def test_a_requested_sync_is_accepted_when_the_broker_has_it(
     assert (published.message.trigger, published.key) == ("force", card["integration_id"])
 
 
+async def test_a_sync_of_some_days_asks_for_these(connector: ConnectorHarness) -> None:
+    card = await connector.add()
+    days = {"first_day": "2026-11-01", "last_day": "2026-11-03"}
+
+    await connector.call("POST", path_of(card, "/sync"), days, status=202)
+
+    (published,) = connector.publisher.of(SYNC_REQUESTS)
+    assert {name: str(getattr(published.message, name)) for name in days} == days
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"first_day": "2026-11-01"}, "body"),
+        ({"last_day": "2026-11-01"}, "body"),
+        ({"first_day": "2026-11-02", "last_day": "2026-11-01"}, "body"),
+        ({"first_day": "2025-10-01", "last_day": "2026-11-05"}, "body"),
+        ({"first_day": "yesterday", "last_day": "2026-11-01"}, "body.first_day"),
+        ({"first_day": "2026-11-01", "lastday": "2026-11-01"}, "body.lastday"),
+    ],
+)
+async def test_a_sync_of_no_range_of_at_most_400_days_is_refused(
+    connector: ConnectorHarness, body: dict[str, str], field: str
+) -> None:
+    card = await connector.add()
+
+    problem = await connector.call("POST", path_of(card, "/sync"), body, status=422)
+
+    assert field in {error["field"] for error in problem["errors"]}
+    assert connector.publisher.of(SYNC_REQUESTS) == []
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "field"),
+    [
+        ("GET", "/integrations?remove=true", None, "query.remove"),
+        ("GET", "/integrations?removed=true&removed=false", None, "query.removed"),
+        ("POST", "/integrations", CREDENTIALS | {"plan": "free", "lable": "Research"}, "body.lable"),
+        ("POST", "/integrations/test", CREDENTIALS | {"plan": "free"}, "body.plan"),
+        ("PUT", "/plan", {"plan": "free", "account_id": "other"}, "body.account_id"),
+    ],
+)
+async def test_what_no_route_knows_is_refused_by_name(
+    connector: ConnectorHarness, method: str, path: str, body: dict[str, str] | None, field: str
+) -> None:
+    problem = await connector.call(method, path, body, status=422)
+
+    assert [error["field"] for error in problem["errors"]] == [field]
+    assert connector.xai_requests == []
+
+
 async def test_a_sync_is_refused_while_the_broker_is_unavailable(connector: ConnectorHarness) -> None:
     card = await connector.add()
     connector.publisher.available(available=False)
@@ -125,7 +176,7 @@ async def test_tests_additions_and_new_keys_count_together(connector: ConnectorH
 
     refused = [
         await _test(connector),
-        await connector.http.post("/integrations", json=CREDENTIALS | {"team_id": "another", "plan": "free"}),
+        await connector.http.post("/integrations", json=CREDENTIALS | {"team_id": team_of("another"), "plan": "free"}),
         await connector.http.put(credential, json=new_key),
     ]
 

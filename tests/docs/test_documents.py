@@ -95,6 +95,35 @@ def _named(part: object) -> set[str]:
     return {one.split('"')[0] for one in json.dumps(part).split("#/components/schemas/")[1:]}
 
 
+def _schemas(part: object) -> Iterator[dict[str, Any]]:
+    """Every object in a document."""
+    if isinstance(part, dict):
+        yield part
+    for one in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+        yield from _schemas(one)
+
+
+@pytest.mark.parametrize("service", ["connector", "ledger"])
+def test_generators_find_types_names_and_groups(apis: dict[str, dict[str, Any]], service: str) -> None:
+    document = apis[service]
+    choices = [
+        one for one in _schemas(document) if isinstance(one.get("enum"), list) or isinstance(one.get("const"), str)
+    ]
+
+    assert not {"Code", "Error", "History", "Status", "Syncs"} & set(document["components"]["schemas"])
+    assert [one for one in choices if one.get("type") != "string"] == []
+    assert "writeOnly" not in json.dumps(document)
+    for name, operation in operations(document):
+        assert len(operation["tags"]) == 1, name
+        assert operation["responses"]["default"] == {"$ref": "#/components/responses/problem"}, name
+
+
+def test_the_header_of_a_resumed_stream_is_written_as_it_is_sent(apis: dict[str, dict[str, Any]]) -> None:
+    follow = dict(operations(apis["connector"]))["get /v1/accounts/{account_id}/events"]
+
+    assert [one["name"] for one in follow["parameters"] if one["in"] == "header"] == ["Last-Event-ID"]
+
+
 @pytest.mark.parametrize("message", MESSAGES, ids=lambda message: message.__name__)
 def test_the_example_of_a_message_can_be_read_and_fits_its_schema(
     message: type[Message], messages: dict[str, Any]

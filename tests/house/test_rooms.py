@@ -35,7 +35,6 @@ TESTED_ELSEWHERE = {
     "libs/common/src/common/watched_file.py": "tests/common/crypto/test_keyring.py",
     "libs/common/src/common/crypto/key_files.py": "tests/common/crypto/test_keyring.py",
     # needs a process, a broker or a database of its own
-    "libs/common/src/common/database.py": "tests/common/test_service.py",
     "libs/common/src/common/hardening.py": "tests/e2e/test_canary.py",
     "libs/common/src/common/kafka/client.py": "tests/common/test_service.py",
     "libs/common/src/common/kafka/ranges.py": "tests/e2e/test_replay.py",
@@ -65,6 +64,7 @@ TESTED_ELSEWHERE = {
     "libs/common/src/common/http/openapi.py": "tests/docs/test_documents.py",
     "libs/xai_usage/src/xai_usage/body.py": "tests/xai_usage/test_hostile.py",
     "services/connector/src/connector/commands/opening.py": "tests/connector/commands/test_handlers.py",
+    "services/connector/src/connector/request_bodies.py": "tests/connector/test_api.py",
     "services/ledger/src/ledger/operations": "tests/ledger/operations/test_rebuild.py",
     "services/ledger/src/ledger/store": "tests/ledger/test_store.py",
     "services/syncer/src/syncer/requests.py": "tests/syncer/test_handlers.py",

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import httpx
 import pytest
@@ -11,9 +11,11 @@ from common.http.app import make_app
 from common.http.gate import guard
 from common.http.tokens import Tokens, digest_of
 from common.watchdog import Watchdog
+from contract.fields import Status
+from contract.problems import Code
 from ledger.api import Routes
 
-from tests.ledger.support.ledger import FIRST, NOON, REMOVED, LedgerHarness, later, reading_of
+from tests.ledger.support.ledger import ERASED, FIRST, NOON, REMOVED, LedgerHarness, later, reading_of
 from tests.support.fakes import no_lifespan
 from tests.support.messages import ACCOUNT
 
@@ -232,3 +234,60 @@ async def test_a_questioned_reading_covers_no_day(ledger: LedgerHarness, http: h
     ]
 
     assert [(day["usd"], day["covered"]) for day in (now, then)] == [("1", False), ("1", False)]
+
+
+async def test_the_costs_of_a_second_integration_of_a_team_are_not_the_accounts(
+    ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID
+) -> None:
+    second = uuid4()
+    await ledger.add(second)
+    for one in (team, second):
+        await ledger.record(one, {FIRST: {"a": "1.5"}})
+    assert (await _days(http, FIRST, FIRST))[0]["usd"] == "3"
+
+    await ledger.add(second, version=2, status=Status.ERROR, status_code=Code.ALREADY_CONNECTED)
+
+    (day,) = await _days(http, FIRST, FIRST)
+    assert (day["usd"], day["covered"], len(day["models"])) == ("1.5", True, 1)
+    assert (await _days(http, FIRST, FIRST, as_of=later(1).isoformat()))[0]["usd"] == "1.5"
+    assert await ledger.sql("SELECT integration_id FROM daily_costs") == [(team,)]
+    (named,) = await _days(http, FIRST, FIRST, integration_id=str(second))
+    assert named["usd"] == "1.5"
+
+
+async def test_a_second_integration_that_a_former_version_stored_is_left_out_once_announced_again(
+    ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID
+) -> None:
+    await ledger.record(team, {FIRST: {"a": "1.5"}})
+    await ledger.add(team, version=2, status=Status.ERROR)
+
+    await ledger.add(team, version=2, status=Status.ERROR, status_code=Code.ALREADY_CONNECTED)
+
+    assert (await _days(http, FIRST, FIRST))[0]["usd"] is None
+
+
+async def test_an_account_without_integrations_is_named_as_such(
+    ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID
+) -> None:
+    async def integrations(account_id: str, **query: str) -> int:
+        answer = (await http.get(f"/v1/accounts/{account_id}/costs", params=query)).json()
+        assert len(answer["days"]) == 30
+        count: int = answer["integrations"]
+        return count
+
+    assert await integrations("nobody") == 0
+    assert await integrations(ACCOUNT) == 1
+    assert await integrations(ACCOUNT, as_of="2026-09-01T00:00:00Z") == 0
+    await ledger.add(team, **REMOVED)
+    assert await integrations(ACCOUNT) == 1
+    await ledger.add(team, **ERASED | {"version": 3})
+    assert await integrations(ACCOUNT) == 0
+
+
+@pytest.mark.parametrize("query", ["form=2026-11-01", "from=2026-11-01&from=2026-11-02", "integration=all"])
+async def test_a_parameter_that_is_unknown_or_given_twice_is_refused_by_name(
+    http: httpx.AsyncClient, query: str
+) -> None:
+    answer = await http.get(f"/v1/accounts/{ACCOUNT}/costs?{query}")
+
+    assert (answer.status_code, answer.json()["errors"][0]["field"]) == (422, f"query.{query.partition('=')[0]}")

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from common.errors import TransientError
 from common.http.app import make_app
+from common.http.strict import shown
 from common.watchdog import Watchdog
 from contract.problems import Code, ProblemError
 from fastapi import FastAPI
@@ -157,13 +158,16 @@ async def test_a_body_that_is_no_json_is_a_problem(client: httpx.AsyncClient, bo
     assert "JSON" in answer.text or not body
 
 
-@pytest.mark.parametrize("kind", ["text/plain", "application/xml", "application/x-www-form-urlencoded", "", FAKE])
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "application/xml", "application/x-www-form-urlencoded", "application/x+json", "", FAKE]
+)
 async def test_a_body_that_claims_to_be_something_else_is_a_problem(client: httpx.AsyncClient, kind: str) -> None:
     content = b'{"number": 1, "team_id": "team"}'
 
     answer = await client.post("/v1/takes", content=content, headers={"content-type": kind})
 
-    assert (answer.status_code, answer.json()["code"]) == (422, "request_malformed")
+    assert (answer.status_code, answer.json()["code"]) == (415, "content_type_unsupported")
+    assert "Content-Type: application/json" in answer.json()["detail"]
     assert FAKE not in answer.text
 
 
@@ -194,7 +198,7 @@ async def test_no_refusal_echoes_what_was_written(client: httpx.AsyncClient, bod
     answer = await client.put("/v1/takes/both", json=body, params={"since": query, query: query})
 
     assert (answer.status_code, answer.json()["code"]) == (422, "request_malformed")
-    for written in {query, *_strings(body)}:
+    for written in {one for one in {query, *_strings(body)} if shown(one) != one}:
         assert written not in answer.text.replace("\\\\", "\\")
 
 

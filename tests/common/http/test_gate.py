@@ -80,6 +80,7 @@ class Api:
         self.bodies: list[bytes] = []
         self.traces: list[str | None] = []
         self.app: FastAPI = make_app("test", Watchdog(), None, None)  # type: ignore[arg-type]  # neither is used
+        self.app.router.dependencies.clear()  # the route declares no body, and reads it
         known = [{"token_id": one, "sha256": digest_of(one), "scopes": ["costs:read"]} for one in ("old", "new")]
         guard(
             self.app,

@@ -8,8 +8,9 @@ from itertools import chain
 
 import h11
 import pytest
-from common.http.app import make_app, server_of
+from common.http.app import make_app
 from common.http.gate import BODY_DEADLINE
+from common.http.server import server_of
 from common.http.timeouts import BODY_SECONDS, HEADERS_SECONDS, RequestTimeoutProtocol
 from common.watchdog import Watchdog
 from fastapi import FastAPI

@@ -1,13 +1,18 @@
 """Postgres: one engine a service, with limits, so that a stuck statement does not stop the service."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import cast
 
 import psycopg
 from pydantic import SecretStr
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from common.errors import UserError
 
 LIMITS_MS = {
     "statement_timeout": 15_000,
@@ -17,11 +22,19 @@ LIMITS_MS = {
 """Of every session of a service; migrations set them on its role too, for other clients that log in with it."""
 
 
+class SharedSessionsError(UserError):
+    """Between this process and Postgres is a pooler that gives one session to several clients."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "DATABASE_URL leads to a pooler in transaction mode, which breaks settings, LISTEN and locks of a session",
+            "use its session mode (pool_mode = session), or the address of Postgres itself",
+        )
+
+
 def make_engine(url: SecretStr, *, schema: str, pool_size: int = 5) -> AsyncEngine:
     """An engine with `schema` as the search path. Errors never print parameters of statements."""
-    settings = {"search_path": schema, "timezone": "UTC"} | LIMITS_MS
-    options = " ".join(f"-c {name}={value}" for name, value in settings.items())
-    return create_async_engine(
+    engine = create_async_engine(
         url.get_secret_value(),
         hide_parameters=True,
         pool_size=pool_size,
@@ -31,13 +44,24 @@ def make_engine(url: SecretStr, *, schema: str, pool_size: int = 5) -> AsyncEngi
         connect_args={
             "application_name": f"grafient-{schema}",
             "connect_timeout": 5,
-            "options": options,
             "keepalives_idle": 10,
             "keepalives_interval": 5,
             "keepalives_count": 3,
             "tcp_user_timeout": 20_000,
         },
     )
+    settings = {"search_path": schema, "timezone": "UTC"} | {name: str(value) for name, value in LIMITS_MS.items()}
+    event.listen(engine.sync_engine, "connect", partial(_set_up, settings))
+    return engine
+
+
+def _set_up(settings: Mapping[str, str], connection: DBAPIConnection, _record: object) -> None:
+    """By a statement: poolers refuse or drop the `options` with which a connection can begin."""
+    cursor = connection.cursor()
+    columns = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+    cursor.execute(f"SELECT {columns}")
+    cursor.close()
+    connection.commit()
 
 
 class Database:
@@ -45,10 +69,17 @@ class Database:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._checking = asyncio.Lock()
+        self._has_own_sessions = False
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """A transaction that commits when the block ends and rolls back when it raises."""
+        """A transaction that commits when the block ends and rolls back when it raises.
+
+        The first one raises SharedSessionsError where sessions are not the engine's own.
+        """
+        if not self._has_own_sessions:
+            await self._check_sessions()
         async with self._engine.begin() as connection:
             yield connection
 
@@ -71,3 +102,19 @@ class Database:
 
     async def close(self) -> None:
         await self._engine.dispose()
+
+    async def _check_sessions(self) -> None:
+        """A pooler in transaction mode gives the second client the session that the first one has just used."""
+        async with self._checking, self._engine.connect() as one, self._engine.connect() as other:
+            first = await _session(one)
+            await one.rollback()
+            second = await _session(other)
+            if first == second or first != await _session(one):
+                raise SharedSessionsError
+            self._has_own_sessions = True
+
+
+async def _session(connection: AsyncConnection) -> int:
+    """The server's process; the transaction stays open."""
+    number: int = (await connection.execute(text("SELECT pg_backend_pid()"))).scalar_one()
+    return number

@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from contract.access import ACCESS, BrokerAccess
 from faststream.kafka import KafkaBroker
 
-from common.database import Database, make_engine
+from common.database import Database, SharedSessionsError, make_engine
 from common.errors import is_own_cancellation
 from common.kafka.client import TopicsError, check_topics, make_broker
 from common.kafka.consumer import Consumers
@@ -26,10 +26,10 @@ log = structlog.get_logger()
 Background = Callable[[], Coroutine[Any, Any, None]]
 """Runs until it is cancelled."""
 
-STOP_DEADLINE = 15.0
+STOP_DEADLINE = 13.0
 """Seconds: stopping can hang while the broker is unavailable."""
 CLOSE_DEADLINE = 3.0
-"""The same for the database; with the 10 s for open requests a process ends within 30 s in any case."""
+"""The same for the database; with the 13 s for open requests a process ends within 30 s in any case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +66,10 @@ def assemble(settings: ServiceSettings, service: str, *, pool_size: int = 5) -> 
 async def started(parts: Parts, settings: ServiceSettings, *loops: Background) -> AsyncIterator[None]:
     """Connects, checks the topics, consumes and runs `loops`; stops all of it in reverse order, with a deadline.
 
-    Raises TopicsError, BrokerRefusedError, and the errors of an unavailable database or broker.
+    Raises SharedSessionsError, TopicsError, BrokerRefusedError, and the errors of an unavailable database or broker.
     """
     tasks: list[asyncio.Task[None]] = []
     try:
-        await parts.database.ping()
         await _join(parts, settings)
         tasks += [asyncio.create_task(_watched(loop, parts.watchdog)) for loop in loops]
         log.info("service.started")
@@ -82,13 +81,14 @@ async def started(parts: Parts, settings: ServiceSettings, *loops: Background) -
 
 async def _join(parts: Parts, settings: ServiceSettings) -> None:
     try:
+        await parts.database.ping()
         await check_topics(settings, parts.access.topics)
         await parts.broker.start()
     except KafkaError as error:
         if hint := authorization_hint(error):
             log.error("service.refused", reason=hint)  # noqa: TRY400 - the hint is enough
         raise
-    except (TopicsError, BrokerRefusedError) as error:
+    except (SharedSessionsError, TopicsError, BrokerRefusedError) as error:
         log.error("service.refused", reason=str(error))  # noqa: TRY400 - the message is enough
         raise
 

@@ -101,6 +101,10 @@ class ApiSettings(ServiceSettings):
     """Hashes of the tokens that are accepted; read again when it changes."""
     api_requests_per_second: Annotated[int, Field(ge=1, le=100_000)] = 200
     """Of one token in one process, on average; twice as many at once after a quiet time."""
+    http_keep_alive_seconds: Annotated[int, Field(ge=1, le=3600)] = 120
+    """How long an idle connection stays open: longer than whatever is before this process keeps one."""
+    http_stop_pause_seconds: Annotated[float, Field(ge=0, le=60)] = 5.0
+    """Between the signal to stop and the end of the listening: balancers notice meanwhile that it is not ready."""
 
 
 S = TypeVar("S", bound=Settings)

@@ -21,16 +21,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector import store, syncs
 from connector.connection_check import ConnectionTest, Credentials
-from connector.integrations import ConnectRequest, Integrations, get_or_404
+from connector.integrations import ConnectRequest, Integrations, ensure_no_duplicate, get_or_404
+from connector.request_bodies import NewIntegration, NewKey, NewLabel, NewPlan, SyncOptions
 from connector.schemas import (
+    AccountPlan,
     Card,
     Cards,
-    NewIntegration,
-    NewKey,
-    NewLabel,
-    NewPlan,
     SyncAccepted,
-    SyncOptions,
     Syncs,
     TestAnswer,
     card_of,
@@ -71,24 +68,24 @@ class IntegrationRoutes:
             generate_unique_id_function=attrgetter("name"),
         )
         test = [*WRITE, Depends(self._count_test)]
-        failed, not_added = answers(*XAI_CODES), answers(*XAI_CODES, Code.ALREADY_CONNECTED)
+        not_sealed, not_synced = answers(*XAI_CODES, Code.ALREADY_CONNECTED), answers(Code.ALREADY_CONNECTED)
         every, one = "/integrations", "/integrations/{integration_id:uuid}"  # without `uuid` it would match `test`
         router.put("/plan", dependencies=WRITE)(self.change_plan)
         router.post(f"{every}/test", dependencies=test)(self.test_connection)
-        router.post(every, dependencies=test, status_code=201, responses=not_added)(self.add_integration)
+        router.post(every, dependencies=test, status_code=201, responses=not_sealed)(self.add_integration)
         router.get(every, dependencies=READ)(self.list_integrations)
         router.get(one, dependencies=READ)(self.get_integration)
         router.patch(one, dependencies=WRITE)(self.rename_integration)
-        router.put(f"{one}/credential", dependencies=test, responses=failed)(self.replace_credential)
+        router.put(f"{one}/credential", dependencies=test, responses=not_sealed)(self.replace_credential)
         router.delete(one, dependencies=WRITE, status_code=204)(self.remove_integration)
-        router.post(f"{one}/sync", dependencies=WRITE, status_code=202)(self.request_sync)
+        router.post(f"{one}/sync", dependencies=WRITE, status_code=202, responses=not_synced)(self.request_sync)
         router.get(f"{one}/syncs", dependencies=READ)(self.list_syncs)
         return router
 
-    async def change_plan(self, account_id: AccountId, body: NewPlan) -> NewPlan:
+    async def change_plan(self, account_id: AccountId, body: NewPlan) -> AccountPlan:
         """Set the account's plan: a larger one fills in more history, a smaller one hides and stops nothing."""
         await self._integrations.change_plan(account_id, body.plan)
-        return body
+        return AccountPlan(plan=body.plan)
 
     async def test_connection(self, account_id: AccountId, body: Credentials) -> TestAnswer:  # noqa: ARG002 - the gate checks it
         """Test Connection: one real call; nothing is stored."""
@@ -127,14 +124,16 @@ class IntegrationRoutes:
     async def request_sync(
         self, account_id: AccountId, integration_id: UUID, body: SyncOptions | None = None
     ) -> SyncAccepted:
-        """Request the newest costs; answered when the broker has the request."""
+        """Request the newest costs, or those of some days; answered when the broker has the request."""
         options = body or SyncOptions()
         async with self._database.transaction() as connection:
-            await get_or_404(connection, account_id, integration_id)
+            ensure_no_duplicate(await get_or_404(connection, account_id, integration_id))
         request = SyncRequested(
             request_id=options.request_id or str(uuid4()),
             trigger=Trigger(options.trigger),
             integration_id=integration_id,
+            first_day=options.first_day,
+            last_day=options.last_day,
             requested_at=self._clock(),
         )
         key = str(integration_id)

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 from common import logs
 from common.crypto.keyring import LiveKeyring
 from common.crypto.sealing import Sealer
-from common.http.app import make_app, serve
+from common.http.app import make_app
 from common.http.gate import guard
+from common.http.server import serve
 from common.http.tokens import LiveTokens
 from common.kafka.consumer import bind
 from common.leases import LeasedWorker
@@ -89,4 +90,10 @@ def main() -> None:
     """Run the connector with the settings of the environment."""
     settings = load(ConnectorSettings)
     logs.configure("connector", settings.log_level)
-    serve(lambda: create_app(settings), host=settings.host, port=settings.port)
+    serve(
+        lambda: create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        keep_alive=settings.http_keep_alive_seconds,
+        stop_pause=settings.http_stop_pause_seconds,
+    )

@@ -1,15 +1,14 @@
 """Bodies of the API: integrations as cards, syncs as lines, tests as answers. Never a key in any form."""
 
 from datetime import date, datetime, timedelta
-from typing import Literal
 from uuid import UUID
 
-from contract.fields import History, Instant, Label, Plan, RequestId, Status
+from contract.fields import History, Instant, Plan, Status
 from contract.money import Usd, plain
 from contract.problems import Code, cause_of
 from pydantic import BaseModel, ConfigDict
 
-from connector.connection_check import Credentials, Failed, KeyText, Passed
+from connector.connection_check import Failed, Passed
 from connector.domain import STATUS_TEXT, Health, next_sync, questioned_text
 from connector.store import Integration
 from connector.syncs import Sync
@@ -26,36 +25,10 @@ class _Schema(BaseModel):
     model_config = ConfigDict(hide_input_in_errors=True, use_attribute_docstrings=True)
 
 
-class NewIntegration(Credentials):
-    """A team to connect."""
+class AccountPlan(_Schema):
+    """The account's plan, as it is now."""
 
     plan: Plan
-    label: Label | None = None
-
-
-class NewKey(_Schema):
-    """A key that replaces the current one."""
-
-    management_key: KeyText
-
-
-class NewLabel(_Schema):
-    """Another name for an integration."""
-
-    label: Label
-
-
-class NewPlan(_Schema):
-    """The account's plan."""
-
-    plan: Plan
-
-
-class SyncOptions(_Schema):
-    """A person requests costs (`force`), or views them (`visit`)."""
-
-    trigger: Literal["force", "visit"] = "force"
-    request_id: RequestId | None = None
 
 
 class TestAnswer(_Schema):

@@ -1,6 +1,6 @@
 """The routes of the ledger."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date, datetime, timedelta
 from typing import Annotated, Literal
 from uuid import UUID
@@ -58,6 +58,8 @@ class Costs(_Schema):
     """A row for every requested day."""
 
     currency: Literal["USD"] = "USD"
+    integrations: int
+    """Whose costs are shown, removed ones that kept them included; 0: the account has connected no team."""
     days: list[DayCosts]
 
 
@@ -88,16 +90,29 @@ class Routes:
         async with self._database.transaction() as connection:
             expected = await integrations.expectations(connection, account_id)
             stored = await integration_days(connection, account_id, first, last, as_of)
-        if integration_id is not None:
-            expected = [one for one in expected if one.integration_id == integration_id]
-            stored = [one for one in stored if one.integration_id == integration_id]
-            if not expected and not stored:
-                raise ProblemError(Code.NOT_FOUND, "The account has no such integration.")
+        left_out = {one.integration_id for one in expected if one.is_duplicate and integration_id is None}
+        expected = [one for one in expected if _is_shown(one.integration_id, integration_id, left_out)]
+        stored = [one for one in stored if _is_shown(one.integration_id, integration_id, left_out)]
+        if integration_id is not None and not expected and not stored:
+            raise ProblemError(Code.NOT_FOUND, "The account has no such integration.")
+        at = min(as_of, now) if as_of else now
         by_day: dict[date, list[IntegrationDay]] = {}
         for one in stored:
             by_day.setdefault(one.day, []).append(one)
-        at = min(as_of, now) if as_of else now
-        return Costs(days=[_day(day, by_day.get(day, []), expected, at) for day in days_of(first, last)])
+        return Costs(
+            integrations=_count(expected, stored, at),
+            days=[_day(day, by_day.get(day, []), expected, at) for day in days_of(first, last)],
+        )
+
+
+def _is_shown(one: UUID, wanted: UUID | None, left_out: Collection[UUID]) -> bool:
+    """An account's second integration of a team is shown only where it is named."""
+    return one == wanted if wanted else one not in left_out
+
+
+def _count(expected: list[Expectation], stored: list[IntegrationDay], at: datetime) -> int:
+    added = {one.integration_id for one in expected if one.added_at <= at}
+    return len(added | {one.integration_id for one in stored})
 
 
 def _range(first: date | None, last: date | None, today: date) -> tuple[date, date]:

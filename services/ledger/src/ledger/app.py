@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from common import logs
-from common.http.app import make_app, serve
+from common.http.app import make_app
 from common.http.gate import guard
+from common.http.server import serve
 from common.http.tokens import LiveTokens
 from common.service import assemble, started
 from common.settings import load
@@ -38,4 +39,10 @@ def main() -> None:
     """Run the ledger with the settings of the environment."""
     settings = load(LedgerSettings)
     logs.configure("ledger", settings.log_level)
-    serve(lambda: create_app(settings), host=settings.host, port=settings.port)
+    serve(
+        lambda: create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        keep_alive=settings.http_keep_alive_seconds,
+        stop_pause=settings.http_stop_pause_seconds,
+    )

@@ -1,30 +1,23 @@
-"""What every service serves over HTTP: problems, liveness, readiness, metrics; and how it runs."""
+"""What every service serves over HTTP: problems, liveness, readiness, metrics."""
 
 import asyncio
-import socket
-import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 
 import structlog
-import uvicorn
 from contract.problems import Code, ProblemError, cause_of, members
-from fastapi import FastAPI, Request, Response
+from fastapi import Depends, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Lifespan
-from uvicorn.config import STARTUP_FAILURE
 
 from common.errors import TRANSIENT_ERRORS, is_transient
-from common.hardening import disable_core_dumps
-from common.http.timeouts import RequestTimeoutProtocol
+from common.http.strict import refuse_unknown, shown
 from common.metrics import Exported
-from common.settings import EXIT_BAD_SETTINGS, StartRefusedError
 from common.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -37,17 +30,20 @@ Check = Callable[[], Awaitable[None]]
 def make_app(service: str, watchdog: Watchdog, lifespan: Lifespan[FastAPI], ready: Check) -> FastAPI:
     """An app with `/livez` (by progress), `/readyz` (`ready` raises when something is down), `/metrics`, and problems.
 
-    Its `state.on_shutdown` is called before open connections are awaited: a route that keeps them open replaces it.
+    While its `state.stopping` is true it is not ready. Its `state.on_shutdown` is called before open connections are
+    awaited: a route that keeps them open replaces it.
     """
     app = FastAPI(
         title=f"Grafient {service}",
         version="1",
         lifespan=lifespan,
+        dependencies=[Depends(refuse_unknown)],
         docs_url=None,
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
     )
+    app.state.stopping = False
     app.state.on_shutdown = lambda: None
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(RequestValidationError, _malformed)
@@ -63,6 +59,8 @@ def make_app(service: str, watchdog: Watchdog, lifespan: Lifespan[FastAPI], read
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz() -> Response:
+        if app.state.stopping:
+            return JSONResponse({"ok": False, "stopping": True}, status_code=503)
         try:
             async with asyncio.timeout(READY_DEADLINE):
                 await ready()
@@ -77,50 +75,6 @@ def make_app(service: str, watchdog: Watchdog, lifespan: Lifespan[FastAPI], read
         return Response(generate_latest(exported), media_type=CONTENT_TYPE_LATEST)
 
     return app
-
-
-def serve(create: Callable[[], FastAPI], *, host: str, port: int) -> None:
-    """Run the app that `create` returns until SIGTERM; requests in flight get 10 s.
-
-    Exits with status 78 and a message where `create` raises StartRefusedError, with another one where the start failed.
-    """
-    disable_core_dumps()
-    try:
-        app = create()
-    except StartRefusedError as error:
-        sys.stderr.write(f"{error}\n")
-        sys.exit(EXIT_BAD_SETTINGS)
-    server = server_of(app, host=host, port=port)
-    with suppress(KeyboardInterrupt):  # uvicorn raises it after a shutdown by Ctrl-C
-        server.run()
-    if not server.started:
-        sys.exit(STARTUP_FAILURE)
-
-
-def server_of(app: FastAPI, *, host: str, port: int) -> uvicorn.Server:
-    """The server that `serve` runs."""
-    config = uvicorn.Config(
-        app,
-        host=host,
-        port=port,
-        http=RequestTimeoutProtocol,
-        log_config=None,
-        access_log=False,
-        timeout_graceful_shutdown=10,
-    )
-    return _Server(config, app.state.on_shutdown)
-
-
-class _Server(uvicorn.Server):
-    """Calls `on_shutdown` before it awaits open connections: the lifespan ends only when all of them are closed."""
-
-    def __init__(self, config: uvicorn.Config, on_shutdown: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._on_shutdown = on_shutdown
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        self._on_shutdown()
-        await super().shutdown(sockets)
 
 
 def problem(code: Code, detail: str | None = None, headers: dict[str, str] | None = None, **extra: object) -> Response:
@@ -145,9 +99,9 @@ def _malformed(_request: Request, error: Exception) -> Response:
 
 def _field_error(error: dict[str, Any]) -> dict[str, str]:
     """The field and its rule; nothing that the client sent, which may be a key in the wrong place."""
-    path, message = error["loc"], error["msg"]
+    path, message = error["loc"], error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
-        path = path[:-1]
+        path, message = (*path[:-1], shown(path[-1])), "Unknown member"
     if error["type"].endswith("_parsing"):  # the value that was found follows the comma
         message = message.partition(", ")[0]
     if error["type"] == "union_tag_invalid":

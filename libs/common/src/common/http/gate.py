@@ -12,11 +12,11 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from common.http.app import problem_of
+from common.http.strict import GUARDED
 from common.http.tokens import Token, TokenStore, unauthorized
 from common.metrics import REFUSED, declare
 from common.rate_limits import Limiter, Rate
 
-GUARDED = "/v1/"
 MAX_BODY_BYTES = 64 * 1024
 BODY_DEADLINE = 10.0
 """Seconds for a whole body, however it is split: a connection that trickles gets a 408."""

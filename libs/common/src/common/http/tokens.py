@@ -6,7 +6,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Literal, Protocol, Self
@@ -146,10 +146,10 @@ def _reason(error: ValidationError) -> str:
     return f"{error.error_count()} fields are wrong, the first at {where or 'its beginning'}"
 
 
-def needs(scope: Scope) -> Callable[..., None]:
+def needs(scope: Scope) -> Callable[..., Awaitable[None]]:
     """A dependency of a route: the token found by `common.http.gate` has `scope`; other accounts are a 404."""
 
-    def check(request: Request, _shown: Annotated[object, Security(BEARER, scopes=[scope])]) -> None:
+    async def check(request: Request, _shown: Annotated[object, Security(BEARER, scopes=[scope])]) -> None:
         token: Token | None = getattr(request.state, "token", None)
         if token is None:  # there is no gate before this route: it stays closed
             raise unauthorized()

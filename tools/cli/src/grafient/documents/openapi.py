@@ -22,6 +22,15 @@ EVERYWHERE = (
     "Money is a decimal string: never parse it as a float. Without a token there are also /livez, /readyz and /metrics."
 )
 
+NAMES = {"Code": "ProblemCode", "History": "HistoryChoice", "Status": "IntegrationStatus", "Syncs": "SyncHistory"}
+"""Names of schemas that generated code cannot have as they are: a browser has a `History`, a Go package one `Error`."""
+TAGS = {"events": "events", "sync": "syncs", "syncs": "syncs", "sealing-key": "sealing", "costs": "costs"}
+"""By the last part of a path; the other routes are of integrations."""
+ANY_PROBLEM = {
+    "description": "Any other failure.",
+    "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
+}
+
 
 def documents() -> dict[str, dict[str, Any]]:
     """The HTTP API of each service."""
@@ -49,15 +58,36 @@ def openapi_of(app: FastAPI) -> dict[str, Any]:
     document = app.openapi()
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     shared = {f"problem_{status}": answer for status, answer in answers().items()}
-    for operation in (one for path in document["paths"].values() for one in path.values()):
+    for path, operation in ((path, one) for path, of_path in document["paths"].items() for one in of_path.values()):
+        operation["tags"] = [TAGS.get(path.rpartition("/")[2], "integrations")]
         operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
         for parameter in operation.get("parameters", []):
             _without_null(parameter["schema"])
         operation["responses"] = {status: _shared(answer, shared) for status, answer in operation["responses"].items()}
+        operation["responses"]["default"] = {"$ref": "#/components/responses/problem"}
     components = document["components"]
-    components["schemas"] = dict(sorted((components["schemas"] | problem.pop("$defs") | {"Problem": problem}).items()))
-    components["responses"] = shared
-    return document
+    components["schemas"] = components["schemas"] | problem.pop("$defs") | {"Problem": problem}
+    components["responses"] = shared | {"problem": ANY_PROBLEM}
+    generated: dict[str, Any] = _for_generators(document)
+    generated["components"]["schemas"] = dict(sorted(generated["components"]["schemas"].items()))
+    return generated
+
+
+def _for_generators(part: Any) -> Any:  # noqa: ANN401 - any part of a document
+    """The same with other names, a type beside each enum, and no `writeOnly`, which makes a member optional in Go."""
+    if isinstance(part, list):
+        return [_for_generators(one) for one in part]
+    if not isinstance(part, dict):
+        return _renamed(part) if isinstance(part, str) else part
+    found = {NAMES.get(name, name): _for_generators(one) for name, one in part.items() if name != "writeOnly"}
+    values = found.get("enum", [found.get("const")])
+    return {"type": "string"} | found if isinstance(values, list) and all(isinstance(v, str) for v in values) else found
+
+
+def _renamed(text: str) -> str:
+    """A reference to a schema that has another name."""
+    place, slash, name = text.rpartition("/schemas/")
+    return f"{place}{slash}{NAMES[name]}" if slash and name in NAMES else text
 
 
 def _without_null(schema: dict[str, Any]) -> None:

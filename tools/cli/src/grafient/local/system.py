@@ -155,6 +155,7 @@ class System:
             "ENVIRONMENT": "local",
             "XAI_BASE_URL": self._xai_url,
             "HOST": "127.0.0.1",
+            "HTTP_STOP_PAUSE_SECONDS": "0",  # no balancer has to notice that a process stops
             **self._settings,
         }
 

@@ -1,0 +1,112 @@
+"""A service's own sessions, on Postgres itself and behind a pooler."""
+
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from common.database import LIMITS_MS, Database, SharedSessionsError, make_engine
+from grafient.local.processes import free_ports
+from pydantic import SecretStr
+from sqlalchemy import make_url, text
+
+SCHEMA = "pg_catalog"
+DEADLINE = 20.0
+PGBOUNCER = shutil.which("pgbouncer", path="/usr/local/bin:/usr/bin:/usr/sbin")
+needs_pgbouncer = pytest.mark.skipif(PGBOUNCER is None, reason="there is no pgbouncer: apt-get install pgbouncer")
+CONFIGURATION = """
+[databases]
+{name} = host={host} port={port} dbname={name} user={user} password={password}
+[pgbouncer]
+listen_addr = 127.0.0.1
+listen_port = {listen}
+unix_socket_dir =
+auth_type = any
+pool_mode = {mode}
+default_pool_size = 20
+ignore_startup_parameters = {ignored}
+"""
+
+
+@asynccontextmanager
+async def pooled(
+    postgres: str, folder: Path, mode: str, ignored: str = "extra_float_digits"
+) -> AsyncIterator[Database]:
+    """The database behind a PgBouncer."""
+    url, (port,) = make_url(postgres), free_ports(1)
+    names = {"host": url.host, "port": url.port, "name": url.database, "user": url.username, "password": url.password}
+    path = folder / "pgbouncer.ini"
+    path.write_text(CONFIGURATION.format(**names, listen=port, mode=mode, ignored=ignored))
+    folder.chmod(0o755)
+    process = await asyncio.create_subprocess_exec(
+        str(PGBOUNCER), "-u", "nobody", str(path), stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        await _listening(port)
+        behind = url.set(host="127.0.0.1", port=port).render_as_string(hide_password=False)
+        database = Database(make_engine(SecretStr(behind), schema=SCHEMA))
+        yield database
+        await database.close()
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _listening(port: int) -> None:
+    async with asyncio.timeout(DEADLINE):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionError:
+                await asyncio.sleep(0.01)
+            else:
+                writer.close()
+                return
+
+
+async def _settings(database: Database) -> dict[str, str]:
+    names = ["search_path", "TimeZone", *LIMITS_MS]
+    async with database.transaction() as connection:
+        return {
+            name: (await connection.execute(text("SELECT current_setting(:name)"), {"name": name})).scalar_one()
+            for name in names
+        }
+
+
+EXPECTED = {
+    "search_path": SCHEMA,
+    "TimeZone": "UTC",
+    "statement_timeout": "15s",
+    "lock_timeout": "10s",
+    "idle_in_transaction_session_timeout": "30s",
+}
+
+
+async def test_a_session_has_its_settings(postgres: str) -> None:
+    database = Database(make_engine(SecretStr(postgres), schema=SCHEMA))
+
+    assert await _settings(database) == EXPECTED
+    await database.close()
+
+
+@needs_pgbouncer
+@pytest.mark.parametrize("ignored", ["extra_float_digits", "extra_float_digits, options"])
+async def test_a_pooler_in_session_mode_changes_nothing(postgres: str, tmp_path: Path, ignored: str) -> None:
+    async with pooled(postgres, tmp_path, "session", ignored) as database:
+        assert await asyncio.gather(*(_settings(database) for _ in range(8))) == [EXPECTED] * 8
+
+        async with database.listening("a_channel") as connection:
+            async with database.transaction() as other:
+                await other.execute(text("SELECT pg_notify('a_channel', 'arrived')"))
+            async for notification in connection.notifies(timeout=DEADLINE, stop_after=1):
+                assert notification.payload == "arrived"
+
+
+@needs_pgbouncer
+async def test_a_pooler_in_transaction_mode_is_refused_in_a_sentence(postgres: str, tmp_path: Path) -> None:
+    async with pooled(postgres, tmp_path, "transaction") as database:
+        for _ in range(2):
+            with pytest.raises(SharedSessionsError, match=r"transaction mode.* use its session mode"):
+                await database.ping()
