@@ -4,8 +4,9 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from connector.schemas import SYNC_DETAILS
 from contract.fields import Trigger
-from contract.problems import CAUSES, Code
+from contract.problems import Code
 
 from tests.connector.support.connector import ConnectorHarness, first_day, last_day, path_of
 
@@ -128,5 +129,5 @@ async def test_an_expired_request_is_one_line_of_the_history_and_no_error_of_the
         await connector.failed(card, Code.EXPIRED, event_id="one:request:expired", **ended)
 
     (line,) = (await connector.call("GET", path_of(card, "/syncs")))["syncs"]
-    assert (line["code"], line["final"], line["detail"]) == ("expired", True, CAUSES[Code.EXPIRED].detail)
+    assert (line["code"], line["final"], line["detail"]) == ("expired", True, SYNC_DETAILS[Code.EXPIRED])
     assert (await connector.health(card)) == ("backfilling", None)

@@ -36,7 +36,7 @@ async def test_an_event_has_the_fields_of_the_card(connector: ConnectorHarness, 
         "Filling in the history: 1 of 30 days",
         shown["status_text"],
     ]
-    assert states[-1]["status_detail"].startswith("It is not a Management API key")
+    assert states[-1]["status_detail"].startswith("It was mistyped, has expired or was revoked")
 
 
 async def test_every_line_of_the_history_is_an_event(connector: ConnectorHarness, streams: StreamsHarness) -> None:
