@@ -11,7 +11,7 @@ ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE  # with bytecode kept, every process that a test starts is there a second sooner
 PYTEST = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run"
 
-.PHONY: help install node toxiproxy demo test faults bench check fast types imports lint format docs lock clean
+.PHONY: help install node toxiproxy demo test with-processes without-processes faults bench check fast types imports lint format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -52,7 +52,17 @@ demo: install  ## the whole system on this machine, with a sample team (about 15
 	@$(BIN)/grafient demo $(ARGS)
 
 test: install node  ## every test, on a real broker and database (about 11 min)
+ifeq ($(ARGS),)
+	@$(MAKE) --no-print-directory -j2 --output-sync=line with-processes without-processes
+else
 	@$(PYTEST) $(ARGS)
+endif
+
+with-processes:
+	@$(PYTEST) -m "system and not thorough"
+
+without-processes:
+	@$(PYTEST) -m "not system and not thorough" --durations=5
 
 bench: install  ## how fast keys are rotated under load, as ratios to a plain UPDATE (about 2 min); ARGS="--rows 20000"
 	@$(BIN)/python benchmarks/rotation.py $(ARGS)

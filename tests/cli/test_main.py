@@ -80,6 +80,8 @@ ARGUMENTS = {
     ("dead-letters", "drop"): ("an-id",),
     ("windows", "retry"): (ID,),
     ("windows", "cancel"): (ID,),
+    ("questions", "accept"): (ID, "--all"),
+    ("raw", "show"): (ID,),
 }
 """Of the commands that need some."""
 ON_THIS_MACHINE = {("demo",), ("up",), ("doctor",), ("keys", "add"), ("keys", "use")}

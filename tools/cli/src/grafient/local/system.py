@@ -83,8 +83,7 @@ class System:
         await asyncio.gather(self._database(), self._broker(), self._simulator())
         parts: dict[str, Part] = {"Postgres": self.postgres, "Kafka": self.kafka}
         self._keepers = [asyncio.create_task(keep_running(name, part, self._report)) for name, part in parts.items()]
-        await self.supervisor.start([self._service(name) for name in SERVICES])
-        await self.supervisor.start([self._cron()])
+        await self.supervisor.start([*(self._service(name) for name in SERVICES), self._cron()])
         return self.address()
 
     async def stop(self) -> None:
