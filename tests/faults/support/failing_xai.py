@@ -30,7 +30,7 @@ async def failing(load: Load, faults: list[tuple[Connected, dict[str, Any]]]) ->
     try:
         for at, fault in faults:
             await load.force(*at)
-            if fault.get("status") in {401, 403, 404}:
+            if fault.get("status") in {400, 401, 403, 404} and not fault.get("html"):  # refused in xAI's own words
                 await load.client.pass_first_refusal(at[1])
         yield
     finally:
