@@ -1,11 +1,13 @@
 """After connecting: Force Sync, the daily run, new models, restatements, refusals."""
 
+import asyncio
 import re
 from datetime import date
 from decimal import Decimal
 
 from tests.support.commands import grafient
 from tests.support.system import SystemClient
+from tests.support.waiting import until
 
 
 async def test_force_sync_stores_what_xai_reports_now(client: SystemClient) -> None:
@@ -19,6 +21,18 @@ async def test_force_sync_stores_what_xai_reports_now(client: SystemClient) -> N
     assert (done["trigger"], done["reconciled"], done["code"]) == ("force", True, None)
     shown = await client.shown(team, date.fromisoformat(done["first_day"]), date.fromisoformat(done["last_day"]))
     assert shown[today] == {"Chat grok-4-0709": Decimal("12.3456789012")}
+
+
+async def test_a_thousand_requests_at_once_share_a_few_calls(client: SystemClient) -> None:
+    team, integration_id = await client.connected_team()
+    calls = len(await client.calls(team))
+
+    await asyncio.gather(*(client.ask(integration_id, f"at-once-{number}") for number in range(1001)))
+
+    ended = """SELECT count(DISTINCT id) FROM connector.syncs, unnest(request_ids) AS id
+               WHERE integration_id = %s AND id LIKE 'at-once-%%' AND final"""
+    await until(lambda: client.rows(ended, integration_id), lambda rows: rows == [(1001,)])
+    assert len(await client.calls(team)) - calls <= 10
 
 
 async def test_the_daily_run_reads_every_active_integration_once(client: SystemClient) -> None:
