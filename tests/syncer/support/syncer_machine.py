@@ -46,6 +46,8 @@ class SyncerMachine(QueueMachine):
     def time_passes(self, span: timedelta) -> None:
         """Or the clock steps back."""
         self.run(self.stage.pass_time(span))
+        now = self.run(self.stage.now())
+        self.received = {key: min(at, now) for key, at in self.received.items()}
 
     @rule()
     def housekeeping_runs(self) -> None:
@@ -156,7 +158,7 @@ class SyncerMachine(QueueMachine):
         """Also of those that the syncer makes itself."""
         rows = {(row.integration_id, row.request_id): row for row in self.run(self.syncer.requests())}
         kept = {key: (row.trigger, Days(row.first_day, row.last_day)) for key, row in rows.items()}
-        self.received |= {key: row.received_at for key, row in rows.items()}
+        self.received = {key: row.received_at for key, row in rows.items()} | self.received
         self.requests |= {key: asked for key, asked in kept.items() if key not in self.requests}
         assert kept.items() <= self.requests.items()
         assert self.requests.keys() - self._endings().keys() <= kept.keys()
