@@ -107,9 +107,9 @@ def test_a_new_key_does_not_clear_figures_that_do_not_add_up() -> None:
 
 
 def test_hints_name_what_was_mixed_up_and_never_a_value() -> None:
-    assert hints(TEAM, "obviously-fake", Code.KEY_REFUSED) == []
-    found = hints("xai-obviously-fake", TEAM, Code.TEAM_UNKNOWN)
-    assert ["swapped" in hint for hint in found] == [False, True]
+    assert hints("obviously-fake", Code.KEY_REFUSED) == []
+    found = [*hints(TEAM, Code.TEAM_UNKNOWN), *hints("xai-obviously-fake", Code.KEY_REFUSED)]
+    assert ["swapped" in hint for hint in found] == [True, False]
     assert not any(TEAM in hint or "obviously-fake" in hint for hint in found)
 
 

@@ -97,4 +97,4 @@ def _access(credentials: Credentials) -> TeamAccess:
 
 
 def _failed(credentials: Credentials, error: CallFailed) -> Failed:
-    return Failed(error.code, tuple(hints(credentials.team_id, credentials.key, error.code)), error.retry_after)
+    return Failed(error.code, tuple(hints(credentials.key, error.code)), error.retry_after)

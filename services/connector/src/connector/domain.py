@@ -118,13 +118,11 @@ def next_sync(health: Health, since: datetime, now: datetime) -> datetime | None
     return None if abandoned or is_over else due
 
 
-def hints(team_id: str, key: str, code: Code) -> list[str]:
+def hints(key: str, code: Code) -> list[str]:
     """Likely mistakes in what was entered, beyond the code's own sentence; never a value."""
     found = []
     if key.startswith("xai-") and code in {Code.KEY_REFUSED, Code.ACCESS_DENIED}:
         found.append("The key begins with xai-: if this is a key for chat completions, create a Management API key.")
-    if canonical_team_id(team_id) is None and code is not Code.XAI_UNAVAILABLE:
-        found.append("A Team ID is a UUID of 36 characters; what was entered is not one.")
     if canonical_team_id(key):
         found.append("What was entered as the key is a UUID: were Team ID and key swapped?")
     return found
