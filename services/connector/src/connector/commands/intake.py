@@ -73,7 +73,7 @@ class Intake:
         return error.reason != UNKNOWN
 
     def _report(self, sender: Sender, kind: str | None, rejection: Rejection | None, *, is_due: bool) -> None:
-        """After the commit: count and log what is new, and wake who goes on."""
+        """After the commit: count and log what is new, and wake who continues."""
         if rejection is not None:
             COMMANDS_ENDED.labels(kind or UNREAD, rejection.code.value).inc()
             emit = log.warning if rejection.code is Code.KEY_EXPOSED else log.info  # its key is to be revoked
