@@ -398,7 +398,8 @@ async def test_a_key_that_a_program_spills_stays_on_its_topic(story: Story, hits
 
 
 async def test_a_token_is_nowhere_either(story: Story, hits: list[Hit]) -> None:
-    found = [hit for hit in hits if hit.mark == "token"]
+    kept = "token"  # the file of a local folder that only its owner can read, from which `grafient up` prints it again
+    found = [hit for hit in hits if hit.mark == "token" and hit.place != kept]
 
     assert found == [], _report(found, story)
 
