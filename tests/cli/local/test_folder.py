@@ -22,7 +22,7 @@ def content(folder: Path) -> dict[str, bytes]:
 
 def test_a_second_system_names_the_process_that_uses_the_folder_and_changes_nothing(tmp_path: Path) -> None:
     with in_use(tmp_path):
-        local_token(tmp_path)
+        local_token(tmp_path, keep=True)
         ports_of(tmp_path, None)
         before = content(tmp_path)
 
@@ -62,11 +62,11 @@ def test_a_port_that_another_program_has_is_named_and_nothing_is_written(tmp_pat
 
 
 def test_a_restart_keeps_every_token_and_the_one_that_was_printed(tmp_path: Path) -> None:
-    printed, file = local_token(tmp_path), tmp_path / "tokens.json"
+    printed, file = local_token(tmp_path, keep=True), tmp_path / "tokens.json"
     created = invoke("tokens", "create", "--id", "web", "--scope", "costs:read", "--file", str(file)).stdout.strip()
     before = content(tmp_path)
 
-    assert local_token(tmp_path) == printed
+    assert local_token(tmp_path, keep=True) == printed
 
     assert content(tmp_path) == before
     found = [load_tokens(file).find(secret, NOW) for secret in (printed, created)]
@@ -74,11 +74,18 @@ def test_a_restart_keeps_every_token_and_the_one_that_was_printed(tmp_path: Path
     assert (tmp_path / "token").stat().st_mode & 0o777 == 0o600
 
 
+def test_where_nothing_is_kept_the_token_is_in_no_file(tmp_path: Path) -> None:
+    token = local_token(tmp_path, keep=False)
+
+    assert [name for name, text in content(tmp_path).items() if token.encode() in text] == []
+    assert local_token(tmp_path, keep=False) != token
+
+
 def test_a_revoked_token_is_not_brought_back(tmp_path: Path) -> None:
-    printed, file = local_token(tmp_path), tmp_path / "tokens.json"
+    printed, file = local_token(tmp_path, keep=True), tmp_path / "tokens.json"
     invoke("tokens", "revoke", "local", "--file", str(file))
 
-    renewed = local_token(tmp_path)
+    renewed = local_token(tmp_path, keep=True)
 
     assert load_tokens(file).find(printed, NOW) is None
     assert load_tokens(file).find(renewed, NOW)

@@ -51,8 +51,8 @@ def ports_of(folder: Path, first: int | None) -> Mapping[str, int]:
     return ports
 
 
-def local_token(folder: Path) -> str:
-    """A token with all scopes: that of the start before, unless it was revoked. All other tokens stay as they are."""
+def local_token(folder: Path, *, keep: bool) -> str:
+    """A token with all scopes: with `keep` that of the start before, unless it was revoked. All other tokens stay."""
     path, secret_file = folder / "tokens.json", folder / "token"
     if not path.exists():
         write_private(path, b'{"tokens": []}')
@@ -61,7 +61,8 @@ def local_token(folder: Path) -> str:
         secret = secret_file.read_text() if secret_file.exists() else ""
         if _token(secret) not in tokens:
             secret = new_secret()
-            write_private(secret_file, secret.encode())
+            if keep:
+                write_private(secret_file, secret.encode())
             kept = tuple(one for one in tokens if one.token_id != TOKEN_ID)
             replace(path, Tokens(tokens=(*kept, _token(secret))).model_dump_json(exclude_none=True).encode())
         return secret

@@ -62,6 +62,7 @@ class System:
         self._report = report
         self._delay_ms = delay_ms
         self._settings = settings or {}
+        self._durable = durable
         self._token = ""
         self._ports = dict(ports or zip(PORTS, free_ports(len(PORTS)), strict=True))
         self._simulated = xai_url is None
@@ -162,7 +163,7 @@ class System:
         for name in ("keyring.json", "sealing_key.json"):
             if not (self._folder / name).exists():
                 create_keys(self._folder / name, KEY_ID)
-        self._token = local_token(self._folder)
+        self._token = local_token(self._folder, keep=self._durable)
 
 
 def _inherited() -> dict[str, str]:
