@@ -45,6 +45,7 @@ async def test_the_answer_is_kept_as_it_came_compressed_with_its_hash(syncer: Sy
     assert zlib.decompress(raw.body) == RAW
     assert raw.sha256 == hashlib.sha256(RAW).digest()
     assert raw.reading_id == syncer.readings()[0].reading_id
+    assert [answer.sha256 for answer in syncer.readings()[0].answers or ()] == [raw.sha256.hex()]
 
 
 async def test_a_window_is_published_only_after_all_of_its_days_are_acknowledged(syncer: SyncerHarness) -> None:

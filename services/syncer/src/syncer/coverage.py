@@ -1,6 +1,5 @@
 """Which days are covered, as the ledger confirms it; and the raw answers behind them."""
 
-import hashlib
 import zlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -148,7 +147,7 @@ async def save_raw_answers(connection: AsyncConnection, window: WindowRead, part
 
 
 def _raw(part: RawAnswer) -> dict[str, object]:
-    body = {"sha256": hashlib.sha256(part.body).digest(), "body": zlib.compress(part.body)}
+    body = {"sha256": part.sha256, "body": zlib.compress(part.body)}
     return body | {"first_day": part.first_day, "last_day": part.last_day}
 
 

@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from uuid import uuid4
 
 from contract.fields import Trigger
-from contract.messages import WindowRead
+from contract.messages import AnswerHash, WindowRead
 from contract.problems import Code
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -137,6 +137,10 @@ def _window_read(claim: Claim, locked: LockedWindow, reading: Reading, questione
         credential_version=_key_version(claim),
         questioned_days=tuple(sorted(questioned)) or None,
         beyond_xai_until=reading.beyond_until,
+        answers=tuple(
+            AnswerHash(first_day=part.first_day, last_day=part.last_day, sha256=part.sha256.hex())
+            for part in reading.parts
+        ),
     )
 
 

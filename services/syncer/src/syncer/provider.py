@@ -1,5 +1,6 @@
 """The seam to whoever bills the teams. A provider is a folder that implements these protocols over a library of its own."""
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -22,6 +23,11 @@ class RawAnswer:
     first_day: date
     last_day: date
     body: bytes
+
+    @property
+    def sha256(self) -> bytes:
+        """Hash of `body`, by which anybody can check that a kept answer is the one that was read."""
+        return hashlib.sha256(self.body).digest()
 
 
 @dataclass(frozen=True, slots=True)
