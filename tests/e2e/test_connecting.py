@@ -131,3 +131,18 @@ async def test_another_accounts_integration_is_not_there(client: SystemClient) -
     answer = await client.request("GET", f"/accounts/{stranger.account_id}/integrations/{integration_id}")
 
     assert answer.status_code == 404
+
+
+async def test_a_team_of_which_xai_refuses_old_days_is_active_with_what_there_is(client: SystemClient) -> None:
+    team = await client.team()
+    await client.play(team, "old_ranges_refused")
+    integration_id = await client.add(team, "pro")
+
+    card = await client.card_with(team, integration_id, "active")
+
+    since, last = date.fromisoformat(card["figures_since"]), date.fromisoformat(card["backfill"]["last_day"])
+    assert (last - since).days == 44
+    assert (card["status_code"], card["history_from"]) == (None, str(since))
+    shown = await client.costs(team, since, last)
+    assert all(day["usd"] is not None for day in shown)
+    assert len(await client.calls(team)) < 25
