@@ -136,7 +136,7 @@ class Balancer:
     def __init__(self, processes: list[Process]) -> None:
         self._ready = {process.port: True for process in processes}
         self._turn = 0
-        self.calls = 0
+        self.calls = [0] * CLIENTS
         self.failures: list[str] = []
 
     def next(self) -> str:
@@ -160,8 +160,8 @@ class Balancer:
         async with asyncio.timeout(DEADLINE):
             while self._ready[port] is not ready:
                 await asyncio.sleep(0.01)
-            calls = self.calls
-            while self.calls < calls + 2 * CLIENTS:
+            before = list(self.calls)
+            while any(now < then + 2 for now, then in zip(self.calls, before, strict=True)):
                 await asyncio.sleep(0.01)
 
     async def call(self, number: int) -> None:
@@ -173,7 +173,7 @@ class Balancer:
                     self.failures += [] if answer.status_code == 200 else [str(answer.status_code)]
                 except httpx.HTTPError as error:
                     self.failures.append(repr(error))
-                self.calls += 1
+                self.calls[number] += 1
                 await asyncio.sleep(THINKS)
 
 
