@@ -53,7 +53,7 @@ demo: install  ## the whole system on this machine, with a sample team (about 15
 
 test: install node  ## every test, on a real broker and database (about 11 min)
 ifeq ($(ARGS),)
-	@$(MAKE) --no-print-directory -j2 --output-sync=line with-processes without-processes
+	@$(MAKE) --no-print-directory -j2 with-processes without-processes
 else
 	@$(PYTEST) $(ARGS)
 endif
@@ -61,8 +61,8 @@ endif
 with-processes:
 	@$(PYTEST) -m "system and not thorough"
 
-without-processes:
-	@$(PYTEST) -m "not system and not thorough" --durations=5
+without-processes:  # printed when it has ended, so that the other's progress can be read
+	@output=$$($(PYTEST) -m "not system and not thorough" --durations=5 2>&1); status=$$?; echo "$$output"; exit $$status
 
 bench: install  ## how fast keys are rotated under load, as ratios to a plain UPDATE (about 2 min); ARGS="--rows 20000"
 	@$(BIN)/python benchmarks/rotation.py $(ARGS)
