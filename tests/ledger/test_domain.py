@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
 
-from contract.rules import SETTLED_AFTER
+from contract.rules import SETTLED_AFTER, ends_at
 from hypothesis import given
 from hypothesis import strategies as st
 from ledger.domain import (
@@ -13,7 +13,6 @@ from ledger.domain import (
     batches_of_unique_days,
     covers,
     days_of,
-    ends_at,
     is_expected,
     is_provisional,
     unreconciled,

@@ -10,10 +10,9 @@ from uuid import UUID
 import pytest
 from common.database import Database
 from common.migrations import migrate
-from contract.rules import SETTLED_AFTER
+from contract.rules import SETTLED_AFTER, ends_at
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ledger.domain import ends_at
 from ledger.store import days, erasure
 from pydantic import SecretStr
 from sqlalchemy import text

@@ -101,7 +101,7 @@ class Model:
         return sum(one == key and by == window.reading_id for one, _, _, by in self.revisions)
 
     def change(self, team: UUID, version: int, status: str, *, erase: bool) -> None:
-        if version >= self.versions.get(team, (0, ""))[0]:
+        if version > self.versions.get(team, (0, ""))[0]:
             self.versions[team] = version, status
         if erase:
             self.erased.add(team)

@@ -1,6 +1,6 @@
 """Rules that several services must agree on, each stated once; SQL takes them as parameters."""
 
-from datetime import UTC, date, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 from contract.fields import Plan
 from contract.problems import Code
@@ -29,6 +29,11 @@ REFUSALS = frozenset({Code.KEY_REFUSED, Code.ACCESS_DENIED, Code.TEAM_UNKNOWN})
 """Codes with which xAI refuses a key or a team: no more calls until the key is replaced or a person requests one."""
 REFUSED_RETRIED_FOR = timedelta(days=7)
 """After a refusal each daily run tries once: an outage of xAI's authentication heals."""
+
+
+def ends_at(day: date) -> datetime:
+    """The instant at which a UTC day is over."""
+    return datetime.combine(day + timedelta(days=1), time(), UTC)
 
 
 def readable_from(today: date) -> date:

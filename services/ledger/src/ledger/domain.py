@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from itertools import groupby
 from uuid import UUID
 
 from contract.messages import CostRecorded, WindowRead
-from contract.rules import SETTLED_AFTER
+from contract.rules import SETTLED_AFTER, ends_at
 
 MAX_DAYS = 400
 """Days that one request can cover."""
@@ -44,11 +44,6 @@ def days_of(first: date, last: date) -> Iterator[date]:
 def is_range(first: date, last: date) -> bool:
     """Whether there are days from `first` to `last`, both included, and at most MAX_DAYS."""
     return 0 <= (last - first).days < MAX_DAYS
-
-
-def ends_at(day: date) -> datetime:
-    """The instant at which a UTC day is over."""
-    return datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
 
 
 def batches_of_unique_days(days: Sequence[CostRecorded]) -> list[list[CostRecorded]]:

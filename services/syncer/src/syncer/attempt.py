@@ -96,15 +96,21 @@ class Attempt:
         days, credential = readable(claim.days, claim.observed_at.date()), claim.credential
         assert days is not None and credential is not None  # noqa: S101, PT018 - the claim and check() saw to it
         try:
-            return await self._provider.read(claim.team_id, credential, days)
+            return await self._read_days(claim, credential, days)
         except ReadError as error:
-            if error.code is Code.REQUEST_REFUSED:
-                return await self._read_accepted(claim, credential, days)
             return _failed(claim, error)
         except Exception as error:  # noqa: BLE001 - see _fault()
             return _fault(claim, error)
 
-    async def _read_accepted(self, claim: Claim, credential: Credential, refused: Days) -> Reading | ReadError:
+    async def _read_days(self, claim: Claim, credential: Credential, days: Days) -> Reading:
+        try:
+            return await self._provider.read(claim.team_id, credential, days)
+        except ReadError as error:
+            if error.code is not Code.REQUEST_REFUSED:
+                raise
+        return await self._read_accepted(claim, credential, days)
+
+    async def _read_accepted(self, claim: Claim, credential: Credential, refused: Days) -> Reading:
         """Every further call is taken from the team's limit; where that takes too long, the window is tried again.
 
         Where nothing is accepted, that may pass; but for a team that was never read Team ID or key is wrong.
@@ -119,12 +125,11 @@ class Attempt:
             async with asyncio.timeout(READING_DEADLINE):
                 return await read_accepted(ask, refused, claim.observed_at.date())
         except ReadError as error:
-            is_new = claim.read_at is None and error.code is Code.REQUEST_REFUSED
-            return _failed(claim, ReadError(error.code, cause=error.cause) if is_new else error)
+            if claim.read_at is None and error.code is Code.REQUEST_REFUSED:
+                raise ReadError(error.code, cause=error.cause) from None
+            raise
         except TimeoutError:
-            return _failed(claim, ReadTransientError(Code.REQUEST_REFUSED))
-        except Exception as error:  # noqa: BLE001 - see _fault()
-            return _fault(claim, error)
+            raise ReadTransientError(Code.REQUEST_REFUSED) from None
 
     async def _decide(self, claim: Claim, result: Result) -> Decision | None:
         try:

@@ -5,14 +5,16 @@ A questioned day is not published: what was known of it remains until the provid
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
 from contract.messages import Cost
 from contract.money import EXACT, same_costs
+from contract.rules import ends_at
 
-TICKS_PER_USD = 10_000_000_000
+TICK_DIGITS = 10
+TICKS_PER_USD = 10**TICK_DIGITS
 COUNTS_FROM = TICKS_PER_USD // 100
 """What cost no more is not missed."""
 ABSURD_FROM = 100 * TICKS_PER_USD
@@ -66,9 +68,14 @@ def amounts_of(costs: Iterable[Cost]) -> Amounts:
     """Ticks by model, rounded to the tick: a label that is renamed stays the same model."""
     amounts: dict[str, int] = {}
     for cost in costs:
-        ticks = int(cost.usd.scaleb(10, context=EXACT).to_integral_value())
+        ticks = int(cost.usd.scaleb(TICK_DIGITS, context=EXACT).to_integral_value())
         amounts[cost.model] = amounts.get(cost.model, 0) + ticks
     return {model: ticks for model, ticks in amounts.items() if ticks}
+
+
+def usd_of(amounts: Amounts) -> Decimal:
+    """The sum in US dollars."""
+    return Decimal(_total(amounts)).scaleb(-TICK_DIGITS, context=EXACT)
 
 
 def judge(
@@ -118,8 +125,7 @@ def ask_again_at(asked_at: datetime, at: datetime) -> datetime:
 
 def waits_for_operator(kind: Kind, day: date, at: datetime) -> bool:
     """Whether no answer of the provider alone replaces the day."""
-    ends_at = datetime(day.year, day.month, day.day, tzinfo=UTC) + timedelta(days=1)
-    return kind is not Kind.ABSURD and at - ends_at > FORGOTTEN_AFTER
+    return kind is not Kind.ABSURD and at - ends_at(day) > FORGOTTEN_AFTER
 
 
 def _most_is_missing(finished: Mapping[date, Amounts], known: Mapping[date, Amounts]) -> bool:

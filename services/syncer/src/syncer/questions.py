@@ -98,9 +98,9 @@ async def note_asked(
     connection: AsyncConnection, integration_id: UUID, days: Mapping[date, datetime], at: datetime
 ) -> None:
     """These days, as `due` answered them, are being asked: they are due again after a longer pause."""
-    for day, asked_at in days.items():
-        values = {"id": integration_id, "day": day, "at": ask_again_at(asked_at, at)}
-        await connection.execute(_ASK_AGAIN, values)
+    rows = [{"id": integration_id, "day": day, "at": ask_again_at(asked, at)} for day, asked in days.items()]
+    if rows:
+        await connection.execute(_ASK_AGAIN, rows)
 
 
 async def count(connection: AsyncConnection) -> dict[tuple[str, str], int]:

@@ -16,12 +16,13 @@ _SAVE = text("""
         account_id = excluded.account_id, team_id = excluded.team_id, label = excluded.label, plan = excluded.plan,
         status = excluded.status, duplicate = excluded.duplicate, version = excluded.version, history = excluded.history,
         history_from = excluded.history_from, added_at = excluded.added_at, removed_at = excluded.removed_at
-    WHERE integrations.version <= excluded.version
+    WHERE integrations.version < excluded.version
+        OR (integrations.version = excluded.version AND NOT integrations.duplicate AND excluded.duplicate)
 """)
 
 
 async def save(connection: AsyncConnection, state: IntegrationState) -> None:
-    """Keep the newest version; an equal one again, for a former release knew fewer of its fields."""
+    """Keep the newest version; of an equal one that the integration is a duplicate, which a former release did not know."""
     fields = state.model_dump(exclude={"status_code", "credential_version", "changed_at"})
     await connection.execute(_SAVE, fields | {"duplicate": state.status_code is Code.ALREADY_CONNECTED})
 

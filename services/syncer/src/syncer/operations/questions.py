@@ -1,16 +1,15 @@
 """Questioned days for operators: list them, and accept what xAI reports of them. Callers own the transaction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from uuid import UUID
 
-from contract.money import EXACT
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncer.guard import Kind
+from syncer.guard import Kind, usd_of
 from syncer.questions import waits_for
 
 
@@ -61,9 +60,5 @@ async def accept(connection: AsyncConnection, integration_id: UUID, days: Sequen
 
 def _open_question(row: Row[tuple[object, ...]]) -> OpenQuestion:
     fields = {name: getattr(row, name) for name in OpenQuestion.__slots__ if hasattr(row, name)}
-    amounts = {"known_usd": _usd(row.known or {}), "answered_usd": _usd(row.answer)}
+    amounts = {"known_usd": usd_of(row.known or {}), "answered_usd": usd_of(row.answer)}
     return OpenQuestion(**fields | amounts, waits_for=waits_for(Kind(row.kind), row.day, row.now))
-
-
-def _usd(ticks: Mapping[str, int]) -> Decimal:
-    return Decimal(sum(ticks.values())).scaleb(-10, context=EXACT)
