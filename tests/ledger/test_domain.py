@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID, uuid4
 
-from contract.rules import SETTLED_AFTER, ends_at
+from contract.rules import SETTLED_AFTER, ends_at, is_provisional
 from hypothesis import given
 from hypothesis import strategies as st
 from ledger.domain import (
@@ -14,7 +14,6 @@ from ledger.domain import (
     covers,
     days_of,
     is_expected,
-    is_provisional,
     unreconciled,
 )
 

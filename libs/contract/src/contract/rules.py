@@ -36,6 +36,11 @@ def ends_at(day: date) -> datetime:
     return datetime.combine(day + timedelta(days=1), time(), UTC)
 
 
+def is_provisional(day: date, observed_at: datetime) -> bool:
+    """Whether the day may still change: read less than SETTLED_AFTER after its end."""
+    return observed_at < ends_at(day) + SETTLED_AFTER
+
+
 def readable_from(today: date) -> date:
     """First UTC day for which xAI has figures."""
     return today - timedelta(days=READABLE_DAYS - 1)

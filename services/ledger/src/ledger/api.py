@@ -12,10 +12,11 @@ from contract.fields import AccountId, Day, Instant
 from contract.messages import Cost
 from contract.money import Usd, total
 from contract.problems import Code, ProblemError
+from contract.rules import is_provisional
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from ledger.domain import MAX_DAYS, Expectation, covers, days_of, is_expected, is_provisional, is_range
+from ledger.domain import MAX_DAYS, Expectation, covers, days_of, is_expected, is_range
 from ledger.store import integrations
 from ledger.store.costs import IntegrationDay, integration_days
 

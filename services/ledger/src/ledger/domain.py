@@ -8,7 +8,7 @@ from itertools import groupby
 from uuid import UUID
 
 from contract.messages import CostRecorded, WindowRead
-from contract.rules import SETTLED_AFTER, ends_at
+from contract.rules import ends_at
 
 MAX_DAYS = 400
 """Days that one request can cover."""
@@ -77,11 +77,6 @@ def _is_reconciled(day: date, window: WindowRead, stored: StoredDay | None) -> b
     if stored.reading_id == window.reading_id:
         return stored.usd == window.totals[day]
     return stored.observed_at > window.observed_at
-
-
-def is_provisional(day: date, observed_at: datetime) -> bool:
-    """Whether the day may still change: read less than SETTLED_AFTER after its end."""
-    return observed_at < ends_at(day) + SETTLED_AFTER
 
 
 def covers(day: date, observed_at: datetime, today: date) -> bool:

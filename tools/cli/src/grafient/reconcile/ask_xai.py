@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from decimal import Decimal
 
 from common.database import Database
 from contract.money import ZERO, plain, same_amount, same_costs, total
 from contract.problems import cause_of
-from contract.rules import SETTLED_AFTER
+from contract.rules import is_provisional
 from ledger.operations import reconcile
 from ledger.operations.reconcile import StoredDay
 from syncer.operations.ask_xai import WindowAnswer
@@ -57,18 +57,17 @@ def _in_itself(day: date, costs: Mapping[str, Decimal], answer: WindowAnswer) ->
     by_label = total(costs.values())
     as_sum = answer.sums.get(day, by_label)  # a day that is cut in one of the two calls is named as cut
     if not same_amount(by_label, as_sum):
-        kind = "xai_disagrees" if _is_settled(day, answer.at) else MOVED
+        kind = MOVED if is_provisional(day, answer.at) else "xai_disagrees"
         yield kind, f"xAI's labels add up to {plain(by_label)}, its sum is {plain(as_sum)}"
 
 
 def _beside(day: date, costs: Mapping[str, Decimal], stored: StoredDay | None) -> Iterator[tuple[str, str]]:
     """A day that is not stored is named as not covered."""
     if stored is not None and not same_costs(stored.costs, costs):
-        yield "xai_differs" if _is_settled(day, stored.observed_at) else MOVED, "; ".join(_labels(stored.costs, costs))
-
-
-def _is_settled(day: date, at: datetime) -> bool:
-    return at >= datetime.combine(day + timedelta(days=1), time(), UTC) + SETTLED_AFTER
+        yield (
+            MOVED if is_provisional(day, stored.observed_at) else "xai_differs",
+            "; ".join(_labels(stored.costs, costs)),
+        )
 
 
 def _labels(here: Mapping[str, Decimal], there: Mapping[str, Decimal]) -> Iterator[str]:
