@@ -1,7 +1,7 @@
 """Parts of a service that only remember: a broker that is a list, dead letters, pauses, clocks."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ from typing import Any
 from aiokafka import ConsumerRecord
 from common.errors import TransientError
 from common.kafka.dead_letters import DeadLetters
-from common.kafka.publisher import Publisher, check_size
+from common.kafka.publisher import Outgoing, Publisher, check_size
 from contract.cloudevents import MalformedError
 from contract.topics import Topic
 from fastapi import FastAPI
@@ -66,16 +66,20 @@ class RecordingPublisher(Publisher):
         self.refused: list[Published] = []
         self.refuses: Callable[[Published], bool] = lambda _: False
 
-    async def send(
-        self, topic: Topic, body: bytes | None, *, key: bytes, headers: dict[str, str], partition: int | None = None
-    ) -> None:
-        check_size(topic, body, key=key, headers=headers)
-        record = Published(topic, body, key, tuple(sorted(headers.items())), partition)
-        await asyncio.sleep(0)
-        if self.refuses(record):
-            self.refused.append(record)
+    async def publish_all(self, records: Sequence[Outgoing]) -> None:
+        """What is refused keeps nothing else from being published."""
+        for one in records:
+            check_size(one.topic, one.body, key=one.key, headers=one.headers)
+        is_refused = [await self._is_refused(one) for one in records]
+        if any(is_refused):
             raise TransientError("the broker is unavailable")
-        self.published.append(record)
+
+    async def _is_refused(self, one: Outgoing) -> bool:
+        record = Published(one.topic, one.body, one.key, tuple(sorted(one.headers.items())), one.partition)
+        await asyncio.sleep(0)
+        refused = self.refuses(record)
+        (self.refused if refused else self.published).append(record)
+        return refused
 
     def available(self, *, available: bool = True) -> None:
         """From now on the broker accepts everything, or nothing."""

@@ -14,6 +14,7 @@ from common.settings import KafkaSettings
 from common.watchdog import Watchdog
 from contract.cloudevents import decode, headers_of
 from contract.topics import SYNC_OUTCOMES, TOPICS
+from contract.tracing import tracing
 from pydantic import SecretStr
 
 from tests.support.consumer_bench import Bench
@@ -70,6 +71,35 @@ async def test_a_record_that_the_broker_would_refuse_is_refused_before_and_break
         with pytest.raises(ValueError, match="does not carry SyncRequested"):
             await publisher.publish(SYNC_OUTCOMES, MESSAGE, key="key", event_id="1", at=AT)
         await publisher.publish(bench.topic, MESSAGE, key="key", event_id="1", at=AT)
+
+    assert len(await bench.records()) == 1
+
+
+async def test_records_that_are_published_together_keep_their_order_and_what_is_known_of_their_bytes(
+    bench: Bench,
+) -> None:
+    body = MESSAGE.model_dump_json().encode() + b" "
+    async with publishing(bench.servers) as publisher:
+        with tracing("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"):
+            first = publisher.outgoing(bench.topic, MESSAGE, key="key", event_id="0", at=AT, body=body)
+        rest = [
+            publisher.outgoing(bench.topic, MESSAGE, key="key", event_id=str(number), at=AT) for number in range(1, 100)
+        ]
+        await publisher.publish_all([first, *rest])
+
+    records = await bench.records()
+    assert [decode(record, bench.topic).event_id for record in records] == [str(number) for number in range(100)]
+    assert [decode(record, bench.topic).traceparent is None for record in records] == [False] + [True] * 99
+    assert (records[0].value, records[1].value) == (body, body.strip())
+
+
+async def test_of_records_that_are_published_together_none_is_where_the_broker_would_refuse_one(bench: Bench) -> None:
+    async with publishing(bench.servers) as publisher:
+        fits = publisher.outgoing(bench.topic, MESSAGE, key="key", event_id="1", at=AT)
+        with pytest.raises(ValueError, match="at most 900000 bytes"):
+            await publisher.publish_all([fits, replace(fits, body=bytes(900_000))])
+        assert await bench.records() == []
+        await publisher.publish_all([fits])
 
     assert len(await bench.records()) == 1
 

@@ -3,10 +3,9 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from aiokafka.errors import KafkaError
@@ -22,7 +21,7 @@ from common.kafka.client import make_broker
 from common.kafka.consumer import Handler
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.failure_policy import OnGiveUp
-from common.kafka.publisher import Publisher
+from common.kafka.publisher import Outgoing, Publisher
 from common.kafka.ranges import Bound, range_of, reader, records_of
 from common.settings import DatabaseUrl, KafkaSettings
 from common.watchdog import Watchdog
@@ -113,7 +112,7 @@ class ReplayReport:
 class NullPublisher(Publisher):
     """Publishes no message: what is handled again was announced before."""
 
-    async def publish(self, topic: Topic, message: Message, *, key: str, event_id: str, at: datetime) -> None:
+    async def publish_all(self, records: Sequence[Outgoing]) -> None:
         """Do nothing."""
 
 

@@ -1,7 +1,9 @@
 """Publishing: all replicas acknowledge every record, and a record that would break the producer is rejected before."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections import Counter
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +25,19 @@ ENVELOPE_BYTES = 70
 """Overhead of a record, at most."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A record to be published."""
+
+    topic: Topic
+    body: bytes | None
+    """None: a tombstone."""
+    key: bytes
+    headers: Mapping[str, str]
+    partition: int | None = None
+    """None: the one that the key decides."""
+
+
 class Publisher:
     """Publishes and waits until the broker has it.
 
@@ -38,37 +53,75 @@ class Publisher:
             declare(PUBLISHED, [topic.name], topic.types)
 
     async def publish(self, topic: Topic, message: Message, *, key: str, event_id: str, at: datetime) -> None:
-        """Publish `message`; `event_id` and `at` are the event's own, so that a second copy is the same event.
+        """Publish `message` as `outgoing` makes a record of it; raises what `outgoing` and `publish_all` raise."""
+        await self.publish_all([self.outgoing(topic, message, key=key, event_id=event_id, at=at)])
 
-        Raises ValueError for what `topic` does not carry, TransientError when it is unknown whether the broker has it.
+    def outgoing(
+        self, topic: Topic, message: Message, *, key: str, event_id: str, at: datetime, body: bytes | None = None
+    ) -> Outgoing:
+        """The record of `message` in the current trace; `body`: its JSON, where that is known already.
+
+        `event_id` and `at` are the event's own, so that a second copy is the same event. Raises ValueError for what
+        `topic` does not carry.
         """
         if type(message).__name__ not in topic.types:
             raise ValueError(f"{topic.name} does not carry {type(message).__name__}")
         headers = headers_of(message, event_id=event_id, source=self._source, at=at)
-        body = message.model_dump_json().encode()
-        await self.send(topic, body, key=key.encode(), headers=headers)
-        PUBLISHED.labels(topic.name, type(message).__name__).inc()
+        return Outgoing(topic, body or message.model_dump_json().encode(), key.encode(), headers)
 
     async def send(
         self, topic: Topic, body: bytes | None, *, key: bytes, headers: dict[str, str], partition: int | None = None
     ) -> None:
         """Publish raw bytes (None: a tombstone), with the same checks."""
-        check_size(topic, body, key=key, headers=headers)
+        await self.publish_all([Outgoing(topic, body, key, headers, partition)])
+
+    async def publish_all(self, records: Sequence[Outgoing]) -> None:
+        """Publish together, records of one key in their order, and wait until the broker has all of them.
+
+        Raises ValueError where one of them would be rejected: then none is published. Raises TransientError when it is
+        unknown whether the broker has them all.
+        """
+        for record in records:
+            check_size(record.topic, record.body, key=record.key, headers=record.headers)
+        names = ", ".join(sorted({record.topic.name for record in records}))
         try:
             async with asyncio.timeout(PUBLISH_DEADLINE):
-                await self._broker.publish(
-                    body,
-                    topic.name,
-                    key=key,
-                    partition=partition,
-                    headers=headers,
-                )
+                await self._send_all(records)
         except TimeoutError:
-            raise TransientError(f"the broker did not acknowledge a record of {topic.name}") from None
+            raise TransientError(f"the broker did not acknowledge a record of {names}") from None
         except KafkaError as error:
             if not error.retriable:
-                self._watchdog.fail(f"producer of {topic.name}: {authorization_hint(error) or type(error).__name__}")
-            raise TransientError(f"{topic.name}: {type(error).__name__}") from None
+                self._watchdog.fail(f"producer of {names}: {authorization_hint(error) or type(error).__name__}")
+            raise TransientError(f"{names}: {type(error).__name__}") from None
+        for (topic, kind), number in Counter(map(_kind, records)).items():
+            if kind:
+                PUBLISHED.labels(topic, kind).inc(number)
+
+    async def _send_all(self, records: Sequence[Outgoing]) -> None:
+        """The client gathers what is not acknowledged yet into one batch a partition."""
+        waiting: list[asyncio.Future[object]] = []
+        try:
+            for record in records:
+                waiting.append(await self._send(record))  # noqa: PERF401 - `finally` needs those that were sent
+            results = await asyncio.gather(*waiting, return_exceptions=True)
+        finally:
+            for one in waiting:
+                one.cancel()  # of those that nobody waits for any more
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _send(self, record: Outgoing) -> asyncio.Future[object]:
+        topic, headers = record.topic.name, dict(record.headers)
+        return await self._broker.publish(
+            record.body, topic, key=record.key, partition=record.partition, headers=headers, no_confirm=True
+        )
+
+
+def _kind(record: Outgoing) -> tuple[str, str]:
+    """Topic and type of message; the type is empty where it is none that the topic carries."""
+    kind = record.headers.get("ce_type", "")
+    return record.topic.name, kind if kind in record.topic.types else ""
 
 
 async def all_of(publishing: Iterable[Coroutine[Any, Any, None]]) -> None:
@@ -79,7 +132,7 @@ async def all_of(publishing: Iterable[Coroutine[Any, Any, None]]) -> None:
         raise failed[0]
 
 
-def check_size(topic: Topic, body: bytes | None, *, key: bytes, headers: dict[str, str]) -> None:
+def check_size(topic: Topic, body: bytes | None, *, key: bytes, headers: Mapping[str, str]) -> None:
     """Raises ValueError for a record without a key or too large for `topic`."""
     if not key:
         raise ValueError(f"a record of {topic.name} needs a key")
