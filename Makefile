@@ -64,8 +64,8 @@ with-processes:
 without-processes:  # printed when it has ended, so that the other's progress can be read
 	@output=$$($(PYTEST) -m "not system and not thorough" --durations=5 2>&1); status=$$?; echo "$$output"; exit $$status
 
-bench: install  ## how fast keys are rotated under load, as ratios to a plain UPDATE (about 2 min); ARGS="--rows 20000"
-	@$(BIN)/python benchmarks/rotation.py $(ARGS)
+bench: install  ## measure how fast the system is, as ratios; ARGS="--help" lists the benchmarks, ARGS="ledger" runs one
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 faults: install toxiproxy  ## every fault, one after another, under load; ends with a table (about 90 min)
 	@$(PYTEST) -m "" tests/faults $(ARGS)

@@ -128,7 +128,7 @@ class System:
         if self._simulated:
             port, delay = str(self._ports["simulator"]), str(self._delay_ms)
             argv = (sys.executable, "-m", "simulator", "--host", "127.0.0.1", "--port", port, "--delay-ms", delay)
-            await self.supervisor.start([Service("simulator", argv, _inherited(), self._xai_url)])
+            await self.supervisor.start([Service("simulator", argv, inherited_environment(), self._xai_url)])
 
     def environment_of(self, service: str) -> dict[str, str]:
         """What a process of `service` is started with."""
@@ -146,7 +146,7 @@ class System:
 
     def _environment(self, principal: str) -> dict[str, str]:
         secured = self.security.environment(principal) if self.security else {}
-        return _inherited() | {
+        return inherited_environment() | {
             "KAFKA_BOOTSTRAP_SERVERS": self.kafka.bootstrap_servers,
             **secured,
             "API_TOKENS_FILE": str(self._folder / "tokens.json"),
@@ -166,5 +166,5 @@ class System:
         self._token = local_token(self._folder, keep=self._durable)
 
 
-def _inherited() -> dict[str, str]:
+def inherited_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in PASSED_ON if name in os.environ}

@@ -1,0 +1,84 @@
+"""A durable Postgres and a broker on this machine, and services of one build or another beside them."""
+
+import asyncio
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import LiteralString
+
+import psycopg
+from grafient.local.kafka import Kafka
+from grafient.local.postgres import DATABASE, Postgres
+from grafient.local.system import inherited_environment
+from grafient.topics.apply import apply_topics
+from psycopg import sql
+
+from benchmarks.support.report import progress
+from benchmarks.support.topic import Broker
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """A version of the services, installed for a Python of its own."""
+
+    name: str
+    python: str
+
+
+CURRENT = Build("this", sys.executable)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """What runs, and the folder for all of its files."""
+
+    folder: Path
+    postgres: Postgres
+    kafka: Kafka
+    broker: Broker
+
+    def dsn(self, database: str) -> str:
+        """For psycopg, as the owner."""
+        return self.postgres.database_url.replace("+psycopg", "").removesuffix(DATABASE) + database
+
+    def url_of(self, role: str, database: str) -> str:
+        """For a service."""
+        return self.postgres.url_of(role).removesuffix(DATABASE) + database
+
+    async def execute(self, database: str, statement: LiteralString, *names: str) -> None:
+        """Outside of a transaction; `names` fill the braces of `statement`."""
+        async with await psycopg.AsyncConnection.connect(self.dsn(database), autocommit=True) as connection:
+            await connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+
+    async def create_database(self, name: str, template: str = "template0") -> None:
+        await self.execute("postgres", "DROP DATABASE IF EXISTS {}", name)
+        await self.execute("postgres", "CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy", name, template)
+
+    async def migrate(self, build: Build, database: str) -> None:
+        """Bring the tables of every service in `database` to what `build` needs."""
+        environment = inherited_environment() | {"DATABASE_URL": self.url_of("postgres", database)}
+        process = await asyncio.create_subprocess_exec(
+            *(build.python, "-m", "grafient", "migrate"), env=environment, stdout=asyncio.subprocess.DEVNULL
+        )
+        if await process.wait():
+            raise SystemExit(f"the tables of build {build.name} could not be made")
+
+
+@asynccontextmanager
+async def running_stack() -> AsyncIterator[Stack]:
+    """Everything in a temporary folder, which is removed at the end."""
+    async with AsyncExitStack() as stack:
+        folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
+        stack.callback(shutil.rmtree, folder)
+        folder.chmod(0o755)  # the server of Postgres runs as a user of its own
+        postgres, kafka = Postgres(folder / "postgres"), Kafka(folder / "kafka")
+        stack.push_async_callback(postgres.stop)
+        stack.push_async_callback(kafka.stop)
+        await asyncio.gather(postgres.start(), kafka.start())
+        await apply_topics(kafka.settings(), replication=1)
+        progress("Postgres and Kafka are ready")
+        yield Stack(folder, postgres, kafka, await stack.enter_async_context(Broker.connected(kafka.bootstrap_servers)))

@@ -1,0 +1,86 @@
+"""Topics as a benchmark needs them: filled before the start, read again from the start, with their ends in view."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager
+from itertools import islice
+from typing import Self, TypeVar
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from contract.access import group_of
+from contract.topics import Topic
+
+from benchmarks.support.facts import Record
+
+T = TypeVar("T")
+AT_ONCE = 2_000
+"""Records that are on their way at the same time."""
+
+
+class Broker:
+    """Clients of a broker without security."""
+
+    def __init__(self, servers: str, admin: AIOKafkaAdminClient, looking: AIOKafkaConsumer) -> None:
+        self.servers = servers
+        self._admin = admin
+        self._looking = looking
+
+    @classmethod
+    @asynccontextmanager
+    async def connected(cls, servers: str) -> AsyncIterator[Self]:
+        admin, looking = AIOKafkaAdminClient(bootstrap_servers=servers), AIOKafkaConsumer(bootstrap_servers=servers)
+        await admin.start()
+        await looking.start()
+        try:
+            yield cls(servers, admin, looking)
+        finally:
+            await looking.stop()
+            await admin.close()
+
+    async def fill(self, topic: Topic, records: Iterable[Record]) -> None:
+        """Publish in the order of `records`, and wait until all are there."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.servers, linger_ms=20, max_batch_size=1 << 18)
+        async with producer:
+            for some in batched(records, AT_ONCE):
+                sent = [await producer.send(topic.name, one.value, one.key, headers=one.headers) for one in some]
+                await asyncio.gather(*sent)
+
+    async def empty(self, topic: Topic) -> None:
+        """Delete its records; offsets continue."""
+        ends = await self._looking.end_offsets(_partitions(topic))
+        await self._admin.delete_records({place: RecordsToDelete(end) for place, end in ends.items()})
+
+    async def end(self, topic: Topic) -> int:
+        """Sum of the end offsets."""
+        ends: dict[TopicPartition, int] = await self._looking.end_offsets(_partitions(topic))
+        return sum(ends.values())
+
+    async def left(self, service: str, topic: Topic) -> int:
+        """Records that the service's group has not committed."""
+        committed = await self._admin.list_consumer_group_offsets(
+            group_of(service, topic), partitions=_partitions(topic)
+        )
+        begins: dict[TopicPartition, int] = await self._looking.beginning_offsets(_partitions(topic))
+        done: int = sum(max(begins[place], offset.offset) for place, offset in committed.items())
+        return await self.end(topic) - done
+
+    async def rewind(self, service: str, topic: Topic) -> None:
+        """Let the service's group begin with the first record again; nobody may consume meanwhile."""
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=self.servers, group_id=group_of(service, topic), enable_auto_commit=False
+        )
+        async with consumer:
+            consumer.assign(_partitions(topic))
+            await consumer.commit(await consumer.beginning_offsets(_partitions(topic)))
+
+
+def _partitions(topic: Topic) -> list[TopicPartition]:
+    return [TopicPartition(topic.name, number) for number in range(topic.partitions)]
+
+
+def batched(items: Iterable[T], count: int) -> Iterator[list[T]]:
+    """Lists of `count` items; the last one may be shorter."""
+    rest = iter(items)
+    while batch := list(islice(rest, count)):
+        yield batch
