@@ -4,10 +4,12 @@ import logging
 
 import typer
 
-from benchmarks import ledger, rotation
+from benchmarks import fleet, latency, ledger, rotation
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help="How fast the system is, as ratios.")
 app.command(epilog=f"Example: {ledger.EXAMPLE}")(ledger.ledger)
+app.command(epilog=f"Example: {fleet.EXAMPLE}")(fleet.fleet)
+app.command(epilog=f"Example: {latency.EXAMPLE}")(latency.latency)
 app.command("rotation")(rotation.main)
 
 

@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from math import ceil
 from pathlib import Path
 from statistics import median
 from typing import Annotated
@@ -72,7 +73,12 @@ def median_row(runs: Sequence[Row]) -> dict[str, object]:
 def rounded(value: float, digits: int = 3) -> float | int:
     """`value` with so many significant digits."""
     short = float(f"{value:.{digits}g}")
-    return int(short) if short >= 10 ** (digits - 1) else short
+    return int(short) if short.is_integer() else short
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    """The smallest of `values` that at least this share of them does not exceed."""
+    return sorted(values)[max(0, ceil(share * len(values)) - 1)]
 
 
 def progress(text: str) -> None:

@@ -1,12 +1,12 @@
 """Topics as a benchmark needs them: filled before the start, read again from the start, with their ends in view."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from itertools import islice
 from typing import Self, TypeVar
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
 from contract.access import group_of
 from contract.topics import Topic
@@ -53,8 +53,26 @@ class Broker:
 
     async def end(self, topic: Topic) -> int:
         """Sum of the end offsets."""
+        return sum((await self.ends(topic)).values())
+
+    async def ends(self, topic: Topic) -> dict[int, int]:
+        """The end offset of each partition."""
         ends: dict[TopicPartition, int] = await self._looking.end_offsets(_partitions(topic))
-        return sum(ends.values())
+        return {place.partition: end for place, end in ends.items()}
+
+    async def records(self, topic: Topic, places: Mapping[int, int]) -> AsyncIterator[ConsumerRecord]:
+        """All records from these offsets of the partitions on that are there now."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.servers, enable_auto_commit=False)
+        async with consumer:
+            consumer.assign(_partitions(topic))
+            for number, offset in places.items():
+                consumer.seek(TopicPartition(topic.name, number), offset)
+            left = await self.end(topic) - sum(places.values())
+            while left > 0:
+                for records in (await consumer.getmany(timeout_ms=200)).values():
+                    left -= len(records)
+                    for record in records:
+                        yield record
 
     async def left(self, service: str, topic: Topic) -> int:
         """Records that the service's group has not committed."""
