@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from ledger.api import Routes
 from ledger.handlers import BATCH_HANDLERS, HANDLERS, Handlers
+from ledger.reports.api import ReportRoutes
 from ledger.settings import LedgerSettings
 
 
@@ -31,7 +32,8 @@ def create_app(settings: LedgerSettings) -> FastAPI:
 
     app = make_app("ledger", parts.watchdog, lifespan, parts.ready)
     guard(app, LiveTokens(settings.api_tokens_file), requests_per_second=settings.api_requests_per_second)
-    app.include_router(Routes(parts.database, clock=lambda: datetime.now(UTC)).router())
+    for routes in (Routes, ReportRoutes):
+        app.include_router(routes(parts.database, clock=lambda: datetime.now(UTC)).router())
     return app
 
 

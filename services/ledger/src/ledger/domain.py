@@ -84,8 +84,14 @@ def covers(day: date, observed_at: datetime, today: date) -> bool:
     return day == today or observed_at >= ends_at(day)
 
 
-def is_expected(expectation: Expectation, day: date, at: datetime) -> bool:
-    """Whether the integration is expected to cover the day, as known at `at`: a later removal does not count yet."""
+def expected_days(expectation: Expectation, at: datetime) -> tuple[date, date] | None:
+    """First and last day that it is expected to cover, as known at `at`: a later removal does not count yet."""
     removed_at = expectation.removed_at
-    is_removed = removed_at is not None and removed_at <= at and removed_at.date() <= day
-    return expectation.added_at <= at and expectation.first <= day and not is_removed
+    last = removed_at.date() - timedelta(days=1) if removed_at is not None and removed_at <= at else date.max
+    return (expectation.first, last) if expectation.added_at <= at and expectation.first <= last else None
+
+
+def is_expected(expectation: Expectation, day: date, at: datetime) -> bool:
+    """Whether the integration is expected to cover the day."""
+    span = expected_days(expectation, at)
+    return span is not None and span[0] <= day <= span[1]

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 
 from contract.problems import Code, ProblemError
 from fastapi import Request
+from fastapi._compat import ModelField
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 GUARDED = "/v1/"
@@ -42,9 +44,16 @@ def _media_type(request: Request) -> str:
 
 def _query_errors(request: Request, route: APIRoute) -> Errors:
     given = [name for name, _ in request.query_params.multi_items()]
-    known = {parameter.alias for parameter in route.dependant.query_params}
+    known = {parameter.alias for parameter in _parameters(route.dependant)}
     yield from _errors("query", "Unknown parameter", (name for name in dict.fromkeys(given) if name not in known))
     yield from _errors("query", "Given more than once", (name for name in known if given.count(name) > 1))
+
+
+def _parameters(dependant: Dependant) -> Iterator[ModelField]:
+    """What the route reads from the query, also by its dependencies."""
+    yield from dependant.query_params
+    for dependency in dependant.dependencies:
+        yield from _parameters(dependency)
 
 
 def _body_errors(body: bytes, route: APIRoute) -> Errors:

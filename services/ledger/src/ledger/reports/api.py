@@ -1,0 +1,119 @@
+"""The routes of reports: an account's costs over a period, added up and broken down."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from enum import StrEnum
+from typing import Annotated
+from uuid import UUID
+
+from common.database import Database
+from common.http.openapi import answers
+from contract.fields import AccountId
+from contract.problems import Code, ProblemError
+from fastapi import APIRouter, Depends, Query
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.api import READ, QueryDay
+from ledger.domain import MAX_DAYS, is_range
+from ledger.periods import Compare, Period, Span, ending
+from ledger.reports import answers as build
+from ledger.reports.schemas import Breakdown, Summary
+from ledger.store import integrations, sums
+from ledger.store.sums import Question
+
+
+class By(StrEnum):
+    """What a period's costs are broken down by."""
+
+    MODEL = "model"
+    LABEL = "label"
+    PRODUCT = "product"
+    INTEGRATION = "integration"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The parameters that all reports have."""
+
+    account_id: AccountId
+    period: Period | None
+    first: date | None
+    last: date | None
+    compare: Compare
+    integration_id: UUID | None
+
+
+def asked(
+    account_id: AccountId,
+    period: Period | None = None,
+    first: Annotated[QueryDay | None, Query(alias="from")] = None,
+    last: Annotated[QueryDay | None, Query(alias="to")] = None,
+    compare: Compare = Compare.PREVIOUS,
+    integration_id: UUID | None = None,
+) -> Asked:
+    """A period that ends today (default 30d), or the days `from` to `to`; what it is compared with; of one integration."""
+    return Asked(account_id, period, first, last, compare, integration_id)
+
+
+class ReportRoutes:
+    """The routes; `clock` returns the current instant (aware, UTC)."""
+
+    def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
+        self._database = database
+        self._clock = clock
+
+    def router(self) -> APIRouter:
+        """All of them, in one table."""
+        router = APIRouter(prefix="/v1/accounts/{account_id}", responses=answers())
+        router.get("/summary", operation_id="get_summary", dependencies=READ)(self.summary)
+        router.get(
+            "/breakdown",
+            operation_id="get_breakdown",
+            dependencies=READ,
+            response_model_exclude_unset=True,  # a row has one of four members
+        )(self.breakdown)
+        return router
+
+    async def summary(self, asked: Annotated[Asked, Depends(asked)]) -> Summary:
+        """Total, daily average, most expensive model, and the change against a span before."""
+        async with self._database.transaction() as connection:
+            question = await self._question(connection, asked)
+            days = await sums.day_figures(connection, question)
+            models = await sums.breakdown(connection, replace(question, before=question.span), By.MODEL)
+            as_of = await sums.as_of(connection, question)
+        return build.summary(question, days, models, as_of)
+
+    async def breakdown(self, asked: Annotated[Asked, Depends(asked)], by: By = By.MODEL) -> Breakdown:
+        """What the period's costs are made of, dearest first; a model is one row, whatever labels name it."""
+        async with self._database.transaction() as connection:
+            question = await self._question(connection, asked)
+            days = await sums.day_figures(connection, question)
+            rows = await sums.breakdown(connection, question, by)
+        return build.breakdown(question, days, rows, by)
+
+    async def _question(self, connection: AsyncConnection, asked: Asked) -> Question:
+        """Raises ProblemError where the account has not that integration."""
+        now, only = self._clock(), asked.integration_id
+        span = _span(asked, now.date())
+        finished = span.finished(now.date())
+        await sums.one_view(connection)
+        every = await integrations.expectations(connection, asked.account_id)
+        left_out = [one.integration_id for one in every if one.is_duplicate and only is None]
+        shown = [one for one in every if one.integration_id not in left_out and only in {None, one.integration_id}]
+        if only and not shown and not await sums.has_days(connection, asked.account_id, only):
+            raise ProblemError(Code.NOT_FOUND, "The account has no such integration.")
+        before = (finished or span).before(asked.compare)
+        return Question(asked.account_id, span, finished, before, shown, only, left_out, now)
+
+
+def _span(asked: Asked, today: date) -> Span:
+    first, last = asked.first, asked.last
+    if first is None and last is None:
+        return ending(today, asked.period or Period.MONTH)
+    if asked.period is not None or first is None or last is None or not is_range(first, last):
+        raise ProblemError(
+            Code.REQUEST_MALFORMED,
+            f"Give period, or from and to: from must not be after to, and they cover at most {MAX_DAYS} days.",
+        )
+    return Span(first, last)

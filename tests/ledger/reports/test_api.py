@@ -1,0 +1,263 @@
+"""The ledger's reports over HTTP."""
+
+from collections.abc import AsyncIterator, Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+from common.http.app import make_app
+from common.http.gate import guard
+from common.http.tokens import Tokens, digest_of
+from common.watchdog import Watchdog
+from contract.messages import Cost
+from contract.money import plain
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ledger.api import Routes
+from ledger.reports.api import ReportRoutes
+
+from tests.ledger.support.ledger import ERASED, NOON, OTHER_ACCOUNT, REMOVED, LedgerHarness, later
+from tests.support.fakes import no_lifespan
+from tests.support.messages import ACCOUNT, cost_recorded
+
+TODAY = NOON.date()
+TOKEN = "obviously-fake-token"  # noqa: S105 - of a test
+WEEK = {"period": "7d"}
+
+
+@pytest.fixture
+async def http(ledger: LedgerHarness) -> AsyncIterator[httpx.AsyncClient]:
+    app = make_app("ledger", Watchdog(), no_lifespan, ledger.database.ping)
+    token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
+    guard(app, Tokens.model_validate({"tokens": [token]}), requests_per_second=10_000)
+    for routes in (Routes, ReportRoutes):
+        app.include_router(routes(ledger.database, clock=lambda: NOON).router())
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://ledger", headers=headers
+    ) as client:
+        yield client
+
+
+async def _get(http: httpx.AsyncClient, report: str, query: Mapping[str, str]) -> dict[str, Any]:
+    answer = await http.get(f"/v1/accounts/{ACCOUNT}/{report}", params=query)
+    assert answer.status_code == 200, answer.text
+    content: dict[str, Any] = answer.json()
+    return content
+
+
+def _ago(days: int) -> date:
+    return TODAY - timedelta(days=days)
+
+
+async def _add(ledger: LedgerHarness, *, first: int = 90, **changes: Any) -> UUID:
+    team = uuid4()
+    await ledger.add(team, history_from=_ago(first), **changes)
+    return team
+
+
+async def _weeks(ledger: LedgerHarness, team: UUID, now: str, before: str) -> None:
+    """Thirteen days: `now` a day in the last seven, `before` a day in the six before them."""
+    costs = {_ago(number): {"grok-4": now if number < 7 else before} for number in range(13)}
+    await ledger.record(team, costs)
+
+
+async def test_a_week_is_summed_up(ledger: LedgerHarness, http: httpx.AsyncClient) -> None:
+    await _weeks(ledger, await _add(ledger), now="3", before="2")
+
+    assert await _get(http, "summary", WEEK) == {
+        "currency": "USD",
+        "from": "2026-11-14",
+        "to": "2026-11-20",
+        "usd": "21",
+        "missing_days": [],
+        "previous": {"from": "2026-11-08", "to": "2026-11-13", "usd": "12", "change": 0.5, "why": None},
+        "daily_average_usd": "3",
+        "covered_days": 6,
+        "top_model": {"model": "grok-4", "usd": "21"},
+        "data_as_of": "2026-11-20T12:00:00.000000Z",
+        "provisional_from": "2026-11-14",
+    }
+
+
+async def test_an_account_without_costs_has_no_sum(http: httpx.AsyncClient) -> None:
+    summary = await _get(http, "summary", {})
+
+    assert (summary["from"], summary["to"]) == ("2026-10-22", "2026-11-20")
+    for name in ("usd", "daily_average_usd", "top_model", "data_as_of", "provisional_from"):
+        assert summary[name] is None
+    assert summary["covered_days"] == 0
+    assert summary["previous"]["change"] is None
+
+
+async def test_a_day_that_was_not_read_is_in_no_average_and_is_named(
+    ledger: LedgerHarness, http: httpx.AsyncClient
+) -> None:
+    team = await _add(ledger)
+    await ledger.record(team, {_ago(number): {"grok-4": "2"} for number in range(13) if number != 3})
+
+    summary = await _get(http, "summary", WEEK)
+
+    assert (summary["usd"], summary["daily_average_usd"], summary["covered_days"]) == ("12", "2", 5)
+    assert summary["missing_days"] == [str(_ago(3))]
+    assert summary["previous"]["change"] is None
+    assert summary["previous"]["why"] == "1 day of this period was not read."
+
+
+async def test_labels_that_name_one_model_are_one_row(ledger: LedgerHarness, http: httpx.AsyncClient) -> None:
+    team = await _add(ledger)
+    names = {"API grok-4": "1.5", "Chat grok-4": "0.25", "Chat grok-5": "1"}
+    costs = tuple(
+        Cost(label=label, product=label.split()[0], model=label.split()[1], usd=Decimal(usd))
+        for label, usd in names.items()
+    )
+    plain_labels = cost_recorded(team, names, day=_ago(1), observed_at=NOON)
+    await ledger.receive(plain_labels.model_copy(update={"costs": costs}))
+
+    async def rows(by: str) -> list[tuple[Any, ...]]:
+        return [tuple(row.values()) for row in (await _get(http, "breakdown", WEEK | {"by": by}))["rows"]]
+
+    assert await rows("model") == [("grok-4", "1.75", 0.6364, 1, None), ("grok-5", "1", 0.3636, 1, None)]
+    assert [row[:2] for row in await rows("label")] == [
+        ("API grok-4", "1.5"),
+        ("Chat grok-5", "1"),
+        ("Chat grok-4", "0.25"),
+    ]
+    assert [row[:2] for row in await rows("product")] == [("API", "1.5"), ("Chat", "1.25")]
+    assert [row[:2] for row in await rows("integration")] == [(str(team), "2.75")]
+    assert (await _get(http, "summary", WEEK))["top_model"] == {"model": "grok-4", "usd": "1.75"}
+
+
+async def test_labels_without_a_product_are_one_row_of_null(ledger: LedgerHarness, http: httpx.AsyncClient) -> None:
+    await ledger.record(await _add(ledger), {_ago(1): {"Storage": "1"}})
+
+    (row,) = (await _get(http, "breakdown", WEEK | {"by": "product"}))["rows"]
+
+    assert row["product"] is None
+    assert "model" not in row
+
+
+async def test_a_row_has_its_change_and_the_days_on_which_it_cost_something(
+    ledger: LedgerHarness, http: httpx.AsyncClient
+) -> None:
+    team = await _add(ledger)
+    costs = {_ago(number): {"old": "1"} if number >= 7 else {"new": "1", "old": "2"} for number in range(13)}
+    await ledger.record(team, costs | {_ago(2): {"old": "2"}})
+
+    rows = (await _get(http, "breakdown", WEEK))["rows"]
+
+    assert [(row["model"], row["days"], row["change"]) for row in rows] == [("old", 7, 1.0), ("new", 6, None)]
+
+
+@pytest.mark.parametrize(
+    ("compare", "first"), [("previous", "2026-11-08"), ("week", "2026-11-07"), ("year", "2025-11-14")]
+)
+async def test_a_period_is_compared_with_the_requested_span(http: httpx.AsyncClient, compare: str, first: str) -> None:
+    assert (await _get(http, "summary", WEEK | {"compare": compare}))["previous"]["from"] == first
+
+
+async def test_an_integration_is_reported_alone_and_a_duplicate_only_where_it_is_named(
+    ledger: LedgerHarness, http: httpx.AsyncClient
+) -> None:
+    one = await _add(ledger)
+    other = await _add(ledger, status="error", status_code="already_connected")
+    await ledger.record(one, {_ago(1): {"a": "1"}})
+    await ledger.record(other, {_ago(1): {"a": "5"}})
+
+    assert (await _get(http, "summary", WEEK))["usd"] == "1"
+    assert (await _get(http, "summary", WEEK | {"integration_id": str(one)}))["usd"] == "1"
+    assert (await _get(http, "summary", WEEK | {"integration_id": str(other)}))["usd"] == "5"
+
+
+async def test_data_are_as_new_as_the_reading_of_the_integration_that_is_behind(
+    ledger: LedgerHarness, http: httpx.AsyncClient
+) -> None:
+    for hours in (-5, -1):
+        await ledger.record(await _add(ledger), {_ago(1): {"a": "1"}}, observed_at=later(hours))
+
+    assert (await _get(http, "summary", WEEK))["data_as_of"] == "2026-11-20T07:00:00.000000Z"
+
+
+@pytest.mark.parametrize("report", ["summary", "breakdown"])
+async def test_another_accounts_integration_is_unknown(
+    ledger: LedgerHarness, http: httpx.AsyncClient, report: str
+) -> None:
+    team = await _add(ledger, account_id=OTHER_ACCOUNT)
+
+    answer = await http.get(f"/v1/accounts/{ACCOUNT}/{report}", params={"integration_id": str(team)})
+
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"from": "2026-11-01"},
+        {"to": "2026-11-01"},
+        {"from": "2026-11-02", "to": "2026-11-01"},
+        {"from": "2026-11-01", "to": "2026-11-02", "period": "7d"},
+        {"from": "2020-01-01", "to": "2026-11-02"},
+        {"period": "8d"},
+        {"by": "team"},
+        {"compare": "month"},
+        {"form": "2026-11-01"},
+    ],
+)
+async def test_a_period_that_is_none_is_refused(http: httpx.AsyncClient, query: dict[str, str]) -> None:
+    answer = await http.get(f"/v1/accounts/{ACCOUNT}/breakdown", params=query)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "request_malformed")
+
+
+AMOUNTS = st.integers(-(10**6), 10**13).map(lambda ticks: plain(ticks * Decimal("1E-10")))
+LABELS = st.sampled_from(["API grok-4", "Chat grok-4", "Chat grok-5", "Storage", "(no label)", "\N{ROCKET}"])
+TEAMS = st.lists(
+    st.tuples(
+        st.sampled_from([{}, {}, REMOVED, REMOVED | {"removed_at": later(-48)}, {"status_code": "already_connected"}]),
+        st.integers(0, 40),
+        st.dictionaries(st.integers(0, 40), st.dictionaries(LABELS, AMOUNTS, max_size=4), max_size=20),
+        st.integers(-60, 0),
+    ),
+    max_size=4,
+)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(teams=TEAMS, days=st.integers(1, 20), end=st.integers(0, 20))
+async def test_reports_agree_with_the_costs_of_each_day_to_the_last_digit(
+    ledger: LedgerHarness, http: httpx.AsyncClient, teams: Any, days: int, end: int
+) -> None:
+    await ledger.clear()
+    for changes, first, costs, hours in teams:
+        team = await _add(ledger, first=first, **changes)
+        if costs:
+            by_day = {_ago(number): labels for number, labels in costs.items()}
+            await ledger.record(team, by_day, observed_at=later(hours))
+    span = {"from": str(_ago(end + days - 1)), "to": str(_ago(end))}
+
+    shown = (await _get(http, "costs", span))["days"]
+    summary = await _get(http, "summary", span)
+
+    amounts = [Decimal(one["usd"]) for one in shown if one["usd"] is not None]
+    assert summary["usd"] == (plain(sum(amounts, Decimal(0))) if amounts else None)
+    assert summary["missing_days"] == [one["day"] for one in shown if not one["covered"]]
+    assert summary["covered_days"] == sum(one["covered"] for one in shown if one["day"] < str(TODAY))
+    assert summary["provisional_from"] == next((one["day"] for one in shown if one["provisional"]), None)
+    for by in ("model", "label", "product", "integration"):
+        breakdown = await _get(http, "breakdown", span | {"by": by})
+        assert plain(sum((Decimal(row["usd"]) for row in breakdown["rows"]), Decimal(0))) == (summary["usd"] or "0")
+        assert {name: breakdown[name] for name in ("usd", "missing_days", "previous")} == {
+            name: summary[name] for name in ("usd", "missing_days", "previous")
+        }
+
+
+async def test_an_erased_history_is_in_no_report(ledger: LedgerHarness, http: httpx.AsyncClient) -> None:
+    team = await _add(ledger)
+    await ledger.record(team, {_ago(1): {"a": "1"}})
+    await ledger.add(team, **ERASED)
+
+    assert (await _get(http, "summary", WEEK))["usd"] is None
+    assert (await _get(http, "breakdown", WEEK))["rows"] == []
