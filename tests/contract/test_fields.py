@@ -1,10 +1,11 @@
 """Days, instants and lines of text: what is accepted, and what is refused."""
 
+import json
 from datetime import UTC, datetime
 from uuid import UUID
 
 import pytest
-from contract.fields import Day, Instant, Label, canonical_team_id, rfc3339
+from contract.fields import Day, Instant, Label, Text, canonical_team_id, rfc3339
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
@@ -35,6 +36,16 @@ def test_a_day_is_an_iso_date_and_nothing_else(day: object) -> None:
 def test_a_label_is_one_visible_line(label: str) -> None:
     with pytest.raises(ValidationError):
         TypeAdapter(Label).validate_python(label)
+
+
+TEXT: TypeAdapter[str] = TypeAdapter(Text)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_text_is_whatever_has_no_nul(text: str) -> None:
+    assert TEXT.validate_json(json.dumps(text.replace("\0", ""))) == text.replace("\0", "")
+    with pytest.raises(ValidationError):
+        TEXT.validate_json(json.dumps(f"{text}\0{text}"))
 
 
 TEAM = "3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f"

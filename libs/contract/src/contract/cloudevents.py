@@ -175,7 +175,10 @@ def body_of(record: Record) -> bytes:
 def _is_structured(record: Record) -> bool:
     """Whether the envelope is in the value. Any other content type, or none, means JSON with the envelope in headers."""
     headers = dict(record.headers)
-    kind = (headers.get("content-type") or b"").decode("utf-8", "replace").partition(";")[0].strip().lower()
+    content_type = headers.get("content-type") or b""
+    if content_type == b"application/json" and headers.get("ce_specversion"):  # nearly every record
+        return False
+    kind = content_type.decode("utf-8", "replace").partition(";")[0].strip().lower()
     if kind.startswith("application/cloudevents-batch"):
         raise MalformedError(
             "content_type_unsupported", "batched CloudEvents are not read: send each in its own record"

@@ -140,7 +140,9 @@ RequestId = Annotated[
     str, StringConstraints(min_length=1, max_length=200), AfterValidator(_no_controls), _line("sync-1", 200)
 ]
 """The idempotency key of a sync request: 1-200 characters, none of them control characters."""
-Text = Annotated[str, AfterValidator(_no_nul), WithJsonSchema({"type": "string", "pattern": r"^[^\u0000]*$"})]
+Text = Annotated[
+    str, StringConstraints(pattern=r"^[^\x00]*$"), WithJsonSchema({"type": "string", "pattern": r"^[^\u0000]*$"})
+]
 """Any text that Postgres can store."""
 Day = Annotated[date, BeforeValidator(_check_day)]
 """A UTC day; an ISO date in JSON."""

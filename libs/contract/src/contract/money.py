@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from decimal import Context, Decimal, Inexact, InvalidOperation
-from typing import Annotated
+from decimal import Context, Decimal, Inexact, InvalidOperation, localcontext
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
+from pydantic_core import CoreSchema, core_schema
 
 EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
 """The context of every sum: a result that would need rounding is an error."""
@@ -14,6 +15,7 @@ _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 
 MAX_INTEGER_DIGITS = 15
 MAX_FRACTION_DIGITS = 40
+_PLAIN = rf"^-?[0-9]{{1,{MAX_INTEGER_DIGITS}}}(\.[0-9]{{1,{MAX_FRACTION_DIGITS}}})?$"
 ZERO = Decimal(0)
 NOISE = Decimal("1E-12")
 """Of an amount: the last digits of long sums of doubles. Below 100 US dollars it is less than a tick (1e-10)."""
@@ -45,10 +47,8 @@ def plain(amount: Decimal) -> str:
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum; raises decimal.Inexact where it needs more than 60 digits."""
-    result = ZERO
-    for amount in amounts:
-        result = EXACT.add(result, amount)
-    return result
+    with localcontext(EXACT):
+        return sum(amounts, ZERO)
 
 
 def same_amount(one: Decimal, other: Decimal) -> bool:
@@ -73,9 +73,23 @@ def _bounded(amount: Decimal) -> Decimal:
     return amount
 
 
+class _PlainFirst:
+    """Reads a plain decimal string in compiled code; whatever else `parse_usd` accepts, and refuses, is left to it."""
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - any type
+        plain_text = core_schema.str_schema(pattern=_PLAIN)
+        return core_schema.union_schema(
+            [core_schema.chain_schema([plain_text, core_schema.decimal_schema()]), handler(source)],
+            mode="left_to_right",
+            custom_error_type="value_error",
+            custom_error_context={"error": "not an exact decimal amount within bounds"},
+        )
+
+
 Usd = Annotated[
     Decimal,
     BeforeValidator(parse_usd),
+    _PlainFirst(),
     PlainSerializer(plain, return_type=str),
     WithJsonSchema({"type": "string", "pattern": r"^-?\d{1,15}(\.\d{1,40})?$", "examples": ["1.2345678"]}),
 ]

@@ -1,6 +1,6 @@
 """Costs of a day, label by label."""
 
-from itertools import pairwise
+from operator import ge
 from typing import Self
 from uuid import UUID
 
@@ -39,8 +39,9 @@ class CostRecorded(Message):
 
     @model_validator(mode="after")
     def _adds_up(self) -> Self:
-        if any(one.label >= other.label for one, other in pairwise(self.costs)):
+        labels = [cost.label for cost in self.costs]
+        if any(map(ge, labels, labels[1:])):
             raise ValueError("costs are sorted by label, one entry a label")
-        if total(cost.usd for cost in self.costs) != self.usd:
+        if total([cost.usd for cost in self.costs]) != self.usd:
             raise ValueError("usd is not the sum of costs")
         return self
