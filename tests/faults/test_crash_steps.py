@@ -32,10 +32,9 @@ def _name(method: Callable[..., Any]) -> str:
 
 def _handlers() -> Iterator[Callable[..., Any]]:
     """Every handler that consumers call: of a topic in both tables the one for batches."""
-    for of_service in (connector.handlers.HANDLERS, connector.handlers.INTAKE):
-        for of_topic in of_service.values():
-            yield from of_topic.values()
-    for module in (syncer.handlers, ledger.handlers):
+    for of_topic in connector.handlers.INTAKE.values():
+        yield from of_topic.values()
+    for module in (connector.handlers, syncer.handlers, ledger.handlers):
         yield from module.BATCH_HANDLERS.values()
         for topic, of_topic in module.HANDLERS.items():
             yield from () if topic in module.BATCH_HANDLERS else of_topic.values()

@@ -14,8 +14,8 @@ pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
 NOTICED_WITHIN = 45.0
 """Seconds of a stall."""
 STEPS = {
-    "connector": "connector.handlers:Handlers.sync_completed",
-    "syncer": "syncer.handlers:Handlers.sync_requested",
+    "connector": "connector.handlers:Handlers.outcomes",
+    "syncer": "syncer.handlers:Handlers.sync_requests",
     "ledger": "ledger.handlers:Handlers.costs",
 }
 

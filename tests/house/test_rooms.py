@@ -64,6 +64,7 @@ TESTED_ELSEWHERE = {
     "libs/common/src/common/http/openapi.py": "tests/docs/test_documents.py",
     "libs/xai_usage/src/xai_usage/body.py": "tests/xai_usage/test_hostile.py",
     "services/connector/src/connector/commands/opening.py": "tests/connector/commands/test_handlers.py",
+    "services/connector/src/connector/health.py": "tests/connector/test_outcomes.py",
     "services/connector/src/connector/request_bodies.py": "tests/connector/test_api.py",
     "services/ledger/src/ledger/operations": "tests/ledger/operations/test_rebuild.py",
     "services/ledger/src/ledger/reports/answers.py": "tests/ledger/reports/test_api.py",

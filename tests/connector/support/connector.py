@@ -25,6 +25,7 @@ from connector.outbox.relay import Relay
 from contract.cloudevents import Event
 from contract.fields import Trigger
 from contract.problems import Code
+from contract.tracing import traceparent
 from fastapi import FastAPI
 from sqlalchemy import text
 from xai_usage import client
@@ -132,15 +133,16 @@ class ConnectorHarness:
             "usd": Decimal("12.5"),
         }
         message = messages.sync_completed(card["integration_id"], **fields | changes)
-        event = Event(message, f"{message.reading_id}:completed{revision}", recorded_at or datetime.now(UTC))
-        await self.handlers.sync_completed(event)
+        event_id, at = f"{message.reading_id}:completed{revision}", recorded_at or datetime.now(UTC)
+        event = Event(message, event_id, at, traceparent.get())
+        await self.handlers.outcome(event)
 
     async def failed(
         self, card: dict[str, Any], code: Code, *, hours: float = 0, event_id: str = "", **changes: Any
     ) -> None:
         fields = {"observed_at": _after(card, hours)} | changes
         message = messages.sync_failed(card["integration_id"], code, **fields)
-        await self.handlers.sync_failed(Event(message, event_id or str(uuid4()), datetime.now(UTC)))
+        await self.handlers.outcome(Event(message, event_id or str(uuid4()), datetime.now(UTC), traceparent.get()))
 
 
 def _after(card: dict[str, Any], hours: float) -> datetime:

@@ -1,6 +1,6 @@
 """What each route of the connector does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from operator import attrgetter
 from typing import Annotated
@@ -100,11 +100,12 @@ class IntegrationRoutes:
         """All integrations of the account; with `removed` also those that were removed with their history kept."""
         async with self._database.transaction() as connection:
             rows = await store.load_all(connection, account_id, removed=removed)
-            return Cards(integrations=[await self._card_of(connection, row) for row in rows])
+            return Cards(integrations=await self._cards(connection, rows))
 
     async def get_integration(self, account_id: AccountId, integration_id: UUID) -> Card:
         async with self._database.transaction() as connection:
-            return await self._card_of(connection, await get_or_404(connection, account_id, integration_id))
+            row = await get_or_404(connection, account_id, integration_id)
+            return (await self._cards(connection, [row]))[0]
 
     async def rename_integration(self, account_id: AccountId, integration_id: UUID, body: NewLabel) -> Card:
         return await self._card(await self._integrations.rename(account_id, integration_id, body.label))
@@ -156,9 +157,9 @@ class IntegrationRoutes:
 
     async def _card(self, row: Integration) -> Card:
         async with self._database.transaction() as connection:
-            return await self._card_of(connection, row)
+            return (await self._cards(connection, [row]))[0]
 
-    async def _card_of(self, connection: AsyncConnection, row: Integration) -> Card:
-        last = await syncs.last_completed(connection, row.integration_id)
-        days_read, questioned = await syncs.days_read(connection, row), await syncs.questioned(connection, row)
-        return card_of(row, last, days_read, questioned, self._clock())
+    async def _cards(self, connection: AsyncConnection, rows: Sequence[Integration]) -> list[Card]:
+        ids = [row.integration_id for row in rows]
+        progress, last = await syncs.progress(connection, ids), await syncs.last_completed(connection, ids)
+        return [card_of(progress[one], last.get(one), self._clock()) for one in ids]

@@ -29,7 +29,7 @@ from connector.commands.worker import CommandQueue
 from connector.connection_check import ConnectionTest
 from connector.events.stream import EventRoutes
 from connector.events.subscribers import Subscribers
-from connector.handlers import HANDLERS, INTAKE, Handlers
+from connector.handlers import BATCH_HANDLERS, HANDLERS, INTAKE, Handlers
 from connector.housekeeping import Housekeeping
 from connector.integrations import Integrations
 from connector.outbox.relay import Relay
@@ -53,7 +53,7 @@ def create_app(settings: ConnectorSettings) -> FastAPI:
     queue = CommandQueue(parts.database, commands, results.wake, owner=settings.instance_name)
     worker = LeasedWorker("commands", parts.watchdog, queue, in_flight=settings.connector_commands_in_flight)
     intake = Intake(parts.database, worker.wake, results.wake)
-    parts.consumers.subscribe(Handlers(parts.database, relay.wake), HANDLERS)
+    parts.consumers.subscribe(Handlers(parts.database, relay.wake), HANDLERS, BATCH_HANDLERS)
     parts.consumers.subscribe(intake, INTAKE, on_give_up=intake.reject_unreadable)
     loops = [one.run for one in (relay, housekeeping, subscribers, worker, results)]
 

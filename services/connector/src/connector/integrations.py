@@ -10,10 +10,11 @@ from common.database import Database
 from contract.fields import History, Plan
 from contract.problems import Code, ProblemError
 from contract.rules import backfill_from, readable_from
+from contract.tracing import traceparent
 from pydantic import SecretStr
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connector import store, syncs
+from connector import health, store, syncs
 from connector.connection_check import ConnectionTest, Credentials, Failed, malformed
 from connector.domain import default_label, health_with_new_key
 from connector.events import event_log
@@ -147,10 +148,10 @@ class Integrations:
         binding = Binding(before.account_id, before.integration_id, before.credential_version + 1)
         envelope = self._sealer.seal(key, binding)
         today = (await store.now(connection)).date()
-        filled_in = await syncs.filled_in(connection, before, readable_from(today))
-        health = health_with_new_key(before.status_code, filled_in=filled_in)
+        filled_in = await syncs.filled_in(connection, [(before, readable_from(today))])
+        new = health_with_new_key(before.status_code, filled_in=before.integration_id in filled_in)
         await store.replace_credential(connection, before.integration_id, envelope)
-        await store.set_health(connection, before.integration_id, health.status, health.code)
+        await health.set_health(connection, {before.integration_id: (new, traceparent.get())})
 
 
 async def get_or_404(

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 from connector.connection_check import Failed, Passed
 from connector.domain import STATUS_TEXT, Health, next_sync, questioned_text
 from connector.store import Integration
-from connector.syncs import Sync
+from connector.syncs import Progress, Sync
 
 SYNC_DETAILS = {
     Code.NOT_FOUND: "The integration was removed before these days were read.",
@@ -136,13 +136,14 @@ class Syncs(_Schema):
     syncs: list[SyncLine]
 
 
-def card_of(row: Integration, last: Sync | None, days_read: int, questioned: list[date], now: datetime) -> Card:
-    """`days_read`: of the backfill; `questioned`: days that are requested again."""
+def card_of(progress: Progress, last: Sync | None, now: datetime) -> Card:
+    """`last`: the newest reading that the ledger has."""
+    row, questioned = progress.integration, progress.questioned
     backfill = Backfill(
         first_day=row.backfill_first,
         last_day=row.backfill_last,
-        days_expected=(row.backfill_last - row.backfill_first).days + 1,
-        days_read=days_read,
+        days_expected=max(0, (row.backfill_last - row.backfill_first).days + 1),
+        days_read=progress.days_read,
     )
     fields = {name: getattr(row, name) for name in Card.model_fields if hasattr(row, name)}
     code = row.status_code or (Code.ANSWER_QUESTIONED if questioned else None)

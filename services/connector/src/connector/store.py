@@ -91,19 +91,6 @@ _REPLACE_CREDENTIAL = text("""
     WHERE integration_id = :id
 """)
 
-_SET_HEALTH = text("""
-    UPDATE integrations SET status = :status, status_code = :code, changed_at = clock_timestamp(), version = version + 1,
-        traceparent = :traceparent,
-        status_since = CASE WHEN status = :status THEN status_since ELSE clock_timestamp() END
-    WHERE integration_id = :id
-""")
-
-_SET_BEYOND = text("""
-    UPDATE integrations SET beyond_xai_until = :until, history_from = :history_from, version = version + 1,
-        backfill_first = greatest(backfill_first, :history_from), changed_at = clock_timestamp(), traceparent = :traceparent
-    WHERE integration_id = :id
-""")
-
 _APPLY_PLAN = text("""
     UPDATE integrations SET version = version + 1, changed_at = :now, traceparent = :traceparent,
         history_from = least(history_from, :history_from),
@@ -209,28 +196,9 @@ async def remove(connection: AsyncConnection, account_id: str, integration_id: U
     return (await connection.execute(_REMOVE, values)).rowcount > 0
 
 
-async def advance_observed_at(connection: AsyncConnection, integration_id: UUID, observed_at: datetime) -> bool:
-    """Store the instant of an outcome where it is the newest; returns whether it is."""
-    result = await connection.execute(
-        text("""UPDATE integrations SET observed_at = :observed_at
-                WHERE integration_id = :id AND (observed_at IS NULL OR observed_at < :observed_at)"""),
-        {"id": integration_id, "observed_at": observed_at},
-    )
-    return result.rowcount > 0
-
-
-async def set_health(connection: AsyncConnection, integration_id: UUID, status: Status, code: Code | None) -> None:
-    await connection.execute(_SET_HEALTH, _traced(id=integration_id, status=status.value, code=code))
-
-
 def _traced(**values: object) -> dict[str, object]:
     """`values` with the trace of what is handled now: the new version of the row is announced with it."""
     return values | {"traceparent": traceparent.get()}
-
-
-async def set_beyond(connection: AsyncConnection, integration_id: UUID, until: date | None, history_from: date) -> None:
-    """Store up to which day xAI refuses to report, and from which day on the history is expected."""
-    await connection.execute(_SET_BEYOND, _traced(id=integration_id, until=until, history_from=history_from))
 
 
 def _integration(row: Row[Any] | None) -> Integration | None:

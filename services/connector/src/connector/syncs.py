@@ -1,5 +1,7 @@
 """The history of syncs, and how much of a backfill it covers. Callers own the transaction."""
 
+import json
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -14,7 +16,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector.domain import covered
-from connector.store import Integration
+from connector.store import COLUMNS, FROM, Integration, integration_of
+
+SyncOutcome = SyncCompleted | SyncFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,89 +42,133 @@ class Sync:
     recorded_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """An integration, and what its card shows of its syncs."""
+
+    integration: Integration
+    days_read: int
+    """Of the backfill."""
+    questioned: list[date]
+    """Days of which xAI reported less than before and is asked again."""
+
+
 _SYNC_COLUMNS = ", ".join(Sync.__slots__)
 _COMPLETED: dict[str, object] = {"final": True, "attempts": 0}
 """Of a SyncCompleted, which has no such fields; other fields that an outcome does not have are null."""
 
-_RECORD = text(f"""
+_RECORD = text("""
     INSERT INTO syncs (integration_id, event_id, account_id, trigger, request_ids, first_day, last_day, covered, usd,
         days_changed, reconciled, questioned_days, code, final, attempts, next_attempt_at, observed_at, recorded_at)
-    SELECT :integration_id, :event_id, :account_id, :trigger, :request_ids, :first_day, :last_day,
-        CAST(:covered AS datemultirange), :usd, :days_changed, :reconciled, :questioned_days, :code, :final, :attempts,
-        :next_attempt_at, :observed_at, :recorded_at
-    WHERE EXISTS (SELECT 1 FROM integrations WHERE integration_id = :integration_id AND account_id = :account_id
-        AND history IS DISTINCT FROM 'erase')
+    SELECT new.* FROM json_to_recordset(CAST(:outcomes AS json)) AS new (
+        integration_id uuid, event_id text, account_id text, trigger text, request_ids text[], first_day date, last_day date,
+        covered datemultirange, usd numeric, days_changed integer, reconciled boolean, questioned_days date[], code text,
+        final boolean, attempts integer, next_attempt_at timestamptz, observed_at timestamptz, recorded_at timestamptz)
+    JOIN integrations i USING (integration_id, account_id)
+    WHERE i.history IS DISTINCT FROM 'erase'
     ON CONFLICT (integration_id, event_id) DO NOTHING
-    RETURNING {_SYNC_COLUMNS}
-""")  # noqa: S608 - only constants are put in
-
-_DAYS_READ = text("""
-    SELECT coalesce(sum(upper(range) - lower(range)), 0) FROM (
-        SELECT unnest(range_agg(covered) * datemultirange(daterange(:first, :last, '[]'))) AS range
-        FROM syncs WHERE integration_id = :id AND observed_at >= :since
-    ) read
+    RETURNING integration_id
 """)
+
+_BACKFILL = "daterange(i.backfill_first, greatest(i.backfill_first, i.backfill_last + 1))"
+"""Empty where xAI refuses all of its days."""
+
+_DAYS_READ = f"""(
+    SELECT coalesce(sum(upper(range) - lower(range)), 0) FROM (
+        SELECT unnest(range_agg(covered) * datemultirange({_BACKFILL})) AS range
+        FROM syncs WHERE integration_id = i.integration_id AND observed_at >= i.added_at
+    ) read) AS days_read"""  # noqa: S608 - only a constant is put in
+"""Of the integration `i`: days of its backfill that the ledger has confirmed by readings since it was added.
+
+Both instants are of one clock, the database's; those of the broker's records are not.
+"""
 
 # The newest sync of a day decides.
-_QUESTIONED = text("""
+QUESTIONED = """ARRAY(
     SELECT day FROM (
         SELECT DISTINCT unnest(questioned_days) AS day FROM syncs
-        WHERE integration_id = :id AND questioned_days <> '{}' AND observed_at >= :since
+        WHERE integration_id = i.integration_id AND questioned_days <> '{}' AND observed_at >= i.added_at
     ) asked
-    WHERE day > CAST(clock_timestamp() AT TIME ZONE 'UTC' AS date) - CAST(:readable_days AS integer)
-        AND day = ANY (CAST((SELECT questioned_days FROM syncs WHERE integration_id = :id AND covered @> asked.day
-            AND observed_at >= :since ORDER BY observed_at DESC LIMIT 1) AS date[]))
-    ORDER BY day
-""")
+    WHERE i.removed_at IS NULL
+        AND day > CAST(clock_timestamp() AT TIME ZONE 'UTC' AS date) - CAST(:readable_days AS integer)
+        AND day = ANY (CAST((SELECT questioned_days FROM syncs WHERE integration_id = i.integration_id AND covered @> asked.day
+            AND observed_at >= i.added_at ORDER BY observed_at DESC LIMIT 1) AS date[]))
+    ORDER BY day) AS questioned_days"""
+"""Of the integration `i`: days of which xAI reported less than before and is asked again; none of a removed one."""
+
+_PROGRESS = text(f"SELECT {COLUMNS}, {_DAYS_READ}, {QUESTIONED} {FROM} WHERE i.integration_id = ANY(:ids)")
+_FILLED_IN = text(f"""
+    SELECT integration_id FROM (
+        SELECT i.integration_id, i.backfill_last - i.backfill_first + 1 AS expected, {_DAYS_READ} FROM unnest(
+            CAST(:ids AS uuid[]), CAST(:first AS date[]), CAST(:last AS date[]), CAST(:added_at AS timestamptz[])
+        ) AS i (integration_id, backfill_first, backfill_last, added_at)
+    ) one WHERE days_read >= expected
+""")  # noqa: S608 - only constants are put in
 
 _FIRST_READ = text("SELECT min(lower(covered)) FROM syncs WHERE integration_id = :id AND NOT isempty(covered)")
 
 _UNHEALED = text("""
     WITH left_open AS (
-        SELECT observed_at, unnest(datemultirange(daterange(first_day, last_day, '[]')) - covered) AS days
-        FROM syncs WHERE integration_id = :id AND trigger = 'heal' AND NOT reconciled
+        SELECT integration_id, readable_from, observed_at,
+            unnest(datemultirange(daterange(first_day, last_day, '[]')) - covered) AS days
+        FROM unnest(CAST(:ids AS uuid[]), CAST(:readable_from AS date[])) AS one (integration_id, readable_from)
+        JOIN syncs USING (integration_id) WHERE trigger = 'heal' AND NOT reconciled
     )
-    SELECT EXISTS (
-        SELECT 1 FROM left_open, generate_series(lower(days)::timestamp, upper(days) - 1, '1 day') AS d(day)
-        WHERE d.day >= :readable_from AND NOT EXISTS (SELECT 1 FROM syncs s WHERE s.integration_id = :id
-            AND s.covered @> d.day::date AND s.observed_at >= left_open.observed_at)
-        GROUP BY d.day HAVING count(DISTINCT left_open.observed_at) >= :tries
-    )
+    SELECT DISTINCT integration_id
+    FROM left_open, generate_series(lower(days)::timestamp, upper(days) - 1, '1 day') AS d(day)
+    WHERE d.day >= readable_from AND NOT EXISTS (SELECT 1 FROM syncs s WHERE s.integration_id = left_open.integration_id
+        AND s.covered @> d.day::date AND s.observed_at >= left_open.observed_at)
+    GROUP BY integration_id, d.day HAVING count(DISTINCT observed_at) >= :tries
 """)
 
-_DELETE_EXPIRED = text("""
+_LAST_COMPLETED = text(f"""
+    SELECT one.id AS integration_id, {_SYNC_COLUMNS} FROM unnest(CAST(:ids AS uuid[])) AS one (id), LATERAL (
+        SELECT {_SYNC_COLUMNS} FROM syncs WHERE integration_id = one.id AND code IS NULL ORDER BY observed_at DESC LIMIT 1
+    ) last
+""")  # noqa: S608 - only constants are put in
+
+_DELETE_EXPIRED = text(f"""
     DELETE FROM syncs s WHERE recorded_at < clock_timestamp() - CAST(:keep AS interval)
         AND NOT EXISTS (SELECT 1 FROM integrations i WHERE i.integration_id = s.integration_id
-            AND s.covered && daterange(i.backfill_first, i.backfill_last, '[]'))
-""")
+            AND s.covered && {_BACKFILL})
+""")  # noqa: S608 - only a constant is put in
 
 
-async def record(connection: AsyncConnection, event: Event[SyncCompleted] | Event[SyncFailed]) -> Sync | None:
-    """Store the outcome and return it; None where it is stored already, or the integration is not the account's."""
+async def record(connection: AsyncConnection, events: Sequence[Event[SyncOutcome]]) -> dict[UUID, Sync]:
+    """Store outcomes, at most one of each integration; returns what was stored, by integration.
+
+    Not what is stored already, and not where the integration is not the account's.
+    """
+    syncs = {event.message.integration_id: _sync_of(event) for event in events}
+    rows = [_row(event, syncs[event.message.integration_id]) for event in events]
+    stored = await connection.execute(_RECORD, {"outcomes": json.dumps(rows, default=str)})
+    return {integration_id: syncs[integration_id] for integration_id in stored.scalars()}
+
+
+def _sync_of(event: Event[SyncOutcome]) -> Sync:
     outcome = event.message
-    fields = ("integration_id", "account_id", *Sync.__slots__)
-    values = {name: getattr(outcome, name, _COMPLETED.get(name)) for name in fields} | {
-        "event_id": event.event_id,
-        "request_ids": list(outcome.request_ids),
-        "covered": _covered(outcome),
-        "questioned_days": _questioned(outcome),
-        "recorded_at": event.recorded_at,
-    }
-    row = (await connection.execute(_RECORD, values)).one_or_none()
-    return _sync(row._mapping) if row else None  # noqa: SLF001 - a row's public mapping has this name
+    values: dict[str, Any] = {name: getattr(outcome, name, _COMPLETED.get(name)) for name in Sync.__slots__}
+    own = {"request_ids": list(outcome.request_ids), "questioned_days": questioned_in(outcome)}
+    return Sync(**values | own | {"recorded_at": event.recorded_at})
 
 
-def _covered(outcome: SyncCompleted | SyncFailed) -> str:
+def _row(event: Event[SyncOutcome], sync: Sync) -> dict[str, object]:
+    outcome = event.message
+    key = {"integration_id": outcome.integration_id, "account_id": outcome.account_id, "event_id": event.event_id}
+    return {name: getattr(sync, name) for name in Sync.__slots__} | key | {"covered": _covered(outcome)}
+
+
+def _covered(outcome: SyncOutcome) -> str:
     """As Postgres writes a multirange."""
     if isinstance(outcome, SyncFailed):
-        ranges = [(day, day) for day in _questioned(outcome)]
+        ranges = [(day, day) for day in questioned_in(outcome)]
     else:
         ranges = covered(outcome.first_day, outcome.last_day, outcome.unreconciled_days)
     return "{" + ",".join(f"[{first},{last}]" for first, last in ranges) + "}"
 
 
-def _questioned(outcome: SyncCompleted | SyncFailed) -> list[date]:
-    """A window of which nothing was believed ends as a failure."""
+def questioned_in(outcome: SyncOutcome) -> list[date]:
+    """The days that the outcome questions; a window of which nothing was believed ends as a failure."""
     if isinstance(outcome, SyncCompleted):
         return list(outcome.questioned_days or ())
     if outcome.code is not Code.ANSWER_QUESTIONED or not outcome.first_day or not outcome.last_day:
@@ -140,37 +188,22 @@ async def newest(connection: AsyncConnection, integration_id: UUID, limit: int) 
     return [_sync(row._mapping) for row in rows]  # noqa: SLF001 - a row's public mapping has this name
 
 
-async def last_completed(connection: AsyncConnection, integration_id: UUID) -> Sync | None:
-    rows = await connection.execute(
-        text(f"""SELECT {_SYNC_COLUMNS} FROM syncs WHERE integration_id = :id AND code IS NULL
-                 ORDER BY observed_at DESC LIMIT 1"""),  # noqa: S608 - only constants are put in
-        {"id": integration_id},
-    )
-    row = rows.one_or_none()
-    return _sync(row._mapping) if row else None  # noqa: SLF001 - a row's public mapping has this name
+async def last_completed(connection: AsyncConnection, integration_ids: Collection[UUID]) -> dict[UUID, Sync]:
+    """By integration; none of one without."""
+    rows = (await connection.execute(_LAST_COMPLETED, {"ids": list(integration_ids)})).mappings()
+    return {row["integration_id"]: _sync(row) for row in rows}
 
 
-async def days_read(connection: AsyncConnection, integration: Integration, first: date | None = None) -> int:
-    """Days of the backfill, from `first` on, that the ledger has confirmed by readings since the integration was added.
-
-    Both instants are of one clock, the database's; those of the broker's records are not.
-    """
-    values = {
-        "id": integration.integration_id,
-        "first": first or integration.backfill_first,
-        "last": integration.backfill_last,
-        "since": integration.added_at,
+async def progress(connection: AsyncConnection, integration_ids: Collection[UUID]) -> dict[UUID, Progress]:
+    """Integrations with what their cards show of their syncs, by ID; also removed ones."""
+    if not integration_ids:
+        return {}
+    values = {"ids": list(integration_ids), "readable_days": READABLE_DAYS}
+    rows = (await connection.execute(_PROGRESS, values)).mappings()
+    return {
+        row["integration_id"]: Progress(integration_of(dict(row)), int(row["days_read"]), row["questioned_days"])
+        for row in rows
     }
-    count: int = (await connection.execute(_DAYS_READ, values)).scalar_one()
-    return count
-
-
-async def questioned(connection: AsyncConnection, integration: Integration) -> list[date]:
-    """Days of which xAI reported less than before and is asked again; none of a removed integration."""
-    if integration.removed_at is not None:
-        return []
-    values = {"id": integration.integration_id, "since": integration.added_at, "readable_days": READABLE_DAYS}
-    return list((await connection.execute(_QUESTIONED, values)).scalars())
 
 
 async def first_read(connection: AsyncConnection, integration_id: UUID) -> date | None:
@@ -179,19 +212,25 @@ async def first_read(connection: AsyncConnection, integration_id: UUID) -> date 
     return first
 
 
-async def filled_in(connection: AsyncConnection, integration: Integration, readable_from: date) -> bool:
-    """Whether every day of the backfill that xAI still answers has been confirmed."""
-    beyond = integration.beyond_xai_until or date.min
-    first = max(integration.backfill_first, readable_from, beyond + timedelta(days=1))
-    expected = (integration.backfill_last - first).days + 1
-    return expected <= 0 or await days_read(connection, integration, first) >= expected
+async def filled_in(connection: AsyncConnection, readable_from: Sequence[tuple[Integration, date]]) -> set[UUID]:
+    """The integrations of which every day of the backfill that xAI still answers has been confirmed."""
+    if not readable_from:
+        return set()
+    values: dict[str, list[Any]] = {"ids": [], "first": [], "last": [], "added_at": []}
+    for one, readable in readable_from:
+        beyond = (one.beyond_xai_until or date.min) + timedelta(days=1)
+        row = (one.integration_id, max(one.backfill_first, readable, beyond), one.backfill_last, one.added_at)
+        for column, value in zip(values.values(), row, strict=True):
+            column.append(value)
+    return set((await connection.execute(_FILLED_IN, values)).scalars())
 
 
-async def unhealed(connection: AsyncConnection, integration_id: UUID, tries: int, readable_from: date) -> bool:
-    """Whether some day that xAI still answers was left open by `tries` healings and never confirmed since."""
-    values = {"id": integration_id, "tries": tries, "readable_from": readable_from}
-    exists: bool = (await connection.execute(_UNHEALED, values)).scalar_one()
-    return exists
+async def unhealed(connection: AsyncConnection, tries: int, readable_from: Mapping[UUID, date]) -> set[UUID]:
+    """The integrations of which some day that xAI still answers was left open by `tries` healings and never confirmed since."""
+    if not readable_from:
+        return set()
+    values = {"tries": tries, "ids": list(readable_from), "readable_from": list(readable_from.values())}
+    return set((await connection.execute(_UNHEALED, values)).scalars())
 
 
 async def erase(connection: AsyncConnection, integration_id: UUID) -> None:

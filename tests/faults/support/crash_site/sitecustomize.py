@@ -23,8 +23,7 @@ from typing import Any
 
 STEPS = {
     "connector": (
-        "connector.handlers:Handlers.sync_completed",
-        "connector.handlers:Handlers.sync_failed",
+        "connector.handlers:Handlers.outcomes",
         "connector.commands.intake:Intake.take",
         "connector.outbox.relay:Relay.publish_due",
         "connector.commands.results:Results.publish_due",

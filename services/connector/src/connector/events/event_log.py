@@ -4,6 +4,7 @@ Numbers are given under the lock of the account's row, until the commit: none be
 """
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -19,8 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector import store, syncs
 from connector.schemas import Backfill, card_of, line_of
-from connector.store import COLUMNS, FROM, Integration, integration_of
-from connector.syncs import Sync
+from connector.syncs import Progress, Sync
 
 CHANNEL = "connector_account_events"
 """Of NOTIFY: at the commit of an event, with the account's ID as payload."""
@@ -69,16 +69,32 @@ class Snapshot:
     integration_ids: Sequence[UUID]
 
 
-_APPEND = text("""
-    WITH numbered AS (UPDATE accounts SET last_event = last_event + 1 WHERE account_id = :account_id RETURNING last_event),
-    appended AS (
-        INSERT INTO account_events (account_id, number, kind, integration_id, body, at)
-        SELECT :account_id, last_event, :kind, :integration_id, CAST(:body AS json), clock_timestamp() FROM numbered
-    )
-    SELECT pg_notify(:channel, :account_id)
-""")
+@dataclass(frozen=True, slots=True)
+class NewEvent:
+    """An event that has no number yet."""
 
-_ROW = text(f"SELECT {COLUMNS} {FROM} WHERE i.integration_id = :id")
+    account_id: str
+    integration_id: UUID
+    kind: str
+    body: str
+
+
+_APPEND = text("""
+    WITH new AS (
+        SELECT *, row_number() OVER (PARTITION BY account_id ORDER BY position) AS number
+        FROM unnest(CAST(:account_ids AS text[]), CAST(:integration_ids AS uuid[]), CAST(:kinds AS text[]),
+            CAST(:bodies AS text[])) WITH ORDINALITY AS new (account_id, integration_id, kind, body, position)
+    ), counted AS (
+        UPDATE accounts a SET last_event = a.last_event + many.count
+        FROM (SELECT account_id, count(*) FROM new GROUP BY account_id) many WHERE a.account_id = many.account_id
+        RETURNING a.account_id, a.last_event - many.count AS before
+    ), appended AS (
+        INSERT INTO account_events (account_id, number, kind, integration_id, body, at)
+        SELECT account_id, before + number, kind, integration_id, CAST(body AS json), clock_timestamp()
+        FROM new JOIN counted USING (account_id)
+    )
+    SELECT pg_notify(:channel, account_id) FROM counted
+""")
 
 _AFTER = text("""
     SELECT a.last_event, e.number, e.kind, e.body FROM accounts a LEFT JOIN LATERAL (
@@ -95,22 +111,43 @@ _DELETE_EXPIRED = text("""
 """)
 
 
-async def record_change(connection: AsyncConnection, integration_id: UUID) -> None:
-    """Append the state of the integration, also of a removed one: something that a screen shows has changed."""
-    row = (await connection.execute(_ROW, {"id": integration_id})).mappings().one()
-    await _append_state(connection, integration_of(dict(row)))
+async def record_change(connection: AsyncConnection, *integration_ids: UUID) -> None:
+    """Append the state of integrations, also of removed ones: something that a screen shows has changed."""
+    progress = await syncs.progress(connection, integration_ids)
+    await append(connection, [of_state(progress[integration_id]) for integration_id in integration_ids])
 
 
 async def record_account_change(connection: AsyncConnection, account_id: str) -> None:
     """The same for all of the account's integrations."""
-    for integration in await store.load_all(connection, account_id):
-        await _append_state(connection, integration)
+    await record_change(connection, *(one.integration_id for one in await store.load_all(connection, account_id)))
 
 
-async def record_sync(connection: AsyncConnection, account_id: str, integration_id: UUID, sync: Sync) -> None:
-    """Append a line of the integration's history."""
+def of_sync(account_id: str, integration_id: UUID, sync: Sync) -> NewEvent:
+    """A line of the integration's history."""
     line = {"integration_id": str(integration_id)} | line_of(sync).model_dump(mode="json")
-    await _append(connection, account_id, integration_id, "sync", json.dumps(line, separators=(",", ":")))
+    return NewEvent(account_id, integration_id, "sync", json.dumps(line, separators=(",", ":")))
+
+
+def of_state(progress: Progress) -> NewEvent:
+    """The state of an integration."""
+    integration = progress.integration
+    return NewEvent(integration.account_id, integration.integration_id, "integration", _body_of(progress))
+
+
+async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+    """Append the events in their order; the rows of their accounts are locked."""
+    if not events:
+        return
+    values: dict[str, Any] = {
+        "account_ids": [event.account_id for event in events],
+        "integration_ids": [event.integration_id for event in events],
+        "kinds": [event.kind for event in events],
+        "bodies": [event.body for event in events],
+        "channel": CHANNEL,
+    }
+    await connection.execute(_APPEND, values)
+    for kind, count in Counter(event.kind for event in events).items():
+        ACCOUNT_EVENTS.labels(kind).inc(count)
 
 
 async def erase(connection: AsyncConnection, account_id: str, integration_id: UUID) -> None:
@@ -142,33 +179,15 @@ async def snapshot(connection: AsyncConnection, account_id: str) -> Snapshot:
     newest = await connection.execute(
         text("SELECT last_event FROM accounts WHERE account_id = :id"), {"id": account_id}
     )
-    integrations = await store.load_all(connection, account_id, removed=True)
+    ids = [one.integration_id for one in await store.load_all(connection, account_id, removed=True)]
+    progress = await syncs.progress(connection, ids)
     return Snapshot(
         number=newest.scalar_one_or_none() or 0,
-        integrations=[await _body_of(connection, one) for one in integrations],
-        integration_ids=[one.integration_id for one in integrations],
+        integrations=[_body_of(progress[one]) for one in ids],
+        integration_ids=ids,
     )
 
 
-async def _append_state(connection: AsyncConnection, integration: Integration) -> None:
-    body = await _body_of(connection, integration)
-    await _append(connection, integration.account_id, integration.integration_id, "integration", body)
-
-
-async def _body_of(connection: AsyncConnection, integration: Integration) -> str:
-    days_read = await syncs.days_read(connection, integration)
-    questioned = await syncs.questioned(connection, integration)
-    card = card_of(integration, None, days_read, questioned, integration.changed_at)
+def _body_of(progress: Progress) -> str:
+    card = card_of(progress, None, progress.integration.changed_at)
     return IntegrationBody.model_validate(card).model_dump_json()
-
-
-async def _append(connection: AsyncConnection, account_id: str, integration_id: UUID, kind: str, body: str) -> None:
-    values: dict[str, Any] = {
-        "account_id": account_id,
-        "integration_id": integration_id,
-        "kind": kind,
-        "body": body,
-        "channel": CHANNEL,
-    }
-    await connection.execute(_APPEND, values)
-    ACCOUNT_EVENTS.labels(kind).inc()

@@ -1,0 +1,102 @@
+"""What outcomes read and change of the rows of integrations, many at once. Callers own the transaction."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from uuid import UUID
+
+from contract.rules import READABLE_DAYS
+from contract.tracing import traceparent
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from connector.domain import Health
+from connector.store import COLUMNS, FROM, Integration, integration_of
+from connector.syncs import QUESTIONED
+
+
+@dataclass(frozen=True, slots=True)
+class LockedIntegration:
+    """An integration that is not removed, before an outcome; its row is locked until the transaction ends."""
+
+    integration: Integration
+    questioned: list[date]
+    """Days that are requested again."""
+    has_open_heals: bool
+    """Some healing left days open."""
+
+
+_LOCK_ACCOUNTS = text("SELECT 1 FROM accounts WHERE account_id = ANY(:ids) ORDER BY account_id FOR NO KEY UPDATE")
+
+_LOCK = text(f"""
+    SELECT {COLUMNS}, {QUESTIONED},
+        EXISTS (SELECT 1 FROM syncs WHERE integration_id = i.integration_id AND trigger = 'heal' AND NOT reconciled) AS open_heals
+    {FROM}
+    JOIN unnest(CAST(:ids AS uuid[]), CAST(:account_ids AS text[])) AS of (integration_id, account_id)
+        ON (i.integration_id, i.account_id) = (of.integration_id, of.account_id)
+    WHERE i.removed_at IS NULL ORDER BY i.integration_id FOR UPDATE OF i
+""")  # noqa: S608 - only constants are put in
+
+_ADVANCE = text("""
+    UPDATE integrations i SET observed_at = newer.observed_at
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:observed_at AS timestamptz[])) AS newer (integration_id, observed_at)
+    WHERE i.integration_id = newer.integration_id
+""")
+
+_SET_HEALTH = text("""
+    UPDATE integrations i SET status = new.status, status_code = new.code, changed_at = clock_timestamp(),
+        version = version + 1, traceparent = new.traceparent,
+        status_since = CASE WHEN i.status = new.status THEN status_since ELSE clock_timestamp() END
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS text[]), CAST(:codes AS text[]), CAST(:traceparents AS text[]))
+        AS new (integration_id, status, code, traceparent)
+    WHERE i.integration_id = new.integration_id
+""")
+
+_SET_BEYOND = text("""
+    UPDATE integrations SET beyond_xai_until = :until, history_from = :history_from, version = version + 1,
+        backfill_first = greatest(backfill_first, :history_from), changed_at = clock_timestamp(), traceparent = :traceparent
+    WHERE integration_id = :id
+""")
+
+
+async def lock_accounts(connection: AsyncConnection, account_ids: Collection[str]) -> None:
+    """Lock the accounts' rows, as `store.lock_account` does: in one order, so that no two transactions deadlock."""
+    await connection.execute(_LOCK_ACCOUNTS, {"ids": list(account_ids)})
+
+
+async def lock(connection: AsyncConnection, accounts: Mapping[UUID, str]) -> dict[UUID, LockedIntegration]:
+    """Lock integrations whose accounts are locked; those that are removed, or another account's, are left out.
+
+    `accounts`: the account of each integration.
+    """
+    values = {"ids": list(accounts), "account_ids": list(accounts.values()), "readable_days": READABLE_DAYS}
+    rows = (await connection.execute(_LOCK, values)).mappings()
+    return {
+        row["integration_id"]: LockedIntegration(integration_of(dict(row)), row["questioned_days"], row["open_heals"])
+        for row in rows
+    }
+
+
+async def advance_observed_at(connection: AsyncConnection, newest: Mapping[UUID, datetime]) -> None:
+    """Store the instant of each integration's newest outcome."""
+    if newest:
+        await connection.execute(_ADVANCE, {"ids": list(newest), "observed_at": list(newest.values())})
+
+
+async def set_health(connection: AsyncConnection, changes: Mapping[UUID, tuple[Health, str | None]]) -> None:
+    """Give integrations a new health, and a version that is announced with the trace of what changed it."""
+    if not changes:
+        return
+    values = {
+        "ids": list(changes),
+        "statuses": [health.status.value for health, _ in changes.values()],
+        "codes": [health.code for health, _ in changes.values()],
+        "traceparents": [trace for _, trace in changes.values()],
+    }
+    await connection.execute(_SET_HEALTH, values)
+
+
+async def set_beyond(connection: AsyncConnection, known: Integration) -> None:
+    """Store up to which day xAI refuses to report, and from which day on the history is expected."""
+    values = {"id": known.integration_id, "until": known.beyond_xai_until, "history_from": known.history_from}
+    await connection.execute(_SET_BEYOND, values | {"traceparent": traceparent.get()})
