@@ -14,7 +14,6 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 import typer
-from contract.cloudevents import headers_of
 from contract.fields import Trigger
 from contract.messages import SyncCompleted, SyncRequested
 from contract.topics import ALL, SYNC_OUTCOMES, SYNC_REQUESTS
@@ -23,7 +22,7 @@ from grafient.cli.tables import Row
 from syncer.settings import SyncerSettings
 
 from benchmarks.support.cpu import used
-from benchmarks.support.facts import Record
+from benchmarks.support.facts import Record, record_of
 from benchmarks.support.report import Markdown, Report, Runs, machine, median_row, progress, rounded
 from benchmarks.support.system import FAST_CALLS, Running, running_system
 from benchmarks.support.teams import connect_teams
@@ -119,9 +118,7 @@ async def daily_run(running: Running, scenario: Scenario, ids: set[UUID]) -> Row
 def _request(request_id: str) -> Record:
     now = datetime.now(UTC)
     message = SyncRequested(request_id=request_id, trigger=Trigger.DAILY, requested_at=now)
-    headers = headers_of(message, event_id=request_id, source=BENCHMARK, at=now)
-    pairs = [(name, value.encode()) for name, value in headers.items()]
-    return Record(ALL.encode(), message.model_dump_json().encode(), pairs)
+    return record_of(message, ALL, request_id, BENCHMARK, now)
 
 
 async def _completed(running: Running, places: Mapping[int, int], request_id: str) -> set[UUID]:

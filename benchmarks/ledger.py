@@ -70,29 +70,30 @@ def ledger(
 async def measure(every: Sequence[Step], runs: int, builds: Sequence[Build]) -> Report:
     """Every step in every build, one build beside the other, `runs` times."""
     facts = every[0].reading.facts
-    settings = machine() | {
-        "facts": facts,
-        "labels_a_day": len(LABELS),
-        "runs": runs,
-        "durable": "fsync, synchronous_commit",
-    }
-    found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    settings = {"facts": facts, "labels_a_day": len(LABELS), "runs": runs, "durable": "fsync, synchronous_commit"}
     async with running_stack() as stack:
-        copy = PlainCopy(stack.dsn(COPIES), list(LABELS), facts)
-        await stack.create_database(COPIES)
-        await copy.prepare()
-        for build in builds:
-            await stack.create_database(f"empty_{build.name}")
-            await stack.migrate(build, f"empty_{build.name}")
-        for step in every:
-            await stack.broker.empty(COSTS)
-            await stack.broker.fill(COSTS, step.reading.records())
-            for run in range(runs):
-                for build in builds:
-                    async for name, row in _measured(stack, copy, step, build, run):
-                        progress(f"{name}, run {run + 1}, {build.name}: {row['ratio_to_e']} e")
-                        found[name, build.name].append(row)
-    return Report("Ledger", [median_row(rows) for rows in found.values()], settings)
+        rows = await measure_on(stack, every, runs, builds)
+    return Report("Ledger", rows, machine() | settings)
+
+
+async def measure_on(stack: Stack, every: Sequence[Step], runs: int, builds: Sequence[Build]) -> list[Row]:
+    """One row for each scenario and build."""
+    found: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    copy = PlainCopy(stack.dsn(COPIES), list(LABELS), every[0].reading.facts)
+    await stack.create_database(COPIES)
+    await copy.prepare()
+    for build in builds:
+        await stack.create_database(f"empty_{build.name}")
+        await stack.migrate(build, f"empty_{build.name}")
+    for step in every:
+        await stack.broker.empty(COSTS)
+        await stack.broker.fill(COSTS, step.reading.records())
+        for run in range(runs):
+            for build in builds:
+                async for name, row in _measured(stack, copy, step, build, run):
+                    progress(f"{name}, run {run + 1}, {build.name}: {row['ratio_to_e']} e")
+                    found[name, build.name].append(row)
+    return [median_row(rows) for rows in found.values()]
 
 
 async def _measured(

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.topics import COSTS, SYNC_OUTCOMES
-from grafient.local.processes import free_ports, spawn, stop, tail
-from grafient.local.system import inherited_environment
+from grafient.local.processes import spawn, stop, tail
 
 from benchmarks.support import cpu
 from benchmarks.support.facts import Reading
@@ -38,7 +37,7 @@ async def drain(stack: Stack, build: Build, database: str, reading: Reading) -> 
     started, log = stack.folder / "first_poll.json", stack.folder / "logs" / "ledger.log"
     started.unlink(missing_ok=True)
     argv = (build.python, "-P", str(LAUNCHER), str(started), COSTS.name, "ledger")
-    process = await spawn(argv, log, env=_environment(stack, database))
+    process = await spawn(argv, log, env=stack.ledger_environment(database))
     try:
         async with asyncio.timeout(DEADLINE):
             while process.returncode is None and await _works(stack, published + reading.outcomes, reading):
@@ -59,17 +58,3 @@ async def _works(stack: Stack, outcomes: int, reading: Reading) -> bool:
     if reading.proofs:
         return await stack.broker.end(SYNC_OUTCOMES) < outcomes
     return await stack.broker.left("ledger", COSTS) > 0
-
-
-def _environment(stack: Stack, database: str) -> dict[str, str]:
-    tokens = stack.folder / "tokens.json"
-    tokens.write_text('{"tokens": []}')
-    tokens.chmod(0o600)
-    return inherited_environment() | {
-        "KAFKA_BOOTSTRAP_SERVERS": stack.broker.servers,
-        "DATABASE_URL": stack.url_of("ledger", database),
-        "API_TOKENS_FILE": str(tokens),
-        "HTTP_STOP_PAUSE_SECONDS": "0",
-        "LOG_LEVEL": "WARNING",
-        "PORT": str(free_ports(1)[0]),
-    }

@@ -27,6 +27,12 @@ class Record(NamedTuple):
     headers: list[tuple[str, bytes]]
 
 
+def record_of(message: Message, key: str, event_id: str, source: str, at: datetime) -> Record:
+    """`message` as a service publishes it."""
+    headers = headers_of(message, event_id=event_id, source=source, at=at).items()
+    return Record(key.encode(), message.model_dump_json().encode(), [(name, value.encode()) for name, value in headers])
+
+
 @dataclass(frozen=True, slots=True)
 class Reading:
     """One reading of every integration: `windows` of `days` each, newest first, of 20 facts a day."""

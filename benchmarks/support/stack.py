@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import LiteralString
 
 import psycopg
+from grafient.local.folder import local_token
 from grafient.local.kafka import Kafka
 from grafient.local.postgres import DATABASE, Postgres
+from grafient.local.processes import free_ports
 from grafient.local.system import inherited_environment
 from grafient.topics.apply import apply_topics
 from psycopg import sql
@@ -40,6 +42,8 @@ class Stack:
     postgres: Postgres
     kafka: Kafka
     broker: Broker
+    token: str
+    """Accepted by every ledger, with all scopes."""
 
     def dsn(self, database: str) -> str:
         """For psycopg, as the owner."""
@@ -48,6 +52,16 @@ class Stack:
     def url_of(self, role: str, database: str) -> str:
         """For a service."""
         return self.postgres.url_of(role).removesuffix(DATABASE) + database
+
+    def ledger_environment(self, database: str, port: int | None = None) -> dict[str, str]:
+        """Of a ledger with the settings that it has by default."""
+        return inherited_environment() | {
+            "KAFKA_BOOTSTRAP_SERVERS": self.broker.servers,
+            "DATABASE_URL": self.url_of("ledger", database),
+            "API_TOKENS_FILE": str(self.folder / "tokens.json"),
+            "HTTP_STOP_PAUSE_SECONDS": "0",
+            "PORT": str(port or free_ports(1)[0]),
+        }
 
     async def execute(self, database: str, statement: LiteralString, *names: str) -> None:
         """Outside of a transaction; `names` fill the braces of `statement`."""
@@ -81,4 +95,5 @@ async def running_stack() -> AsyncIterator[Stack]:
         await asyncio.gather(postgres.start(), kafka.start())
         await apply_topics(kafka.settings(), replication=1)
         progress("Postgres and Kafka are ready")
-        yield Stack(folder, postgres, kafka, await stack.enter_async_context(Broker.connected(kafka.bootstrap_servers)))
+        broker = await stack.enter_async_context(Broker.connected(kafka.bootstrap_servers))
+        yield Stack(folder, postgres, kafka, broker, local_token(folder, keep=False))

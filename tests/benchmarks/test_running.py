@@ -5,8 +5,8 @@ from uuid import UUID
 
 import pytest
 
-from benchmarks import fleet, latency, ledger
-from benchmarks.support.stack import CURRENT
+from benchmarks import claims, fleet, latency, ledger, onboarding, reads
+from benchmarks.support.stack import CURRENT, Stack, running_stack
 from benchmarks.support.system import FAST_CALLS, Running, running_system
 from benchmarks.support.teams import connect_teams
 
@@ -25,13 +25,29 @@ async def teams(running: Running) -> list[UUID]:
     return await connect_teams(running, TEAMS)
 
 
-async def test_the_ledger_stores_every_fact_and_a_replay_touches_no_row() -> None:
-    report = await ledger.measure(ledger.steps(7200)[:1], 1, [CURRENT])
-    fresh, replayed = report.rows
+@pytest.fixture(scope="module")
+async def stack() -> AsyncIterator[Stack]:
+    async with running_stack() as stack:
+        yield stack
+
+
+async def test_the_ledger_stores_every_fact_and_a_replay_touches_no_row(stack: Stack) -> None:
+    fresh, replayed = await ledger.measure_on(stack, ledger.steps(7200)[:1], 1, [CURRENT])
     assert fresh["ratio_to_e"]
     assert fresh["days_mb_per_million"]
     assert replayed["scenario"] == ledger.REPLAYED
     assert replayed["rows_touched"] == "0 written, none locked"
+
+
+async def test_costs_are_read_at_a_rate_and_from_an_account_of_many_integrations(stack: Stack) -> None:
+    small, large = await reads.measure_on(stack, 7200, (2, 2), rate=20, seconds=1, runs=1)
+    assert small["ratio_to_select"]
+    assert large["livez_max_ms"]
+
+
+async def test_a_claim_takes_another_window_each_time(stack: Stack) -> None:
+    row = await claims.claim_among(stack, claims.CLAIMS)
+    assert row["ratio_to_commit"]
 
 
 async def test_a_daily_run_misses_no_team_and_counts_the_work_of_every_process(
@@ -48,3 +64,9 @@ async def test_the_legs_of_a_force_sync_are_those_of_the_services(running: Runni
     row = await latency.force(running, teams, 2)
     assert row["p50_ms"]
     assert {"http_ms", "syncer_ms", "ledger_ms", "connector_ms"} <= row.keys()
+
+
+async def test_an_add_is_measured_by_its_answer_and_by_the_work_of_the_connector(running: Running) -> None:
+    row = await onboarding.add(running, 4, 2)
+    assert row["p50_ms"]
+    assert row["connector_cpu_ms_an_add"]

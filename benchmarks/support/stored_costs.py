@@ -1,0 +1,77 @@
+"""A ledger with many facts: one integration is stored by the ledger itself, and its rows are copied for the others."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+from contract.fields import Plan, Status
+from contract.messages import CostRecorded, IntegrationAdded
+from contract.topics import COSTS, INTEGRATIONS
+from grafient.local.processes import spawn, stop
+
+from benchmarks.support.copied_rows import copy_rows
+from benchmarks.support.facts import LAST_DAY, Reading, record_of
+from benchmarks.support.report import progress
+from benchmarks.support.stack import Build, Stack
+
+READING = Reading(integrations=1, windows=3, days=30, observed_at=datetime(2026, 10, 1, 6, tzinfo=UTC))
+FIRST_DAY = LAST_DAY - timedelta(days=READING.windows * READING.days - 1)
+TABLES = ("days", "integrations", "outcomes")
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """So many integrations for each account."""
+
+    prefix: str
+    count: int
+    integrations: int = 1
+
+    def rows(self) -> list[dict[str, object]]:
+        names = [f"{self.prefix}-{number}" for number in range(self.count) for _ in range(self.integrations)]
+        return [{"integration_id": uuid4(), "account_id": name} for name in names]
+
+
+async def store(stack: Stack, build: Build, database: str, accounts: Sequence[Accounts]) -> None:
+    """READING for every integration of `accounts`, in a database of its own."""
+    await stack.create_database(database)
+    await stack.migrate(build, database)
+    (first, *_) = READING.records()
+    added = record_of(_added(first.value), first.key.decode(), "added", "benchmark", _NOW)
+    for topic, records in ((COSTS, READING.records()), (INTEGRATIONS, [added])):
+        await stack.broker.fill(topic, records)
+        await stack.broker.rewind("ledger", topic)
+    log = stack.folder / "logs" / "ledger.log"
+    process = await spawn((build.python, "-m", "ledger"), log, env=stack.ledger_environment(database))
+    try:
+        while await stack.broker.left("ledger", COSTS) or await stack.broker.left("ledger", INTEGRATIONS):
+            await asyncio.sleep(0.05)
+    finally:
+        await stop(process)
+    copies = [row for one in accounts for row in one.rows()]
+    progress(f"copying {len(copies) * READING.facts} facts")
+    original = CostRecorded.model_validate_json(first.value)
+    row = {"integration_id": original.integration_id, "account_id": original.account_id}
+    await copy_rows(stack.dsn(database), "ledger", TABLES, row, copies)
+
+
+_NOW = READING.observed_at
+
+
+def _added(first: bytes) -> IntegrationAdded:
+    day = CostRecorded.model_validate_json(first)
+    return IntegrationAdded(
+        integration_id=day.integration_id,
+        account_id=day.account_id,
+        team_id=str(uuid4()),
+        label="label",
+        plan=Plan.PRO,
+        status=Status.ACTIVE,
+        version=1,
+        credential_version=1,
+        added_at=_NOW,
+        history_from=FIRST_DAY,
+        changed_at=_NOW,
+    )
