@@ -15,8 +15,8 @@ COPY = "INSERT INTO {table} ({columns}) SELECT {values} FROM {table} old, copies
 
 async def copy_rows(
     dsn: str, schema: str, tables: Sequence[str], original: Mapping[str, object], copies: Sequence[Mapping[str, object]]
-) -> None:
-    """Insert the rows of `original` again, with the values of each of `copies` in the columns that it names.
+) -> dict[str, int]:
+    """Insert the rows of `original` again, with the values of each of `copies` in the columns that it names; returns their count by table.
 
     Then VACUUM ANALYZE, as Postgres does by itself after a while.
     """
@@ -29,10 +29,12 @@ async def copy_rows(
         async with connection.cursor().copy("COPY copies FROM STDIN") as copy:
             for one in copies:
                 await copy.write_row([one[name] for name in original])
+        counts = {}
         for table in tables:
             names = [name for (name,) in await (await connection.execute(COLUMNS, [schema, table])).fetchall()]
-            await connection.execute(_statement(schema, table, names, original))
+            counts[table] = (await connection.execute(_statement(schema, table, names, original))).rowcount
         await connection.execute("VACUUM ANALYZE")
+    return counts
 
 
 def _statement(schema: str, table: str, names: Sequence[str], original: Mapping[str, Any]) -> sql.Composed:

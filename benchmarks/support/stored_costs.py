@@ -9,7 +9,7 @@ from uuid import uuid4
 from contract.fields import Plan, Status
 from contract.messages import CostRecorded, IntegrationAdded
 from contract.topics import COSTS, INTEGRATIONS
-from grafient.local.processes import spawn, stop
+from grafient.local.processes import spawn, stop, tail
 
 from benchmarks.support.copied_rows import copy_rows
 from benchmarks.support.facts import LAST_DAY, Reading, record_of
@@ -54,7 +54,9 @@ async def store(stack: Stack, build: Build, database: str, accounts: Sequence[Ac
     progress(f"copying {len(copies) * READING.facts} facts")
     original = CostRecorded.model_validate_json(first.value)
     row = {"integration_id": original.integration_id, "account_id": original.account_id}
-    await copy_rows(stack.dsn(database), "ledger", TABLES, row, copies)
+    stored = await copy_rows(stack.dsn(database), "ledger", TABLES, row, copies)
+    if stored["days"] != len(copies) * READING.windows * READING.days:
+        raise SystemExit(f"the ledger did not store what is read:\n{tail(log)}")
 
 
 _NOW = READING.observed_at
