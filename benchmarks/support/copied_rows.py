@@ -16,7 +16,7 @@ COPY = "INSERT INTO {table} ({columns}) SELECT {values} FROM {table} old, copies
 async def copy_rows(
     dsn: str, schema: str, tables: Sequence[str], original: Mapping[str, object], copies: Sequence[Mapping[str, object]]
 ) -> dict[str, int]:
-    """Insert the rows of `original` again, with the values of each of `copies` in the columns that it names; returns their count by table.
+    """Insert the rows of `original` again, with the values of each of `copies`; returns their count by table.
 
     Then VACUUM ANALYZE, as Postgres does by itself after a while.
     """
