@@ -1,40 +1,18 @@
 """The ledger's answers over HTTP."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
-from common.http.app import make_app
-from common.http.gate import guard
-from common.http.tokens import Tokens, digest_of
-from common.watchdog import Watchdog
 from contract.fields import Status
 from contract.problems import Code
-from ledger.api import Routes
 
 from tests.ledger.support.ledger import ERASED, FIRST, NOON, REMOVED, LedgerHarness, later, reading_of
-from tests.support.fakes import no_lifespan
 from tests.support.messages import ACCOUNT
 
 TODAY = NOON.date()
-TOKEN = "obviously-fake-token"  # noqa: S105 - of a test
-
-
-@pytest.fixture
-async def http(ledger: LedgerHarness) -> AsyncIterator[httpx.AsyncClient]:
-    app = make_app("ledger", Watchdog(), no_lifespan, ledger.database.ping)
-    bound = {"token_id": "bound", "sha256": digest_of("bound"), "scopes": ["costs:read"], "account_ids": ["other"]}
-    token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
-    guard(app, Tokens.model_validate({"tokens": [token, bound]}), requests_per_second=10_000)
-    app.include_router(Routes(ledger.database, clock=lambda: NOON).router())
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://ledger", headers=headers
-    ) as client:
-        yield client
 
 
 async def _days(http: httpx.AsyncClient, first: date, last: date, **query: str) -> list[dict[str, Any]]:

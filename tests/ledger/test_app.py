@@ -17,13 +17,14 @@ def settings(tokens: Path) -> LedgerSettings:
     )
 
 
-def test_the_ledger_is_built_without_connecting_and_describes_its_one_route(tmp_path: Path) -> None:
+def test_the_ledger_is_built_without_connecting_and_describes_its_routes(tmp_path: Path) -> None:
     tokens = tmp_path / "tokens.json"
     tokens.write_text('{"tokens": []}')
 
     app = create_app(settings(tokens))
 
-    assert list(app.openapi()["paths"]) == ["/v1/accounts/{account_id}/costs"]
+    paths = [f"/v1/accounts/{{account_id}}/{name}" for name in ("costs", "summary", "breakdown")]
+    assert list(app.openapi()["paths"]) == paths
 
 
 def test_a_missing_file_of_tokens_stops_the_start(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ class Reading:
 class LedgerHarness:
     def __init__(self, database: Database, owner: Database) -> None:
         self.database = database
-        self._owner = owner
+        self.owner = owner
         self.publisher = RecordingPublisher()
         self.dead_letters = RecordingDeadLetters()
         self.handlers = Handlers(database, self.publisher)
@@ -62,7 +62,7 @@ class LedgerHarness:
 
     async def sql(self, statement: str, **values: object) -> list[Any]:
         """As the owner."""
-        async with self._owner.transaction() as connection:
+        async with self.owner.transaction() as connection:
             result = await connection.execute(text(statement), values)
             return list(result.all()) if result.returns_rows else []
 

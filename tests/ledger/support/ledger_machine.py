@@ -15,7 +15,7 @@ from contract.messages import Cost, CostRecorded
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from ledger.store.checksum import checksum
-from ledger.store.costs import IntegrationDay, integration_days
+from ledger.store.costs import IntegrationDay, Selection, integration_days
 from sqlalchemy.exc import OperationalError
 
 from tests.ledger.support.ledger import (
@@ -258,7 +258,8 @@ class LedgerMachine(RuleBasedStateMachine):
 
     async def _known(self, account: str, at: datetime) -> list[IntegrationDay]:
         async with self.stage.database.transaction() as connection:
-            return await integration_days(connection, account, FIRST, FIRST + timedelta(days=9), at)
+            selection = Selection(account, FIRST, FIRST + timedelta(days=9), as_of=at)
+            return await integration_days(connection, selection)
 
     async def _others(self) -> tuple[dict[UUID, tuple[int, str]], set[UUID]]:
         rows = await self.ledger.sql("SELECT integration_id, version, label FROM integrations")

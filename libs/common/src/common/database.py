@@ -32,8 +32,13 @@ class SharedSessionsError(UserError):
         )
 
 
-def make_engine(url: SecretStr, *, schema: str, pool_size: int = 5) -> AsyncEngine:
-    """An engine with `schema` as the search path. Errors never print parameters of statements."""
+def make_engine(
+    url: SecretStr, *, schema: str, pool_size: int = 5, session: Mapping[str, str] | None = None
+) -> AsyncEngine:
+    """An engine with `schema` as the search path. Errors never print parameters of statements.
+
+    `session` holds further settings of each session, or others than LIMITS_MS.
+    """
     engine = create_async_engine(
         url.get_secret_value(),
         hide_parameters=True,
@@ -51,7 +56,7 @@ def make_engine(url: SecretStr, *, schema: str, pool_size: int = 5) -> AsyncEngi
         },
     )
     settings = {"search_path": schema, "timezone": "UTC"} | {name: str(value) for name, value in LIMITS_MS.items()}
-    event.listen(engine.sync_engine, "connect", partial(_set_up, settings))
+    event.listen(engine.sync_engine, "connect", partial(_set_up, settings | dict(session or {})))
     return engine
 
 

@@ -1,71 +1,58 @@
 """The routes of the ledger."""
 
-from collections.abc import Callable, Collection
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Any, Self
 from uuid import UUID
 
 from common.database import Database
-from common.http.openapi import answers
+from common.http.openapi import Responses, answers
 from common.http.tokens import needs
 from contract.fields import AccountId, Day, Instant
-from contract.messages import Cost
-from contract.money import Usd, total
 from contract.problems import Code, ProblemError
-from contract.rules import is_provisional
-from fastapi import APIRouter, Depends, Query
-from pydantic import BaseModel, ConfigDict, Field
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.responses import Response, StreamingResponse
+from pydantic import Field
 
-from ledger.domain import MAX_DAYS, Expectation, covers, days_of, is_expected, is_range
-from ledger.store import integrations
-from ledger.store.costs import IntegrationDay, integration_days
+from ledger.daily_costs import prepare
+from ledger.domain import MAX_DAYS, is_range
+from ledger.schemas import Costs
+from ledger.store.costs import CostsBy, Selection
 
 READ = [Depends(needs("costs:read"))]
 DEFAULT_DAYS = 30
+CACHING = {"Cache-Control": "private, no-cache"}
+"""A client may keep an answer, and has to ask whether it has changed."""
 QueryDay = Annotated[Day, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
 """A UTC day, far enough from the ends of the calendar to count from it."""
 
-
-class _Schema(BaseModel):
-    model_config = ConfigDict(use_attribute_docstrings=True)
-
-
-class ModelCost(_Schema):
-    """The cost of one label."""
-
-    integration_id: UUID
-    label: str
-    product: str | None
-    model: str
-    usd: Usd
+_ETAG: dict[str, Any] = {"ETag": {"description": "For `If-None-Match`.", "schema": {"type": "string"}}}
+CACHED: Responses = {
+    200: {"headers": _ETAG},
+    304: {"description": "Nothing has changed since the answer with this ETag.", "headers": _ETAG},
+}
 
 
-class DayCosts(_Schema):
-    """One UTC day."""
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    """The days of one page, and the last day of all pages."""
 
-    day: date
-    covered: bool
-    """At least one integration is expected to have the day, and each has it, read after the day's end (today: ever)."""
-    provisional: bool
-    """It may still change: read less than 7 days after its end."""
-    usd: Usd | None
-    """Sum of what is known; null where nothing is."""
-    missing: list[UUID]
-    """Integrations that are expected to have the day, but do not."""
-    models: list[ModelCost]
+    first: date
+    last: date
+    end: date
 
+    @classmethod
+    def of(cls, first: date, end: date, limit: int | None) -> Self:
+        return cls(first, min(end, first + timedelta(days=limit - 1)) if limit else end, end)
 
-class Costs(_Schema):
-    """A row for every requested day."""
-
-    currency: Literal["USD"] = "USD"
-    integrations: int
-    """Whose costs are shown, removed ones that kept them included; 0: the account has connected no team."""
-    days: list[DayCosts]
+    @property
+    def next_cursor(self) -> str | None:
+        return f"{self.last + timedelta(days=1)}.{self.end}" if self.last < self.end else None
 
 
 class Routes:
-    """The routes; `clock` returns the current instant (aware, UTC)."""
+    """The routes; `clock` returns the current instant (aware, UTC), `database` is for reading."""
 
     def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
         self._database = database
@@ -74,46 +61,55 @@ class Routes:
     def router(self) -> APIRouter:
         """All of them, in one table."""
         router = APIRouter(prefix="/v1/accounts/{account_id}", responses=answers())
-        router.get("/costs", operation_id="get_costs", dependencies=READ)(self.costs)
+        costs = router.get(
+            "/costs", operation_id="get_costs", dependencies=READ, response_model=Costs, responses=CACHED
+        )
+        costs(self.costs)
         return router
 
-    async def costs(
+    async def costs(  # noqa: PLR0913, PLR0917 - one for each parameter of the request
         self,
         account_id: AccountId,
         first: Annotated[QueryDay | None, Query(alias="from")] = None,
         last: Annotated[QueryDay | None, Query(alias="to")] = None,
         integration_id: UUID | None = None,
         as_of: Instant | None = None,
-    ) -> Costs:
-        """Costs by day and model; both days included, by default the last 30. `as_of`: as known at that instant."""
+        by: CostsBy = CostsBy.LABEL,
+        limit: Annotated[int | None, Query(ge=1, le=MAX_DAYS)] = None,
+        cursor: Annotated[str | None, Query(pattern=r"^2\d{3}-\d{2}-\d{2}\.2\d{3}-\d{2}-\d{2}$")] = None,
+        if_none_match: Annotated[str, Header(alias="If-None-Match")] = "",
+    ) -> Response:
+        """Costs by day and label, or `by=model`; both days included, by default the last 30.
+
+        `as_of`: as known at that instant. `limit`: days of a page; `cursor`: the `next_cursor` of the page before, which
+        replaces `from` and `to`; the other parameters are repeated.
+        """
         now = self._clock()
-        first, last = _range(first, last, now.date())
+        pages = _Pages.of(*(_resume(cursor, first, last) if cursor else _range(first, last, now.date())), limit)
+        selection = Selection(account_id, pages.first, pages.last, integration_id, as_of=as_of, by=by)
         async with self._database.transaction() as connection:
-            expected = await integrations.expectations(connection, account_id)
-            stored = await integration_days(connection, account_id, first, last, as_of)
-        left_out = {one.integration_id for one in expected if one.is_duplicate and integration_id is None}
-        expected = [one for one in expected if _is_shown(one.integration_id, integration_id, left_out)]
-        stored = [one for one in stored if _is_shown(one.integration_id, integration_id, left_out)]
-        if integration_id is not None and not expected and not stored:
-            raise ProblemError(Code.NOT_FOUND, "The account has no such integration.")
-        at = min(as_of, now) if as_of else now
-        by_day: dict[date, list[IntegrationDay]] = {}
-        for one in stored:
-            by_day.setdefault(one.day, []).append(one)
-        return Costs(
-            integrations=_count(expected, stored, at),
-            days=[_day(day, by_day.get(day, []), expected, at) for day in days_of(first, last)],
-        )
+            answer = await prepare(connection, selection, now, pages.next_cursor)
+            if integration_id is not None and not answer.exists:
+                raise ProblemError(Code.NOT_FOUND, "The account has no such integration.")
+            headers = CACHING | {"ETag": answer.etag}
+            if _matches(if_none_match, answer.etag):
+                return Response(status_code=304, headers=headers)
+            first_part = await answer.first_part(connection)
+        body = _chained(first_part, answer.further_parts(self._database))
+        return StreamingResponse(body, media_type="application/json", headers=headers)
 
 
-def _is_shown(one: UUID, wanted: UUID | None, left_out: Collection[UUID]) -> bool:
-    """An account's second integration of a team is shown only where it is named."""
-    return one == wanted if wanted else one not in left_out
+async def _chained(first: bytes, others: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The first part is read before the status is sent: a database that is unavailable is a 503."""
+    yield first
+    async for other in others:
+        yield other
 
 
-def _count(expected: list[Expectation], stored: list[IntegrationDay], at: datetime) -> int:
-    added = {one.integration_id for one in expected if one.added_at <= at}
-    return len(added | {one.integration_id for one in stored})
+def _matches(if_none_match: str, etag: str) -> bool:
+    """Whether the client has the answer; proxies that compress it mark its ETag as weak."""
+    known = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
+    return bool(known & {etag, "*"})
 
 
 def _range(first: date | None, last: date | None, today: date) -> tuple[date, date]:
@@ -126,19 +122,12 @@ def _range(first: date | None, last: date | None, today: date) -> tuple[date, da
     return first, last
 
 
-def _day(day: date, stored: list[IntegrationDay], expected: list[Expectation], at: datetime) -> DayCosts:
-    expected_ids = [one.integration_id for one in expected if is_expected(one, day, at)]
-    read = {one.integration_id for one in stored if covers(day, one.observed_at, at.date())}
-    missing = [one for one in expected_ids if one not in read]
-    return DayCosts(
-        day=day,
-        covered=bool(expected_ids) and not missing,
-        provisional=any(is_provisional(day, one.observed_at) for one in stored),
-        usd=total(one.usd for one in stored) if stored else None,
-        missing=missing,
-        models=[_model(one.integration_id, cost) for one in stored for cost in one.costs],
-    )
-
-
-def _model(integration_id: UUID, cost: Cost) -> ModelCost:
-    return ModelCost(integration_id=integration_id, **cost.model_dump())
+def _resume(cursor: str, first: date | None, last: date | None) -> tuple[date, date]:
+    """The days that a cursor names; `first` and `last` may be those of the first page."""
+    try:
+        start, end = (date.fromisoformat(day) for day in cursor.split("."))
+    except ValueError:
+        start, end = date.max, date.min
+    if not is_range(start, end) or (first or start) > start or (last or end) != end:
+        raise ProblemError(Code.REQUEST_MALFORMED, "cursor must be the next_cursor of a page of the same days.")
+    return start, end

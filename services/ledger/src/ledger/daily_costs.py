@@ -1,0 +1,121 @@
+"""The answer with an account's daily costs: text that Postgres made, framed day by day, a bounded part at a time."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from itertools import groupby, islice
+from operator import attrgetter
+from uuid import UUID
+
+from common.database import Database
+from contract.money import plain, total
+from contract.rules import is_provisional
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from ledger.domain import covers, days_of, expected_days
+from ledger.store import costs, integrations
+from ledger.store.costs import IntegrationDay, Selection, Stored
+
+ROWS_OF_A_PART = 400
+"""Days of an integration that are read and sent at once: about 1 MB, and some milliseconds of the event loop."""
+FORM = 1
+"""To be raised with every change of the answer's form, so that no client keeps an older one."""
+
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
+@dataclass(frozen=True, slots=True)
+class DailyCosts:
+    """Costs of one account, ready to be read; a day that changes meanwhile is sent as it then is, whole."""
+
+    selection: Selection
+    is_announced: bool
+    """Whether the connector announced any integration of it, even one that was added after `at`."""
+    announced: frozenset[UUID]
+    """The integrations that the account had at `at`, as far as the connector announced them."""
+    expected: Mapping[UUID, tuple[date, date]]
+    """First and last day that an integration is expected to cover, in the order of their IDs."""
+    stored: Stored
+    at: datetime
+    """The instant at which they were known."""
+    next_cursor: str | None
+
+    @property
+    def exists(self) -> bool:
+        """Whether the selection is about any integration that the account has, or had."""
+        return self.is_announced or bool(self.stored.integrations)
+
+    @property
+    def etag(self) -> str:
+        """Changes whenever the answer does; what was replaced never comes back, for readings only become newer."""
+        announced = (sorted(self.announced), list(self.expected.items()))
+        state = (self.stored.version, sorted(self.stored.integrations), announced, self.at.date())
+        what = (FORM, self.selection, self.next_cursor, state)
+        return f'"{hashlib.sha256(repr(what).encode()).hexdigest()[:32]}"'
+
+    async def first_part(self, connection: AsyncConnection) -> bytes:
+        """The beginning of the body; it may be all of it."""
+        opening = f'{{"currency":"USD","integrations":{len(self.announced | self.stored.integrations)},"days":['
+        return opening.encode() + await self._part(connection, next(self._selections()))
+
+    async def further_parts(self, database: Database) -> AsyncIterator[bytes]:
+        """What follows the first part. No connection is held while a part is sent."""
+        for selection in islice(self._selections(), 1, None):
+            async with database.transaction() as connection:
+                part = await self._part(connection, selection)
+            yield b"," + part
+
+    async def _part(self, connection: AsyncConnection, selection: Selection) -> bytes:
+        days = ",".join(self._days(selection, await costs.integration_days(connection, selection)))
+        is_last = selection.last == self.selection.last
+        return (f'{days}],"next_cursor":{_encode(self.next_cursor)}}}' if is_last else days).encode()
+
+    def _selections(self) -> Iterator[Selection]:
+        """Whole days, as many as have few enough rows together."""
+        step = timedelta(days=max(1, ROWS_OF_A_PART // max(1, len(self.expected), len(self.stored.integrations))))
+        first, last = self.selection.first, self.selection.last
+        while first <= last:
+            yield replace(self.selection, first=first, last=min(last, first + step - timedelta(days=1)))
+            first += step
+
+    def _days(self, selection: Selection, stored: Sequence[IntegrationDay]) -> Iterator[str]:
+        by_day = {day: list(rows) for day, rows in groupby(stored, key=attrgetter("day"))}
+        return (self._day(day, by_day.get(day, [])) for day in days_of(selection.first, selection.last))
+
+    def _day(self, day: date, stored: Sequence[IntegrationDay]) -> str:
+        expected = [one for one, (first, last) in self.expected.items() if first <= day <= last]
+        today = self.at.date()
+        read = {one.integration_id for one in stored if covers(day, one.observed_at, today)}
+        missing = [str(one) for one in expected if one not in read]
+        fields = {
+            "day": day.isoformat(),
+            "covered": bool(expected) and not missing,
+            "provisional": any(is_provisional(day, one.observed_at) for one in stored),
+            "usd": plain(total(one.usd for one in stored)) if stored else None,
+            "missing": missing,
+        }
+        models = ",".join(_with_integration(one) for one in stored if one.models)
+        return f'{_encode(fields)[:-1]},"models":[{models}]}}'
+
+
+def _with_integration(one: IntegrationDay) -> str:
+    """Its models with their integration; inside of a JSON string, every quote has a backslash before it."""
+    return one.models.replace('{"label":', f'{{"integration_id":"{one.integration_id}","label":')
+
+
+async def prepare(
+    connection: AsyncConnection, selection: Selection, now: datetime, next_cursor: str | None
+) -> DailyCosts:
+    """Everything but the costs. A second integration of a team is left out, except where the selection names it."""
+    only = selection.integration_id
+    expected = await integrations.expectations(connection, selection.account_id)
+    left_out = tuple(one.integration_id for one in expected if one.is_duplicate and only is None)
+    selection = replace(selection, left_out=left_out)
+    stored = await costs.stored(connection, selection)
+    shown = [one for one in expected if one.integration_id not in left_out and only in {None, one.integration_id}]
+    at = min(selection.as_of, now) if selection.as_of else now
+    announced = frozenset(one.integration_id for one in shown if one.added_at <= at)
+    spans = {one.integration_id: span for one in shown if (span := expected_days(one, at))}
+    return DailyCosts(selection, bool(shown), announced, spans, stored, at, next_cursor)
