@@ -148,11 +148,14 @@ async def test_models_that_appear_vanish_and_are_renamed_leave_no_old_figure(loa
         ("models", {"label": "grok-5-preview"}),
     ]
 
-    async with fault("models appear, vanish and are renamed"):
+    async with fault("models appear, vanish and are renamed, and an operator accepts that"):
         for path, change in changes:
             for team, _ in load.teams:
                 await client.control("POST", f"/teams/{team.team_id}/{path}", {**change, "from_day": str(first)})
             await load.force(*load.teams[0])
+        for at in load.teams:
+            await client.ended(*at, await until(partial(load.force, *at)))
+            await client.run("questions", "accept", at[1], "--all")
 
     shown = await client.shown(load.teams[0][0], first, datetime.now(UTC).date())
     assert not {"grok-4-fast-reasoning", "Chat grok-4-0709"} & {label for costs in shown.values() for label in costs}

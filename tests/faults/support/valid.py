@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from contract.fields import Trigger
 from contract.messages import Cost, Message, RenameIntegration
 from contract.topics import COMMANDS_TOPIC, COSTS, CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS, Topic
 
@@ -80,7 +81,7 @@ def contradicting(topic: Topic, first: Valid) -> Valid:
     changes: dict[Topic, dict[str, Any]] = {
         COSTS: {"usd": Decimal(1), "costs": (Cost(label="a", model="a", usd=Decimal(1)),)},
         INTEGRATIONS: {"label": "Another"},
-        SYNC_REQUESTS: {"trigger": "backfill"},
+        SYNC_REQUESTS: {"trigger": Trigger.BACKFILL},
         SYNC_OUTCOMES: {"usd": Decimal(1)},
         CREDENTIALS: {"envelope": {"format": "another"}},
         COMMANDS_TOPIC: {"label": "Another"},

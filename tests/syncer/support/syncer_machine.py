@@ -13,6 +13,7 @@ from hypothesis.stateful import invariant, precondition, rule
 from syncer import leases
 from syncer.domain import Days, heals, readable, urgency_of
 from syncer.operations import queue
+from syncer.requests import SHARED_FOR
 
 from tests.support.messages import sync_completed
 from tests.support.state_machines import Ends
@@ -204,8 +205,10 @@ class SyncerMachine(QueueMachine):
         """By default all pauses are over, and requests for unknown integrations end."""
         self.run(self.stage.pass_time(after))
         self.not_before.clear()
-        while claim := self._claim():
-            self._attempted(claim, "costs", [])
+        for _ in range(2):  # what the first reading after a refusal queues is due SHARED_FOR later
+            while claim := self._claim():
+                self._attempted(claim, "costs", [])
+            self.run(self.stage.pass_time(SHARED_FOR))
         self.run(self.syncer.request_ends.round())
         self._note_requests()
         assert self.run(self.syncer.sql("SELECT 1 FROM windows WHERE closed_at IS NULL")) == []
