@@ -19,6 +19,7 @@ from grafient.documents.__main__ import files
 from grafient.documents.examples import EXAMPLES
 from grafient.documents.parties import parties
 from jsonschema import Draft202012Validator
+from ledger.reports.columns import Profile, focus_columns
 from openapi_spec_validator import validate
 
 from tests.ledger.support.ledger import record_of
@@ -210,3 +211,16 @@ def test_web_apps_write_requests_only_and_never_see_a_credential() -> None:
     assert not {COMMANDS_TOPIC, CREDENTIALS, DEAD_LETTERS} & set(web_app.receives)
     assert [party.name for party in parties() if CREDENTIALS in party.receives] == ["syncer"]
     assert [party.name for party in parties() if CREDENTIALS in party.sends] == ["connector"]
+
+
+def test_the_page_about_focus_names_every_column_with_its_version() -> None:
+    page = (ROOT / "docs" / "focus.md").read_text()
+    rows = [row.split(" | ") for row in page.splitlines() if row.startswith("| ") and " | " in row][1:]
+    described = {name: row[1] for row in rows for name in row[0].removeprefix("| ").split(", ")}
+    columns = {profile.value: set(focus_columns(profile)) for profile in Profile}
+    every = columns["1.2"] | columns["1.4"]
+
+    assert described == {
+        name: "both" if name in columns["1.2"] & columns["1.4"] else "1.2" if name in columns["1.2"] else "1.4"
+        for name in every
+    }

@@ -68,6 +68,7 @@ TESTED_ELSEWHERE = {
     "services/connector/src/connector/request_bodies.py": "tests/connector/test_api.py",
     "services/ledger/src/ledger/operations": "tests/ledger/operations/test_rebuild.py",
     "services/ledger/src/ledger/reports/answers.py": "tests/ledger/reports/test_api.py",
+    "services/ledger/src/ledger/reports/columns.py": "tests/ledger/reports/test_export.py",
     "services/ledger/src/ledger/store": "tests/ledger/test_store.py",
     "services/syncer/src/syncer/requests.py": "tests/syncer/test_handlers.py",
     "services/syncer/src/syncer/store.py": "tests/syncer/test_credentials.py",

@@ -1,45 +1,22 @@
 """The ledger's reports over HTTP."""
 
-from collections.abc import AsyncIterator, Mapping
-from datetime import date, timedelta
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import httpx
 import pytest
-from common.http.app import make_app
-from common.http.gate import guard
-from common.http.tokens import Tokens, digest_of
-from common.watchdog import Watchdog
 from contract.messages import Cost
 from contract.money import plain
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from ledger.api import Routes
-from ledger.reports.api import ReportRoutes
 
-from tests.ledger.support.ledger import ERASED, NOON, OTHER_ACCOUNT, REMOVED, LedgerHarness, later
-from tests.support.fakes import no_lifespan
+from tests.ledger.support.ledger import ERASED, NOON, OTHER_ACCOUNT, LedgerHarness, later
+from tests.ledger.support.random_accounts import ACCOUNTS, TODAY, add, ago, fill
 from tests.support.messages import ACCOUNT, cost_recorded
 
-TODAY = NOON.date()
-TOKEN = "obviously-fake-token"  # noqa: S105 - of a test
 WEEK = {"period": "7d"}
-
-
-@pytest.fixture
-async def http(ledger: LedgerHarness) -> AsyncIterator[httpx.AsyncClient]:
-    app = make_app("ledger", Watchdog(), no_lifespan, ledger.database.ping)
-    token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
-    guard(app, Tokens.model_validate({"tokens": [token]}), requests_per_second=10_000)
-    for routes in (Routes, ReportRoutes):
-        app.include_router(routes(ledger.database, clock=lambda: NOON).router())
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(app), base_url="http://ledger", headers=headers
-    ) as client:
-        yield client
 
 
 async def _get(http: httpx.AsyncClient, report: str, query: Mapping[str, str]) -> dict[str, Any]:
@@ -49,24 +26,14 @@ async def _get(http: httpx.AsyncClient, report: str, query: Mapping[str, str]) -
     return content
 
 
-def _ago(days: int) -> date:
-    return TODAY - timedelta(days=days)
-
-
-async def _add(ledger: LedgerHarness, *, first: int = 90, **changes: Any) -> UUID:
-    team = uuid4()
-    await ledger.add(team, history_from=_ago(first), **changes)
-    return team
-
-
 async def _weeks(ledger: LedgerHarness, team: UUID, now: str, before: str) -> None:
     """Thirteen days: `now` a day in the last seven, `before` a day in the six before them."""
-    costs = {_ago(number): {"grok-4": now if number < 7 else before} for number in range(13)}
+    costs = {ago(number): {"grok-4": now if number < 7 else before} for number in range(13)}
     await ledger.record(team, costs)
 
 
 async def test_a_week_is_summed_up(ledger: LedgerHarness, http: httpx.AsyncClient) -> None:
-    await _weeks(ledger, await _add(ledger), now="3", before="2")
+    await _weeks(ledger, await add(ledger), now="3", before="2")
 
     assert await _get(http, "summary", WEEK) == {
         "currency": "USD",
@@ -96,25 +63,25 @@ async def test_an_account_without_costs_has_no_sum(http: httpx.AsyncClient) -> N
 async def test_a_day_that_was_not_read_is_in_no_average_and_is_named(
     ledger: LedgerHarness, http: httpx.AsyncClient
 ) -> None:
-    team = await _add(ledger)
-    await ledger.record(team, {_ago(number): {"grok-4": "2"} for number in range(13) if number != 3})
+    team = await add(ledger)
+    await ledger.record(team, {ago(number): {"grok-4": "2"} for number in range(13) if number != 3})
 
     summary = await _get(http, "summary", WEEK)
 
     assert (summary["usd"], summary["daily_average_usd"], summary["covered_days"]) == ("12", "2", 5)
-    assert summary["missing_days"] == [str(_ago(3))]
+    assert summary["missing_days"] == [str(ago(3))]
     assert summary["previous"]["change"] is None
     assert summary["previous"]["why"] == "1 day of this period was not read."
 
 
 async def test_labels_that_name_one_model_are_one_row(ledger: LedgerHarness, http: httpx.AsyncClient) -> None:
-    team = await _add(ledger)
+    team = await add(ledger)
     names = {"API grok-4": "1.5", "Chat grok-4": "0.25", "Chat grok-5": "1"}
     costs = tuple(
         Cost(label=label, product=label.split()[0], model=label.split()[1], usd=Decimal(usd))
         for label, usd in names.items()
     )
-    plain_labels = cost_recorded(team, names, day=_ago(1), observed_at=NOON)
+    plain_labels = cost_recorded(team, names, day=ago(1), observed_at=NOON)
     await ledger.receive(plain_labels.model_copy(update={"costs": costs}))
 
     async def rows(by: str) -> list[tuple[Any, ...]]:
@@ -132,7 +99,7 @@ async def test_labels_that_name_one_model_are_one_row(ledger: LedgerHarness, htt
 
 
 async def test_labels_without_a_product_are_one_row_of_null(ledger: LedgerHarness, http: httpx.AsyncClient) -> None:
-    await ledger.record(await _add(ledger), {_ago(1): {"Storage": "1"}})
+    await ledger.record(await add(ledger), {ago(1): {"Storage": "1"}})
 
     (row,) = (await _get(http, "breakdown", WEEK | {"by": "product"}))["rows"]
 
@@ -143,9 +110,9 @@ async def test_labels_without_a_product_are_one_row_of_null(ledger: LedgerHarnes
 async def test_a_row_has_its_change_and_the_days_on_which_it_cost_something(
     ledger: LedgerHarness, http: httpx.AsyncClient
 ) -> None:
-    team = await _add(ledger)
-    costs = {_ago(number): {"old": "1"} if number >= 7 else {"new": "1", "old": "2"} for number in range(13)}
-    await ledger.record(team, costs | {_ago(2): {"old": "2"}})
+    team = await add(ledger)
+    costs = {ago(number): {"old": "1"} if number >= 7 else {"new": "1", "old": "2"} for number in range(13)}
+    await ledger.record(team, costs | {ago(2): {"old": "2"}})
 
     rows = (await _get(http, "breakdown", WEEK))["rows"]
 
@@ -162,10 +129,10 @@ async def test_a_period_is_compared_with_the_requested_span(http: httpx.AsyncCli
 async def test_an_integration_is_reported_alone_and_a_duplicate_only_where_it_is_named(
     ledger: LedgerHarness, http: httpx.AsyncClient
 ) -> None:
-    one = await _add(ledger)
-    other = await _add(ledger, status="error", status_code="already_connected")
-    await ledger.record(one, {_ago(1): {"a": "1"}})
-    await ledger.record(other, {_ago(1): {"a": "5"}})
+    one = await add(ledger)
+    other = await add(ledger, status="error", status_code="already_connected")
+    await ledger.record(one, {ago(1): {"a": "1"}})
+    await ledger.record(other, {ago(1): {"a": "5"}})
 
     assert (await _get(http, "summary", WEEK))["usd"] == "1"
     assert (await _get(http, "summary", WEEK | {"integration_id": str(one)}))["usd"] == "1"
@@ -176,7 +143,7 @@ async def test_data_are_as_new_as_the_reading_of_the_integration_that_is_behind(
     ledger: LedgerHarness, http: httpx.AsyncClient
 ) -> None:
     for hours in (-5, -1):
-        await ledger.record(await _add(ledger), {_ago(1): {"a": "1"}}, observed_at=later(hours))
+        await ledger.record(await add(ledger), {ago(1): {"a": "1"}}, observed_at=later(hours))
 
     assert (await _get(http, "summary", WEEK))["data_as_of"] == "2026-11-20T07:00:00.000000Z"
 
@@ -185,7 +152,7 @@ async def test_data_are_as_new_as_the_reading_of_the_integration_that_is_behind(
 async def test_another_accounts_integration_is_unknown(
     ledger: LedgerHarness, http: httpx.AsyncClient, report: str
 ) -> None:
-    team = await _add(ledger, account_id=OTHER_ACCOUNT)
+    team = await add(ledger, account_id=OTHER_ACCOUNT)
 
     answer = await http.get(f"/v1/accounts/{ACCOUNT}/{report}", params={"integration_id": str(team)})
 
@@ -212,31 +179,13 @@ async def test_a_period_that_is_none_is_refused(http: httpx.AsyncClient, query: 
     assert (answer.status_code, answer.json()["code"]) == (422, "request_malformed")
 
 
-AMOUNTS = st.integers(-(10**6), 10**13).map(lambda ticks: plain(ticks * Decimal("1E-10")))
-LABELS = st.sampled_from(["API grok-4", "Chat grok-4", "Chat grok-5", "Storage", "(no label)", "\N{ROCKET}"])
-TEAMS = st.lists(
-    st.tuples(
-        st.sampled_from([{}, {}, REMOVED, REMOVED | {"removed_at": later(-48)}, {"status_code": "already_connected"}]),
-        st.integers(0, 40),
-        st.dictionaries(st.integers(0, 40), st.dictionaries(LABELS, AMOUNTS, max_size=4), max_size=20),
-        st.integers(-60, 0),
-    ),
-    max_size=4,
-)
-
-
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(teams=TEAMS, days=st.integers(1, 20), end=st.integers(0, 20))
+@given(account=ACCOUNTS, days=st.integers(1, 20), end=st.integers(0, 20))
 async def test_reports_agree_with_the_costs_of_each_day_to_the_last_digit(
-    ledger: LedgerHarness, http: httpx.AsyncClient, teams: Any, days: int, end: int
+    ledger: LedgerHarness, http: httpx.AsyncClient, account: Any, days: int, end: int
 ) -> None:
-    await ledger.clear()
-    for changes, first, costs, hours in teams:
-        team = await _add(ledger, first=first, **changes)
-        if costs:
-            by_day = {_ago(number): labels for number, labels in costs.items()}
-            await ledger.record(team, by_day, observed_at=later(hours))
-    span = {"from": str(_ago(end + days - 1)), "to": str(_ago(end))}
+    await fill(ledger, account)
+    span = {"from": str(ago(end + days - 1)), "to": str(ago(end))}
 
     shown = (await _get(http, "costs", span))["days"]
     summary = await _get(http, "summary", span)
@@ -255,8 +204,8 @@ async def test_reports_agree_with_the_costs_of_each_day_to_the_last_digit(
 
 
 async def test_an_erased_history_is_in_no_report(ledger: LedgerHarness, http: httpx.AsyncClient) -> None:
-    team = await _add(ledger)
-    await ledger.record(team, {_ago(1): {"a": "1"}})
+    team = await add(ledger)
+    await ledger.record(team, {ago(1): {"a": "1"}})
     await ledger.add(team, **ERASED)
 
     assert (await _get(http, "summary", WEEK))["usd"] is None

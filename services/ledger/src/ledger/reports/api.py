@@ -78,7 +78,7 @@ class ReportRoutes:
     async def summary(self, asked: Annotated[Asked, Depends(asked)]) -> Summary:
         """Total, daily average, most expensive model, and the change against a span before."""
         async with self._database.transaction() as connection:
-            question = await self._question(connection, asked)
+            question = await question_of(connection, asked, self._clock())
             days = await sums.day_figures(connection, question)
             models = await sums.breakdown(connection, replace(question, before=question.span), By.MODEL)
             as_of = await sums.as_of(connection, question)
@@ -87,24 +87,24 @@ class ReportRoutes:
     async def breakdown(self, asked: Annotated[Asked, Depends(asked)], by: By = By.MODEL) -> Breakdown:
         """What the period's costs are made of, dearest first; a model is one row, whatever labels name it."""
         async with self._database.transaction() as connection:
-            question = await self._question(connection, asked)
+            question = await question_of(connection, asked, self._clock())
             days = await sums.day_figures(connection, question)
             rows = await sums.breakdown(connection, question, by)
         return build.breakdown(question, days, rows, by)
 
-    async def _question(self, connection: AsyncConnection, asked: Asked) -> Question:
-        """Raises ProblemError where the account has not that integration."""
-        now, only = self._clock(), asked.integration_id
-        span = _span(asked, now.date())
-        finished = span.finished(now.date())
-        await sums.one_view(connection)
-        every = await integrations.expectations(connection, asked.account_id)
-        left_out = [one.integration_id for one in every if one.is_duplicate and only is None]
-        shown = [one for one in every if one.integration_id not in left_out and only in {None, one.integration_id}]
-        if only and not shown and not await sums.has_days(connection, asked.account_id, only):
-            raise ProblemError(Code.NOT_FOUND, "The account has no such integration.")
-        before = (finished or span).before(asked.compare)
-        return Question(asked.account_id, span, finished, before, shown, only, left_out, now)
+
+async def question_of(connection: AsyncConnection, asked: Asked, now: datetime) -> Question:
+    """The first statement of a transaction; raises ProblemError where the account has not that integration."""
+    span, only = _span(asked, now.date()), asked.integration_id
+    finished = span.finished(now.date())
+    await sums.one_view(connection)
+    every = await integrations.expectations(connection, asked.account_id)
+    left_out = [one.integration_id for one in every if one.is_duplicate and only is None]
+    shown = [one for one in every if one.integration_id not in left_out and only in {None, one.integration_id}]
+    if only and not shown and not await sums.has_days(connection, asked.account_id, only):
+        raise ProblemError(Code.NOT_FOUND, "The account has no such integration.")
+    before = (finished or span).before(asked.compare)
+    return Question(asked.account_id, span, finished, before, shown, only, left_out, now)
 
 
 def _span(asked: Asked, today: date) -> Span:
