@@ -29,7 +29,7 @@ _ROWS: LiteralString = """
         AND r.day = d.day AND r.account_id = d.account_id) revisions
     CROSS JOIN LATERAL jsonb_array_elements(d.costs) WITH ORDINALITY AS element(cost, number)
     CROSS JOIN LATERAL (SELECT cost ->> 'label' AS label, cost ->> 'product' AS product, cost ->> 'model' AS model,
-        cost ->> 'usd' AS usd) c
+        trim_scale((cost ->> 'usd')::numeric)::text AS usd) c
     WHERE d.account_id = %(account_id)s AND d.day = %(day)s
         AND (%(only)s::uuid IS NULL OR d.integration_id = %(only)s) AND d.integration_id <> ALL(%(left_out)s::uuid[])
 """
