@@ -23,7 +23,7 @@ def test_the_ledger_is_built_without_connecting_and_describes_its_routes(tmp_pat
 
     app = create_app(settings(tokens))
 
-    paths = [f"/v1/accounts/{{account_id}}/{name}" for name in ("costs", "summary", "breakdown")]
+    paths = [f"/v1/accounts/{{account_id}}/{name}" for name in ("costs", "summary", "breakdown", "export")]
     assert list(app.openapi()["paths"]) == paths
 
 
