@@ -3,7 +3,7 @@
 import typer
 from grafient.cli.group import CommandGroup
 
-from benchmarks import claims, fleet, latency, ledger, onboarding, reads, rotation
+from benchmarks import claims, fleet, latency, ledger, onboarding, profile, reads, rotation
 
 app = typer.Typer(cls=CommandGroup, no_args_is_help=True, add_completion=False)
 app.command(epilog=f"Example: {ledger.EXAMPLE}")(ledger.ledger)
@@ -12,7 +12,9 @@ app.command(epilog=f"Example: {onboarding.EXAMPLE}")(onboarding.onboarding)
 app.command(epilog=f"Example: {latency.EXAMPLE}")(latency.latency)
 app.command(epilog=f"Example: {reads.EXAMPLE}")(reads.reads)
 app.command(epilog=f"Example: {claims.EXAMPLE}")(claims.claims)
-app.command("rotation")(rotation.main)
+app.command(epilog=f"Example: {rotation.EXAMPLE}")(rotation.rotation)
+
+app.command(epilog=f"Example: {profile.EXAMPLE}")(profile.profile)
 
 
 @app.callback()

@@ -23,6 +23,7 @@ from syncer.settings import SyncerSettings
 
 from benchmarks.support.cpu import used
 from benchmarks.support.facts import Record, record_of
+from benchmarks.support.profiling import profiled
 from benchmarks.support.report import Markdown, Report, Runs, machine, median_row, progress, rounded
 from benchmarks.support.system import FAST_CALLS, Running, running_system
 from benchmarks.support.teams import connect_teams
@@ -79,7 +80,8 @@ async def measure(teams: int, every: Sequence[Scenario], runs: int) -> Report:
         for run in range(runs):
             for scenario in every:
                 await running.restart("syncer", scenario.settings)
-                row = await daily_run(running, scenario, ids)
+                async with profiled(running.pids()):
+                    row = await daily_run(running, scenario, ids)
                 progress(
                     f"{scenario.name}, run {run + 1}: {row['windows_per_s']}/s, {row['ratio_to_ideal']} of the ideal"
                 )

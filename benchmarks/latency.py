@@ -18,6 +18,7 @@ from contract.topics import COSTS, SYNC_OUTCOMES, SYNC_REQUESTS, Topic
 from grafient.cli.output import Json
 from grafient.cli.tables import Row
 
+from benchmarks.support.profiling import profiled
 from benchmarks.support.report import Markdown, Report, Runs, machine, median_row, percentile, progress, rounded
 from benchmarks.support.system import FAST_CALLS, Running, running_system
 from benchmarks.support.teams import account_of, connect_teams
@@ -56,7 +57,8 @@ async def measure(syncs: int, runs: int) -> Report:
     async with running_system(FAST_CALLS) as running:
         ids = await connect_teams(running, TEAMS)
         await force(running, ids, TEAMS)  # warm
-        rows = [await force(running, ids, syncs) for _ in range(runs)]
+        async with profiled(running.pids()):
+            rows = [await force(running, ids, syncs) for _ in range(runs)]
     return Report("Force Sync to its line in the history", [median_row(rows)], settings)
 
 

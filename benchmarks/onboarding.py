@@ -17,6 +17,7 @@ from grafient.cli.tables import Row
 
 from benchmarks.support.cpu import used
 from benchmarks.support.light_http import LightConnection
+from benchmarks.support.profiling import profiled
 from benchmarks.support.report import Markdown, Report, Runs, machine, median_row, percentile, progress, rounded
 from benchmarks.support.system import Running, running_system
 
@@ -41,7 +42,8 @@ async def measure(adds: int, at_once: int, runs: int) -> Report:
     settings = machine() | {"adds": adds, "at_once": at_once, "runs": runs, "xai_ms": ANSWER_MS, "plan": "free"}
     async with running_system(delay_ms=ANSWER_MS) as running:
         await add(running, at_once, at_once)  # warm
-        rows = [await add(running, adds, at_once) for _ in range(runs)]
+        async with profiled(running.pids()):
+            rows = [await add(running, adds, at_once) for _ in range(runs)]
     return Report("Adding teams", [median_row(rows)], settings)
 
 

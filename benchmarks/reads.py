@@ -18,6 +18,7 @@ from grafient.local.processes import free_ports, spawn, stop
 from benchmarks.support.cpu import memory_mb
 from benchmarks.support.facts import LAST_DAY
 from benchmarks.support.light_http import LightConnection
+from benchmarks.support.profiling import profiled
 from benchmarks.support.report import Markdown, Report, Runs, machine, median_row, percentile, progress, rounded
 from benchmarks.support.stack import CURRENT, Stack, running_stack
 from benchmarks.support.stored_costs import FIRST_DAY, READING, Accounts, store
@@ -82,7 +83,8 @@ async def _run(stack: Stack, small: list[str], rate: int, seconds: int) -> list[
         await reader.in_turn(small[:rate], every=1 / rate)  # warm
         plain = await _plain(stack.dsn(DATABASE), small[:rate])
         paths = list(islice(cycle(small), rate * seconds))
-        rows = [await reader.row(f"{len(small)} accounts in turn, {rate}/s", paths, plain, every=1 / rate)]
+        async with profiled({"ledger": process.pid}):
+            rows = [await reader.row(f"{len(small)} accounts in turn, {rate}/s", paths, plain, every=1 / rate)]
         large = [f"{LARGE}-0"]
         plain = await _plain(stack.dsn(DATABASE), large)
         rows.append(await reader.row("an account of many integrations", large * LARGE_READS, plain, every=None))

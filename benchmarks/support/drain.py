@@ -11,6 +11,7 @@ from grafient.local.processes import spawn, stop, tail
 
 from benchmarks.support import cpu
 from benchmarks.support.facts import Reading
+from benchmarks.support.profiling import profiled
 from benchmarks.support.stack import Build, Stack
 
 LAUNCHER = Path(__file__).with_name("first_poll.py")
@@ -40,8 +41,11 @@ async def drain(stack: Stack, build: Build, database: str, reading: Reading) -> 
     process = await spawn(argv, log, env=stack.ledger_environment(database))
     try:
         async with asyncio.timeout(DEADLINE):
-            while process.returncode is None and await _works(stack, published + reading.outcomes, reading):
+            while process.returncode is None and not started.exists():
                 await asyncio.sleep(LOOK_EVERY)
+            async with profiled({"ledger": process.pid}):
+                while process.returncode is None and await _works(stack, published + reading.outcomes, reading):
+                    await asyncio.sleep(LOOK_EVERY)
             ended, used = time.time(), cpu.cpu_seconds({"ledger": process.pid})["ledger"]
             while process.returncode is None and await stack.broker.left("ledger", COSTS):
                 await asyncio.sleep(LOOK_EVERY)

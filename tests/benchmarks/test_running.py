@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from benchmarks import claims, fleet, latency, ledger, onboarding, reads
+from benchmarks import claims, fleet, latency, ledger, onboarding, reads, rotation
 from benchmarks.support.stack import CURRENT, Stack, running_stack
 from benchmarks.support.system import FAST_CALLS, Running, running_system
 from benchmarks.support.teams import connect_teams
@@ -70,3 +70,9 @@ async def test_an_add_is_measured_by_its_answer_and_by_the_work_of_the_connector
     row = await onboarding.add(running, 4, 2)
     assert row["p50_ms"]
     assert row["connector_cpu_ms_an_add"]
+
+
+async def test_a_rotation_is_measured_while_credentials_are_opened(running: Running) -> None:
+    row = await rotation.rotate(running, 100)
+    assert row["ratio_to_update"]
+    assert row["failed"] == 0
