@@ -13,7 +13,7 @@ from ledger.domain import (
     batches_of_unique_days,
     covers,
     days_of,
-    is_expected,
+    expected_days,
     unreconciled,
 )
 
@@ -99,6 +99,5 @@ def test_the_day_of_the_removal_is_not_expected_and_the_one_before_it_is(day: da
     removed = Expectation(TEAM, date(1999, 1, 1), removed_at, datetime(1999, 1, 1, tzinfo=UTC))
     after = removed_at + DAY
 
-    assert not is_expected(removed, removed_at.date(), after)
-    assert is_expected(removed, removed_at.date() - DAY, after)
-    assert is_expected(removed, removed_at.date(), removed_at - INSTANT)
+    assert expected_days(removed, after) == (removed.first, removed_at.date() - DAY)
+    assert expected_days(removed, removed_at - INSTANT) == (removed.first, date.max)

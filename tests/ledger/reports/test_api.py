@@ -210,3 +210,24 @@ async def test_an_erased_history_is_in_no_report(ledger: LedgerHarness, http: ht
 
     assert (await _get(http, "summary", WEEK))["usd"] is None
     assert (await _get(http, "breakdown", WEEK))["rows"] == []
+
+
+@pytest.mark.parametrize("report", ["summary", "breakdown"])
+async def test_a_screen_that_asks_again_gets_nothing_until_a_figure_changes(
+    ledger: LedgerHarness, http: httpx.AsyncClient, report: str
+) -> None:
+    team = await add(ledger)
+    await ledger.record(team, {ago(8): {"a": "1"}, ago(1): {"a": "1"}}, observed_at=later(-1))
+    path = f"/v1/accounts/{ACCOUNT}/{report}"
+
+    async def again(answer: httpx.Response) -> httpx.Response:
+        return await http.get(path, params=WEEK, headers={"If-None-Match": answer.headers["ETag"]})
+
+    first = await http.get(path, params=WEEK)
+    unchanged = await again(first)
+    await ledger.record(team, {ago(8): {"a": "2"}})
+    changed = await again(first)
+
+    assert (unchanged.status_code, unchanged.content, unchanged.headers["ETag"]) == (304, b"", first.headers["ETag"])
+    assert (changed.status_code, changed.json()["previous"]["usd"]) == (200, "2")
+    assert changed.headers["ETag"] != first.headers["ETag"]

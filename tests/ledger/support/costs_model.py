@@ -10,7 +10,7 @@ from uuid import UUID
 from contract.messages import Cost
 from contract.money import total
 from contract.rules import is_provisional
-from ledger.domain import Expectation, covers, days_of, is_expected
+from ledger.domain import Expectation, covers, days_of, expected_days
 from ledger.schemas import Costs, DayCosts, ModelCost
 
 from tests.ledger.support.ledger import LedgerHarness
@@ -102,7 +102,7 @@ async def _tables(
 
 
 def _day(day: date, stored: Sequence[_IntegrationDay], expected: Sequence[Expectation], at: datetime) -> DayCosts:
-    expected_ids = [one.integration_id for one in expected if is_expected(one, day, at)]
+    expected_ids = [one.integration_id for one in expected if _is_expected(one, day, at)]
     read = {one.integration_id for one in stored if covers(day, one.observed_at, at.date())}
     missing = [one for one in expected_ids if one not in read]
     return DayCosts(
@@ -115,3 +115,8 @@ def _day(day: date, stored: Sequence[_IntegrationDay], expected: Sequence[Expect
             ModelCost(integration_id=one.integration_id, **cost.model_dump()) for one in stored for cost in one.costs
         ],
     )
+
+
+def _is_expected(expectation: Expectation, day: date, at: datetime) -> bool:
+    first, last = expected_days(expectation, at) or (date.max, date.min)
+    return first <= day <= last

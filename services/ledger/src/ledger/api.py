@@ -92,7 +92,7 @@ class Routes:
             if integration_id is not None and not answer.exists:
                 raise ProblemError(Code.NOT_FOUND, "The account has no such integration.")
             headers = CACHING | {"ETag": answer.etag}
-            if _matches(if_none_match, answer.etag):
+            if matches(if_none_match, answer.etag):
                 return Response(status_code=304, headers=headers)
             first_part = await answer.first_part(connection)
         body = _chained(first_part, answer.further_parts(self._database))
@@ -106,7 +106,7 @@ async def _chained(first: bytes, others: AsyncIterator[bytes]) -> AsyncIterator[
         yield other
 
 
-def _matches(if_none_match: str, etag: str) -> bool:
+def matches(if_none_match: str, etag: str) -> bool:
     """Whether the client has the answer; proxies that compress it mark its ETag as weak."""
     known = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
     return bool(known & {etag, "*"})

@@ -89,9 +89,3 @@ def expected_days(expectation: Expectation, at: datetime) -> tuple[date, date] |
     removed_at = expectation.removed_at
     last = removed_at.date() - timedelta(days=1) if removed_at is not None and removed_at <= at else date.max
     return (expectation.first, last) if expectation.added_at <= at and expectation.first <= last else None
-
-
-def is_expected(expectation: Expectation, day: date, at: datetime) -> bool:
-    """Whether the integration is expected to cover the day."""
-    span = expected_days(expectation, at)
-    return span is not None and span[0] <= day <= span[1]

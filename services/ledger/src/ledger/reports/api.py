@@ -11,16 +11,22 @@ from common.database import Database
 from common.http.openapi import answers
 from contract.fields import AccountId
 from contract.problems import Code, ProblemError
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Header, Query
+from fastapi.responses import Response
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.api import READ, QueryDay
+from ledger.api import CACHED, CACHING, READ, QueryDay, matches
+from ledger.daily_costs import prepare
 from ledger.domain import MAX_DAYS, is_range
 from ledger.periods import Compare, Period, Span, ending
 from ledger.reports import answers as build
 from ledger.reports.schemas import Breakdown, Summary
-from ledger.store import integrations, sums
+from ledger.store import sums
+from ledger.store.costs import Selection
 from ledger.store.sums import Question
+
+FORM = 1
+"""To be raised with every change of a report's form, so that no client keeps an older one."""
 
 
 class By(StrEnum):
@@ -56,8 +62,21 @@ def asked(
     return Asked(account_id, period, first, last, compare, integration_id)
 
 
+@dataclass(frozen=True, slots=True)
+class Cache:
+    """What the client has, and the headers of the answer."""
+
+    if_none_match: Annotated[str, Header(alias="If-None-Match")] = ""
+
+    def unchanged(self, question: Question, response: Response) -> Response | None:
+        """A 304 where the client has the answer; the headers of `response` otherwise."""
+        headers = CACHING | {"ETag": question.etag}
+        response.headers.update(headers)
+        return Response(status_code=304, headers=headers) if matches(self.if_none_match, question.etag) else None
+
+
 class ReportRoutes:
-    """The routes; `clock` returns the current instant (aware, UTC)."""
+    """The routes; `clock` returns the current instant (aware, UTC), `database` is for reading."""
 
     def __init__(self, database: Database, *, clock: Callable[[], datetime]) -> None:
         self._database = database
@@ -66,28 +85,44 @@ class ReportRoutes:
     def router(self) -> APIRouter:
         """All of them, in one table."""
         router = APIRouter(prefix="/v1/accounts/{account_id}", responses=answers())
-        router.get("/summary", operation_id="get_summary", dependencies=READ)(self.summary)
+        router.get("/summary", operation_id="get_summary", dependencies=READ, response_model=Summary, responses=CACHED)(
+            self.summary
+        )
         router.get(
             "/breakdown",
             operation_id="get_breakdown",
             dependencies=READ,
+            response_model=Breakdown,
             response_model_exclude_unset=True,  # a row has one of four members
+            responses=CACHED,
         )(self.breakdown)
         return router
 
-    async def summary(self, asked: Annotated[Asked, Depends(asked)]) -> Summary:
+    async def summary(
+        self, asked: Annotated[Asked, Depends(asked)], cache: Annotated[Cache, Depends()], response: Response
+    ) -> Summary | Response:
         """Total, daily average, most expensive model, and the change against a span before."""
         async with self._database.transaction() as connection:
             question = await question_of(connection, asked, self._clock())
+            if unchanged := cache.unchanged(question, response):
+                return unchanged
             days = await sums.day_figures(connection, question)
             models = await sums.breakdown(connection, replace(question, before=question.span), By.MODEL)
             as_of = await sums.as_of(connection, question)
         return build.summary(question, days, models, as_of)
 
-    async def breakdown(self, asked: Annotated[Asked, Depends(asked)], by: By = By.MODEL) -> Breakdown:
+    async def breakdown(
+        self,
+        asked: Annotated[Asked, Depends(asked)],
+        cache: Annotated[Cache, Depends()],
+        response: Response,
+        by: By = By.MODEL,
+    ) -> Breakdown | Response:
         """What the period's costs are made of, dearest first; a model is one row, whatever labels name it."""
         async with self._database.transaction() as connection:
             question = await question_of(connection, asked, self._clock())
+            if unchanged := cache.unchanged(question, response):
+                return unchanged
             days = await sums.day_figures(connection, question)
             rows = await sums.breakdown(connection, question, by)
         return build.breakdown(question, days, rows, by)
@@ -97,14 +132,13 @@ async def question_of(connection: AsyncConnection, asked: Asked, now: datetime) 
     """The first statement of a transaction; raises ProblemError where the account has not that integration."""
     span, only = _span(asked, now.date()), asked.integration_id
     finished = span.finished(now.date())
-    await sums.one_view(connection)
-    every = await integrations.expectations(connection, asked.account_id)
-    left_out = [one.integration_id for one in every if one.is_duplicate and only is None]
-    shown = [one for one in every if one.integration_id not in left_out and only in {None, one.integration_id}]
-    if only and not shown and not await sums.has_days(connection, asked.account_id, only):
-        raise ProblemError(Code.NOT_FOUND, "The account has no such integration.")
     before = (finished or span).before(asked.compare)
-    return Question(asked.account_id, span, finished, before, shown, only, left_out, now)
+    await sums.one_view(connection)
+    known = await prepare(connection, Selection(asked.account_id, before.first, span.last, only), now, None)
+    if only and not known.exists:
+        raise ProblemError(Code.NOT_FOUND, "The account has no such integration.")
+    etag = f'"{FORM}-{known.etag[1:]}'
+    return Question(asked.account_id, span, finished, before, known.expected, only, known.selection.left_out, now, etag)
 
 
 def _span(asked: Asked, today: date) -> Span:

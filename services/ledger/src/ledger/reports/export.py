@@ -20,7 +20,7 @@ from fastapi.responses import StreamingResponse
 from starlette import types
 
 from ledger.api import READ
-from ledger.domain import covers, is_expected
+from ledger.domain import covers
 from ledger.figures import days_in
 from ledger.reports.api import Asked, asked, question_of
 from ledger.reports.columns import COVERAGE, CSV_COLUMNS, FOCUS_COVERAGE, JSON_COLUMNS, Format, Profile, focus_columns
@@ -157,9 +157,9 @@ class Exports:
                 read_at = await exports.read_at(connection, question.account_id, day)
             shown = f"{day}T00:00:00Z" if columns is FOCUS_COVERAGE else str(day)
             lines = [
-                _line([shown, one.integration_id, *_state(day, read_at.get(one.integration_id), question.today)])
-                for one in question.expected
-                if is_expected(one, day, question.at)
+                _line([shown, one, *_state(day, read_at.get(one), question.today)])
+                for one, (first, last) in question.expected.items()
+                if first <= day <= last
             ]
             if lines:
                 yield b"".join(lines)

@@ -1,6 +1,6 @@
 """Sums of an account's days and of what they are made of, added up by Postgres."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,7 +10,6 @@ from contract.rules import SETTLED_AFTER
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.domain import Expectation, expected_days
 from ledger.figures import DayFigure
 from ledger.periods import Span
 
@@ -71,13 +70,15 @@ class Question:
     """The days of `span` that are over."""
     before: Span
     """What it is compared with."""
-    expected: Sequence[Expectation]
-    """The integrations that are shown, as far as the connector announced them."""
+    expected: Mapping[UUID, tuple[date, date]]
+    """First and last day that each shown integration is expected to cover."""
     only: UUID | None
     """None: all of the account but `left_out`."""
     left_out: Collection[UUID]
     """Second integrations of a team."""
     at: datetime
+    etag: str
+    """Changes whenever an answer to the question does."""
 
     @property
     def today(self) -> date:
@@ -103,20 +104,10 @@ async def one_view(connection: AsyncConnection) -> None:
     await connection.execute(_ONE_VIEW)
 
 
-async def has_days(connection: AsyncConnection, account_id: str, integration_id: UUID) -> bool:
-    """Whether the account has costs of the integration, announced or not."""
-    found = await connection.execute(
-        text("""SELECT EXISTS (SELECT FROM days
-                WHERE integration_id = :integration_id AND account_id = :account_id)"""),
-        {"integration_id": integration_id, "account_id": account_id},
-    )
-    return bool(found.scalar_one())
-
-
 async def day_figures(connection: AsyncConnection, question: Question) -> dict[date, DayFigure]:
     """Each day of the period, and of the span before it."""
     rows = {row.day: row for row in await connection.execute(_DAYS, _expected(question) | _parameters(question))}
-    spans = [span for one in question.expected if (span := expected_days(one, question.at))]
+    spans = question.expected.values()
     figures = {}
     for day in {*question.span, *question.before}:
         expected = sum(first <= day <= last for first, last in spans)
@@ -129,7 +120,7 @@ async def day_figures(connection: AsyncConnection, question: Question) -> dict[d
 
 async def as_of(connection: AsyncConnection, question: Question) -> datetime | None:
     """The oldest of the integrations' newest readings of the period: what is shown is at least as new. None: nothing."""
-    ids = {"ids": [one.integration_id for one in question.expected]}
+    ids = {"ids": list(question.expected)}
     newest: datetime | None = (await connection.execute(_NEWEST, ids | _parameters(question))).scalar_one()
     return newest
 
@@ -155,7 +146,7 @@ def _parameters(question: Question) -> dict[str, object]:
 
 
 def _expected(question: Question) -> dict[str, object]:
-    spans = {one.integration_id: span for one in question.expected if (span := expected_days(one, question.at))}
+    spans = question.expected
     return {
         "ids": list(spans),
         "firsts": [first for first, _ in spans.values()],
