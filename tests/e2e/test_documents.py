@@ -9,7 +9,7 @@ import yaml
 from contract.cloudevents import MARKER_KEY
 from contract.fields import History, Plan
 from contract.messages import ChangePlan, RemoveIntegration, RenameIntegration
-from contract.topics import CREDENTIALS, DEAD_LETTERS, SYNC_REQUESTS, TOPICS, Topic
+from contract.topics import CREDENTIALS, DEAD_LETTERS, INTEGRATIONS, SYNC_REQUESTS, TOPICS, Topic
 from jsonschema import Draft202012Validator, FormatChecker
 
 from tests.support.system import SystemClient
@@ -58,11 +58,20 @@ async def _use_everything(client: SystemClient, team: Team, poison: str) -> str:
         web_app.command(RenameIntegration, integration_id=integration_id, label="Production"),
         web_app.command(RenameIntegration, integration_id=uuid.uuid4(), label="Unknown"),
         web_app.command(ChangePlan, plan=Plan.PRO),
-        web_app.command(RemoveIntegration, integration_id=integration_id, history=History.KEEP),
     ):
         await web_app.done(command)
+    await until(
+        lambda: _is_announced(client, integration_id, "IntegrationChanged")
+    )  # of several states only the last is
+    await web_app.done(web_app.command(RemoveIntegration, integration_id=integration_id, history=History.KEEP))
     await client.publish(SYNC_REQUESTS.name, poison, b"{", {"ce_type": b"\xff", "x": None})
     return integration_id
+
+
+async def _is_announced(client: SystemClient, integration_id: str, name: str) -> bool:
+    return any(
+        _type_of(INTEGRATIONS, record) == name for record in await client.records_of(INTEGRATIONS, integration_id)
+    )
 
 
 def _type_of(topic: Topic, record: Any) -> str:
