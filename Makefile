@@ -9,9 +9,10 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header \
   $(addprefix --no-emit-package grafient-,contract common xai-usage connector syncer ledger simulator)
 ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE  # with bytecode kept, every process that a test starts is there a second sooner
+WHOLE = tests/e2e tests/faults
 PYTEST = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run"
 
-.PHONY: help install node toxiproxy demo test with-processes without-processes faults bench check fast types imports lint format docs lock clean
+.PHONY: help install node toxiproxy demo test whole-system parts faults bench check fast types imports lint format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -51,18 +52,18 @@ toxiproxy: .tools/bin/toxiproxy  ## build the proxy that breaks networks, once, 
 demo: install  ## the whole system on this machine, with a sample team (about 15 s); ARGS=--exit ends after the table
 	@$(BIN)/grafient demo $(ARGS)
 
-test: install node  ## every test, on a real broker and database (about 13 min)
+test: install node  ## every test, on a real broker and database (about 11 min)
 ifeq ($(ARGS),)
-	@$(MAKE) --no-print-directory -j2 with-processes without-processes
+	@$(MAKE) --no-print-directory -j2 whole-system parts
 else
 	@$(PYTEST) $(ARGS)
 endif
 
-with-processes:
-	@$(PYTEST) -m "system and not thorough"
+whole-system:
+	@$(PYTEST) -m "not thorough" $(WHOLE)
 
-without-processes:  # printed when it has ended, so that the other's progress can be read
-	@output=$$($(PYTEST) -m "not system and not thorough" --durations=5 2>&1); status=$$?; echo "$$output"; exit $$status
+parts:  # printed when it has ended, so that the other's progress can be read
+	@output=$$($(PYTEST) -m "not thorough" $(addprefix --ignore=,$(WHOLE)) 2>&1); status=$$?; echo "$$output"; exit $$status
 
 bench: install  ## measure how fast the system is, as ratios; ARGS="--help" lists the benchmarks, ARGS="ledger" runs one
 	@$(BIN)/python -m benchmarks $(ARGS)
