@@ -117,7 +117,7 @@ async def test_outcomes_of_many_accounts_have_one_transaction_and_each_its_own_n
     assert numbers == [(before[0][0] + number, ("sync", "integration")[(number + 1) % 2]) for number in range(1, 7)]
 
 
-async def test_a_card_whose_whole_backfill_xai_refuses_is_shown_without_days(connector: ConnectorHarness) -> None:
+async def test_a_card_is_shown_without_days_where_xai_refuses_the_whole_backfill(connector: ConnectorHarness) -> None:
     card = await connector.add()
     behind = last_day(card) + timedelta(days=10)
 
