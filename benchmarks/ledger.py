@@ -8,13 +8,14 @@ from collections import defaultdict
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, Any, cast
 
 import typer
 from contract.topics import COSTS
 from grafient.cli.output import Json
 from grafient.cli.tables import Row
 
+from benchmarks.support.baseline import installed
 from benchmarks.support.drain import Drained, drain
 from benchmarks.support.facts import LABELS, Reading
 from benchmarks.support.ledger_tables import check_stored, size_of_days, touched
@@ -58,13 +59,21 @@ def steps(facts: int) -> list[Step]:
 def ledger(
     *,
     facts: Annotated[int, typer.Option(min=1000, help="Amounts of a label on a day.")] = 1_000_000,
+    baseline: Annotated[str, typer.Option(help="A commit to install and measure in the same run.")] = "",
     runs: Runs = 3,
     as_json: Json = False,
     markdown: Markdown = False,
 ) -> None:
     """Facts a second that one ledger stores, as a ratio to a plain COPY (e) on the same Postgres."""
-    report = asyncio.run(measure(steps(facts), runs, [CURRENT]))
-    report.show(as_json=as_json, markdown=markdown)
+    asyncio.run(_compare(steps(facts), runs, baseline)).show(as_json=as_json, markdown=markdown)
+
+
+async def _compare(every: Sequence[Step], runs: int, baseline: str) -> Report:
+    if not baseline:
+        return await measure(every, runs, [CURRENT])
+    async with installed(baseline) as other:
+        report = await measure(every, runs, [CURRENT, other])
+    return replace(report, settings={**report.settings, "baseline": baseline})
 
 
 async def measure(every: Sequence[Step], runs: int, builds: Sequence[Build]) -> Report:
@@ -93,7 +102,14 @@ async def measure_on(stack: Stack, every: Sequence[Step], runs: int, builds: Seq
                 async for name, row in _measured(stack, copy, step, build, run):
                     progress(f"{name}, run {run + 1}, {build.name}: {row['ratio_to_e']} e")
                     found[name, build.name].append(row)
-    return [median_row(rows) for rows in found.values()]
+    rows = {key: median_row(rows) for key, rows in found.items()}
+    speeds = {name: row["facts_per_s"] for (name, build), row in rows.items() if build != CURRENT.name}
+    return [row | _compared(row, speeds.get(name)) for (name, _), row in rows.items()]
+
+
+def _compared(row: Row, baseline: Any) -> dict[str, object]:  # noqa: ANN401 - of a row
+    """How many times as fast as the baseline, where there is one."""
+    return {"ratio_to_baseline": rounded(cast("float", row["facts_per_s"]) / baseline)} if baseline else {}
 
 
 async def _measured(
