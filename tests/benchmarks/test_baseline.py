@@ -1,8 +1,9 @@
 """A baseline is a commit of this repository."""
 
 import pytest
-from benchmarks.support.baseline import installed
 from common.errors import UserError
+
+from benchmarks.support.baseline import installed
 
 
 async def test_a_commit_that_does_not_exist_is_refused_and_leaves_nothing() -> None:
