@@ -1,6 +1,7 @@
 """Rules that several services must agree on, each stated once; SQL takes them as parameters."""
 
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 
 from contract.fields import Plan
 from contract.problems import Code
@@ -31,8 +32,9 @@ REFUSED_RETRIED_FOR = timedelta(days=7)
 """After a refusal each daily run tries once: an outage of xAI's authentication heals."""
 
 
+@lru_cache(maxsize=1024)
 def ends_at(day: date) -> datetime:
-    """The instant at which a UTC day is over."""
+    """The instant at which a UTC day is over; kept, because one answer needs it for the same days thousands of times."""
     return datetime.combine(day + timedelta(days=1), time(), UTC)
 
 
