@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psycopg
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from common.errors import TransientError, is_own_cancellation, is_transient
@@ -28,6 +29,10 @@ class StandbyError(Exception):
         (DataError("", {}, Exception()), False),
         (IntegrityError("", {}, Exception()), False),
         (DataError("", {}, Exception(), connection_invalidated=True), True),
+        (psycopg.OperationalError(), True),
+        (psycopg.InterfaceError(), True),
+        (psycopg.errors.ReadOnlySqlTransaction(), True),
+        (psycopg.errors.DivisionByZero(), False),
         (ValueError(), False),
     ],
 )

@@ -24,11 +24,10 @@ class Queue:
         self._failing_claims = failing_claims
         self._finished = asyncio.Event()
 
-    async def claim(self, held: Collection[int]) -> int | None:
+    async def claim(self) -> int | None:
         if self._failing_claims:
             self._failing_claims -= 1
             raise ConnectionError
-        assert not set(held) & set(self.due)
         return self.due.pop(0) if self.due else None
 
     async def attempt(self, claim: int) -> None:

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, TypeVar
 
-from common.database import Database, make_engine
+import psycopg
+from common.database import Database, Driver, make_engine
 from hypothesis import HealthCheck, Phase, settings
 from pydantic import SecretStr
 from sqlalchemy import make_url, text
@@ -62,6 +63,19 @@ class BreakingDatabase(Database):
                 raise _broken()
         if how is Ends.UNKNOWN:
             raise _broken()
+
+    @asynccontextmanager
+    async def direct(self) -> AsyncIterator[Driver]:
+        how = self.plan.popleft() if self.plan else Ends.COMMITTED
+        async with super().direct() as driver:
+            if how is not Ends.ABORTED:
+                yield driver
+            else:
+                async with driver.transaction():
+                    yield driver
+                    raise psycopg.OperationalError
+        if how is Ends.UNKNOWN:
+            raise psycopg.OperationalError
 
     def breaks(self, *plan: Ends) -> None:
         self.plan = deque(plan)

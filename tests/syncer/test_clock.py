@@ -62,7 +62,7 @@ async def ask(syncer: SyncerHarness, tables: Tables, team: UUID, days: Days | No
 
 async def confirmed(syncer: SyncerHarness, team: UUID, day: date, at: datetime) -> None:
     async with syncer.database.transaction() as connection:
-        await coverage.confirm(connection, sync_completed(team, first_day=day, last_day=day, observed_at=at))
+        await coverage.confirm(connection, [sync_completed(team, first_day=day, last_day=day, observed_at=at)])
 
 
 async def healed(syncer: SyncerHarness) -> list[tuple[date, date]]:
@@ -174,7 +174,7 @@ async def test_windows_that_waited_when_the_clock_stepped_back_are_read_after_th
     syncer.xai.answers.append(ReadTransientError(Code.XAI_UNAVAILABLE))
     await syncer.settle()
     await ask(syncer, tables, held)
-    assert await syncer.attempt.claim("a process that dies", ()) is not None
+    assert await syncer.attempt.claim("a process that dies") is not None
     await ask(syncer, tables, waiting)
 
     await tables.pass_time(-HOUR)

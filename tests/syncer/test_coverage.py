@@ -2,6 +2,7 @@
 
 import random
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import pairwise
 from uuid import UUID
 
 import pytest
@@ -12,7 +13,7 @@ from syncer import coverage
 from syncer.coverage import UnreadDays
 from syncer.domain import Days, Heal, readable
 
-from tests.support.messages import cost_recorded, sync_completed, window_read
+from tests.support.messages import sync_completed
 from tests.syncer.support.syncer import SyncerHarness
 
 AT = datetime(2026, 11, 20, 7, 0, tzinfo=UTC)
@@ -118,9 +119,12 @@ async def test_days_that_were_published_are_passed_over_for_six_hours(
     syncer: SyncerHarness, integration_id: UUID
 ) -> None:
     published = AT - timedelta(minutes=30)
-    window = window_read(cost_recorded(integration_id, day=YESTERDAY, observed_at=published))
-    async with syncer.database.transaction() as connection:
-        await coverage.note_published(connection, window)
+    await syncer.sql(
+        "INSERT INTO coverage (integration_id, day, published_at) VALUES (:id, :day, :at)",
+        id=integration_id,
+        day=YESTERDAY,
+        at=published,
+    )
 
     assert await _missing(syncer, published + timedelta(hours=6, microseconds=-1)) == []
     assert await _missing(syncer, published + timedelta(hours=6)) == [(integration_id, YESTERDAY, 0)]
@@ -148,9 +152,9 @@ async def test_the_order_and_number_of_confirmations_change_nothing(syncer: Sync
     ]
     found = set()
     for seed in range(6):
-        shuffled = random.Random(seed).sample(outcomes * 2, 12)
-        for one in shuffled:
-            await syncer.handlers.sync_completed(Event(one, "any", AT))
+        shuffled = [Event(one, "any", AT) for one in random.Random(seed).sample(outcomes * 2, 12)]
+        for first, last in pairwise(sorted({0, seed, 2 * seed, 12})):  # one by one, together, and something of both
+            await syncer.handlers.sync_outcomes(shuffled[first:last])
         (row,) = await syncer.sql("SELECT day, confirmed_at, unreconciled_at FROM coverage")
         found.add(tuple(row))
         await syncer.sql("TRUNCATE coverage")

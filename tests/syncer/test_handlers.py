@@ -1,14 +1,19 @@
 """What each message changes."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from common.errors import TransientError
 from common.metrics import REQUESTS_IGNORED
 from contract.cloudevents import Event, MalformedError, Tombstone
 from contract.fields import Plan, Status, Trigger
 from contract.problems import Code
+from sqlalchemy.ext.asyncio import AsyncConnection
+from syncer import requests
 from syncer.domain import Days
+from syncer.requests import Request
 
 from tests.support.messages import ACCOUNT, sync_requested
 from tests.support.waiting import until
@@ -369,7 +374,7 @@ async def test_a_thousand_requests_at_once_share_two_windows(syncer: SyncerHarne
 async def test_requests_that_come_while_a_window_is_read_share_the_next_one(syncer: SyncerHarness) -> None:
     integration_id = await syncer.integration()
     await syncer.ask(integration_id)
-    claim = await syncer.attempt.claim("", ())
+    claim = await syncer.attempt.claim("")
     assert claim is not None
 
     later = [await syncer.ask(integration_id) for _ in range(5)]
@@ -390,6 +395,47 @@ async def test_the_daily_run_reaches_every_active_integration(syncer: SyncerHarn
     await syncer.ask(None, Trigger.DAILY)
 
     assert {one.integration_id for one in await syncer.windows()} == active
+
+
+async def test_the_daily_run_reads_one_integration_of_each_account_before_the_second_of_any(
+    syncer: SyncerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncer.handlers.AT_ONCE", 2)
+    accounts = {await syncer.integration(account_id="large"): "large" for _ in range(6)}
+    accounts |= {await syncer.integration(account_id="medium"): "medium" for _ in range(2)}
+    accounts |= {await syncer.integration(account_id="small"): "small"}
+
+    await syncer.ask(None, Trigger.DAILY)
+    order = [accounts[claim.integration_id] for _ in accounts if (claim := await syncer.attempt.claim(""))]
+
+    assert sorted(order[:3]) == ["large", "medium", "small"]
+    assert sorted(order[3:5]) == ["large", "medium"]
+    assert order[5:] == ["large"] * 4
+
+
+async def test_a_request_for_all_that_was_interrupted_reaches_those_that_are_left(
+    syncer: SyncerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncer.handlers.AT_ONCE", 2)
+    active = {await syncer.integration() for _ in range(5)}
+    real, parts = requests.take_for_some, list[int]()
+
+    async def interrupted(connection: AsyncConnection, request: Request, ids: Sequence[UUID], at: datetime) -> None:
+        parts.append(len(ids))
+        if len(parts) == 2:
+            raise TransientError
+        await real(connection, request, ids, at)
+
+    monkeypatch.setattr(requests, "take_for_some", interrupted)
+    with pytest.raises(TransientError):
+        await syncer.ask(None, Trigger.DAILY, request_id="daily:1")
+    for _ in range(2):
+        await syncer.ask(None, Trigger.DAILY, request_id="daily:1")
+
+    assert parts == [2, 2, 2, 1]
+    assert len(await syncer.requests()) == 5
+    assert {one.integration_id for one in await syncer.windows()} == active
+    assert len(await syncer.windows()) == 5
 
 
 async def test_a_refused_key_is_tried_when_a_person_asks(syncer: SyncerHarness) -> None:

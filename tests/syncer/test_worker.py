@@ -27,7 +27,7 @@ async def test_a_stopped_worker_releases_its_window_at_once(syncer: SyncerHarnes
 
 async def test_a_window_is_read_though_an_attempt_hangs(syncer: SyncerHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("syncer.attempt.ATTEMPT_DEADLINE", 0.5)
-    monkeypatch.setattr("syncer.leases.LEASE_SECONDS", 0.1)
+    monkeypatch.setattr("syncer.leases.LEASE", timedelta(seconds=0.1))
     await syncer.ask(await syncer.integration())
 
     async def hang() -> None:

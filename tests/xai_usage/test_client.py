@@ -3,6 +3,7 @@ import gzip
 import json
 import logging
 import traceback
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -23,6 +24,7 @@ from xai_usage import (
 )
 from xai_usage.body import MAX_BYTES, MAX_REFUSAL_BYTES
 
+from tests.support.waiting import until
 from tests.support.wire import http, saying, server
 
 FIRST, LAST = date(2026, 11, 1), date(2026, 11, 7)
@@ -60,6 +62,30 @@ async def failure(xai: UsageClient, access: TeamAccess = ACCESS) -> CallFailed:
             await xai.ask(access, FIRST, LAST)
     assert KEY not in "".join(traceback.format_exception(caught.value))
     return caught.value
+
+
+async def test_calls_in_flight_are_spread_over_pools_of_sixteen() -> None:
+    every, release = client("https://xai.test", in_flight=40), asyncio.Event()
+    assert len(every._pools) == 3  # noqa: SLF001 - shows nowhere else
+    in_flight = Counter[str]()
+
+    def pool(name: str) -> httpx.MockTransport:
+        async def answer(_: httpx.Request) -> httpx.Response:
+            in_flight[name] += 1
+            await release.wait()
+            return ok(ANSWER)
+
+        return httpx.MockTransport(answer)
+
+    every._pools = [pool(name) for name in "abc"]  # noqa: SLF001 - in place of the network
+    calls = [asyncio.create_task(every.ask(ACCESS, FIRST, LAST)) for _ in range(40)]
+    await until(lambda: in_flight.total() == 40)
+    release.set()
+    await asyncio.gather(*calls)
+
+    assert sorted(in_flight.values()) == [13, 13, 14]
+    await every.ask(ACCESS, FIRST, LAST)
+    assert in_flight["a"] == 15
 
 
 async def test_the_request_is_exactly_the_documented_one() -> None:

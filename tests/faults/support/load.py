@@ -16,7 +16,12 @@ from tests.faults.support.traces import Traces
 from tests.support.system import SystemClient
 from tests.support.xai import Team
 
-SETTINGS = {"LOG_LEVEL": "DEBUG", "SYNCER_HEAL_EVERY_SECONDS": "1", "SYNCER_TEAM_CALLS_PER_MINUTE": "6000"}
+SETTINGS = {
+    "LOG_LEVEL": "DEBUG",
+    "SYNCER_HEAL_EVERY_SECONDS": "1",
+    "SYNCER_CALLS_IN_FLIGHT": "8",
+    "SYNCER_TEAM_CALLS_PER_MINUTE": "6000",
+}
 """Of services under load: deliveries are counted in their logs, and no test waits for a minute's calls."""
 Connected = tuple[Team, str]
 """A team, and its integration's ID."""

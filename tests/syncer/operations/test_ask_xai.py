@@ -1,13 +1,16 @@
 """Operators ask xAI about every integration, by label and as sums, and nothing is changed."""
 
+import asyncio
 from datetime import timedelta
 
-from common.rate_limits import SECOND, Rate
+from common.rate_limits import Rate
 from contract.problems import Code
 from syncer.operations.ask_xai import Asking, WindowAnswer
 from syncer.provider import ReadRefusedError, ReadTransientError
+from syncer.teams import POLL_EVERY
 from syncer.xai.pacing import CallLimits
 
+from tests.support.waiting import until
 from tests.syncer.support.syncer import SyncerHarness
 
 
@@ -66,14 +69,27 @@ async def test_nothing_is_queued_published_or_marked(syncer: SyncerHarness) -> N
 
 async def test_a_team_is_asked_about_no_more_often_than_by_a_running_syncer(syncer: SyncerHarness) -> None:
     await syncer.integration()
-    now = 0
 
-    def clock() -> int:
-        nonlocal now
-        now += SECOND // 10
-        return now
+    asking = asyncio.create_task(_ask(syncer, days=7, limits=CallLimits(per_team=Rate(1, 3600))))
+    await until(lambda: syncer.xai.calls and not syncer.xai.in_flight)
+    await syncer.sql("UPDATE teams SET full_at = full_at - interval '1 hour'")
 
-    await _ask(syncer, days=7, limits=CallLimits(per_team=Rate(1, 30), clock=clock))
-
+    assert len(await asking) == 1
     assert len(syncer.xai.calls) == 2
-    assert now > 29 * SECOND
+    (team,) = await syncer.sql(
+        "SELECT lease, full_at > clock_timestamp() + interval '59 minutes' AS is_taken FROM teams"
+    )
+    assert (team.lease, team.is_taken) == (None, True)
+
+
+async def test_a_team_that_a_syncer_reads_is_asked_about_afterwards(syncer: SyncerHarness) -> None:
+    await syncer.ask(await syncer.integration())
+    claim = await syncer.attempt.claim("a syncer")
+    assert claim is not None
+
+    asking = asyncio.create_task(_ask(syncer, days=7))
+    await asyncio.wait([asking], timeout=2 * POLL_EVERY)
+    assert (asking.done(), syncer.xai.calls) == (False, [])
+    await syncer.attempt.run(claim)
+
+    assert len(await asking) == 1

@@ -20,7 +20,7 @@ async def _waiting(syncer: SyncerHarness) -> list[OpenWindow]:
 
 
 async def _claimed(syncer: SyncerHarness) -> Claim:
-    claim = await syncer.attempt.claim("somebody", ())
+    claim = await syncer.attempt.claim("somebody")
     assert claim is not None
     return claim
 

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from contract.cloudevents import Event
 from contract.fields import History, Plan, Status, Trigger
 from contract.messages import IntegrationState
@@ -200,8 +201,8 @@ class QueueMachine(RuleBasedStateMachine):
         now, held = self.run(self.stage.now()), self.run(self._held())
         self.stage.database.breaks(ends)
         try:
-            claim: Claim | None = self.run(self.attempt.claim("", ()))
-        except OperationalError:
+            claim: Claim | None = self.run(self.attempt.claim(""))
+        except psycopg.OperationalError:
             claim = None
         self.stage.database.breaks()
         if claim is None:
@@ -287,7 +288,7 @@ class QueueMachine(RuleBasedStateMachine):
     async def _happens(self, team: UUID, what: str) -> None:
         if what in {"the lease expires", "another reads it"}:
             await self.syncer.expire_leases()
-        if what == "another reads it" and (claim := await self.attempt.claim("", ())):
+        if what == "another reads it" and (claim := await self.attempt.claim("")):
             self.observed[claim.integration_id] = claim.observed_at
             answers, self.syncer.xai.answers = self.syncer.xai.answers.copy(), type(self.syncer.xai.answers)()
             await self.attempt.run(claim)

@@ -25,6 +25,7 @@ from syncer.healer import Healer
 from syncer.housekeeping import Housekeeping
 from syncer.leases import Claim
 from syncer.request_ends import RequestEnds
+from syncer.teams import bucket
 from syncer.worker import WindowQueue, make_worker
 from syncer.xai.pacing import CallLimits
 
@@ -33,13 +34,14 @@ from tests.support.messages import credential_sealed, integration_changed, integ
 from tests.support.waiting import until
 from tests.syncer.support.provider import FakeProvider
 
-TABLES = "integrations, credentials, requests, windows, coverage, raw_answers, known_days, questions"
+TABLES = "integrations, teams, credentials, requests, windows, coverage, raw_answers, known_days, questions"
 
 _BUSY = """
-    SELECT 1 FROM windows w JOIN integrations i USING (integration_id) LEFT JOIN credentials c USING (integration_id)
+    SELECT 1 FROM windows w JOIN integrations i USING (integration_id) JOIN teams t USING (team_id)
+        LEFT JOIN credentials c USING (integration_id)
     WHERE i.lease IS NOT NULL OR (w.closed_at IS NULL AND (w.decision IS NOT NULL OR i.removed
         OR (w.due_at <= clock_timestamp() AND (i.retry_after IS NULL OR i.retry_after <= clock_timestamp())
-            AND c.credential_version >= i.credential_version)))
+            AND t.full_at <= clock_timestamp() + :slack AND c.credential_version >= i.credential_version)))
 """
 
 
@@ -146,14 +148,19 @@ class SyncerHarness:
             await asyncio.gather(*tasks, return_exceptions=True)
             self._workers.clear()
 
+    async def release_owner(self, name: str) -> None:
+        """A process of this name starts again."""
+        await WindowQueue(self.database, self.attempt, name).release_owner()
+
     async def settle(self, *, workers: int = 1, in_flight: int = 4) -> None:
         """Let the workers do all that is due."""
         async with self.working(workers=workers, in_flight=in_flight):
-            await until(lambda: self.sql(_BUSY), lambda rows: not rows)
+            slack = bucket(self.limits.per_team)["slack"]
+            await until(lambda: self.sql(_BUSY, slack=slack), lambda rows: not rows)
 
     async def crash_after_publishing(self, records: int) -> set[Published]:
         """A process reads the due window, publishes so many of its records, and dies; answers all of its records."""
-        claim = await self.attempt.claim("another", ())
+        claim = await self.attempt.claim("another")
         assert claim is not None
         assert claim.credential is not None
         reading = await self.xai.read(claim.team_id, claim.credential, claim.days)
@@ -185,6 +192,7 @@ class SyncerHarness:
 
     async def expire_leases(self) -> None:
         await self.sql("UPDATE integrations SET lease_until = clock_timestamp() - interval '1 second'")
+        await self.sql("UPDATE teams SET lease_until = clock_timestamp() - interval '1 second' WHERE lease IS NOT NULL")
 
     # what was published, and what is stored
 

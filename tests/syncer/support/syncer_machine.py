@@ -235,7 +235,7 @@ class SyncerMachine(QueueMachine):
 
     async def _renewed(self) -> None:
         async with self.stage.database.transaction() as connection:
-            await leases.renew(connection, [claim.lease for claim in self.claims])
+            await leases.renew(connection, list(self.claims))
 
 
 def _text(failed: SyncFailed) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psycopg
 from aiokafka.errors import KafkaError
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -34,6 +35,7 @@ READ_ONLY = "25006"
 TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
     TransientError,
     DBAPIError,
+    psycopg.Error,
     PoolTimeoutError,
     KafkaError,
     TimeoutError,
@@ -46,6 +48,8 @@ def is_transient(error: BaseException) -> bool:
     """Whether waiting helps: database, broker or a peer is unavailable, locked, out of space, or slow."""
     if isinstance(error, DBAPIError) and (error.connection_invalidated or _is_standby(error)):
         return True
+    if isinstance(error, psycopg.Error):
+        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) or error.sqlstate == READ_ONLY
     if isinstance(error, KafkaError):
         return bool(error.retriable)
     return isinstance(

@@ -24,8 +24,8 @@ AFTER_FAILURE = 2.0
 class LeasedQueue(Protocol[C]):
     """A table whose entries one process at a time works on; an expired lease frees the entry of a process that died."""
 
-    async def claim(self, held: Collection[C]) -> C | None:
-        """Take the most urgent entry; None where nothing is due. `held`: what this process works on already."""
+    async def claim(self) -> C | None:
+        """Take the most urgent entry; None where nothing is due."""
 
     async def attempt(self, claim: C) -> None:
         """Work on one entry until it is done or released; what it raises is logged, and the lease expires."""
@@ -97,7 +97,7 @@ class LeasedWorker(Generic[C]):
 
     async def _claim(self) -> C | None:
         try:
-            return await self._queue.claim(list(self._held.values()))
+            return await self._queue.claim()
         except Exception as error:  # noqa: BLE001 - the next look may find the database again
             event = f"{self.name}.claim_failed"
             log.warning(event, error=name_of(error))

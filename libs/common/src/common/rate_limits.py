@@ -55,6 +55,11 @@ class Limiter:
         self._forget(now)
         return 0
 
+    def has_token(self, key: str) -> bool:
+        """Whether `wait` would return 0; takes nothing."""
+        now = self._clock()
+        return self._full_at.get(key, now) + self._interval - now <= self._capacity
+
     def _forget(self, now: int) -> None:
         """Drop full buckets, and those beyond the maximum."""
         while len(self._full_at) > self._max_keys or next(iter(self._full_at.values())) <= now:

@@ -1,13 +1,13 @@
 """The HTTP call: exactly the documented request, bounded in time and size, every failure classified."""
 
 import asyncio
+import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
-from http.cookiejar import CookieJar, DefaultCookiePolicy
 from importlib.metadata import version
 from types import TracebackType
 
@@ -21,12 +21,11 @@ from xai_usage.failures import READ_OF, CallMalformed, CallOtherDays, CallTransi
 from xai_usage.reading import Reading, read
 
 MAX_IN_FLIGHT = 16
-"""httpx's pool is quadratic in requests in flight: use a second client rather than more connections."""
+"""Of one pool of connections: httpx's is quadratic in requests in flight, so a second one is faster than more of them."""
 
 _UNAVAILABLE = (
     TimeoutError,
     httpx.HTTPError,
-    httpx.InvalidURL,  # of a redirect: it is parsed, not followed
     httpx.StreamError,
 )
 _TEAM_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -50,18 +49,35 @@ class TeamAccess:
 
 
 class UsageClient(AbstractAsyncContextManager["UsageClient"]):
-    """Long-lived; close it with `async with` or `aclose()`. At most MAX_IN_FLIGHT calls make progress at a time."""
+    """Long-lived; close it with `async with` or `aclose()`.
 
-    def __init__(self, http: httpx.AsyncClient, deadline: float, clock: Callable[[], datetime]) -> None:
-        """`http` as `client()` builds it; `deadline`: seconds a call; `clock`: aware, for Retry-After."""
-        self._http = http
+    It sends requests to the pools of connections themselves: nothing is redirected, and no cookie of one customer is sent
+    with another's key.
+    """
+
+    def __init__(
+        self,
+        pools: Sequence[httpx.AsyncBaseTransport],
+        base_url: httpx.URL,
+        headers: Mapping[str, str],
+        *,
+        timeout: httpx.Timeout,
+        deadline: float,
+        clock: Callable[[], datetime],
+    ) -> None:
+        """All as `client()` builds them; `deadline`: seconds a call; `clock`: aware, for Retry-After."""
+        self._pools = pools
+        self._in_flight = [0] * len(pools)
+        self._base_url = base_url
+        self._headers = headers
+        self._extensions = {"timeout": timeout.as_dict()}
         self._deadline = deadline
         self._clock = clock
 
     @property
     def base_url(self) -> str:
         """The address that is asked; no part of it is secret."""
-        return str(self._http.base_url)
+        return str(self._base_url)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -69,7 +85,8 @@ class UsageClient(AbstractAsyncContextManager["UsageClient"]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        await self._http.aclose()
+        for pool in self._pools:
+            await pool.aclose()
 
     async def read(self, access: TeamAccess, first_day: date, last_day: date, *, grouped: bool = True) -> Reading:
         """The whole range, both days included, read in halves where xAI cuts it; raises CallFailed."""
@@ -91,16 +108,29 @@ class UsageClient(AbstractAsyncContextManager["UsageClient"]):
 
     def _request(self, access: TeamAccess, question: object) -> httpx.Request:
         path = f"/v1/billing/teams/{access.team_id}/usage"
-        headers = {"Authorization": f"Bearer {access.key}"}
-        request = self._http.build_request("POST", path, json=question, headers=headers)
-        base = self._http.base_url
+        base = self._base_url
         intended = base.raw_path.removesuffix(b"/") + path.encode()
+        request = httpx.Request(
+            "POST",
+            base.copy_with(raw_path=intended),
+            headers={**self._headers, "Authorization": f"Bearer {access.key}"},
+            content=json.dumps(question, separators=(",", ":")).encode(),
+            extensions=self._extensions,
+        )
         if (request.url.scheme, request.url.netloc, request.url.raw_path) != (base.scheme, base.netloc, intended):
             raise CallMalformed(Code.TEAM_MALFORMED)  # a key is sent to no other address
         return request
 
     async def _body(self, request: httpx.Request) -> bytes:
-        response = await self._http.send(request, stream=True)
+        number = min(range(len(self._pools)), key=self._in_flight.__getitem__)
+        self._in_flight[number] += 1
+        try:
+            response = await self._pools[number].handle_async_request(request)
+            return await self._answer(response)
+        finally:
+            self._in_flight[number] -= 1
+
+    async def _answer(self, response: httpx.Response) -> bytes:
         try:
             if response.status_code != httpx.codes.OK:
                 headers, refusal = response.headers, await _refusal(response)
@@ -133,26 +163,35 @@ def client(
     connect_timeout: float = 5.0,
     clock: Callable[[], datetime] = _utc_now,
     contact: str = "",
+    in_flight: int = MAX_IN_FLIGHT,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> UsageClient:
     """Build a client of the usage endpoint under `base_url` (http or https; ValueError otherwise); times in seconds.
 
-    `contact` (printable ASCII) names the operator to xAI; `transport` replaces the network in tests.
+    `contact` (printable ASCII) names the operator to xAI; `in_flight`: calls at a time, at most; `transport` replaces the
+    network in tests.
     """
     url = httpx.URL(base_url)
     if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query or url.fragment:
         raise ValueError("the base URL is not a plain http or https address")
-    http = httpx.AsyncClient(
-        base_url=url,
-        headers={"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": _user_agent(contact)},
-        cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),  # no customer's cookie is sent with another's key
-        timeout=httpx.Timeout(deadline, connect=connect_timeout),
-        limits=httpx.Limits(max_connections=MAX_IN_FLIGHT),
-        follow_redirects=False,
-        trust_env=False,
-        transport=transport,
+    headers = {
+        "Accept": "application/json",
+        "Accept-Encoding": "gzip",
+        "Content-Type": "application/json",
+        "User-Agent": _user_agent(contact),
+    }
+    context = httpx.create_ssl_context(trust_env=False)
+    limits = httpx.Limits(max_connections=MAX_IN_FLIGHT)
+    pools = (
+        [transport]
+        if transport
+        else [
+            httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
+            for _ in range(-(-in_flight // MAX_IN_FLIGHT))
+        ]
     )
-    return UsageClient(http, deadline, clock)
+    timeout = httpx.Timeout(deadline, connect=connect_timeout)
+    return UsageClient(pools, url, headers, timeout=timeout, deadline=deadline, clock=clock)
 
 
 def _user_agent(contact: str) -> str:

@@ -23,11 +23,14 @@ from syncer.worker import WindowQueue, make_worker
 from syncer.xai.calls import Xai
 from syncer.xai.pacing import CallLimits
 
+POOL_SIZE = 8
+"""Connections to Postgres, and as many more for a while: most statements share a few, whatever the calls in flight."""
+
 
 def create_app(settings: SyncerSettings) -> FastAPI:
     """The syncer as an ASGI app; nothing is connected before its lifespan begins. Raises KeyFileError."""
-    parts = assemble(settings, "syncer", pool_size=settings.calls_in_flight)
-    xai_client = client(settings.xai_base_url, contact=settings.xai_contact)
+    parts = assemble(settings, "syncer", pool_size=POOL_SIZE)
+    xai_client = client(settings.xai_base_url, contact=settings.xai_contact, in_flight=settings.calls_in_flight)
     xai = Xai(xai_client, Opener(LiveKeyring(settings.keyring_file), settings.environment))
     attempt = Attempt(parts.database, parts.publisher, xai, CallLimits(*settings.call_rates()))
     queue = WindowQueue(parts.database, attempt, settings.instance_name)

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 
 import structlog
 from common.database import Database
@@ -12,9 +12,9 @@ from common.metrics import WINDOWS, declare
 from contract.problems import Code
 from contract.tracing import tracing
 
-from syncer import leases, windows
+from syncer import leases, teams, windows
 from syncer.accepted_days import read_accepted
-from syncer.decide import Result, decide
+from syncer.decide import Result, decide, decide_plainly
 from syncer.decisions import Decision, FailureDecision, parse_decision, publish
 from syncer.domain import MOST_URGENT_FIRST, WINDOW_CODES, Days, is_fresh, may_call, readable
 from syncer.leases import Claim
@@ -50,11 +50,13 @@ class Attempt:
         self._pacing = pacing
         self._chance = chance
 
-    async def claim(self, owner: str, held: Collection[Claim]) -> Claim | None:
-        """The most urgent due window; a slow team, whichever account connected it, has one place among the `held` ones."""
-        busy = {claim.team_id for claim in held}
-        async with self._database.transaction() as connection:
-            return await leases.claim(connection, owner, calls=self._pacing.may_claim(), busy=busy)
+    async def claim(self, owner: str) -> Claim | None:
+        """The most urgent due window; of a team, whichever account connected it, one is read at a time by all processes."""
+        async with self._database.direct() as driver:
+            claim = await leases.claim(driver, owner, self._pacing.per_team, calls=self._pacing.may_claim())
+        if claim is not None and claim.needs_call:
+            self._pacing.note_claim()
+        return claim
 
     async def run(self, claim: Claim) -> None:
         """Everything after the claim; what fails is attempted again when the lease has expired."""
@@ -86,10 +88,10 @@ class Attempt:
 
     async def _pace(self, claim: Claim) -> bool:
         """Whether the provider may be called now; the window is postponed otherwise."""
-        wait = self._pacing.wait(claim.team_id)
+        wait = self._pacing.wait()
         if wait:
-            async with self._database.transaction() as connection:
-                await windows.postpone(connection, claim, wait)
+            async with self._database.direct() as driver:
+                await windows.postpone(driver, claim, wait)
         return not wait
 
     async def _read(self, claim: Claim) -> Reading | ReadError:
@@ -117,7 +119,7 @@ class Attempt:
         """
 
         async def ask(days: Days) -> Reading:
-            while wait := self._pacing.wait(claim.team_id):
+            while wait := self._pacing.wait() or await self._wait_for_team(claim):
                 await asyncio.sleep(wait)
             return await self._provider.read(claim.team_id, credential, days)
 
@@ -131,6 +133,11 @@ class Attempt:
         except TimeoutError:
             raise ReadTransientError(Code.REQUEST_REFUSED) from None
 
+    async def _wait_for_team(self, claim: Claim) -> float:
+        async with self._database.direct() as driver:
+            may_call = await teams.take_call(driver, claim.team_id, claim.lease, self._pacing.per_team)
+        return 0.0 if may_call else teams.POLL_EVERY
+
     async def _decide(self, claim: Claim, result: Result) -> Decision | None:
         try:
             return await self._store(claim, result)
@@ -138,6 +145,11 @@ class Attempt:
             return await self._store(claim, _fault(claim, error))
 
     async def _store(self, claim: Claim, result: Result) -> Decision | None:
+        if isinstance(result, Reading):
+            async with self._database.direct() as driver:
+                decision = await decide_plainly(driver, claim, result)
+            if decision is not None:
+                return decision
         async with self._database.transaction() as connection:
             return await decide(connection, claim, result, self._chance())
 
@@ -155,8 +167,8 @@ class Attempt:
 
     async def _close(self, claim: Claim, decision: Decision) -> None:
         closed = not isinstance(decision, FailureDecision) or decision.outcome.final
-        async with self._database.transaction() as connection:
-            await windows.finish(connection, claim, closed=closed)
+        async with self._database.direct() as driver:
+            await windows.close(driver, claim, closed=closed)
         if closed:
             known = claim.trigger if claim.trigger in MOST_URGENT_FIRST else OTHER
             WINDOWS.labels(known, _outcome(decision)).inc()

@@ -1,41 +1,35 @@
 """Which days are covered, as the ledger confirms it; and the raw answers behind them."""
 
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from contract.messages import SyncCompleted, WindowRead
+from contract.messages import SyncCompleted
 from contract.rules import SETTLED_AFTER, readable_from
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer.domain import READ_BY, TRUSTED_FOR, Heal, heal_pause
-from syncer.provider import RawAnswer
 
-_NOTE_PUBLISHED = text("""
-    INSERT INTO coverage (integration_id, day, published_at)
-    SELECT :id, unnest(CAST(:days AS date[])), :observed_at
-    ON CONFLICT (integration_id, day) DO UPDATE SET published_at = greatest(coverage.published_at, excluded.published_at)
-""")
+_NEWEST = """
+    SELECT integration_id, day, max(observed_at)
+    FROM unnest(%(ids)b::uuid[], %(days)b::date[], %(observed)b::timestamptz[]) new(integration_id, day, observed_at)
+    WHERE NOT EXISTS (SELECT FROM integrations i WHERE i.integration_id = new.integration_id AND i.removed)
+    GROUP BY integration_id, day ORDER BY integration_id, day
+"""
 
-_CONFIRM = text("""
-    INSERT INTO coverage (integration_id, day, confirmed_at)
-    SELECT :id, unnest(CAST(:days AS date[])), :observed_at
-    WHERE NOT EXISTS (SELECT 1 FROM integrations WHERE integration_id = :id AND removed)
-    ON CONFLICT (integration_id, day) DO UPDATE SET
-        confirmed_at = greatest(coverage.confirmed_at, excluded.confirmed_at), heals = 0, heal_after = NULL
+_CONFIRM = f"""
+    INSERT INTO coverage (integration_id, day, confirmed_at) {_NEWEST}
+    ON CONFLICT (integration_id, day) DO UPDATE SET confirmed_at = excluded.confirmed_at, heals = 0, heal_after = NULL
     WHERE coverage.confirmed_at IS NULL OR coverage.confirmed_at < excluded.confirmed_at
-""")
+"""
 
-_DOUBT = text("""
-    INSERT INTO coverage (integration_id, day, unreconciled_at)
-    SELECT :id, unnest(CAST(:days AS date[])), :observed_at
-    WHERE NOT EXISTS (SELECT 1 FROM integrations WHERE integration_id = :id AND removed)
-    ON CONFLICT (integration_id, day) DO UPDATE SET
-        unreconciled_at = greatest(coverage.unreconciled_at, excluded.unreconciled_at)
-""")
+_DOUBT = f"""
+    INSERT INTO coverage (integration_id, day, unreconciled_at) {_NEWEST}
+    ON CONFLICT (integration_id, day) DO UPDATE SET unreconciled_at = excluded.unreconciled_at
+    WHERE coverage.unreconciled_at IS NULL OR coverage.unreconciled_at < excluded.unreconciled_at
+"""
 
 _EXPECTED = """
     SELECT i.integration_id, d.day::date AS day, (d.day + interval '1 day') AT TIME ZONE 'UTC' AS ends_at
@@ -75,32 +69,31 @@ _NOTE_HEAL = text("""
     ON CONFLICT (integration_id, day) DO UPDATE SET heals = excluded.heals, heal_after = excluded.heal_after
 """)
 
-_NOTE_READ = text("UPDATE integrations SET read_at = :observed_at WHERE integration_id = :id")
 
-_SAVE_RAW = text("""
-    INSERT INTO raw_answers (reading_id, part, integration_id, first_day, last_day, observed_at, sha256, body)
-    VALUES (:reading_id, :part, :integration_id, :first_day, :last_day, :observed_at, :sha256, :body)
-""")
+_Day = tuple[UUID, date, datetime]
+"""Of which integration, which day, observed when."""
 
 
-async def note_published(connection: AsyncConnection, window: WindowRead) -> None:
-    """The days of a reading are on their way to the ledger."""
-    await connection.execute(_NOTE_PUBLISHED, _days(window.integration_id, window.totals, window.observed_at))
-    if window.observed_at.date() in window.totals:
-        await connection.execute(_NOTE_READ, {"id": window.integration_id, "observed_at": window.observed_at})
-
-
-async def confirm(connection: AsyncConnection, completed: SyncCompleted) -> None:
-    """The ledger stored a window: its days are covered, but for `unreconciled_days`; nothing is known of questioned ones.
+async def confirm(connection: AsyncConnection, completed: Sequence[SyncCompleted]) -> None:
+    """The ledger stored windows: their days are covered, but for `unreconciled_days`; nothing is known of questioned ones.
 
     Replays and any order change nothing.
     """
-    doubtful, questioned = set(completed.unreconciled_days), set(completed.questioned_days or ())
+    read, doubtful = list[_Day](), list[_Day]()
+    for one in completed:
+        unknown = set(one.unreconciled_days)
+        days = _days_of(one) - set(one.questioned_days or ())
+        read += [(one.integration_id, day, one.observed_at) for day in days - unknown]
+        doubtful += [(one.integration_id, day, one.observed_at) for day in unknown]
+    for statement, rows in ((_CONFIRM, read), (_DOUBT, doubtful)):
+        if rows:
+            ids, days_, observed = zip(*rows, strict=True)
+            await connection.exec_driver_sql(statement, {"ids": [*ids], "days": [*days_], "observed": [*observed]})
+
+
+def _days_of(completed: SyncCompleted) -> set[date]:
     count = (completed.last_day - completed.first_day).days + 1
-    days = {completed.first_day + timedelta(days=number) for number in range(count)}
-    integration_id, observed_at = completed.integration_id, completed.observed_at
-    await connection.execute(_CONFIRM, _days(integration_id, days - doubtful - questioned, observed_at))
-    await connection.execute(_DOUBT, _days(integration_id, doubtful, observed_at))
+    return {completed.first_day + timedelta(days=number) for number in range(count)}
 
 
 async def missing(
@@ -139,24 +132,8 @@ async def note_heal(connection: AsyncConnection, integration_id: UUID, heal: Hea
     await connection.execute(_NOTE_HEAL, attempt | {"first": heal.days.first, "last": heal.days.last})
 
 
-async def save_raw_answers(connection: AsyncConnection, window: WindowRead, parts: Sequence[RawAnswer]) -> None:
-    """Store the provider's answers as they came, compressed, with their hash."""
-    reading = window.model_dump(include={"reading_id", "integration_id", "observed_at"})
-    rows = [reading | {"part": number} | _raw(part) for number, part in enumerate(parts)]
-    await connection.execute(_SAVE_RAW, rows)
-
-
-def _raw(part: RawAnswer) -> dict[str, object]:
-    body = {"sha256": part.sha256, "body": zlib.compress(part.body)}
-    return body | {"first_day": part.first_day, "last_day": part.last_day}
-
-
 def _until(at: datetime) -> dict[str, object]:
     return {"today": at.date(), "readable_from": readable_from(at.date())}
-
-
-def _days(integration_id: UUID, days: Iterable[date], observed_at: datetime) -> dict[str, object]:
-    return {"id": integration_id, "days": sorted(days), "observed_at": observed_at}
 
 
 async def erase(connection: AsyncConnection, integration_id: UUID) -> None:

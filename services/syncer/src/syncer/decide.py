@@ -4,22 +4,34 @@ from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from uuid import uuid4
 
+from common.database import Driver
 from contract.fields import Trigger
 from contract.messages import AnswerHash, WindowRead
 from contract.problems import Code
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncer import coverage, leases, questions, windows
-from syncer.decisions import Decision, Scope, decide_failure, decide_reading
+from syncer import leases, questions, readings, windows
+from syncer.decisions import Decision, FailureDecision, Scope, decide_failure, decide_reading
 from syncer.domain import default_days, is_abandoned, pause_after
+from syncer.guard import amounts_of, judge
 from syncer.leases import Claim, LockedWindow
 from syncer.provider import ReadError, Reading, ReadRefusedError, ReadTransientError
-from syncer.refusals import asked_again_at, mark_refused, note_accepted, note_beyond
+from syncer.refusals import asked_again_at, mark_refused, note_beyond
 from syncer.requests import Request, take
 from syncer.store import clear_refusal, now
 
 Result = Reading | ReadError | Code
 """Of the read stage: the costs, why they could not be read, or why no call is made."""
+
+
+async def decide_plainly(driver: Driver, claim: Claim, reading: Reading) -> Decision | None:
+    """Store the decision about a reading that has nothing special by one statement; None, and nothing stored, otherwise."""
+    answers = {day: amounts_of(costs) for day, costs in reading.days.items()}
+    if not answers or claim.has_questions or judge(answers, claim.known, {}, claim.observed_at):
+        return None
+    window = _window_read(claim, claim.trigger, claim.request_ids, reading, ())
+    decision = decide_reading(reading, window)
+    return decision if decision.days and await readings.save(driver, claim, reading, decision) else None
 
 
 async def decide(connection: AsyncConnection, claim: Claim, result: Result, chance: float) -> Decision | None:
@@ -44,18 +56,17 @@ async def decide(connection: AsyncConnection, claim: Claim, result: Result, chan
     return await _fail(connection, claim, locked, result.code)
 
 
-async def _read(connection: AsyncConnection, claim: Claim, locked: LockedWindow, reading: Reading) -> Decision:
+async def _read(connection: AsyncConnection, claim: Claim, locked: LockedWindow, reading: Reading) -> Decision | None:
     questioned = await questions.question(connection, claim.integration_id, reading.days, claim.observed_at)
-    decision = decide_reading(reading, _window_read(claim, locked, reading, questioned))
-    await coverage.save_raw_answers(connection, decision.window, reading.parts)
-    await note_accepted(connection, claim.integration_id, reading)
+    window = _window_read(claim, locked.trigger, locked.request_ids, reading, questioned)
+    read = decide_reading(reading, window)
+    decision: Decision = read
+    if not read.days:
+        decision = _failure(claim, locked, Code.ANSWER_QUESTIONED if questioned else Code.ANSWER_CUT)
+    if not await readings.save_locked(connection, claim, reading, read, decision):
+        return None
     if locked.refused:
         await _recover(connection, claim)
-    if not decision.days:
-        return await _fail(connection, claim, locked, Code.ANSWER_QUESTIONED if questioned else Code.ANSWER_CUT)
-    await windows.store_decision(connection, claim.window_id, decision)
-    await coverage.note_published(connection, decision.window)
-    await questions.answer(connection, claim.integration_id, decision.days)
     return decision
 
 
@@ -70,7 +81,7 @@ async def _retry(
     retry_after = at + timedelta(seconds=error.retry_after) if error.retry_after else None
     await windows.record_failure(connection, claim, error, failed_since=since, due_at=due_at, retry_after=retry_after)
     if error.code is claim.code:
-        await windows.finish(connection, claim, closed=False)
+        await windows.finish(connection, claim)
         return None
     return await _fail(connection, claim, locked, error.code, next_attempt_at=due_at)
 
@@ -80,12 +91,12 @@ async def _refuse(
 ) -> Decision | None:
     """A refusal of an older key shows nothing about the one that replaced it meanwhile, and a first one may be a hiccup."""
     if (_key_version(claim) or 0) < locked.credential_version:
-        await windows.finish(connection, claim, closed=False, due_now=True)
+        await windows.finish(connection, claim, due_now=True)
         return None
     id_, at = claim.integration_id, claim.observed_at
     if claim.read_at and not locked.refused and (due_at := await asked_again_at(connection, id_, at)):
         await windows.record_failure(connection, claim, error, failed_since=claim.failed_since or at, due_at=due_at)
-        await windows.finish(connection, claim, closed=False)
+        await windows.finish(connection, claim)
         return None
     await mark_refused(connection, id_, error.code, at)
     return await _fail(connection, claim, locked, error.code)
@@ -100,9 +111,22 @@ async def _fail(
     called: bool = True,
     next_attempt_at: datetime | None = None,
 ) -> Decision:
+    decision = _failure(claim, locked, code, called=called, next_attempt_at=next_attempt_at)
+    await windows.store_decision(connection, claim.window_id, decision)
+    return decision
+
+
+def _failure(
+    claim: Claim,
+    locked: LockedWindow,
+    code: Code,
+    *,
+    called: bool = True,
+    next_attempt_at: datetime | None = None,
+) -> FailureDecision:
     """Final unless there is a next attempt; `called`: whether the provider was."""
     attempts = claim.attempts + called
-    decision = decide_failure(
+    return decide_failure(
         Scope(claim.integration_id, claim.account_id, locked.trigger, locked.request_ids, claim.days),
         code,
         event_id=f"{claim.window_id}:{attempts if next_attempt_at else 'final'}",
@@ -111,8 +135,6 @@ async def _fail(
         credential_version=_key_version(claim) if called else None,
         next_attempt_at=next_attempt_at,
     )
-    await windows.store_decision(connection, claim.window_id, decision)
-    return decision
 
 
 async def _recover(connection: AsyncConnection, claim: Claim) -> None:
@@ -123,7 +145,9 @@ async def _recover(connection: AsyncConnection, claim: Claim) -> None:
     await take(connection, request, claim.integration_id, at)
 
 
-def _window_read(claim: Claim, locked: LockedWindow, reading: Reading, questioned: Collection[date]) -> WindowRead:
+def _window_read(
+    claim: Claim, trigger: Trigger, request_ids: tuple[str, ...], reading: Reading, questioned: Collection[date]
+) -> WindowRead:
     return WindowRead(
         account_id=claim.account_id,
         integration_id=claim.integration_id,
@@ -132,8 +156,8 @@ def _window_read(claim: Claim, locked: LockedWindow, reading: Reading, questione
         last_day=reading.last_day,
         observed_at=claim.observed_at,
         totals={},
-        trigger=locked.trigger,
-        request_ids=locked.request_ids,
+        trigger=trigger,
+        request_ids=request_ids,
         credential_version=_key_version(claim),
         questioned_days=tuple(sorted(questioned)) or None,
         beyond_xai_until=reading.beyond_until,

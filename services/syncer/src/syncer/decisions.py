@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import cached_property
 from typing import Annotated, Literal
 from uuid import UUID
 
-from common.kafka.publisher import Publisher, all_of, check_size
+from common.kafka.publisher import Publisher, check_size
 from contract.fields import Instant, Trigger
 from contract.messages import CostRecorded, SyncFailed, WindowRead
 from contract.money import total
@@ -29,6 +30,17 @@ class ReadingDecision(BaseModel):
     days: tuple[CostRecorded, ...]
     window: WindowRead
 
+    @cached_property
+    def bodies(self) -> tuple[bytes, ...]:
+        """The JSON of the days, and then of the window: encoded once, stored and published."""
+        return tuple(message.model_dump_json().encode() for message in (*self.days, self.window))
+
+    @property
+    def stored(self) -> str:
+        """As `model_dump_json`, of the same bytes that are published."""
+        *days, window = (body.decode() for body in self.bodies)
+        return f'{{"kind":"reading","days":[{",".join(days)}],"window":{window}}}'
+
 
 class FailureDecision(BaseModel):
     """The window could not be read: this is published; the window ends, or waits for its next attempt."""
@@ -39,6 +51,10 @@ class FailureDecision(BaseModel):
     event_id: str
     at: Instant
     outcome: SyncFailed
+
+    @property
+    def stored(self) -> str:
+        return self.model_dump_json()
 
 
 Decision = ReadingDecision | FailureDecision
@@ -67,8 +83,9 @@ def decide_reading(reading: Reading, window: WindowRead) -> ReadingDecision:
     Days too large for a record count as cut.
     """
     days = tuple(_day(day, reading, window) for day in sorted(reading.days.keys() - set(window.questioned_days or ())))
-    kept = tuple(day for day in days if _fits(day))
-    return ReadingDecision(days=kept, window=window.model_copy(update={"totals": {day.day: day.usd for day in kept}}))
+    decision = _reading_decision(days, window)
+    kept = tuple(day for day, body in zip(days, decision.bodies, strict=False) if _fits(body))
+    return decision if kept == days else _reading_decision(kept, window)
 
 
 def decide_failure(
@@ -111,10 +128,14 @@ async def publish(decision: Decision, publisher: Publisher) -> None:
         return
     window = decision.window
     key, at = str(window.integration_id), window.observed_at
-    await all_of(
-        publisher.publish(COSTS, day, key=key, event_id=f"{day.reading_id}:{day.day}", at=at) for day in decision.days
+    *days, last = (
+        publisher.outgoing(COSTS, message, key=key, event_id=f"{window.reading_id}:{name}", at=at, body=body)
+        for message, name, body in zip(
+            (*decision.days, window), (*(str(day.day) for day in decision.days), "window"), decision.bodies, strict=True
+        )
     )
-    await publisher.publish(COSTS, window, key=key, event_id=f"{window.reading_id}:window", at=at)
+    await publisher.publish_all(days)
+    await publisher.publish_all([last])
 
 
 def _day(day: date, reading: Reading, window: WindowRead) -> CostRecorded:
@@ -130,9 +151,13 @@ def _day(day: date, reading: Reading, window: WindowRead) -> CostRecorded:
     )
 
 
-def _fits(day: CostRecorded) -> bool:
+def _reading_decision(days: tuple[CostRecorded, ...], window: WindowRead) -> ReadingDecision:
+    return ReadingDecision(days=days, window=window.model_copy(update={"totals": {day.day: day.usd for day in days}}))
+
+
+def _fits(body: bytes) -> bool:
     try:
-        check_size(COSTS, day.model_dump_json().encode(), key=bytes(HEADERS_BYTES), headers={})
+        check_size(COSTS, body, key=bytes(HEADERS_BYTES), headers={})
     except ValueError:
         return False
     return True

@@ -26,6 +26,8 @@ SWEEP_EVERY = timedelta(days=7)
 FIRST_PAUSE = timedelta(seconds=2)
 LONGEST_PAUSE = timedelta(minutes=15)
 ABANDONED_AFTER = timedelta(hours=24)
+TEAM_RATE_PER = timedelta(minutes=1)
+"""What the rate of a team's calls is counted by: its bucket is never farther from full."""
 FRESH_FOR = timedelta(minutes=15)
 REFUSALS_AFTER = 10
 """Teams whose keys were refused, one after another, with none accepted between them: authentication is out of order."""

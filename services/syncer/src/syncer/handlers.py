@@ -32,6 +32,10 @@ from syncer.windows import close_windows
 log = structlog.get_logger()
 
 
+AT_ONCE = 1000
+"""Integrations for which a request for all is taken in one transaction: their rows are locked meanwhile."""
+
+
 class Handlers:
     """Each handler is one transaction."""
 
@@ -82,20 +86,43 @@ class Handlers:
         One transaction an integration: no window of it is read before all of its requests have joined.
         """
         for integration_id, some in _by_integration(events).items():
-            async with self._database.transaction() as connection:
-                at = await store.now(connection)
-                if integration_id:  # or it is left pending while the integration arrives
-                    await store.serialize(connection, integration_id)
+            if integration_id is None:
                 for event in some:
                     with tracing(event.traceparent):
-                        await _take(connection, event.message, at)
-        self._wake_worker()
+                        await self._take_for_all(event.message)
+                continue
+            async with self._database.transaction() as connection:
+                at = await store.now(connection)
+                await store.serialize(connection, integration_id)  # or it is left pending while the integration arrives
+                for event in some:
+                    with tracing(event.traceparent):
+                        await _take(connection, integration_id, event.message, at)
+            self._wake_worker()
+
+    async def _take_for_all(self, message: SyncRequested) -> None:
+        """In transactions of some integrations each: where it ends early, it continues with those that are left."""
+        async with self._database.transaction() as connection:
+            at = await store.now(connection)
+            request, code = _request(message, at)
+            if code is not None:
+                REQUESTS_IGNORED.inc()
+                log.warning("request.ignored", request_id=message.request_id, code=code.value)
+                return
+            ids = await requests.targets_of_all(connection, request)
+        for first in range(0, len(ids), AT_ONCE):
+            async with self._database.transaction() as connection:
+                await requests.take_for_some(connection, request, ids[first : first + AT_ONCE], at)
+            self._wake_worker()
 
     async def sync_completed(self, event: Event[SyncCompleted]) -> None:
+        await self.sync_outcomes([event])
+
+    async def sync_outcomes(self, events: Sequence[Event[Message]]) -> None:
         """Coverage is what the ledger confirmed."""
+        completed = [event.message for event in events if isinstance(event.message, SyncCompleted)]
         async with self._database.transaction() as connection:
-            await store.serialize(connection, event.message.integration_id)  # or it could survive an erase
-            await coverage.confirm(connection, event.message)
+            await store.serialize_all(connection, {one.integration_id for one in completed})  # or it survives an erase
+            await coverage.confirm(connection, completed)
 
 
 async def _store_run(connection: AsyncConnection, run: Sequence[Message]) -> None:
@@ -141,19 +168,21 @@ def _by_integration(events: Sequence[Event[SyncRequested]]) -> dict[UUID | None,
     return found
 
 
-async def _take(connection: AsyncConnection, message: SyncRequested, at: datetime) -> None:
-    """The record's own time counts for nothing: clients set it as they like."""
-    requested_at, integration_id = message.requested_at, message.integration_id
-    code = end_without_call(requested_at, at)
-    days = _days(message, min(requested_at, at) if code else at)  # an expired one gets the same whenever it comes
-    request = Request(message.request_id, message.trigger, days, requested_at)
+async def _take(connection: AsyncConnection, integration_id: UUID, message: SyncRequested, at: datetime) -> None:
+    request, code = _request(message, at)
     if code is None:
         await requests.take(connection, request, integration_id, at)
-    elif integration_id:
-        await requests.end(connection, request, integration_id, code, ended_at(requested_at, at))
     else:
-        REQUESTS_IGNORED.inc()
-        log.warning("request.ignored", request_id=message.request_id, code=code.value)
+        await requests.end(connection, request, integration_id, code, ended_at(message.requested_at, at))
+
+
+def _request(message: SyncRequested, at: datetime) -> tuple[Request, Code | None]:
+    """And the code with which it ends. The record's own time counts for nothing: clients set it as they like."""
+    code = end_without_call(message.requested_at, at)
+    days = _days(
+        message, min(message.requested_at, at) if code else at
+    )  # an expired one gets the same whenever it comes
+    return Request(message.request_id, message.trigger, days, message.requested_at), code
 
 
 def _days(message: SyncRequested, at: datetime) -> Days:
@@ -178,4 +207,5 @@ HANDLERS: HandlerTable[Handlers] = {
 BATCH_HANDLERS: BatchTable[Handlers] = {
     CREDENTIALS: Handlers.credentials,
     SYNC_REQUESTS: Handlers.sync_requests,
+    SYNC_OUTCOMES: Handlers.sync_outcomes,
 }

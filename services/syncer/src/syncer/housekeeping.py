@@ -11,9 +11,9 @@ from contract.rules import READABLE_DAYS
 from sqlalchemy import text
 
 from syncer import questions
-from syncer.domain import LONGEST_PAUSE
+from syncer.domain import LONGEST_PAUSE, TEAM_RATE_PER
 from syncer.guard import LATER_PAUSE, Kind
-from syncer.leases import LEASE_SECONDS
+from syncer.leases import LEASE
 
 log = structlog.get_logger()
 
@@ -40,9 +40,12 @@ _DELETE_EXPIRED = {
 # Whatever was due or leased until an instant that the clock stepped back from would wait for it once more. No lease and no
 # pause of the syncer is as long; the provider's Retry-After is stored on the integration, and is kept.
 _REPAIR_CLOCK_STEPS = (
-    text("""UPDATE integrations SET lease_until = clock_timestamp() + make_interval(secs => :lease) WHERE integration_id IN (
-            SELECT integration_id FROM integrations WHERE lease_until > clock_timestamp() + make_interval(secs => :lease)
+    text("""UPDATE integrations SET lease_until = clock_timestamp() + :lease WHERE integration_id IN (
+            SELECT integration_id FROM integrations WHERE lease_until > clock_timestamp() + :lease
             ORDER BY integration_id FOR UPDATE SKIP LOCKED)"""),
+    text("""UPDATE teams SET lease_until = least(lease_until, clock_timestamp() + :lease),
+            full_at = CASE WHEN full_at > clock_timestamp() + :full THEN clock_timestamp() ELSE full_at END
+            WHERE lease_until > clock_timestamp() + :lease OR full_at > clock_timestamp() + :full"""),
     text("""UPDATE windows SET due_at = clock_timestamp(), created_at = least(created_at, clock_timestamp())
             WHERE closed_at IS NULL AND decision IS NULL AND due_at > clock_timestamp() AND (created_at > clock_timestamp()
             OR due_at > greatest(clock_timestamp() + :pause, (SELECT i.retry_after
@@ -82,7 +85,12 @@ class Housekeeping:
 
     async def repair_clock_steps(self) -> None:
         """After the database's clock stepped back: make due what would wait for the same time twice."""
-        values = {"lease": LEASE_SECONDS, "pause": LONGEST_PAUSE, "question_pause": LATER_PAUSE}
+        values = {
+            "full": TEAM_RATE_PER + timedelta(seconds=1),
+            "lease": LEASE,
+            "pause": LONGEST_PAUSE,
+            "question_pause": LATER_PAUSE,
+        }
         async with self._database.transaction() as connection:
             for statement in _REPAIR_CLOCK_STEPS:
                 await connection.execute(statement, values)

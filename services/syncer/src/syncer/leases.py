@@ -1,20 +1,26 @@
 """Claims on windows: at most one window of an integration at a time, on a lease that frees it when its process dies."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
+from common.database import Driver
+from common.rate_limits import Rate
 from contract.fields import Trigger
 from contract.problems import Code
-from sqlalchemy import Row, text
+from contract.rules import READABLE_DAYS
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from syncer import teams
 from syncer.domain import Days, Refusal, refusal_of
+from syncer.guard import Amounts
 from syncer.requests import ids_of_window
-from syncer.store import Credential, load_credential
+from syncer.store import Credential
 
-LEASE_SECONDS = 20
+LEASE = timedelta(seconds=20)
 """How long the window of a process that died waits; a live process renews its leases every few seconds."""
 
 
@@ -46,6 +52,14 @@ class Claim:
     refusal: Refusal | None
     read_at: datetime | None
     credential: Credential | None
+    request_ids: tuple[str, ...]
+    """Oldest first; while the window is claimed, none joins it."""
+    known: Mapping[date, Amounts]
+    """What was published last, of every readable day of the integration; empty where no call is needed."""
+    needs_call: bool
+    """The team is leased, and one of its calls taken."""
+    has_questions: bool
+    """Of any day."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,39 +74,45 @@ class LockedWindow:
     request_ids: tuple[str, ...]
 
 
-_READY = """w.closed_at IS NULL AND (w.decision IS NOT NULL OR i.removed OR (w.due_at <= clock_timestamp()
-    AND i.team_id <> ALL(CAST(:busy AS text[]))
-    AND (i.retry_after IS NULL OR i.retry_after <= clock_timestamp())
-    AND EXISTS (SELECT 1 FROM credentials c
-        WHERE c.integration_id = i.integration_id AND c.credential_version >= i.credential_version)))"""
-_READY_WITHOUT_A_CALL = "w.closed_at IS NULL AND (w.decision IS NOT NULL OR i.removed)"
-_ORDER = "(w.decision IS NULL), w.urgency, w.last_day DESC, w.due_at"
+_NEEDS_NO_CALL = "(w.decision IS NOT NULL OR i.removed)"
+_NEEDS_CALL = f"""(w.due_at <= clock_timestamp() AND (i.retry_after IS NULL OR i.retry_after <= clock_timestamp())
+    AND {teams.IS_FREE}
+    AND EXISTS (SELECT FROM credentials c
+        WHERE c.integration_id = i.integration_id AND c.credential_version >= i.credential_version))"""
 
-_LOCK_NEXT = """
-    SELECT i.integration_id FROM windows w JOIN integrations i USING (integration_id)
-    WHERE {ready} AND (i.lease IS NULL OR i.lease_until < clock_timestamp())
-    ORDER BY {order} LIMIT 1 FOR UPDATE OF i SKIP LOCKED
-"""
-
-_LEASE = """
+# Nothing is waited for, so that a claim takes part in no deadlock; what was updated meanwhile is looked at again.
+_CLAIM = """
+    WITH picked AS MATERIALIZED (
+        SELECT w.*, i.team_id, NOT {needs_no_call} AS needs_call
+        FROM windows w JOIN integrations i USING (integration_id) JOIN teams t USING (team_id)
+        WHERE w.closed_at IS NULL AND {ready} AND (i.lease IS NULL OR i.lease_until < clock_timestamp())
+        ORDER BY (w.decision IS NULL), w.urgency, w.last_day DESC, w.due_at LIMIT 1
+        FOR UPDATE OF i, t, w SKIP LOCKED
+    ), team AS (
+        UPDATE teams t SET lease = %(lease)s, lease_until = clock_timestamp() + %(lasts)s,
+            full_at = greatest(t.full_at, clock_timestamp()) + %(interval)s
+        FROM picked WHERE t.team_id = picked.team_id AND picked.needs_call
+    )
     UPDATE integrations i SET
-        lease = :lease, lease_owner = :owner, leased_window = picked.window_id,
-        lease_until = clock_timestamp() + make_interval(secs => :seconds),
+        lease = %(lease)s, lease_owner = %(owner)s, leased_window = picked.window_id,
+        lease_until = clock_timestamp() + %(lasts)s,
         observed_at = greatest(clock_timestamp(), i.observed_at + interval '1 microsecond')
-    FROM (
-        SELECT w.* FROM windows w JOIN integrations i USING (integration_id)
-        WHERE w.integration_id = :id AND {ready} ORDER BY {order} LIMIT 1
-    ) picked
-    WHERE i.integration_id = :id
-    RETURNING i.integration_id, i.account_id, i.team_id, i.observed_at, i.removed, i.refused_code, i.refused_since, i.read_at,
-        picked.window_id, picked.first_day, picked.last_day, picked.trigger, picked.attempts, picked.failed_since,
-        picked.code, picked.decision, picked.traceparent,
-        NOT EXISTS (SELECT 1 FROM requests r WHERE r.window_id = picked.window_id AND r.trigger <> 'visit') AS visits_only
+    FROM picked LEFT JOIN credentials c USING (integration_id)
+    WHERE i.integration_id = picked.integration_id
+    RETURNING i.lease, i.integration_id, i.account_id, i.team_id, i.observed_at, i.removed, i.refused_code, i.refused_since,
+        i.read_at, picked.window_id, picked.first_day, picked.last_day, picked.trigger, picked.attempts,
+        picked.needs_call, picked.failed_since, picked.code, picked.decision, picked.traceparent,
+        c.account_id AS key_account_id, c.credential_version, c.wrap_version, c.envelope,
+        (SELECT array_agg(r.request_id ORDER BY r.received_at, r.request_id) FROM requests r
+            WHERE r.window_id = picked.window_id) AS request_ids,
+        NOT EXISTS (SELECT FROM requests r WHERE r.window_id = picked.window_id AND r.trigger <> 'visit') AS visits_only,
+        (SELECT jsonb_object_agg(k.day, k.ticks) FROM known_days k WHERE k.integration_id = i.integration_id
+            AND k.day > (i.observed_at AT TIME ZONE 'UTC')::date - %(readable_days)s AND picked.needs_call) AS known,
+        EXISTS (SELECT FROM questions q WHERE q.integration_id = i.integration_id) AS has_questions
 """
-
-_CLAIM = {
-    calls: tuple(text(part.format(ready=ready, order=_ORDER)) for part in (_LOCK_NEXT, _LEASE))
-    for calls, ready in ((True, _READY), (False, _READY_WITHOUT_A_CALL))
+_CLAIMS = {
+    calls: _CLAIM.format(ready=ready, needs_no_call=_NEEDS_NO_CALL)
+    for calls, ready in ((True, f"({_NEEDS_NO_CALL} OR {_NEEDS_CALL})"), (False, _NEEDS_NO_CALL))
 }
 
 _LOCK = text("""
@@ -105,41 +125,40 @@ _LOCK = text("""
 """)
 
 _RENEW = text("""
-    UPDATE integrations SET lease_until = clock_timestamp() + make_interval(secs => :seconds)
-    WHERE integration_id IN (
-        SELECT integration_id FROM integrations WHERE lease = ANY(:leases) AND lease_until >= clock_timestamp()
-        ORDER BY integration_id FOR UPDATE)
+    WITH held AS (
+        SELECT integration_id FROM integrations
+        WHERE integration_id = ANY(:ids) AND lease = ANY(:leases) AND lease_until >= clock_timestamp()
+        ORDER BY integration_id FOR UPDATE
+    ), renewed AS (
+        UPDATE integrations i SET lease_until = clock_timestamp() + :lasts FROM held
+        WHERE i.integration_id = held.integration_id RETURNING i.team_id, i.lease
+    )
+    UPDATE teams t SET lease_until = clock_timestamp() + :lasts FROM renewed
+    WHERE t.team_id = renewed.team_id AND t.lease = renewed.lease
 """)
 
-_RELEASE = text("""
-    UPDATE integrations SET lease = NULL, lease_until = NULL, leased_window = NULL
-    WHERE integration_id IN (
-        SELECT integration_id FROM integrations WHERE lease = ANY(:leases) ORDER BY integration_id FOR UPDATE)
-""")
+_RELEASE = """
+    WITH held AS (SELECT integration_id, lease FROM integrations WHERE {which} ORDER BY integration_id FOR UPDATE),
+    released AS (
+        UPDATE integrations i SET lease = NULL, lease_until = NULL, leased_window = NULL FROM held
+        WHERE i.integration_id = held.integration_id RETURNING i.team_id, held.lease
+    )
+    UPDATE teams t SET lease = NULL, lease_until = NULL FROM released
+    WHERE t.team_id = released.team_id AND t.lease = released.lease
+"""
+_RELEASE_CLAIMS = text(_RELEASE.format(which="integration_id = ANY(:ids) AND lease = ANY(:leases)"))
+_RELEASE_OWNER = text(_RELEASE.format(which="lease_owner = :owner"))
 
-_RELEASE_OWNER = text("""
-    UPDATE integrations SET lease = NULL, lease_until = NULL, leased_window = NULL WHERE lease_owner = :owner
-""")
 
-
-async def claim(
-    connection: AsyncConnection, owner: str, *, calls: bool = True, busy: Collection[str] = ()
-) -> Claim | None:
+async def claim(driver: Driver, owner: str, per_team: Rate, *, calls: bool = True) -> Claim | None:
     """Lease the most urgent due window of an integration without a lease; None where nothing is due.
 
     `owner`: name of the process. Without `calls` only windows that need none: decided ones, and those of removed
-    integrations. `busy`: teams of which only such windows are claimed.
+    integrations. Others lease their team, too, and take one of the calls that it has `per_team`.
     """
-    lock_next, take = _CLAIM[calls]
-    teams = {"busy": list(busy)} if calls else {}
-    integration_id = (await connection.execute(lock_next, teams)).scalar_one_or_none()
-    if integration_id is None:
-        return None
-    lease = uuid4()
-    values = {"lease": lease, "owner": owner, "id": integration_id, "seconds": LEASE_SECONDS} | teams
-    row = (await connection.execute(take, values)).one_or_none()
-    # Between finding the row and locking it another process may have closed the window.
-    return _claim(row, lease, await load_credential(connection, integration_id)) if row else None
+    values = {"lease": uuid4(), "owner": owner, "lasts": LEASE, "readable_days": READABLE_DAYS} | teams.bucket(per_team)
+    row = await (await driver.execute(_CLAIMS[calls], values)).fetchone()
+    return _claim(row) if row else None
 
 
 async def lock(connection: AsyncConnection, claim: Claim) -> LockedWindow | None:
@@ -152,14 +171,14 @@ async def lock(connection: AsyncConnection, claim: Claim) -> LockedWindow | None
     return LockedWindow(row.removed, row.refused, row.credential_version, Trigger(row.trigger), request_ids)
 
 
-async def renew(connection: AsyncConnection, leases: Collection[UUID]) -> None:
+async def renew(connection: AsyncConnection, claims: Collection[Claim]) -> None:
     """Extend the leases; one that has expired stays lost, for others may have counted on it."""
-    await connection.execute(_RENEW, {"leases": list(leases), "seconds": LEASE_SECONDS})
+    await connection.execute(_RENEW, _leases(claims) | {"lasts": LEASE})
 
 
-async def release(connection: AsyncConnection, leases: Collection[UUID]) -> None:
+async def release(connection: AsyncConnection, claims: Collection[Claim]) -> None:
     """Leave the windows to others, as they are: undecided, or decided and maybe not published."""
-    await connection.execute(_RELEASE, {"leases": list(leases)})
+    await connection.execute(_RELEASE_CLAIMS, _leases(claims))
 
 
 async def release_owner(connection: AsyncConnection, owner: str) -> None:
@@ -167,9 +186,25 @@ async def release_owner(connection: AsyncConnection, owner: str) -> None:
     await connection.execute(_RELEASE_OWNER, {"owner": owner})
 
 
-def _claim(row: Row[tuple[object, ...]], lease: UUID, credential: Credential | None) -> Claim:
-    fields = dict(row._mapping)  # noqa: SLF001 - a row's public mapping has this name
-    days = Days(fields.pop("first_day"), fields.pop("last_day"))
-    refusal = refusal_of(fields.pop("refused_code"), fields.pop("refused_since"))
-    enums = {"trigger": Trigger(row.trigger), "code": Code(row.code) if row.code else None}
-    return Claim(**fields | enums, lease=lease, days=days, refusal=refusal, credential=credential)
+def _leases(claims: Collection[Claim]) -> dict[str, list[UUID]]:
+    return {"ids": [claim.integration_id for claim in claims], "leases": [claim.lease for claim in claims]}
+
+
+def _claim(row: dict[str, Any]) -> Claim:
+    days = Days(row.pop("first_day"), row.pop("last_day"))
+    refusal = refusal_of(row.pop("refused_code"), row.pop("refused_since"))
+    key = {name: row.pop(name) for name in ("credential_version", "wrap_version", "envelope")}
+    key_account_id = row.pop("key_account_id")
+    known = row.pop("known") or {}
+    return Claim(
+        **row
+        | {
+            "trigger": Trigger(row["trigger"]),
+            "code": Code(row["code"]) if row["code"] else None,
+            "request_ids": tuple(row["request_ids"] or ()),
+        },
+        days=days,
+        refusal=refusal,
+        credential=Credential(row["integration_id"], key_account_id, **key) if key_account_id else None,
+        known={date.fromisoformat(day): ticks for day, ticks in known.items()},
+    )

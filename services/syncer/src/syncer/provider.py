@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
 
+from common.rate_limits import Rate
 from contract.messages import Cost
 from contract.problems import Code
 
@@ -82,11 +83,18 @@ class Provider(Protocol):
 class Pacing(Protocol):
     """Limits the calls of a provider, and stops them while the provider itself fails."""
 
+    @property
+    def per_team(self) -> Rate:
+        """Of the calls of one team, by all processes together."""
+
     def may_claim(self) -> bool:
         """Whether a window that needs a call may be claimed now."""
 
-    def wait(self, team_id: str) -> float:
-        """Seconds until the team may be read; 0: now, and it counts as read."""
+    def note_claim(self) -> None:
+        """A window that needs a call was claimed."""
+
+    def wait(self) -> float:
+        """Seconds until a call may be made; 0: now, and one is."""
 
     def record(self, team_id: str, error: ReadError | None, at: datetime) -> datetime | None:
         """Note how the reading observed at `at` ended; where it ends an outage, answers when the outage began."""

@@ -7,7 +7,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 import structlog
-from contract.messages import Cost, CostRecorded
+from contract.messages import Cost
 from contract.rules import readable_from
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -33,13 +33,6 @@ _SAVE = text("""
         kind = excluded.kind, answer = excluded.answer, answered_at = excluded.answered_at,
         believed_from = excluded.believed_from, accepted = excluded.accepted
 """)
-
-_SAVE_KNOWN = text("""
-    INSERT INTO known_days (integration_id, day, ticks) VALUES (:id, :day, CAST(:ticks AS jsonb))
-    ON CONFLICT (integration_id, day) DO UPDATE SET ticks = excluded.ticks WHERE known_days.ticks <> excluded.ticks
-""")
-
-_ANSWERED = text("DELETE FROM questions WHERE integration_id = :id AND day = ANY(:days)")
 
 _DUE = text("""
     SELECT q.integration_id, q.day, q.asked_at FROM questions q JOIN integrations i USING (integration_id)
@@ -73,14 +66,6 @@ async def question(
             "days.questioned", integration_id=str(integration_id), days=len(found), first_asked=first_asked, kinds=kinds
         )
     return frozenset(found)
-
-
-async def answer(connection: AsyncConnection, integration_id: UUID, published: Sequence[CostRecorded]) -> None:
-    """These days are published: they are known, and no question about them is open."""
-    days = [day.day for day in published]
-    await connection.execute(_ANSWERED, {"id": integration_id, "days": days})
-    rows = [{"id": integration_id, "day": day.day, "ticks": json.dumps(amounts_of(day.costs))} for day in published]
-    await connection.execute(_SAVE_KNOWN, rows)
 
 
 async def due(

@@ -10,8 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer.domain import REFUSALS_AFTER, default_days
-from syncer.provider import Reading
-from syncer.requests import Request, take
+from syncer.requests import Request, take_for_some
 from syncer.windows import close_windows
 
 ONE_DAY = timedelta(days=1)
@@ -28,14 +27,6 @@ _NOTE_FIRST = text("""
 _POSTPONE = text("""
     UPDATE windows SET due_at = greatest(due_at, :until)
     WHERE integration_id = :id AND closed_at IS NULL AND decision IS NULL
-""")
-
-_NOTE_ACCEPTED = text("""
-    UPDATE integrations SET refused_once_at = NULL, beyond_xai_until = CASE
-        WHEN CAST(:beyond AS date) IS NOT NULL OR beyond_xai_until >= :first_day THEN :first_day - 1
-        ELSE beyond_xai_until END
-    WHERE integration_id = :id
-        AND (refused_once_at IS NOT NULL OR CAST(:beyond AS date) IS NOT NULL OR beyond_xai_until >= :first_day)
 """)
 
 _NOTE_BEYOND = text("""
@@ -73,12 +64,6 @@ async def asked_again_at(connection: AsyncConnection, integration_id: UUID, at: 
     return until
 
 
-async def note_accepted(connection: AsyncConnection, integration_id: UUID, reading: Reading) -> None:
-    """The key was accepted, so that a refusal from now on is the first again; and the days that were read."""
-    days = {"first_day": reading.first_day, "beyond": reading.beyond_until}
-    await connection.execute(_NOTE_ACCEPTED, {"id": integration_id} | days)
-
-
 async def note_beyond(connection: AsyncConnection, integration_id: UUID, until: date) -> None:
     """Days up to `until` are refused, and newer ones are not."""
     await connection.execute(_NOTE_BEYOND, {"id": integration_id, "until": until})
@@ -107,5 +92,4 @@ async def probe(connection: AsyncConnection, at: datetime) -> None:
 
 async def _queue(connection: AsyncConnection, integration_ids: Sequence[UUID], request_id: str, at: datetime) -> None:
     request = Request(request_id, Trigger.DAILY, default_days(at.date()))
-    for integration_id in integration_ids:
-        await take(connection, request, integration_id, at)
+    await take_for_some(connection, request, integration_ids, at)

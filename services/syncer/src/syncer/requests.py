@@ -1,5 +1,6 @@
 """Requests become windows here: each is taken once, and joins an open window that covers its days, or opens one."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -44,10 +45,15 @@ class Target:
 
 _TARGETS = text("""
     SELECT integration_id, account_id, removed, refused_code, refused_since FROM integrations
-    WHERE CASE WHEN CAST(:id AS uuid) IS NULL
-        THEN NOT removed AND added_at <= coalesce(CAST(:requested_at AS timestamptz), 'infinity') + interval '5 seconds'
-        ELSE integration_id = :id END
-    ORDER BY integration_id FOR UPDATE
+    WHERE integration_id = ANY(:ids) ORDER BY integration_id FOR UPDATE
+""")
+
+# The first integrations of all accounts, then the second ones: an account with many delays no other.
+_ALL = text("""
+    SELECT integration_id FROM integrations i
+    WHERE NOT removed AND added_at <= coalesce(CAST(:requested_at AS timestamptz), 'infinity') + interval '5 seconds'
+        AND NOT EXISTS (SELECT FROM requests r WHERE r.integration_id = i.integration_id AND r.request_id = :request_id)
+    ORDER BY row_number() OVER (PARTITION BY account_id ORDER BY integration_id), integration_id
 """)
 
 _INSERT = text("""
@@ -81,13 +87,18 @@ _JOIN = text("""
 _OPEN = text("""
     INSERT INTO windows (window_id, integration_id, trigger, urgency, first_day, last_day, traceparent, created_at, due_at,
         decision)
-    SELECT :window_id, integration_id, :trigger, :urgency, :first_day, :last_day, :traceparent, clock_timestamp(),
-        clock_timestamp() + CASE WHEN lease_until >= clock_timestamp() THEN :shared_for ELSE interval '0' END, :decision
-    FROM integrations WHERE integration_id = :integration_id
+    SELECT new.window_id, i.integration_id, :trigger, :urgency, :first_day, :last_day, :traceparent, clock.at,
+        clock.at - (cardinality(CAST(:ids AS uuid[])) - new.place) * interval '1 microsecond'
+            + CASE WHEN i.lease_until >= clock.at THEN :shared_for ELSE interval '0' END, new.decision
+    FROM unnest(CAST(:window_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:decisions AS text[])) WITH ORDINALITY
+            AS new(window_id, integration_id, decision, place)
+        JOIN integrations i USING (integration_id), (SELECT clock_timestamp() AS at OFFSET 0) clock
 """)
 
 _LINK = text("""
-    UPDATE requests SET window_id = :window_id WHERE integration_id = :integration_id AND request_id = :request_id
+    UPDATE requests r SET window_id = new.window_id
+    FROM unnest(CAST(:window_ids AS uuid[]), CAST(:ids AS uuid[])) new(window_id, integration_id)
+    WHERE r.integration_id = new.integration_id AND r.request_id = :request_id
 """)
 
 _PENDING = text("""
@@ -98,12 +109,24 @@ _PENDING = text("""
 _IDS = text("SELECT request_id FROM requests WHERE window_id = :id ORDER BY received_at, request_id")
 
 
-async def take(connection: AsyncConnection, request: Request, integration_id: UUID | None, now: datetime) -> None:
-    """Queue `request` for one integration, which may not be known yet, or (None) for all active ones; once only."""
-    targets = await _targets(connection, integration_id, request.requested_at)
-    ids = [target.integration_id for target in targets] or ([integration_id] if integration_id else [])
-    fresh = await _insert(connection, request, ids)
-    await _queue(connection, request, [target for target in targets if target.integration_id in fresh], now)
+async def take(connection: AsyncConnection, request: Request, integration_id: UUID, now: datetime) -> None:
+    """Queue `request` for one integration, which may not be known yet; once only."""
+    targets = await _targets(connection, [integration_id])
+    if await _insert(connection, request, [integration_id]):
+        await _queue(connection, request, targets, now)
+
+
+async def targets_of_all(connection: AsyncConnection, request: Request) -> list[UUID]:
+    """The active integrations that did not take `request` yet, in the order in which they are to be read."""
+    values = {"requested_at": request.requested_at, "request_id": request.request_id}
+    return list((await connection.execute(_ALL, values)).scalars())
+
+
+async def take_for_some(connection: AsyncConnection, request: Request, ids: Sequence[UUID], now: datetime) -> None:
+    """Queue a request for all for some of its targets, in their order; once only."""
+    active = {one.integration_id: one for one in await _targets(connection, ids) if not one.removed}
+    fresh = await _insert(connection, request, [one for one in ids if one in active])
+    await _queue(connection, request, [active[one] for one in ids if one in fresh], now)
 
 
 async def end(
@@ -116,7 +139,7 @@ async def end(
 async def queue_pending(connection: AsyncConnection, integration_id: UUID, now: datetime) -> None:
     """The integration became known: queue the requests that arrived before it."""
     rows = await connection.execute(_PENDING, {"id": integration_id})
-    targets = await _targets(connection, integration_id)
+    targets = await _targets(connection, [integration_id])
     for row in rows:
         days = Days(row.first_day, row.last_day)
         request = Request(row.request_id, Trigger(row.trigger), days, traceparent=row.traceparent)
@@ -132,20 +155,16 @@ async def _queue(connection: AsyncConnection, request: Request, targets: list[Ta
     """Let `request`, already taken, join an open window of each target, or open one."""
     callable_ids = [one.integration_id for one in targets if blocking_code(one, request.trigger, now) is None]
     joined = await _join(connection, request, callable_ids)
-    windows = [(target, joined.get(target.integration_id) or uuid4()) for target in targets]
-    fresh = [(target, window) for target, window in windows if target.integration_id not in joined]
+    fresh = {target: uuid4() for target in targets if target.integration_id not in joined}
     if fresh:
-        await connection.execute(_OPEN, [_window(request, target, window, now) for target, window in fresh])
-    links = [{"window_id": window, "integration_id": target.integration_id} for target, window in windows]
-    if links:
-        await connection.execute(_LINK, [link | {"request_id": request.request_id} for link in links])
+        await connection.execute(_OPEN, _opened(request, fresh, now))
+    windows = joined | {target.integration_id: window for target, window in fresh.items()}
+    links = {"window_ids": list(windows.values()), "ids": list(windows), "request_id": request.request_id}
+    await connection.execute(_LINK, links)
 
 
-async def _targets(
-    connection: AsyncConnection, integration_id: UUID | None, requested_at: datetime | None = None
-) -> list[Target]:
-    rows = await connection.execute(_TARGETS, {"id": integration_id, "requested_at": requested_at})
-    return [_target(row) for row in rows]
+async def _targets(connection: AsyncConnection, ids: Sequence[UUID]) -> list[Target]:
+    return [_target(row) for row in await connection.execute(_TARGETS, {"ids": list(ids)})]
 
 
 def _target(row: Row[tuple[object, ...]]) -> Target:
@@ -191,16 +210,19 @@ def blocking_code(target: Target, trigger: Trigger, now: datetime) -> Code | Non
     return None
 
 
-def _window(request: Request, target: Target, window_id: UUID, now: datetime) -> dict[str, object]:
-    code = blocking_code(target, request.trigger, now)
+def _opened(request: Request, windows: Mapping[Target, UUID], now: datetime) -> dict[str, object]:
     return _values(request) | {
-        "window_id": window_id,
-        "integration_id": target.integration_id,
+        "window_ids": list(windows.values()),
+        "ids": [target.integration_id for target in windows],
+        "decisions": [_ended(request, target, window, now) for target, window in windows.items()],
         "shared_for": SHARED_FOR,
-        "decision": _ended(request, target, window_id, code, now) if code else None,
     }
 
 
-def _ended(request: Request, target: Target, window_id: UUID, code: Code, now: datetime) -> str:
+def _ended(request: Request, target: Target, window_id: UUID, now: datetime) -> str | None:
+    """The decision of a window that makes no call; None where it makes one."""
+    code = blocking_code(target, request.trigger, now)
+    if code is None:
+        return None
     scope = Scope(target.integration_id, target.account_id, request.trigger, (request.request_id,), request.days)
-    return decide_failure(scope, code, event_id=f"{window_id}:final", at=now).model_dump_json()
+    return decide_failure(scope, code, event_id=f"{window_id}:final", at=now).stored

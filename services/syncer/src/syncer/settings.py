@@ -7,6 +7,8 @@ from common.rate_limits import Rate
 from common.settings import Contact, HttpUrl, ServiceSettings, Settings
 from pydantic import Field
 
+from syncer.domain import TEAM_RATE_PER
+
 
 class XaiSettings(Settings):
     """What calls of xAI with customers' keys need."""
@@ -18,21 +20,21 @@ class XaiSettings(Settings):
     xai_base_url: HttpUrl = "https://management-api.x.ai"
     xai_contact: Contact = ""
     """Whom xAI can ask about these calls; sent in User-Agent. Empty: nobody is named."""
-    calls_per_second: Annotated[int, Field(ge=1, le=1000, validation_alias="SYNCER_CALLS_PER_SECOND")] = 20
-    """Windows that this process reads, at most; twice as many at once."""
+    calls_per_second: Annotated[int, Field(ge=1, le=1000, validation_alias="SYNCER_CALLS_PER_SECOND")] = 200
+    """Windows that this process reads, at most; twice as many at once. By default the calls in flight are the limit."""
     team_calls_per_minute: Annotated[int, Field(ge=1, le=6000, validation_alias="SYNCER_TEAM_CALLS_PER_MINUTE")] = 60
-    """The same for one team, whichever account connected it."""
+    """Calls of one team, whichever account connected it, by all processes together."""
 
     def call_rates(self) -> tuple[Rate, Rate]:
         """Of calls overall, and of one team."""
-        return Rate(2 * self.calls_per_second, 2), Rate(self.team_calls_per_minute, 60)
+        return Rate(2 * self.calls_per_second, 2), Rate(self.team_calls_per_minute, int(TEAM_RATE_PER.total_seconds()))
 
 
 class SyncerSettings(XaiSettings, ServiceSettings):
     """What the syncer needs beside every service's settings."""
 
     port: Annotated[int, Field(ge=1, le=65535)] = 8002
-    calls_in_flight: Annotated[int, Field(ge=1, le=16, validation_alias="SYNCER_CALLS_IN_FLIGHT")] = 8
-    """Calls of xAI at the same time in this process."""
+    calls_in_flight: Annotated[int, Field(ge=1, le=64, validation_alias="SYNCER_CALLS_IN_FLIGHT")] = 32
+    """Calls of xAI at the same time in this process: with answers in 0.3 s, 32 are about 100 windows a second."""
     heal_every: Annotated[float, Field(gt=0, validation_alias="SYNCER_HEAL_EVERY_SECONDS")] = 60.0
     """Seconds between two rounds of the healer, and of housekeeping."""

@@ -1,7 +1,7 @@
 """Integrations and their sealed keys, as announced by the connector. Callers own the transaction."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
@@ -83,6 +83,13 @@ async def serialize(connection: AsyncConnection, integration_id: UUID) -> None:
     await connection.execute(
         text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:id AS text), 0))"), {"id": str(integration_id)}
     )
+
+
+async def serialize_all(connection: AsyncConnection, integration_ids: Collection[UUID]) -> None:
+    """The same for several; the order keeps two batches from deadlocking."""
+    statement = text("""SELECT pg_advisory_xact_lock(hashtextextended(id, 0))
+        FROM (SELECT id FROM unnest(CAST(:ids AS text[])) id ORDER BY id) ordered""")
+    await connection.execute(statement, {"ids": [str(one) for one in integration_ids]})
 
 
 async def load_integration(connection: AsyncConnection, integration_id: UUID) -> Integration | None:

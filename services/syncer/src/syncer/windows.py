@@ -1,9 +1,10 @@
 """What happens to a window: its decision is stored by whoever holds the lease, and it is closed when that is published."""
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
+from common.database import Driver
 from contract.fields import Trigger
 from contract.problems import Code
 from sqlalchemy import Row, text
@@ -26,20 +27,17 @@ _RETRY_AFTER = text(
     "UPDATE integrations SET retry_after = greatest(retry_after, :retry_after) WHERE integration_id = :id"
 )
 
-_RELEASE = text("""
-    UPDATE integrations SET lease = NULL, lease_until = NULL, leased_window = NULL
-    WHERE integration_id = :id AND lease = :lease
-""")
-
-_FINISH = text("""
-    UPDATE windows SET decision = NULL, closed_at = CASE WHEN :closed THEN clock_timestamp() END,
-        due_at = CASE WHEN :due_now THEN clock_timestamp() ELSE due_at END
-    WHERE window_id = :window_id
-""")
-
-_POSTPONE = text("""
-    UPDATE windows SET due_at = clock_timestamp() + make_interval(secs => :seconds) WHERE window_id = :id
-""")
+_FINISH = """
+    WITH released AS (
+        UPDATE integrations SET lease = NULL, lease_until = NULL, leased_window = NULL
+        WHERE integration_id = %(id)s AND lease = %(lease)s RETURNING integration_id
+    ), team AS (
+        UPDATE teams SET lease = NULL, lease_until = NULL FROM released WHERE team_id = %(team_id)s AND lease = %(lease)s
+    )
+    UPDATE windows SET decision = NULL, closed_at = CASE WHEN %(closed)s THEN clock_timestamp() END,
+        due_at = coalesce(clock_timestamp() + CAST(%(due_in)s AS interval), due_at)
+    FROM released WHERE window_id = %(window_id)s
+"""
 
 _MAKE_ALL_DUE = text("""
     UPDATE windows SET due_at = clock_timestamp()
@@ -56,7 +54,7 @@ _UNDECIDED = text("""
 
 async def store_decision(connection: AsyncConnection, window_id: UUID, decision: Decision) -> None:
     """From now on it will be published, by whichever process."""
-    await connection.execute(_STORE_DECISION, {"id": window_id, "decision": decision.model_dump_json()})
+    await connection.execute(_STORE_DECISION, {"id": window_id, "decision": decision.stored})
 
 
 async def record_failure(
@@ -76,19 +74,24 @@ async def record_failure(
     await connection.execute(_RETRY_AFTER, {"id": claim.integration_id, "retry_after": retry_after})
 
 
-async def finish(connection: AsyncConnection, claim: Claim, *, closed: bool, due_now: bool = False) -> bool:
-    """Release the window after its decision was published; False where the lease was lost meanwhile."""
-    values = {"id": claim.integration_id, "lease": claim.lease}
-    if (await connection.execute(_RELEASE, values)).rowcount == 0:
-        return False
-    await connection.execute(_FINISH, {"window_id": claim.window_id, "closed": closed, "due_now": due_now})
-    return True
+async def finish(connection: AsyncConnection, claim: Claim, *, due_now: bool = False) -> None:
+    """Release the window, which has nothing to publish, for its next attempt; unless the lease was lost."""
+    await connection.exec_driver_sql(_FINISH, _end_of(claim, due_in=timedelta(0) if due_now else None))
 
 
-async def postpone(connection: AsyncConnection, claim: Claim, seconds: float) -> None:
+async def close(driver: Driver, claim: Claim, *, closed: bool) -> None:
+    """Release the window after its decision was published, closed or for its next attempt; unless the lease was lost."""
+    await driver.execute(_FINISH, _end_of(claim, closed=closed))
+
+
+async def postpone(driver: Driver, claim: Claim, seconds: float) -> None:
     """Release the window without an attempt, due in `seconds`."""
-    if await finish(connection, claim, closed=False):
-        await connection.execute(_POSTPONE, {"id": claim.window_id, "seconds": seconds})
+    await driver.execute(_FINISH, _end_of(claim, due_in=timedelta(seconds=seconds)))
+
+
+def _end_of(claim: Claim, *, closed: bool = False, due_in: timedelta | None = None) -> dict[str, object]:
+    ids = {"id": claim.integration_id, "team_id": claim.team_id, "window_id": claim.window_id, "lease": claim.lease}
+    return ids | {"closed": closed, "due_in": due_in}
 
 
 async def make_all_due(connection: AsyncConnection) -> None:

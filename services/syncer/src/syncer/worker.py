@@ -23,19 +23,19 @@ class WindowQueue:
         self._attempt = attempt
         self._owner = instance_name
 
-    async def claim(self, held: Collection[Claim]) -> Claim | None:
-        return await self._attempt.claim(self._owner, held)
+    async def claim(self) -> Claim | None:
+        return await self._attempt.claim(self._owner)
 
     async def attempt(self, claim: Claim) -> None:
         await self._attempt.run(claim)
 
     async def renew(self, held: Collection[Claim]) -> None:
         async with self._database.transaction() as connection:
-            await leases.renew(connection, [claim.lease for claim in held])
+            await leases.renew(connection, held)
 
     async def release(self, held: Collection[Claim]) -> None:
         async with self._database.transaction() as connection:
-            await leases.release(connection, [claim.lease for claim in held])
+            await leases.release(connection, held)
 
     async def release_owner(self) -> None:
         if self._owner:

@@ -35,7 +35,7 @@ STEPS = {
         "syncer.handlers:Handlers.integration",
         "syncer.handlers:Handlers.credentials",
         "syncer.handlers:Handlers.sync_requests",
-        "syncer.handlers:Handlers.sync_completed",
+        "syncer.handlers:Handlers.sync_outcomes",
         "syncer.healer:Healer.round",
         "syncer.request_ends:RequestEnds.round",
         "syncer.housekeeping:Housekeeping.repair_clock_steps",

@@ -65,7 +65,7 @@ class CommandQueue:
         self._owner = owner or str(uuid4())
         self._pause = pause
 
-    async def claim(self, _held: Collection[Claim]) -> Claim | None:
+    async def claim(self) -> Claim | None:
         async with self._database.transaction() as connection:
             return await inbox.claim(connection, self._owner)
 

@@ -19,16 +19,16 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from xai_usage import client
 
-from syncer import store
+from syncer import store, teams
 from syncer.domain import WINDOW_DAYS, Days, readable
-from syncer.provider import Pacing, Provider, ReadError, Reading
+from syncer.provider import READING_DEADLINE, Pacing, Provider, ReadError, Reading
 from syncer.settings import XaiSettings
 from syncer.store import Credential
 from syncer.xai.calls import Xai
 from syncer.xai.pacing import CallLimits
 
-POLL_SECONDS = 0.05
-"""Between two looks whether another call may be made."""
+LEASE = timedelta(seconds=READING_DEADLINE)
+"""Of a team: no syncer calls it meanwhile, nor after an operator's process died."""
 
 _CONNECTED = text("""
     SELECT integration_id, account_id, team_id, greatest(history_from, beyond_xai_until + 1) AS history_from
@@ -132,9 +132,13 @@ class Asking:
         )
 
     async def _read(self, one: Connected, credential: Credential, days: Days, *, grouped: bool) -> Reading:
-        while not self._pacing.may_claim() or self._pacing.wait(one.team_id):
-            await asyncio.sleep(POLL_SECONDS)
-        return await self._provider.read(one.team_id, credential, days, grouped=grouped)
+        while True:
+            if self._pacing.may_claim():
+                async with teams.leased(self._database, one.team_id, self._pacing.per_team, LEASE) as is_leased:
+                    if is_leased and not self._pacing.wait():
+                        self._pacing.note_claim()
+                        return await self._provider.read(one.team_id, credential, days, grouped=grouped)
+            await asyncio.sleep(teams.POLL_EVERY)
 
 
 async def _connected(connection: AsyncConnection, integration_id: UUID | None) -> list[Connected]:

@@ -1,4 +1,4 @@
-"""How often xAI is called: limits overall and for each team, and hardly a call while xAI itself fails. One for each process."""
+"""How often a process calls xAI: a limit of its own, and hardly a call while xAI itself fails."""
 
 import time
 from collections.abc import Callable
@@ -37,7 +37,7 @@ class CallLimits:
     ) -> None:
         """`clock`: nanoseconds that never go back."""
         self._overall = Limiter(overall, "", clock)
-        self._per_team = Limiter(per_team, "", clock)
+        self._team_rate = per_team
         self._circuits = {
             "outage": CircuitBreaker(OUTAGE_AFTER, lambda: clock() / SECOND),
             "refusals": CircuitBreaker(REFUSALS_AFTER, lambda: clock() / SECOND),
@@ -46,11 +46,18 @@ class CallLimits:
             CIRCUIT_OPEN.labels(kind).set(0)
         self._other_days: set[str] = set()
 
-    def may_claim(self) -> bool:
-        return not self._circuit_wait() and not self._overall.wait(OVERALL)
+    @property
+    def per_team(self) -> Rate:
+        return self._team_rate
 
-    def wait(self, team_id: str) -> float:
-        if wait := self._circuit_wait() or self._per_team.wait(team_id):
+    def may_claim(self) -> bool:
+        return not self._circuit_wait() and self._overall.has_token(OVERALL)
+
+    def note_claim(self) -> None:
+        self._overall.wait(OVERALL)
+
+    def wait(self) -> float:
+        if wait := self._circuit_wait():
             return wait
         for circuit in self._circuits.values():
             circuit.record_probe()
