@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 from decimal import Decimal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from tests.ledger.support.ledger import FIRST, OTHER_ACCOUNT, LedgerHarness, later, reading_of
 from tests.support.messages import ACCOUNT
@@ -97,3 +97,44 @@ async def test_an_outcome_that_an_earlier_version_stored_is_not_reworded(ledger:
     first, second = ledger.publisher.published
     assert (first.event_id, first.message.changed_days) == (second.event_id, (FIRST,))
     assert second.message.changed_days is None
+
+
+async def test_windows_of_one_batch_are_each_compared_with_their_own_days(ledger: LedgerHarness, team: UUID) -> None:
+    whole, other, cut = (
+        reading_of(team, {FIRST: {"a": "1"}, DAY_2: {"a": "2"}}),
+        reading_of(uuid4(), {FIRST: {"a": "3"}}),
+        reading_of(uuid4(), {FIRST: {"a": "4"}, DAY_2: {"a": "5"}}),
+    )
+    await ledger.receive(whole.window, cut.window, *whole.days, *other.days, other.window, cut.days[1])
+
+    assert [(one.reading_id, one.unreconciled_days) for one in ledger.outcomes] == [
+        (whole.reading_id, ()),
+        (cut.reading_id, (FIRST,)),
+        (other.reading_id, ()),
+    ]
+
+
+async def test_a_window_that_comes_twice_in_a_batch_has_one_outcome(ledger: LedgerHarness, team: UUID) -> None:
+    reading = reading_of(team, {FIRST: {"a": "1"}, DAY_2: {"a": "2"}})
+
+    for days in ((), reading.days, ()):
+        await ledger.receive(reading.window, *days, reading.window)
+
+    events = [
+        (one.event_id.removeprefix(str(reading.reading_id)), one.message.reconciled)
+        for one in ledger.publisher.published
+    ]
+    assert events == [(":completed", False)] * 2 + [(":completed:2", True)] * 4
+    assert await ledger.sql("SELECT judgements, reconciled FROM outcomes") == [(2, True)]
+
+
+async def test_a_window_of_other_days_under_the_same_reading_is_a_further_result(
+    ledger: LedgerHarness, team: UUID
+) -> None:
+    reading = reading_of(team, {FIRST: {"a": "1"}, DAY_2: {"a": "2"}})
+    shorter = reading.window.model_copy(update={"last_day": FIRST, "totals": {FIRST: Decimal(1)}})
+
+    await ledger.receive(reading.window, *reading.days[:1], shorter)
+
+    assert [(one.last_day, one.reconciled) for one in ledger.outcomes] == [(DAY_2, False), (FIRST, True)]
+    assert await ledger.sql("SELECT last_day, judgements FROM outcomes") == [(FIRST, 2)]

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from common.database import Database
 from common.kafka.consumer import BatchTable, HandlerTable
-from common.kafka.publisher import Publisher, all_of
+from common.kafka.publisher import Outgoing, Publisher
 from common.metrics import LEDGER_DAYS, declare
 from contract.cloudevents import Event
 from contract.fields import History, Status
@@ -34,7 +34,8 @@ class Handlers:
         """Handle a batch as `costs` does, and return what was done with each of its messages."""
         outcomes, tally = await self._write([event.message for event in events])
         traces = {event.message.reading_id: event.traceparent for event in events}
-        await all_of(self._announce(one, traces[one.outcome.reading_id]) for one in outcomes)
+        if outcomes:
+            await self._publisher.publish_all([self._event(one, traces[one.outcome.reading_id]) for one in outcomes])
         return tally
 
     async def _write(self, messages: Sequence[CostRecorded | WindowRead]) -> tuple[list[Reconciliation], Tally]:
@@ -45,18 +46,19 @@ class Handlers:
             kept = [message for message in messages if message.integration_id not in erased]
             recorded = [message for message in kept if isinstance(message, CostRecorded)]
             written = await days.record(connection, recorded)
-            outcomes = [await reconcile(connection, message) for message in kept if isinstance(message, WindowRead)]
+            outcomes = await reconcile(connection, [message for message in kept if isinstance(message, WindowRead)])
         LEDGER_DAYS.labels("applied").inc(written)
         LEDGER_DAYS.labels("older").inc(len(recorded) - written)
         tally = Tally(written, len(recorded) - written, len(outcomes))
         tally.skip(message for message in messages if message.integration_id in erased)
         return outcomes, tally
 
-    async def _announce(self, reconciliation: Reconciliation, trace: str | None) -> None:
-        outcome, event_id = reconciliation.outcome, reconciliation.event_id
-        key, at = str(outcome.integration_id), outcome.observed_at
+    def _event(self, one: Reconciliation, trace: str | None) -> Outgoing:
+        key, at = str(one.outcome.integration_id), one.outcome.observed_at
         with tracing(trace):
-            await self._publisher.publish(SYNC_OUTCOMES, outcome, key=key, event_id=event_id, at=at)
+            return self._publisher.outgoing(
+                SYNC_OUTCOMES, one.outcome, key=key, event_id=one.event_id, at=at, body=one.body
+            )
 
     async def integration(self, event: Event[IntegrationState]) -> None:
         """Keep the newest state; erase the history of an integration that was removed with it."""

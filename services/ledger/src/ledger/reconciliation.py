@@ -1,4 +1,4 @@
-"""Compares what a window claims with the stored days, and keeps the result."""
+"""Compares what windows claim with the stored days, and keeps the results."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -11,27 +11,50 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.domain import unreconciled
 from ledger.store import days, outcomes
-from ledger.store.outcomes import Reconciliation
+from ledger.store.days import WindowDays
+from ledger.store.outcomes import Reconciliation, WindowKey, key_of
 
 log = structlog.get_logger()
 
 
-async def reconcile(connection: AsyncConnection, window: WindowRead) -> Reconciliation:
-    """Whether the ledger holds what the window claims; a stored result is final once reconciled, and never reworded."""
-    before = await outcomes.load(connection, window)
-    if before is not None and before.reconciled:
-        return before
-    missing = unreconciled(window, await days.stored_days(connection, window))
-    outcome = _completed(window, missing, await days.changed_days(connection, window))
+async def reconcile(connection: AsyncConnection, windows: Sequence[WindowRead]) -> list[Reconciliation]:
+    """Whether the ledger holds what each window claims; a stored result is final once reconciled, and never reworded.
+
+    A window that comes twice is compared with its own first result the second time.
+    """
+    known = await outcomes.load(connection, windows)
+    unproven = [window for window in windows if not _is_reconciled(known.get(key_of(window)))]
+    held = dict(zip(map(id, unproven), await days.window_days(connection, unproven), strict=True))
+    results: list[Reconciliation] = []
+    new: dict[WindowKey, Reconciliation] = {}
+    for window in windows:
+        key = key_of(window)
+        before = known.get(key)
+        if before is None or not before.reconciled:
+            known[key] = result = _compare(window, held[id(window)], before)
+            if result is not before:
+                new[key] = result
+        results.append(known[key])
+    await outcomes.save(connection, list(new.values()))
+    return results
+
+
+def _is_reconciled(before: Reconciliation | None) -> bool:
+    return before is not None and before.reconciled
+
+
+def _compare(window: WindowRead, held: WindowDays, before: Reconciliation | None) -> Reconciliation:
+    """The result to announce: `before` where that is the same."""
+    missing = unreconciled(window, held.stored)
+    outcome = _completed(window, missing, held.changed)
     if before is not None and _is_same(before.outcome, outcome):
         return before
-    number = before.number + 1 if before else 1
-    reconciliation = Reconciliation(_event_id(window, number), number, outcome.reconciled, outcome)
-    await outcomes.save(connection, reconciliation)
     if missing:
         UNRECONCILED.inc()
         log.warning("window.unreconciled", integration_id=str(window.integration_id), days=len(missing))
-    return reconciliation
+    number = before.number + 1 if before else 1
+    body = outcome.model_dump_json().encode()
+    return Reconciliation(_event_id(window, number), number, outcome.reconciled, outcome, body)
 
 
 def _event_id(window: WindowRead, number: int) -> str:
@@ -45,7 +68,7 @@ def _is_same(stored: SyncCompleted, outcome: SyncCompleted) -> bool:
 
 def _completed(window: WindowRead, missing: Sequence[date], changed: Sequence[date]) -> SyncCompleted:
     return SyncCompleted.model_validate(
-        window.model_dump(exclude={"totals"})
+        dict(window)
         | {
             "usd": total(window.totals.values()),
             "days_changed": len(changed),

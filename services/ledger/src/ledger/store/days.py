@@ -1,11 +1,12 @@
 """Days, each as its newest reading reported it; a trigger keeps what a day held before."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from contract.messages import Cost, CostRecorded, WindowRead
 from pydantic import TypeAdapter
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.domain import StoredDay, batches_of_unique_days
@@ -27,6 +28,33 @@ _RECORD = """
         usd = excluded.usd, costs = excluded.costs, reading_id = excluded.reading_id, observed_at = excluded.observed_at
     WHERE days.observed_at < excluded.observed_at
 """
+
+_WINDOW_DAYS = """
+    SELECT stored.days, stored.usd, stored.readings, stored.observed, changed.days AS changed
+    FROM unnest(%(ids)b::uuid[], %(accounts)b::text[], %(readings)b::uuid[], %(first_days)b::date[], %(last_days)b::date[])
+        WITH ORDINALITY AS w(integration_id, account_id, reading_id, first_day, last_day, number)
+    CROSS JOIN LATERAL (
+        SELECT array_agg(day) AS days, array_agg(usd) AS usd, array_agg(reading_id) AS readings,
+            array_agg(observed_at) AS observed
+        FROM days d WHERE d.integration_id = w.integration_id AND d.account_id = w.account_id
+            AND d.day BETWEEN w.first_day AND w.last_day
+    ) stored
+    CROSS JOIN LATERAL (
+        SELECT array_agg(day ORDER BY day) AS days
+        FROM day_revisions r WHERE r.integration_id = w.integration_id AND r.account_id = w.account_id
+            AND r.day BETWEEN w.first_day AND w.last_day AND r.replaced_by = w.reading_id
+    ) changed
+    ORDER BY number
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowDays:
+    """What is stored of the days of a window."""
+
+    stored: dict[date, StoredDay]
+    changed: list[date]
+    """Those whose earlier content the window's reading replaced, in order."""
 
 
 async def record(connection: AsyncConnection, days: Sequence[CostRecorded]) -> int:
@@ -50,27 +78,24 @@ async def _record(connection: AsyncConnection, days: Sequence[CostRecorded]) -> 
     return result.rowcount
 
 
-async def stored_days(connection: AsyncConnection, window: WindowRead) -> dict[date, StoredDay]:
-    """The window's days that are stored."""
-    rows = await connection.execute(
-        text("""SELECT day, usd, reading_id, observed_at FROM days
-                WHERE integration_id = :integration_id AND account_id = :account_id
-                AND day BETWEEN :first_day AND :last_day"""),
-        _parameters(window),
+async def window_days(connection: AsyncConnection, windows: Sequence[WindowRead]) -> list[WindowDays]:
+    """What is stored of the days of each of `windows`."""
+    if not windows:
+        return []
+    rows = await connection.exec_driver_sql(
+        _WINDOW_DAYS,
+        {
+            "ids": [window.integration_id for window in windows],
+            "accounts": [window.account_id for window in windows],
+            "readings": [window.reading_id for window in windows],
+            "first_days": [window.first_day for window in windows],
+            "last_days": [window.last_day for window in windows],
+        },
     )
-    return {row.day: StoredDay(row.usd, row.reading_id, row.observed_at) for row in rows}
+    return [_window_days(row) for row in rows]
 
 
-async def changed_days(connection: AsyncConnection, window: WindowRead) -> list[date]:
-    """The window's days whose earlier content its reading replaced."""
-    rows = await connection.execute(
-        text("""SELECT day FROM day_revisions
-                WHERE integration_id = :integration_id AND account_id = :account_id
-                AND day BETWEEN :first_day AND :last_day AND replaced_by = :reading_id ORDER BY day"""),
-        _parameters(window) | {"reading_id": window.reading_id},
-    )
-    return list(rows.scalars())
-
-
-def _parameters(window: WindowRead) -> dict[str, object]:
-    return window.model_dump(include={"integration_id", "account_id", "first_day", "last_day"})
+def _window_days(row: Any) -> WindowDays:  # noqa: ANN401 - SQLAlchemy knows the columns at run time
+    """An array of no rows is None."""
+    stored = map(StoredDay, row.usd or (), row.readings or (), row.observed or ())
+    return WindowDays(dict(zip(row.days or (), stored, strict=True)), row.changed or [])
