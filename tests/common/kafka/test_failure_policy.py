@@ -1,5 +1,6 @@
 """What the consumer does with a batch that fails: found by halves, tried alone, dead-lettered once."""
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ from common.kafka.failure_policy import (
     RetryLaterError,
 )
 from common.watchdog import Watchdog
-from contract.cloudevents import Event, MalformedError
+from contract.cloudevents import Event, MalformedError, decode
 from contract.messages import SyncRequested
 from contract.topics import SYNC_REQUESTS
 from sqlalchemy.exc import ProgrammingError
@@ -29,10 +30,10 @@ Fails = Callable[[list[str]], Exception | None]
 class Policy:
     """A policy without a broker: deliveries are made by hand."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         self._dead_letters, self.pauses = RecordingDeadLetters(), RecordedPauses()
         self.calls: list[list[str]] = []
-        self._policy = FailurePolicy(SYNC_REQUESTS, self._dead_letters, Watchdog(), pause=self.pauses)
+        self._policy = FailurePolicy(SYNC_REQUESTS, self._dead_letters, Watchdog(), pause=self.pauses, **options)
         self.forget = self._policy.forget
 
     async def deliver(self, records: Sequence[Any], fails: Fails = lambda _: None) -> int:
@@ -166,3 +167,40 @@ async def test_a_batch_ends_as_any_other_if_its_partition_is_revoked_while_it_is
         policy.forget([(SYNC_REQUESTS.name, 0)])
 
     assert await policy.deliver([*_batch(2), _malformed(2)], revoke) == 1
+
+
+async def test_a_delivery_is_handled_in_batches_in_their_order() -> None:
+    policy = Policy(max_records=3)
+
+    await policy.deliver(_batch(7))
+
+    assert policy.calls == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
+
+
+async def test_nothing_is_handled_after_a_batch_that_has_to_wait() -> None:
+    policy, failures = Policy(max_records=2), iter([None, ConnectionError()])
+    batch = [*_batch(5), _malformed(5)]
+
+    with pytest.raises(RetryLaterError):
+        await policy.deliver(batch, lambda _: next(failures, None))
+    assert (policy.calls, policy.dead_letters) == ([["0", "1"], ["2", "3"]], [])
+
+    assert await policy.deliver(batch) == 1
+    assert policy.calls[2:] == [["0", "1"], ["2", "3"], ["4"]]
+    assert policy.dead_letters == [(5, "body_malformed", 1)]
+
+
+async def test_a_batch_is_decoded_while_the_one_before_it_is_handled(monkeypatch: pytest.MonkeyPatch) -> None:
+    policy, decoded = FailurePolicy(SYNC_REQUESTS, RecordingDeadLetters(), Watchdog(), max_records=2), asyncio.Event()
+
+    def watched(record: Any, topic: Any) -> Event[Any]:
+        if record.offset == 3:
+            decoded.set()
+        return decode(record, topic)
+
+    async def handle(_events: Sequence[Event[Any]]) -> None:
+        async with asyncio.timeout(5):
+            await decoded.wait()
+
+    monkeypatch.setattr("common.kafka.failure_policy.decode", watched)
+    assert await policy.consume(_batch(4), handle) == 0

@@ -15,6 +15,7 @@ from faststream.exceptions import NackMessage
 from faststream.kafka import KafkaBroker, KafkaMessage
 
 from common.kafka.dead_letters import DeadLetters
+from common.kafka.delivery import MAX_BATCH
 from common.kafka.failure_policy import BatchHandler, FailurePolicy, OnGiveUp, RetryLaterError
 from common.kafka.health import subscriber_problem
 from common.kafka.placement import Placement
@@ -25,8 +26,8 @@ from common.watchdog import Watchdog
 BATCH_TIMEOUT_MS = 10
 """FastStream's batch subscriber sleeps this long again after an empty poll: every event would wait for it."""
 
-MAX_BATCH = 500
-"""Records of a batch."""
+BATCHES = 4
+"""That are delivered and committed together: one is decoded while the database writes the one before it."""
 
 H = TypeVar("H")
 K = TypeVar("K")
@@ -92,11 +93,19 @@ class Consumers:
 
     def on_batch(self, topic: Topic, handle: BatchHandler, *, max_records: int = MAX_BATCH) -> None:
         """Give the messages of `topic` to `handle`, as many as there are up to `max_records`."""
-        self._subscribe(topic, handle, batch=True, max_records=max_records, batch_timeout_ms=BATCH_TIMEOUT_MS)
+        options = {"batch": True, "max_records": BATCHES * max_records, "batch_timeout_ms": BATCH_TIMEOUT_MS}
+        self._subscribe(topic, handle, max_records=max_records, options=options)
 
     def _subscribe(
-        self, topic: Topic, handle: BatchHandler, on_give_up: OnGiveUp | None = None, **options: Any
+        self,
+        topic: Topic,
+        handle: BatchHandler,
+        on_give_up: OnGiveUp | None = None,
+        *,
+        max_records: int = 1,
+        options: dict[str, Any] | None = None,
     ) -> None:
+        """`options`: further ones of FastStream's subscriber."""
         policy = FailurePolicy(
             topic,
             self._dead_letters,
@@ -104,6 +113,7 @@ class Consumers:
             pause=self._pause,
             on_give_up=on_give_up,
             placement=Placement(topic),
+            max_records=max_records,
         )
 
         async def consume(records: Any) -> None:  # FastStream models the type, and a protocol has no model
@@ -113,6 +123,7 @@ class Consumers:
                 raise NackMessage from None
 
         listener = FinishBeforeRevoke(forget=policy.forget)
+        options = options or {}
         if self._instance_name:
             options["group_instance_id"] = self._instance_name
         subscriber = self._broker.subscriber(

@@ -1,9 +1,15 @@
 """What the failure policy knows of records that were delivered and are not committed."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from contract.cloudevents import Event, MalformedError, Record
+
+MAX_BATCH = 250
+"""Records of a batch."""
+MAX_VALUES_BYTES = 2_000_000
+"""Of the values of a batch: decoded they take about ten times as much. A larger record is a batch of its own."""
 
 
 class RecordRef(NamedTuple):
@@ -16,6 +22,21 @@ class RecordRef(NamedTuple):
 
 def ref_of(record: Record) -> RecordRef:
     return RecordRef(record.topic, record.partition, record.offset)
+
+
+def portions(records: Sequence[Record], max_records: int) -> Iterator[list[Record]]:
+    """`records` in their order, in batches of at most `max_records` and MAX_VALUES_BYTES."""
+    portion: list[Record] = []
+    size = 0
+    for record in records:
+        length = len(record.value or b"")
+        if portion and (len(portion) == max_records or size + length > MAX_VALUES_BYTES):
+            yield portion
+            portion, size = [], 0
+        portion.append(record)
+        size += length
+    if portion:
+        yield portion
 
 
 class DecodedRecord(NamedTuple):

@@ -14,7 +14,7 @@ from contract.tracing import trace_of, tracing
 from common.errors import TransientError, is_own_cancellation, is_transient, name_of, tables_unfit
 from common.kafka.dead_letter_limit import CAPACITY, DeadLetterLimit
 from common.kafka.dead_letters import DeadLetters
-from common.kafka.delivery import DecodedRecord, Delivery, Pending, RecordRef, ref_of
+from common.kafka.delivery import MAX_BATCH, DecodedRecord, Delivery, Pending, RecordRef, portions, ref_of
 from common.kafka.placement import Placement
 from common.metrics import DEAD_LETTERED, HANDLED, declare
 from common.watchdog import Watchdog
@@ -23,6 +23,8 @@ log = structlog.get_logger()
 
 HANDLER_DEADLINE = 20.0
 """Seconds; well below `max_poll_interval_ms` (5 minutes), after which the broker removes a silent consumer."""
+DECODED_AT_ONCE = 16
+"""Records, a millisecond: then whatever else waits in this process has its turn."""
 MAX_TRIES = 5
 """Attempts at a record that fails for an unknown reason, before it is dead-lettered; the first is logged in full."""
 STOPPED_PAUSES = (6.0,)
@@ -60,14 +62,19 @@ class FailurePolicy:
         pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
         on_give_up: OnGiveUp | None = None,
         placement: Placement | None = None,
+        max_records: int = MAX_BATCH,
     ) -> None:
-        """`pause` waits the given seconds; `placement` looks at every record that was handled."""
+        """`pause` waits the given seconds; `placement` looks at every record that was handled.
+
+        `max_records`: of a batch; it has at most MAX_VALUES_BYTES as well.
+        """
         self._topic = topic
         self._dead_letters = dead_letters
         self._watchdog = watchdog
         self._pause = pause
         self._on_give_up = on_give_up
         self._placement = placement
+        self._max_records = max_records
         self._limit = DeadLetterLimit(topic.name)
         declare(HANDLED, [topic.name], OUTCOMES)
         declare(DEAD_LETTERED, [topic.name], [*REASONS, UNKNOWN])
@@ -77,8 +84,15 @@ class FailurePolicy:
         """Handle or dead-letter every record; answers how many were dead-lettered. Raises RetryLaterError."""
         self._register(records)
         delivery = Delivery()
-        for entries in self._parts(self._decode(records, delivery)):
-            await self._apply_policy(entries, handle, delivery)
+        batches = portions(records, self._max_records)
+        entries = await self._decode(next(batches, []), delivery)
+        for batch in batches:
+            decoding = asyncio.create_task(self._decode(batch, delivery))
+            try:  # what the database does meanwhile needs no time of this process
+                await self._handle(entries, handle, delivery)
+            finally:
+                entries = await decoding
+        await self._handle(entries, handle, delivery)
         for record, error in delivery.rejected:  # last, so that a batch that comes again leaves no second copy
             await self._dead_letter(record, error)
         if delivery.tries:
@@ -99,14 +113,20 @@ class FailurePolicy:
             offsets = [record.offset for record in some]
             log.debug("message.delivered", topic=self._topic.name, partition=partition, offsets=offsets)
 
-    def _decode(self, records: Sequence[Record], delivery: Delivery) -> list[DecodedRecord]:
+    async def _decode(self, records: Sequence[Record], delivery: Delivery) -> list[DecodedRecord]:
         entries = []
-        for record in records:
+        for number, record in enumerate(records, start=1):
             try:
                 entries.append(DecodedRecord(record, decode(record, self._topic)))
             except Exception as error:  # noqa: BLE001 - whatever it is, this record alone is to blame
                 self._retry_or_give_up(record, error, delivery)
+            if number % DECODED_AT_ONCE == 0:
+                await asyncio.sleep(0)
         return entries
+
+    async def _handle(self, entries: Sequence[DecodedRecord], handle: BatchHandler, delivery: Delivery) -> None:
+        for part in self._parts(entries):
+            await self._apply_policy(part, handle, delivery)
 
     def _parts(self, entries: Sequence[DecodedRecord]) -> Iterator[list[DecodedRecord]]:
         """Records that failed before are handled alone, in their place."""
