@@ -14,6 +14,8 @@ from typing import Annotated
 from uuid import UUID, uuid4
 
 import typer
+from annotated_types import Le
+from common.errors import UserError
 from contract.fields import Trigger
 from contract.messages import SyncCompleted, SyncRequested
 from contract.topics import ALL, SYNC_OUTCOMES, SYNC_REQUESTS
@@ -60,11 +62,16 @@ def fleet(
 
 
 def scenarios(in_flight: Sequence[int], *, defaults: bool) -> list[Scenario]:
+    """Raises UserError where the syncer would refuse a number of calls."""
+    field = SyncerSettings.model_fields["calls_in_flight"]
+    limit = next(int(str(one.le)) for one in field.metadata if isinstance(one, Le))
+    if any(count > limit for count in in_flight):
+        raise UserError(f"a syncer has at most {limit} calls in flight", f"choose by --in-flight {limit}")
     found = [
         Scenario(f"{count} in flight", count, FAST_CALLS | {"SYNCER_CALLS_IN_FLIGHT": str(count)})
         for count in in_flight
     ]
-    default: int = SyncerSettings.model_fields["calls_in_flight"].default
+    default: int = field.default
     return [*found, Scenario("default settings", default, {})] if defaults else found
 
 
