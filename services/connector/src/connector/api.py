@@ -35,6 +35,7 @@ from connector.schemas import (
     response_of,
 )
 from connector.store import Integration
+from connector.syncs import Progress
 
 READ = [Depends(needs("integrations:read"))]
 WRITE = [Depends(needs("integrations:write"))]
@@ -94,7 +95,9 @@ class IntegrationRoutes:
     async def add_integration(self, account_id: AccountId, body: NewIntegration) -> Card:
         """Connect a team: tested first; nothing is stored when the test fails."""
         added = await self._integrations.add(ConnectRequest(account_id, body, body.plan, body.label))
-        return await self._card(added)
+        if added.version > 1:  # it had been removed, and the ledger has its history
+            return await self._card(added)
+        return card_of(Progress(added), None, self._clock())
 
     async def list_integrations(self, account_id: AccountId, *, removed: bool = False) -> Cards:
         """All integrations of the account; with `removed` also those that were removed with their history kept."""

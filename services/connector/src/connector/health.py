@@ -65,7 +65,7 @@ async def lock_accounts(connection: AsyncConnection, account_ids: Collection[str
 
 
 async def lock(connection: AsyncConnection, accounts: Mapping[UUID, str]) -> dict[UUID, LockedIntegration]:
-    """Lock integrations whose accounts are locked; those that are removed, or another account's, are left out.
+    """Lock integrations of locked accounts; those that are removed, or another account's, are left out.
 
     `accounts`: the account of each integration.
     """

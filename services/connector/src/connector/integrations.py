@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID, uuid4
 
 from common.crypto.envelopes import Binding, Seals
@@ -19,6 +20,7 @@ from connector.connection_check import ConnectionTest, Credentials, Failed, malf
 from connector.domain import default_label, health_with_new_key
 from connector.events import event_log
 from connector.store import Integration
+from connector.syncs import Progress
 
 InTransaction = Callable[[AsyncConnection, UUID | None], Awaitable[None]]
 """The rest of a change's transaction, called with the integration's ID: it commits with the change, or not at all."""
@@ -56,7 +58,7 @@ class Integrations:
         await self._ensure_passes(request.credentials)
         async with self._change() as connection:
             added = await self._save(connection, request)
-            await event_log.record_change(connection, added.integration_id)
+            await event_log.append(connection, [event_log.of_state(Progress(added))])
             await in_transaction(connection, added.integration_id)
             return added
 
@@ -121,8 +123,7 @@ class Integrations:
 
     async def _save(self, connection: AsyncConnection, request: ConnectRequest) -> Integration:
         account_id, team_id = request.account_id, request.credentials.team_id
-        await _apply_plan(connection, account_id, request.plan)
-        at = await store.now(connection)
+        at = await _apply_plan(connection, account_id, request.plan)
         before = await store.find_by_team(connection, account_id, team_id)
         _ensure_not_connected(before)
         first = backfill_from(request.plan, at.date())
@@ -141,8 +142,7 @@ class Integrations:
             "now": at,
         }
         binding = Binding(account_id, integration_id, credential_version)
-        await store.save(connection, fields, self._sealer.seal(request.credentials.key, binding))
-        return await get_or_404(connection, account_id, integration_id)
+        return await store.save(connection, fields, self._sealer.seal(request.credentials.key, binding))
 
     async def _replace_credential(self, connection: AsyncConnection, before: Integration, key: str) -> None:
         binding = Binding(before.account_id, before.integration_id, before.credential_version + 1)
@@ -164,11 +164,13 @@ async def get_or_404(
     return integration
 
 
-async def _apply_plan(connection: AsyncConnection, account_id: str, plan: Plan) -> None:
-    if await store.set_plan(connection, account_id, plan) is not plan:
-        at = await store.now(connection)
+async def _apply_plan(connection: AsyncConnection, account_id: str, plan: Plan) -> datetime:
+    """Returns the instant of the change."""
+    former, at = await store.set_plan(connection, account_id, plan)
+    if former is not plan:
         await store.apply_plan(connection, account_id, backfill_from(plan, at.date()), at)
         await event_log.record_account_change(connection, account_id)
+    return at
 
 
 def _ensure_not_connected(before: Integration | None) -> None:

@@ -56,7 +56,14 @@ _FIND_BY_TEAM = text(f"""
     ORDER BY (i.removed_at IS NULL) DESC, (i.duplicate_of IS NULL) DESC, i.removed_at DESC LIMIT 1 FOR UPDATE OF i
 """)  # noqa: S608 - only constants are put in
 
-_SAVE = text("""
+_SET_PLAN = text("""
+    INSERT INTO accounts (account_id, plan) VALUES (:id, :plan)
+    ON CONFLICT (account_id) DO UPDATE SET plan = excluded.plan
+    RETURNING coalesce(old.plan, new.plan) AS former, clock_timestamp() AS at
+""")
+
+_SAVE = text(f"""
+    WITH i AS (
     INSERT INTO integrations (integration_id, account_id, team_id, label, status, status_since, version, credential_version,
         wrap_version, envelope, sealed_at, history_from, backfill_first, backfill_last, added_at, changed_at, traceparent)
     VALUES (:integration_id, :account_id, :team_id, :label, 'backfilling', :now, :version, :credential_version,
@@ -69,7 +76,10 @@ _SAVE = text("""
         backfill_first = excluded.backfill_first, backfill_last = excluded.backfill_last, added_at = excluded.added_at,
         removed_at = NULL, changed_at = excluded.changed_at, traceparent = excluded.traceparent, observed_at = NULL,
         beyond_xai_until = NULL
-""")
+    RETURNING *
+    )
+    SELECT {COLUMNS} FROM i JOIN accounts a USING (account_id)
+""")  # noqa: S608 - only constants are put in
 
 _REMOVE = text("""
     UPDATE integrations SET status = 'removed', history = :history, changed_at = :now,
@@ -107,15 +117,10 @@ async def now(connection: AsyncConnection) -> datetime:
     return instant
 
 
-async def set_plan(connection: AsyncConnection, account_id: str, plan: Plan) -> Plan:
-    """Set the account's plan and lock its row until the transaction ends; returns its former plan, or `plan`."""
-    values = {"id": account_id, "plan": plan.value}
-    await connection.execute(
-        text("INSERT INTO accounts (account_id, plan) VALUES (:id, :plan) ON CONFLICT DO NOTHING"), values
-    )
-    former = await connection.execute(text("SELECT plan FROM accounts WHERE account_id = :id FOR UPDATE"), values)
-    await connection.execute(text("UPDATE accounts SET plan = :plan WHERE account_id = :id"), values)
-    return Plan(former.scalar_one())
+async def set_plan(connection: AsyncConnection, account_id: str, plan: Plan) -> tuple[Plan, datetime]:
+    """Set the account's plan and lock its row until the transaction ends; returns its former plan, or `plan`, and the instant."""
+    row = (await connection.execute(_SET_PLAN, {"id": account_id, "plan": plan.value})).one()
+    return Plan(row.former), row.at
 
 
 async def lock_account(connection: AsyncConnection, account_id: str) -> None:
@@ -149,9 +154,10 @@ async def labels(connection: AsyncConnection, account_id: str) -> set[str]:
     return set(rows.scalars())
 
 
-async def save(connection: AsyncConnection, fields: Mapping[str, Any], envelope: dict[str, str]) -> None:
-    """Write a new integration, or one that returns under its former ID."""
-    await connection.execute(_SAVE, _traced(**fields, envelope=json.dumps(envelope)))
+async def save(connection: AsyncConnection, fields: Mapping[str, Any], envelope: dict[str, str]) -> Integration:
+    """Write and return a new integration, or one that returns under its former ID."""
+    rows = await connection.execute(_SAVE, _traced(**fields, envelope=json.dumps(envelope)))
+    return integration_of(dict(rows.mappings().one()))
 
 
 async def rename(connection: AsyncConnection, integration_id: UUID, label: str) -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -44,12 +44,12 @@ class Sync:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """An integration, and what its card shows of its syncs."""
+    """An integration, and what its card shows of its syncs since it was added; by default none."""
 
     integration: Integration
-    days_read: int
+    days_read: int = 0
     """Of the backfill."""
-    questioned: list[date]
+    questioned: list[date] = field(default_factory=list)
     """Days of which xAI reported less than before and is asked again."""
 
 
