@@ -91,3 +91,20 @@ async def test_a_locked_row_delays_no_other(connector: ConnectorHarness) -> None
             await asyncio.sleep(0.01)
     await asyncio.wait_for(publishing, timeout=10)
     assert len(await connector.sql(MARKED)) == 2
+
+
+async def test_a_look_passes_over_no_row_that_is_not_due(connector: ConnectorHarness) -> None:
+    """Otherwise every look would read all integrations."""
+    await connector.add()
+    await connector.sql(A_HUNDRED_AND_FIFTY_NEW_WRAPS)
+    await connector.sql("""UPDATE integrations SET announced_version = version, announced_at = clock_timestamp(),
+        announced_credential_version = credential_version, announced_wrap_version = wrap_version""")
+
+    async with connector.database.transaction() as connection:
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        plan = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {rows._DUE.text}")  # noqa: SLF001 - its own statement
+        values = {"batch": rows.BATCH_SIZE, "reannounce_after": rows.REANNOUNCE_AFTER}
+        shown = str((await connection.execute(plan, values)).scalar_one())
+
+    assert "integrations_by_announcement" in shown
+    assert "Rows Removed by Filter" not in shown

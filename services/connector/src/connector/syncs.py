@@ -128,7 +128,7 @@ _LAST_COMPLETED = text(f"""
 """)  # noqa: S608 - only constants are put in
 
 _DELETE_EXPIRED = text(f"""
-    DELETE FROM syncs s WHERE recorded_at < clock_timestamp() - CAST(:keep AS interval)
+    DELETE FROM syncs s WHERE recorded_at < now() - CAST(:keep AS interval)
         AND NOT EXISTS (SELECT 1 FROM integrations i WHERE i.integration_id = s.integration_id
             AND s.covered && {_BACKFILL})
 """)  # noqa: S608 - only a constant is put in

@@ -144,7 +144,7 @@ _MARK_PUBLISHED = text("""
 """)
 
 _DELETE_EXPIRED = text("""
-    DELETE FROM commands WHERE received_at < clock_timestamp() - CAST(:keep AS interval) AND published_at IS NOT NULL
+    DELETE FROM commands WHERE received_at < now() - CAST(:keep AS interval) AND published_at IS NOT NULL
 """)
 
 

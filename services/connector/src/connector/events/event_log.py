@@ -106,7 +106,7 @@ _AFTER = text("""
 _DELETE_EXPIRED = text("""
     DELETE FROM account_events e USING (
         SELECT account_id, max(number) AS number FROM account_events
-        WHERE at < clock_timestamp() - CAST(:keep AS interval) GROUP BY account_id
+        WHERE at < now() - CAST(:keep AS interval) GROUP BY account_id
     ) old WHERE e.account_id = old.account_id AND e.number <= old.number
 """)
 

@@ -15,7 +15,8 @@ BATCH_SIZE = 100
 REANNOUNCE_AFTER = timedelta(days=1)
 """Restores what a consumer or a compacted topic has lost."""
 
-_DAILY = "announced_at < clock_timestamp() - CAST(:reannounce_after AS interval)"
+# `now()` and not `clock_timestamp()`, which is volatile: it would be compared with every row instead of bounding the index.
+_DAILY = "announced_at < now() - CAST(:reannounce_after AS interval)"
 _KEY_AHEAD = "(credential_version, wrap_version) > (announced_credential_version, announced_wrap_version)"
 
 # Each kind has its own index: a hundred thousand keys with a new wrap do not delay what changed.
