@@ -22,7 +22,17 @@ from syncer import leases
 from syncer.handlers import Handlers
 
 from benchmarks.support.copied_rows import copy_rows
-from benchmarks.support.report import Markdown, Report, Runs, machine, median_row, percentile, progress, rounded
+from benchmarks.support.report import (
+    Markdown,
+    RefusedRunError,
+    Report,
+    Runs,
+    machine,
+    median_row,
+    percentile,
+    progress,
+    rounded,
+)
 from benchmarks.support.stack import CURRENT, Stack, running_stack
 
 EXAMPLE = "make bench ARGS='claims --due 1000 --due 100000'"
@@ -118,7 +128,7 @@ async def _claim(database: Database, first: dict[str, object], size: int) -> Row
             claim = await leases.claim(driver, "benchmark", PER_TEAM)
         took.append(1000 * (time.perf_counter() - began))
         if claim is None or claim.integration_id in claimed:
-            raise SystemExit("a claim took nothing, or what was taken already")
+            raise RefusedRunError("a claim took nothing, or what was taken already")
         claimed.add(claim.integration_id)
         began = time.perf_counter()
         async with database.transaction() as connection:

@@ -18,7 +18,17 @@ from grafient.cli.tables import Row
 from benchmarks.support.cpu import used
 from benchmarks.support.light_http import LightConnection
 from benchmarks.support.profiling import profiled
-from benchmarks.support.report import Markdown, Report, Runs, machine, median_row, percentile, progress, rounded
+from benchmarks.support.report import (
+    Markdown,
+    RefusedRunError,
+    Report,
+    Runs,
+    machine,
+    median_row,
+    percentile,
+    progress,
+    rounded,
+)
 from benchmarks.support.system import Running, running_system
 
 EXAMPLE = "make bench ARGS='onboarding --adds 480'"
@@ -84,5 +94,5 @@ async def _in_turn(connection: LightConnection, numbers: Iterator[int]) -> list[
         status, answer = await connection.request("POST", f"/v1/accounts/{account}/integrations", body)
         took.append(1000 * (time.perf_counter() - began))
         if status != CREATED:
-            raise SystemExit(f"a team was not added: {status} {answer.decode()}")
+            raise RefusedRunError(f"a team was not added: {status} {answer.decode()}")
     return took

@@ -19,7 +19,17 @@ from benchmarks.support.cpu import memory_mb
 from benchmarks.support.facts import LAST_DAY
 from benchmarks.support.light_http import LightConnection
 from benchmarks.support.profiling import profiled
-from benchmarks.support.report import Markdown, Report, Runs, machine, median_row, percentile, progress, rounded
+from benchmarks.support.report import (
+    Markdown,
+    RefusedRunError,
+    Report,
+    Runs,
+    machine,
+    median_row,
+    percentile,
+    progress,
+    rounded,
+)
 from benchmarks.support.stack import CURRENT, Stack, running_stack
 from benchmarks.support.stored_costs import FIRST_DAY, READING, Accounts, store
 
@@ -170,7 +180,7 @@ class Reader:
         status, body = await connection.request("GET", PATH.format(account))
         self._free.put_nowait(connection)
         if status != OK or body.count(b'"covered":true') != READING.windows * READING.days:
-            raise SystemExit(f"costs of {account} were not answered as stored: {status} {body[:200].decode()}")
+            raise RefusedRunError(f"costs of {account} were not answered as stored: {status} {body[:200].decode()}")
         return 1000 * (time.perf_counter() - at)
 
     async def _watch(self) -> None:

@@ -31,7 +31,7 @@ from grafient.cli.tables import Row
 from pydantic import SecretStr
 from syncer.store import load_credential
 
-from benchmarks.support.report import Markdown, Report, Runs, machine, median_row, progress, rounded
+from benchmarks.support.report import Markdown, RefusedRunError, Report, Runs, machine, median_row, progress, rounded
 from benchmarks.support.system import Running, running_system
 
 EXAMPLE = "make bench ARGS='rotation --rows 20000 --runs 1'"
@@ -117,7 +117,7 @@ async def rotate(running: Running, rows: int) -> Row:
     load.send_signal(signal.SIGTERM)
     printed = (await load.communicate())[0]
     if load.returncode:
-        raise SystemExit("the load ended before the rotation did")
+        raise RefusedRunError("the load ended before the rotation did")
     seen: dict[str, Any] = json.loads(printed.splitlines()[-1])  # after its log
     whole = moving + following
     return {
@@ -155,7 +155,7 @@ async def _keys(environment: dict[str, str], *arguments: str) -> None:
     printed, _ = await process.communicate()
     progress(f"keys {' '.join(arguments)}: {printed.decode().strip()}")
     if process.returncode:
-        raise SystemExit(f"keys {arguments[0]} ended with status {process.returncode}")
+        raise RefusedRunError(f"keys {arguments[0]} ended with status {process.returncode}")
 
 
 async def _load_started(target: dict[str, Any]) -> asyncio.subprocess.Process:

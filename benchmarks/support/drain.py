@@ -12,6 +12,7 @@ from grafient.local.processes import spawn, stop, tail
 from benchmarks.support import cpu
 from benchmarks.support.facts import Reading
 from benchmarks.support.profiling import profiled
+from benchmarks.support.report import RefusedRunError
 from benchmarks.support.stack import Build, Stack
 
 LAUNCHER = Path(__file__).with_name("first_poll.py")
@@ -50,7 +51,7 @@ async def drain(stack: Stack, build: Build, database: str, reading: Reading) -> 
             while process.returncode is None and await stack.broker.left("ledger", COSTS):
                 await asyncio.sleep(LOOK_EVERY)
         if process.returncode is not None:
-            raise SystemExit(f"the ledger ended with status {process.returncode}:\n{tail(log)}")
+            raise RefusedRunError(f"the ledger ended with status {process.returncode}:\n{tail(log)}")
         peak = cpu.memory_mb(process.pid, "VmHWM")
     finally:
         await stop(process)

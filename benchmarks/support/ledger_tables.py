@@ -7,6 +7,7 @@ from typing import Any, LiteralString
 import psycopg
 
 from benchmarks.support.facts import Reading
+from benchmarks.support.report import RefusedRunError
 
 SIZE = "SELECT pg_total_relation_size('ledger.days')"
 STORED = """
@@ -45,7 +46,7 @@ async def check_stored(dsn: str, reading: Reading) -> None:
         found = await (await connection.execute(STORED, {"at": reading.observed_at})).fetchone()
     expected = (reading.integrations * reading.windows * reading.days, reading.outcomes)
     if found != expected:
-        raise SystemExit(f"days and reconciled outcomes in the ledger are {found} instead of {expected}")
+        raise RefusedRunError(f"days and reconciled outcomes in the ledger are {found} instead of {expected}")
 
 
 async def size_of_days(dsn: str) -> int:

@@ -12,6 +12,7 @@ from statistics import median
 from typing import Annotated
 
 import typer
+from common.errors import UserError
 from grafient.cli.output import show, stderr, table
 from grafient.cli.tables import Row, text_of
 from grafient.local.jars import KAFKA_VERSION
@@ -21,6 +22,13 @@ Runs = Annotated[int, typer.Option(min=1, help="Repetitions; the medians are pri
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print a table for docs/performance.md.")]
 POSTGRES_VERSION = "18"
 ROOT = Path(__file__).parents[2]
+
+
+class RefusedRunError(UserError):
+    """A run that did less than it should: a figure of it means nothing."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, "run it again, with nothing else on the machine")
 
 
 @dataclass(frozen=True, slots=True)

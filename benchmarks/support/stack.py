@@ -19,7 +19,7 @@ from grafient.local.system import inherited_environment
 from grafient.topics.apply import apply_topics
 from psycopg import sql
 
-from benchmarks.support.report import progress
+from benchmarks.support.report import RefusedRunError, progress
 from benchmarks.support.topic import Broker
 
 
@@ -79,7 +79,7 @@ class Stack:
             *(build.python, "-m", "grafient", "migrate"), env=environment, stdout=asyncio.subprocess.DEVNULL
         )
         if await process.wait():
-            raise SystemExit(f"the tables of build {build.name} could not be made")
+            raise RefusedRunError(f"the tables of build {build.name} could not be made")
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from grafient.local.processes import spawn, stop, tail
 
 from benchmarks.support.copied_rows import copy_rows
 from benchmarks.support.facts import LAST_DAY, Reading, record_of
-from benchmarks.support.report import progress
+from benchmarks.support.report import RefusedRunError, progress
 from benchmarks.support.stack import Build, Stack
 
 READING = Reading(integrations=1, windows=3, days=30, observed_at=datetime(2026, 10, 1, 6, tzinfo=UTC))
@@ -56,7 +56,7 @@ async def store(stack: Stack, build: Build, database: str, accounts: Sequence[Ac
     row = {"integration_id": original.integration_id, "account_id": original.account_id}
     stored = await copy_rows(stack.dsn(database), "ledger", TABLES, row, copies)
     if stored["days"] != len(copies) * READING.windows * READING.days:
-        raise SystemExit(f"the ledger did not store what is read:\n{tail(log)}")
+        raise RefusedRunError(f"the ledger did not store what is read:\n{tail(log)}")
 
 
 _NOW = READING.observed_at
