@@ -21,7 +21,7 @@ COMMENT ON TABLE teams IS 'who calls xAI about a team; locked after the row of a
 COMMENT ON COLUMN teams.lease IS 'the lease of an integration; at most one window of a team is read at a time';
 COMMENT ON COLUMN teams.full_at IS 'when its bucket of calls is full again: each call takes it an interval further';
 
-CREATE FUNCTION add_team() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE FUNCTION add_team() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
     INSERT INTO teams (team_id) VALUES (new.team_id) ON CONFLICT DO NOTHING;
     RETURN NULL;
