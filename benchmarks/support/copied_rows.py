@@ -10,7 +10,10 @@ COLUMNS = """
     SELECT column_name FROM information_schema.columns
     WHERE table_schema = %s AND table_name = %s AND is_generated = 'NEVER' AND is_identity = 'NO'
 """
-COPY = "INSERT INTO {table} ({columns}) SELECT {values} FROM {table} old, copies new WHERE {origin}"
+COPY = (
+    "INSERT INTO {table} ({columns}) SELECT {values} FROM {table} old, copies new WHERE {origin} ON CONFLICT DO NOTHING"
+)
+"""A trigger of another table may have inserted a row already."""
 
 
 async def copy_rows(
@@ -21,6 +24,7 @@ async def copy_rows(
     Then VACUUM ANALYZE, as Postgres does by itself after a while.
     """
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+        await connection.execute(sql.SQL("SET search_path TO {}").format(sql.Identifier(schema)))  # for triggers
         definitions = [
             sql.SQL("{} {}").format(sql.Identifier(name), sql.SQL("text" if isinstance(value, str) else "uuid"))
             for name, value in original.items()
