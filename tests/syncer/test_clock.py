@@ -1,5 +1,6 @@
 """At the edges of days and years, and under a clock that steps: the right days are read, none twice, none out of order."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
@@ -7,12 +8,14 @@ from uuid import UUID, uuid4
 
 import pytest
 from contract.problems import Code
+from sqlalchemy import text
 from syncer import coverage, store
 from syncer.domain import Days
 from syncer.provider import ReadTransientError
 
 from tests.support.messages import sync_completed
 from tests.support.state_machines import Tables
+from tests.support.waiting import until
 from tests.syncer.support.syncer import SyncerHarness
 
 DAY, HOUR, SECOND, INSTANT = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1), timedelta(microseconds=1)
@@ -229,3 +232,33 @@ async def test_a_request_from_a_clock_that_is_an_hour_off_is_accepted(
     await syncer.settle()
 
     assert len(syncer.readings()) == 1
+
+
+# what is committed while a claim looks
+
+LOOK = 7_205_759_999
+"""Advisory lock: whoever holds it alone stops the clock of a statement that has begun."""
+
+
+async def test_a_request_that_joins_a_window_while_a_claim_looks_for_one_is_answered_with_it(
+    syncer: SyncerHarness, tables: Tables
+) -> None:
+    team = await connected(syncer, date(2026, 10, 1))
+    first = await ask(syncer, tables, team)
+    await syncer.sql("""CREATE OR REPLACE FUNCTION clock.clock_timestamp() RETURNS timestamptz LANGUAGE plpgsql VOLATILE AS $$
+        BEGIN PERFORM pg_advisory_xact_lock_shared(7205759999); RETURN (SELECT at FROM clock.current); END $$""")
+    waiting = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 7205759999 & 4294967295 AND NOT granted"
+
+    async with tables.owner.transaction() as connection:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOOK})
+        claiming = asyncio.create_task(syncer.attempt.claim(""))
+        await until(lambda: syncer.sql(waiting))
+        await syncer.sql(
+            """INSERT INTO requests (integration_id, request_id, trigger, first_day, last_day, window_id, received_at, status)
+            SELECT integration_id, 'second', trigger, first_day, last_day, window_id, at, status FROM requests, clock.current"""
+        )
+    claim = await claiming
+    await tables.stop_clock()
+
+    assert claim is not None
+    assert set(claim.request_ids) == {first, "second"}

@@ -97,18 +97,23 @@ _CLAIM = """
         lease = %(lease)s, lease_owner = %(owner)s, leased_window = picked.window_id,
         lease_until = clock_timestamp() + %(lasts)s,
         observed_at = greatest(clock_timestamp(), i.observed_at + interval '1 microsecond')
-    FROM picked LEFT JOIN credentials c USING (integration_id)
+    FROM picked
     WHERE i.integration_id = picked.integration_id
     RETURNING i.lease, i.integration_id, i.account_id, i.team_id, i.observed_at, i.removed, i.refused_code, i.refused_since,
         i.read_at, picked.window_id, picked.first_day, picked.last_day, picked.trigger, picked.attempts,
-        picked.needs_call, picked.failed_since, picked.code, picked.decision, picked.traceparent,
-        c.account_id AS key_account_id, c.credential_version, c.wrap_version, c.envelope,
+        picked.needs_call, picked.failed_since, picked.code, picked.decision, picked.traceparent
+"""
+# A statement of its own, for it sees what was committed before the lease: the claim may have begun to look earlier, and
+# a request that joined the window meanwhile would be lost. Under the lease none of this changes.
+_LOAD = """
+    SELECT c.account_id AS key_account_id, c.credential_version, c.wrap_version, c.envelope,
         (SELECT array_agg(r.request_id ORDER BY r.received_at, r.request_id) FROM requests r
-            WHERE r.window_id = picked.window_id) AS request_ids,
-        NOT EXISTS (SELECT FROM requests r WHERE r.window_id = picked.window_id AND r.trigger <> 'visit') AS visits_only,
+            WHERE r.window_id = %(window_id)s) AS request_ids,
+        NOT EXISTS (SELECT FROM requests r WHERE r.window_id = %(window_id)s AND r.trigger <> 'visit') AS visits_only,
         (SELECT jsonb_object_agg(k.day, k.ticks) FROM known_days k WHERE k.integration_id = i.integration_id
-            AND k.day > (i.observed_at AT TIME ZONE 'UTC')::date - %(readable_days)s AND picked.needs_call) AS known,
+            AND k.day > (i.observed_at AT TIME ZONE 'UTC')::date - %(readable_days)s AND %(needs_call)s) AS known,
         EXISTS (SELECT FROM questions q WHERE q.integration_id = i.integration_id) AS has_questions
+    FROM integrations i LEFT JOIN credentials c USING (integration_id) WHERE i.integration_id = %(integration_id)s
 """
 _CLAIMS = {
     calls: _CLAIM.format(ready=ready, needs_no_call=_NEEDS_NO_CALL)
@@ -156,9 +161,13 @@ async def claim(driver: Driver, owner: str, per_team: Rate, *, calls: bool = Tru
     `owner`: name of the process. Without `calls` only windows that need none: decided ones, and those of removed
     integrations. Others lease their team, too, and take one of the calls that it has `per_team`.
     """
-    values = {"lease": uuid4(), "owner": owner, "lasts": LEASE, "readable_days": READABLE_DAYS} | teams.bucket(per_team)
+    values = {"lease": uuid4(), "owner": owner, "lasts": LEASE} | teams.bucket(per_team)
     row = await (await driver.execute(_CLAIMS[calls], values)).fetchone()
-    return _claim(row) if row else None
+    if row is None:
+        return None
+    more = await (await driver.execute(_LOAD, row | {"readable_days": READABLE_DAYS})).fetchone()
+    assert more is not None  # noqa: S101 - a row of an integration is never deleted
+    return _claim(row | more)
 
 
 async def lock(connection: AsyncConnection, claim: Claim) -> LockedWindow | None:
