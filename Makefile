@@ -69,7 +69,7 @@ bench: install  ## measure how fast the system is, as ratios; ARGS="--help" list
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 faults: install toxiproxy  ## every fault, one after another, under load; ends with a table (about 90 min)
-	@$(PYTEST) -m "" tests/faults $(ARGS)
+	@$(PYTEST) -m "" tests/faults tests/benchmarks $(ARGS)
 
 check: lint  ## formats, types, import contracts, and the tests that start no process (about 1 min)
 	@$(MAKE) --no-print-directory -j2 types imports fast

@@ -39,6 +39,7 @@ async def test_the_ledger_stores_every_fact_and_a_replay_touches_no_row(stack: S
     assert replayed["rows_touched"] == "0 written, none locked"
 
 
+@pytest.mark.thorough
 async def test_costs_are_read_at_a_rate_and_from_an_account_of_many_integrations(stack: Stack) -> None:
     small, large = await reads.measure_on(stack, 7200, (2, 2), rate=20, seconds=1, runs=1)
     assert small["ratio_to_select"]
@@ -72,6 +73,7 @@ async def test_an_add_is_measured_by_its_answer_and_by_the_work_of_the_connector
     assert row["connector_cpu_ms_an_add"]
 
 
+@pytest.mark.thorough
 async def test_a_rotation_is_measured_while_credentials_are_opened(running: Running) -> None:
     row = await rotation.rotate(running, 100)
     assert row["ratio_to_update"]

@@ -53,7 +53,7 @@ async def _rows(http: httpx.AsyncClient, kind: Format, span: Mapping[str, str]) 
 
 
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(account=ACCOUNTS, days=st.integers(1, 20), end=st.integers(0, 20))
+@given(account=ACCOUNTS, days=st.integers(1, 6), end=st.integers(0, 20))
 async def test_every_format_has_the_rows_that_are_on_screen_to_the_last_digit(
     ledger: LedgerHarness, http: httpx.AsyncClient, account: Any, days: int, end: int
 ) -> None:
