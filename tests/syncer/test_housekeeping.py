@@ -7,6 +7,8 @@ import pytest
 from common.metrics import CREDENTIALS_UNAVAILABLE, WAITING_FOR_KEY
 from common.watchdog import Watchdog
 from contract.problems import Code
+from sqlalchemy import text
+from syncer import housekeeping
 from syncer.housekeeping import Housekeeping
 from syncer.provider import ReadTransientError
 
@@ -99,3 +101,20 @@ async def _overdue(syncer: SyncerHarness) -> None:
 def _counted() -> float:
     counted: float = WAITING_FOR_KEY._value.get()  # noqa: SLF001 - the client has no other way to read it
     return counted
+
+
+@pytest.mark.parametrize(
+    ("table", "index"),
+    [("windows", "windows_by_age"), ("requests", "requests_by_age"), ("raw_answers", "raw_answers_by_age")],
+)
+async def test_what_has_expired_is_found_by_its_age(syncer: SyncerHarness, table: str, index: str) -> None:
+    """Otherwise every look would read all rows."""
+    (statement,) = (one for one in housekeeping._DELETE_EXPIRED if one.text.split()[2] == table)  # noqa: SLF001 - its own statements
+
+    async with syncer.database.transaction() as connection:
+        await connection.execute(text("SET LOCAL enable_seqscan = off"))
+        keep = {"keep": housekeeping.KEEP_WINDOWS}
+        plan = str((await connection.execute(text(f"EXPLAIN (FORMAT JSON) {statement.text}"), keep)).scalar_one())
+
+    assert index in plan
+    assert "Index Cond" in plan or "Recheck Cond" in plan

@@ -20,7 +20,7 @@ EVERY = 5.0
 
 _END_UNKNOWN = text("""
     UPDATE requests r SET status = 'not_found'
-    WHERE window_id IS NULL AND status = 'accepted' AND received_at < clock_timestamp() - :unknown_for
+    WHERE window_id IS NULL AND status = 'accepted' AND received_at < (SELECT clock_timestamp()) - :unknown_for
         AND NOT EXISTS (SELECT 1 FROM integrations i WHERE i.integration_id = r.integration_id)
 """)
 
