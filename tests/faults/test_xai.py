@@ -148,7 +148,8 @@ async def test_models_that_appear_vanish_and_are_renamed_leave_no_old_figure(loa
         ("models", {"label": "grok-5-preview"}),
     ]
 
-    async with fault("models appear, vanish and are renamed, and an operator accepts that"):
+    name = "models appear, vanish and are renamed, and an operator accepts that"
+    async with fault(name, under_load=False):  # which restates days, and raises questions that nobody accepts
         for path, change in changes:
             for team, _ in load.teams:
                 await client.control("POST", f"/teams/{team.team_id}/{path}", {**change, "from_day": str(first)})
