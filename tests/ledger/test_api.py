@@ -195,7 +195,7 @@ async def test_a_time_out_of_bounds_is_refused_with_its_field(http: httpx.AsyncC
     assert answer.json()["errors"][0]["field"] == f"query.{next(iter(query))}"
 
 
-@pytest.mark.parametrize("route", ["summary", "breakdown", "coverage", "revisions", "export"])
+@pytest.mark.parametrize("route", ["coverage", "revisions", "days/2026-11-01"])
 async def test_what_is_not_built_yet_does_not_pretend(http: httpx.AsyncClient, route: str) -> None:
     assert (await http.get(f"/v1/accounts/{ACCOUNT}/{route}")).status_code == 404
 
