@@ -131,11 +131,14 @@ async def _as_owner(client: SystemClient, *statements: str) -> None:
 
 @asynccontextmanager
 async def _rebuilding(client: SystemClient) -> AsyncIterator[Process]:
-    """A rebuild in a process of its own, which has begun to write its tables."""
-    process = await start("rebuild", env=client.environment)
-    await client.row_is_there("SELECT 1 FROM pg_namespace WHERE nspname = 'ledger_rebuilt'")
-    yield process
-    await process.communicate()
+    """A rebuild in a process of its own, which has begun to write its tables and cannot end: it waits to compare them."""
+    async with client.owner() as connection:
+        await connection.execute(b"LOCK TABLE ledger.day_revisions IN ACCESS EXCLUSIVE MODE")
+        process = await start("rebuild", env=client.environment)
+        await client.row_is_there("SELECT 1 FROM pg_namespace WHERE nspname = 'ledger_rebuilt'")
+        yield process
+        await process.communicate()
+        await connection.rollback()
 
 
 async def test_a_rebuild_that_was_killed_is_started_again_and_shows_what_differs(client: SystemClient) -> None:
