@@ -52,7 +52,7 @@ toxiproxy: .tools/bin/toxiproxy  ## build the proxy that breaks networks, once, 
 demo: install  ## the whole system on this machine, with a sample team (about 15 s); ARGS=--exit ends after the table
 	@$(BIN)/grafient demo $(ARGS)
 
-test: install node  ## every test, on a real broker and database (about 11 min)
+test: install node  ## every test, on a real broker and database (about 13 min)
 ifeq ($(ARGS),)
 	@$(MAKE) --no-print-directory -j2 whole-system parts
 else
