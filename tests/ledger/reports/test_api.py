@@ -114,8 +114,10 @@ async def test_a_row_has_its_change_and_the_days_on_which_it_cost_something(
     costs = {ago(number): {"old": "1"} if number >= 7 else {"new": "1", "old": "2"} for number in range(13)}
     await ledger.record(team, costs | {ago(2): {"old": "2"}})
 
-    rows = (await _get(http, "breakdown", WEEK))["rows"]
+    breakdown = await _get(http, "breakdown", WEEK)
+    rows = breakdown["rows"]
 
+    assert breakdown["currency"] == "USD"
     assert [(row["model"], row["days"], row["change"]) for row in rows] == [("old", 7, 1.0), ("new", 6, None)]
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 from ledger.figures import DayFigure, change, change_of, daily_average, days_in, known, ratio
 from ledger.reports.schemas import Breakdown, BreakdownRow, Comparison, ModelSum, Summary
@@ -10,6 +10,7 @@ from ledger.store.sums import Question, Row
 
 
 class _Shared(TypedDict):
+    currency: Literal["USD"]
     from_: date
     to: date
     missing_days: list[date]
@@ -60,6 +61,7 @@ def _shared(question: Question, figures: Mapping[date, DayFigure]) -> _Shared:
     before = days_in(question.before, figures)
     compared = change(days_in(question.finished, figures), before)
     return {
+        "currency": "USD",  # set, because the route leaves out what is not
         "from_": question.span.first,
         "to": question.span.last,
         "missing_days": [one.day for one in days_in(question.span, figures) if not one.covered],
