@@ -50,6 +50,25 @@ async def test_an_answer_from_before_a_lease_expired_does_not_serve_later_reques
     assert set(window.request_ids) == {"before", "after"}
 
 
+async def test_a_request_that_joined_while_the_clock_was_ahead_is_answered(syncer: SyncerHarness) -> None:
+    """Seen from ahead the lease had expired; then the clock steps back, and it is held as before."""
+    integration_id, days = await syncer.integration(), await syncer.recent()
+    await syncer.ask(integration_id, Trigger.DAILY, days, request_id="before")
+
+    async def step() -> None:
+        syncer.xai.meanwhile = None
+        await syncer.expire_leases()
+        await syncer.ask(integration_id, Trigger.DAILY, days, request_id="ahead")
+        for table in ("integrations", "teams"):
+            await syncer.sql(f"UPDATE {table} SET lease_until = clock_timestamp() + interval '20 seconds'")  # noqa: S608 - a constant
+
+    syncer.xai.meanwhile = step
+    await syncer.settle(in_flight=1)
+
+    (window,) = syncer.readings()
+    assert set(window.request_ids) == {"before", "ahead"}
+
+
 async def test_people_are_served_first_and_backfills_last_newest_first(syncer: SyncerHarness) -> None:
     integration_id, today = await syncer.integration(), await syncer.today()
     older = [Days(today - timedelta(days=n), today - timedelta(days=n)) for n in range(1, 7)]

@@ -20,6 +20,7 @@ _SAVE = """
         SELECT integration_id FROM integrations
         WHERE integration_id = %(id)s AND lease = %(lease)s AND lease_until >= clock_timestamp()
             AND leased_window = %(window_id)s AND NOT removed AND (refused_code IS NULL OR %(refused)s)
+            AND (SELECT count(*) FROM requests WHERE window_id = %(window_id)s) = %(requests)s
         FOR UPDATE
     ), decided AS (
         UPDATE windows SET decision = %(decision)s FROM held WHERE window_id = %(window_id)s AND closed_at IS NULL
@@ -51,7 +52,11 @@ _SAVE = """
 
 
 async def save(driver: Driver, claim: Claim, reading: Reading, decision: ReadingDecision) -> bool:
-    """Store a reading of which all is published; False where the lease was lost, or the integration is removed or refused."""
+    """Store a reading of which all is published.
+
+    False where the lease was lost, the integration is removed or refused, or a request joined: by a clock that was ahead
+    for a moment, the lease had expired.
+    """
     found = await driver.execute(_SAVE, _values(claim, reading, decision.window, decision) | {"refused": False})
     return await found.fetchone() is not None
 
@@ -73,6 +78,7 @@ def _values(claim: Claim, reading: Reading, window: WindowRead, decision: Decisi
         "id": claim.integration_id,
         "lease": claim.lease,
         "window_id": claim.window_id,
+        "requests": len(window.request_ids),
         "decision": decision.stored,
         "read_at": at if at.date() in window.totals else None,
         "first_day": reading.first_day,
