@@ -136,7 +136,7 @@ class Database:
     async def _connect(self) -> _Direct:
         connection = await self._engine.connect()
         try:
-            driver = cast("Driver", (await connection.get_raw_connection()).driver_connection)
+            driver = cast("Driver", await driver_of(connection))
             await driver.set_autocommit(True)
             driver.row_factory = dict_row
         except BaseException:
@@ -148,7 +148,7 @@ class Database:
     async def listening(self, channel: str) -> AsyncIterator[psycopg.AsyncConnection]:
         """A connection of its own that listens on `channel`, a constant; it is closed at the end."""
         async with self._engine.connect() as connection:
-            driver = cast("psycopg.AsyncConnection", (await connection.get_raw_connection()).driver_connection)
+            driver = await driver_of(connection)
             try:
                 await driver.set_autocommit(True)
                 await driver.execute(b"LISTEN " + channel.encode())
@@ -175,6 +175,11 @@ class Database:
             if first == second or first != await _session(one):
                 raise SharedSessionsError
             self._has_own_sessions = True
+
+
+async def driver_of(connection: AsyncConnection) -> psycopg.AsyncConnection:
+    """Psycopg's own connection, for what SQLAlchemy does not have."""
+    return cast("psycopg.AsyncConnection", (await connection.get_raw_connection()).driver_connection)
 
 
 async def _discard(direct: _Direct) -> None:

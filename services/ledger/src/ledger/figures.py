@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from contract.money import EXACT, total
@@ -28,8 +28,6 @@ class DayFigure:
     """Of these, the ones that have it, read after the day's end (today: ever)."""
     provisional: bool = False
     """One of its readings was made less than 7 days after its end."""
-    observed_at: datetime | None = None
-    """Oldest reading of the day, over the integrations; None where there is none."""
 
     @property
     def covered(self) -> bool:

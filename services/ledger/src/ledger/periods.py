@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from enum import StrEnum
 
+from ledger.domain import days_of
+
 WEEK = 7
 
 
@@ -47,7 +49,7 @@ class Span:
         return self.first <= day <= self.last
 
     def __iter__(self) -> Iterator[date]:
-        return (self.first + timedelta(days=number) for number in range(self.length))
+        return days_of(self.first, self.last)
 
     def finished(self, today: date) -> "Span | None":
         """Its days that are over; None where none is."""

@@ -30,6 +30,7 @@ def _safe(expression: LiteralString) -> LiteralString:
     return f"CASE WHEN {expression} ~ '^[=+@\\t\\r\\n-]' THEN '''' || {expression} ELSE {expression} END"
 
 
+_IS_PROVISIONAL: LiteralString = f"({PROVISIONAL})::text"  # COPY writes a boolean as t or f
 JSON_COLUMNS: Columns = {
     "day": "d.day",
     "integration_id": "d.integration_id",
@@ -46,7 +47,7 @@ CSV_COLUMNS: Columns = JSON_COLUMNS | {
     "label": _safe("c.label"),
     "product": _safe("c.product"),
     "model": _safe("c.model"),
-    "provisional": f"CASE WHEN {PROVISIONAL} THEN 'true' ELSE 'false' END",
+    "provisional": _IS_PROVISIONAL,
 }
 
 # Type checks of readers want a decimal point.
@@ -85,8 +86,8 @@ _OURS: Columns = {
     "x_IntegrationId": "d.integration_id",
     "x_Model": "c.model",
     "x_ObservedAt": OBSERVED_AT,
-    "x_Provisional": f"CASE WHEN {PROVISIONAL} THEN 'true' ELSE 'false' END",
-    "x_Reconciled": "CASE WHEN o.reconciled THEN 'true' ELSE 'false' END",
+    "x_Provisional": _IS_PROVISIONAL,
+    "x_Reconciled": "coalesce(o.reconciled, false)::text",
     "x_Revision": "revisions.number",
 }
 COVERAGE = ("day", "integration_id", "covered", "observed_at")

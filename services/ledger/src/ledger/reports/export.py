@@ -25,7 +25,7 @@ from ledger.figures import days_in
 from ledger.reports.api import Asked, asked, question_of
 from ledger.reports.columns import COVERAGE, CSV_COLUMNS, FOCUS_COVERAGE, JSON_COLUMNS, Format, Profile, focus_columns
 from ledger.store import exports, sums
-from ledger.store.exports import Columns, Scope
+from ledger.store.exports import Columns
 from ledger.store.sums import Question
 
 CONTENT_TYPES = {
@@ -124,7 +124,7 @@ class Exports:
         yield _line(list(columns))
         for day in question.span:
             async with self._database.transaction() as connection:
-                rows = await exports.csv_rows(connection, columns, _scope(question), day)
+                rows = await exports.csv_rows(connection, columns, question, day)
             if rows:
                 yield rows
 
@@ -148,7 +148,7 @@ class Exports:
 
     async def _objects(self, question: Question, day: date) -> tuple[Sequence[str], Decimal]:
         async with self._database.transaction() as connection:
-            return await exports.json_rows(connection, JSON_COLUMNS, _scope(question), day)
+            return await exports.json_rows(connection, JSON_COLUMNS, question, day)
 
     async def _coverage(self, question: Question, columns: Sequence[str]) -> AsyncIterator[bytes]:
         yield _line(columns)
@@ -168,10 +168,6 @@ class Exports:
 def _state(day: date, observed_at: datetime | None, today: date) -> tuple[str, str]:
     covered = observed_at is not None and covers(day, observed_at, today)
     return ("true" if covered else "false", rfc3339(observed_at) if observed_at else "")
-
-
-def _scope(question: Question) -> Scope:
-    return Scope(question.account_id, question.only, question.left_out)
 
 
 def _line(cells: Sequence[object]) -> bytes:

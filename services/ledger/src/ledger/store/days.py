@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, LiteralString
 
 from contract.messages import Cost, CostRecorded, WindowRead
 from pydantic import TypeAdapter
@@ -12,6 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from ledger.domain import StoredDay, batches_of_unique_days
 
 COSTS: TypeAdapter[tuple[Cost, ...]] = TypeAdapter(tuple[Cost, ...])
+
+ENDS_AT: LiteralString = "(d.day + 1)::timestamp AT TIME ZONE 'UTC'"
+"""The instant at which the UTC day of a row `d` is over: `contract.rules.ends_at` in SQL."""
 
 # Binary arrays (%b): the text form of a list of JSON strings costs a hundred times as much. The anti-join leaves
 # replayed rows unlocked; the order keeps two batches from deadlocking.

@@ -1,24 +1,25 @@
 """The rows of an export, one UTC day at a time, written by Postgres: what is in memory is one day, whatever the account."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, LiteralString, cast
+from typing import Any, LiteralString
 from uuid import UUID
 
-import psycopg
+from common.database import driver_of
 from contract.rules import SETTLED_AFTER
 from psycopg.sql import SQL, Composed, Identifier
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.store.days import ENDS_AT
+from ledger.store.sums import Question
+
 Columns = dict[str, LiteralString]
 """SQL expressions by the names of their columns; `d` is the day, `i` its integration, `c` one of its costs."""
 
-PROVISIONAL: LiteralString = "d.observed_at < (d.day + 1)::timestamp AT TIME ZONE 'UTC' + %(settled_after)s"
-RFC3339: LiteralString = "to_char({} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
-OBSERVED_AT: LiteralString = RFC3339.replace("{}", "d.observed_at")
+PROVISIONAL: LiteralString = f"d.observed_at < {ENDS_AT} + %(settled_after)s"
+OBSERVED_AT: LiteralString = "to_char(d.observed_at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 
 _ROWS: LiteralString = """
     FROM days d
@@ -40,28 +41,18 @@ _READ = text("""
 """)
 
 
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """The integrations that are exported."""
-
-    account_id: str
-    only: UUID | None
-    """None: all of the account but `left_out`."""
-    left_out: Collection[UUID]
-
-
-async def csv_rows(connection: AsyncConnection, columns: Columns, scope: Scope, day: date) -> bytes:
+async def csv_rows(connection: AsyncConnection, columns: Columns, question: Question, day: date) -> bytes:
     """The day's rows as CSV without a heading; a null is nothing at all, an empty text is `""`."""
     statement = SQL("COPY (SELECT {columns} {rows} ORDER BY {order}) TO STDOUT WITH (FORMAT csv)").format(
         columns=_selected(columns), rows=SQL(_ROWS), order=SQL(_ORDER)
     )
-    driver = await _driver(connection)
-    async with driver.cursor() as cursor, cursor.copy(statement, _parameters(scope, day)) as copy:
+    driver = await driver_of(connection)
+    async with driver.cursor() as cursor, cursor.copy(statement, _parameters(question, day)) as copy:
         return b"".join([bytes(block) async for block in copy])
 
 
 async def json_rows(
-    connection: AsyncConnection, columns: Columns, scope: Scope, day: date
+    connection: AsyncConnection, columns: Columns, question: Question, day: date
 ) -> tuple[Sequence[str], Decimal]:
     """The day's rows as JSON objects, and their sum."""
     members = SQL(", ").join(SQL("{}, {}").format(name, SQL(expression)) for name, expression in columns.items())
@@ -69,9 +60,9 @@ async def json_rows(
         "SELECT coalesce(array_agg(json_build_object({members})::text ORDER BY {order}), ARRAY[]::text[]), "
         "coalesce(sum(c.usd::numeric), 0) {rows}"
     ).format(members=members, order=SQL(_ORDER), rows=SQL(_ROWS))
-    driver = await _driver(connection)
+    driver = await driver_of(connection)
     async with driver.cursor() as cursor:
-        await cursor.execute(statement, _parameters(scope, day))
+        await cursor.execute(statement, _parameters(question, day))
         row = await cursor.fetchone()
     assert row is not None  # noqa: S101 - an aggregate has one row
     return row[0], row[1]
@@ -89,17 +80,11 @@ def _selected(columns: Columns) -> Composed:
     )
 
 
-def _parameters(scope: Scope, day: date) -> dict[str, Any]:
+def _parameters(question: Question, day: date) -> dict[str, Any]:
     return {
-        "account_id": scope.account_id,
+        "account_id": question.account_id,
         "day": day,
-        "only": scope.only,
-        "left_out": list(scope.left_out),
+        "only": question.only,
+        "left_out": list(question.left_out),
         "settled_after": SETTLED_AFTER,
     }
-
-
-async def _driver(connection: AsyncConnection) -> psycopg.AsyncConnection:
-    """SQLAlchemy has no COPY."""
-    raw = await connection.get_raw_connection()
-    return cast("psycopg.AsyncConnection", raw.driver_connection)

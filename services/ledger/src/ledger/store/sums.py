@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.figures import DayFigure
 from ledger.periods import Span
+from ledger.store.days import ENDS_AT
 
 _ONE_VIEW = text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
 
@@ -20,15 +21,15 @@ _WHICH = """d.account_id = :account_id AND (d.day BETWEEN :first AND :last OR d.
 
 
 def _statement(template: str) -> TextClause:
-    return text(template.format(which=_WHICH))
+    return text(template.format(which=_WHICH, ends_at=ENDS_AT))
 
 
 _DAYS = _statement("""
     SELECT d.day, sum(d.usd) AS usd, count(e.integration_id) AS read,
-        bool_or(d.observed_at < (d.day + 1)::timestamp AT TIME ZONE 'UTC' + :settled_after) AS provisional
+        bool_or(d.observed_at < {ends_at} + :settled_after) AS provisional
     FROM days d LEFT JOIN unnest(CAST(:ids AS uuid[]), CAST(:firsts AS date[]), CAST(:lasts AS date[]))
         AS e(integration_id, first, last) ON e.integration_id = d.integration_id AND d.day BETWEEN e.first AND e.last
-        AND (d.day = :today OR d.observed_at >= (d.day + 1)::timestamp AT TIME ZONE 'UTC')
+        AND (d.day = :today OR d.observed_at >= {ends_at})
     WHERE {which}
     GROUP BY d.day
 """)
