@@ -3,10 +3,10 @@ SHELL := /bin/bash
 PYTHON ?= python3
 UV := .tools/bin/uv
 BIN := .venv/bin
-MEMBERS := libs/contract libs/common libs/xai_usage services/connector services/syncer services/ledger tools/simulator tools/cli
+MEMBERS := libs/contract libs/common libs/xai_usage services/connector services/syncer services/ledger services/console tools/simulator tools/cli
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header \
   --no-emit-package grafient \
-  $(addprefix --no-emit-package grafient-,contract common xai-usage connector syncer ledger simulator)
+  $(addprefix --no-emit-package grafient-,contract common xai-usage connector syncer ledger console simulator)
 ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE  # with bytecode kept, every process that a test starts is there a second sooner
 WHOLE = tests/e2e tests/faults
