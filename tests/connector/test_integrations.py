@@ -244,6 +244,18 @@ async def test_a_plan_can_be_set_before_the_first_integration(connector: Connect
     assert await connector.sql("SELECT account_id, plan FROM accounts") == [(ACCOUNT, "ultimate")]
 
 
+@pytest.mark.parametrize(("plan", "days"), [("pro", 90), (None, 30)])
+async def test_without_a_plan_an_account_keeps_its_own_and_a_new_one_is_on_free(
+    connector: ConnectorHarness, plan: str | None, days: int
+) -> None:
+    if plan:
+        await _plan(connector, plan)
+
+    card = await connector.add(plan=None)
+
+    assert (card["plan"], card["backfill"]["days_expected"]) == (plan or "free", days)
+
+
 async def test_the_plan_of_a_new_integration_is_that_of_all(connector: ConnectorHarness) -> None:
     first = await connector.add()
     await connector.add(team_id=team_of("another"), plan="ultimate")

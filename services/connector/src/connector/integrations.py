@@ -32,7 +32,8 @@ class ConnectRequest:
 
     account_id: str
     credentials: Credentials
-    plan: Plan
+    plan: Plan | None
+    """None: the account's."""
     label: str | None
 
 
@@ -123,10 +124,10 @@ class Integrations:
 
     async def _save(self, connection: AsyncConnection, request: ConnectRequest) -> Integration:
         account_id, team_id = request.account_id, request.credentials.team_id
-        at = await _apply_plan(connection, account_id, request.plan)
+        plan, at = await _apply_plan(connection, account_id, request.plan)
         before = await store.find_by_team(connection, account_id, team_id)
         _ensure_not_connected(before)
-        first = backfill_from(request.plan, at.date())
+        first = backfill_from(plan, at.date())
         integration_id = before.integration_id if before else uuid4()
         credential_version = before.credential_version + 1 if before else 1
         fields = {
@@ -164,13 +165,13 @@ async def get_or_404(
     return integration
 
 
-async def _apply_plan(connection: AsyncConnection, account_id: str, plan: Plan) -> datetime:
-    """Returns the instant of the change."""
-    former, at = await store.set_plan(connection, account_id, plan)
+async def _apply_plan(connection: AsyncConnection, account_id: str, wanted: Plan | None) -> tuple[Plan, datetime]:
+    """Returns the account's plan, and the instant of the change."""
+    former, plan, at = await store.set_plan(connection, account_id, wanted)
     if former is not plan:
         await store.apply_plan(connection, account_id, backfill_from(plan, at.date()), at)
         await event_log.record_account_change(connection, account_id)
-    return at
+    return plan, at
 
 
 def _ensure_not_connected(before: Integration | None) -> None:

@@ -18,7 +18,8 @@ class _Request(BaseModel):
 class NewIntegration(Credentials):
     """A team to connect."""
 
-    plan: Plan
+    plan: Plan | None = None
+    """The account's from now on; without one, the account keeps its own, and a new account is on `free`."""
     label: Label | None = None
 
 

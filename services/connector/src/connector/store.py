@@ -57,9 +57,9 @@ _FIND_BY_TEAM = text(f"""
 """)  # noqa: S608 - only constants are put in
 
 _SET_PLAN = text("""
-    INSERT INTO accounts (account_id, plan) VALUES (:id, :plan)
-    ON CONFLICT (account_id) DO UPDATE SET plan = excluded.plan
-    RETURNING coalesce(old.plan, new.plan) AS former, clock_timestamp() AS at
+    INSERT INTO accounts AS a (account_id, plan) VALUES (:id, coalesce(CAST(:plan AS text), 'free'))
+    ON CONFLICT (account_id) DO UPDATE SET plan = coalesce(CAST(:plan AS text), a.plan)
+    RETURNING coalesce(old.plan, new.plan) AS former, new.plan AS plan, clock_timestamp() AS at
 """)
 
 _SAVE = text(f"""
@@ -117,10 +117,13 @@ async def now(connection: AsyncConnection) -> datetime:
     return instant
 
 
-async def set_plan(connection: AsyncConnection, account_id: str, plan: Plan) -> tuple[Plan, datetime]:
-    """Set the account's plan and lock its row until the transaction ends; returns its former plan, or `plan`, and the instant."""
-    row = (await connection.execute(_SET_PLAN, {"id": account_id, "plan": plan.value})).one()
-    return Plan(row.former), row.at
+async def set_plan(connection: AsyncConnection, account_id: str, plan: Plan | None) -> tuple[Plan, Plan, datetime]:
+    """Set the account's plan and lock its row until the transaction ends; None keeps it, and of a new account is `free`.
+
+    Returns the former plan (of a new account its first), the plan, and the instant.
+    """
+    row = (await connection.execute(_SET_PLAN, {"id": account_id, "plan": plan and plan.value})).one()
+    return Plan(row.former), Plan(row.plan), row.at
 
 
 async def lock_account(connection: AsyncConnection, account_id: str) -> None:
