@@ -48,7 +48,10 @@ async def test_the_answer_is_kept_as_it_came_compressed_with_its_hash(syncer: Sy
     assert [answer.sha256 for answer in syncer.readings()[0].answers or ()] == [raw.sha256.hex()]
 
 
-async def test_a_window_is_published_only_after_all_of_its_days_are_acknowledged(syncer: SyncerHarness) -> None:
+async def test_a_window_that_takes_several_batches_is_published_only_after_all_of_its_days_are_acknowledged(
+    syncer: SyncerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("common.kafka.publisher.MAX_BATCH_BYTES", 1_000)
     await syncer.ask(await syncer.integration())
     syncer.publisher.refuses = lambda _: not syncer.publisher.refused
 
@@ -64,14 +67,14 @@ async def test_the_decision_of_a_dead_process_is_published_byte_for_byte_without
     await syncer.ask(await syncer.integration())
     syncer.publisher.available(available=False)
     async with syncer.working():
-        await until(lambda: len(syncer.publisher.refused) == 8)
+        await until(lambda: len(syncer.publisher.refused) == 9)
 
     syncer.publisher.available()
     await syncer.expire_leases()
     await syncer.settle()
 
     assert len(syncer.xai.calls) == 1
-    assert set(syncer.publisher.published[:8]) == set(syncer.publisher.refused)
+    assert set(syncer.publisher.published) == set(syncer.publisher.refused)
     assert (await syncer.window()).closed_at is not None
 
 

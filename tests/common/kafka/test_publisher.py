@@ -5,11 +5,20 @@ import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
+from aiokafka import AIOKafkaProducer
 from common.errors import TransientError
-from common.kafka.client import TopicsError, bootstrap_servers, check_topics, client_options, make_broker
-from common.kafka.publisher import Publisher
+from common.kafka.client import (
+    MAX_BATCH_BYTES,
+    TopicsError,
+    bootstrap_servers,
+    check_topics,
+    client_options,
+    make_broker,
+)
+from common.kafka.publisher import Publisher, fits_one_batch
 from common.settings import KafkaSettings
 from common.watchdog import Watchdog
 from contract.cloudevents import decode, headers_of
@@ -102,6 +111,27 @@ async def test_of_records_that_are_published_together_none_is_where_the_broker_w
         await publisher.publish_all([fits])
 
     assert len(await bench.records()) == 1
+
+
+async def test_records_of_one_key_that_fit_a_batch_are_sent_as_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent, send_batch = list[int](), AIOKafkaProducer.send_batch
+
+    async def counted(self: AIOKafkaProducer, batch: Any, topic: str, *, partition: int) -> object:
+        sent.append(batch.record_count())
+        return await send_batch(self, batch, topic, partition=partition)
+
+    monkeypatch.setattr(AIOKafkaProducer, "send_batch", counted)
+    async with publishing(bench.servers) as publisher:
+        one = publisher.outgoing(bench.topic, MESSAGE, key="key", event_id="0", at=AT)
+        for size, fits in ((MAX_BATCH_BYTES - 2_000, True), (MAX_BATCH_BYTES, False)):
+            records = [one, replace(one, body=bytes(size)), one]
+            assert fits_one_batch(records) is fits
+            await publisher.publish_all(records)
+
+    assert sent == [3, 1, 1, 1]
+    assert [len(record.value or b"") for record in await bench.records()][1::3] == [MAX_BATCH_BYTES - 2_000, MAX_BATCH_BYTES]
 
 
 async def test_a_publish_that_took_too_long_is_unknown_and_breaks_nothing(

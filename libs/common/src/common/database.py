@@ -13,7 +13,9 @@ from psycopg.rows import dict_row
 from pydantic import SecretStr
 from sqlalchemy import event, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import PoolProxiedConnection
 
 from common.errors import UserError
 
@@ -39,8 +41,7 @@ class _Direct:
 
     @property
     def is_usable(self) -> bool:
-        """A server sends nothing unasked, except that it closes the connection."""
-        return not self.driver.closed and not select.select([self.driver.fileno()], (), (), 0)[0]
+        return _is_usable(self.driver)
 
 
 class SharedSessionsError(UserError):
@@ -66,7 +67,6 @@ def make_engine(
         pool_size=pool_size,
         max_overflow=pool_size,
         pool_timeout=10,
-        pool_pre_ping=True,
         connect_args={
             "application_name": f"grafient-{schema}",
             "connect_timeout": 5,
@@ -78,7 +78,24 @@ def make_engine(
     )
     settings = {"search_path": schema, "timezone": "UTC"} | {name: str(value) for name, value in LIMITS_MS.items()}
     event.listen(engine.sync_engine, "connect", partial(_set_up, settings | dict(session or {})))
+    event.listen(engine.sync_engine, "checkout", _ensure_usable)
     return engine
+
+
+def _ensure_usable(connection: DBAPIConnection, _record: object, _proxy: object) -> None:
+    """Instead of a statement that asks whether the connection works: the pool replaces it, and those that idled with it."""
+    driver = cast("PoolProxiedConnection", connection).driver_connection
+    if isinstance(driver, psycopg.AsyncConnection) and not _is_usable(driver):
+        raise InvalidatePoolError
+
+
+def _is_usable(driver: psycopg.AsyncConnection[Any]) -> bool:
+    """A server sends nothing unasked, except that it closes the connection."""
+    if driver.closed:
+        return False
+    poll = select.poll()  # `select` takes no file numbers over 1023
+    poll.register(driver.fileno(), select.POLLIN)
+    return not poll.poll(0)
 
 
 def _set_up(settings: Mapping[str, str], connection: DBAPIConnection, _record: object) -> None:

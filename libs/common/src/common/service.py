@@ -9,7 +9,6 @@ from typing import Any
 import structlog
 from aiokafka.errors import KafkaError
 from contract.access import ACCESS, BrokerAccess
-from faststream.kafka import KafkaBroker
 
 from common.database import Database, SharedSessionsError, make_engine
 from common.errors import is_own_cancellation
@@ -18,6 +17,7 @@ from common.kafka.consumer import Consumers
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.diagnostics import BrokerRefusedError, authorization_hint
 from common.kafka.publisher import Publisher
+from common.kafka.tolerant_consumer import TolerantBroker
 from common.settings import ServiceSettings
 from common.watchdog import Watchdog
 
@@ -38,7 +38,7 @@ class Parts:
 
     watchdog: Watchdog
     database: Database
-    broker: KafkaBroker
+    broker: TolerantBroker
     publisher: Publisher
     dead_letters: DeadLetters
     consumers: Consumers

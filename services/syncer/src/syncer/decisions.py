@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Annotated, Literal
 from uuid import UUID
 
-from common.kafka.publisher import Publisher, check_size
+from common.kafka.publisher import Publisher, check_size, fits_one_batch
 from contract.fields import Instant, Trigger
 from contract.messages import CostRecorded, SyncFailed, WindowRead
 from contract.money import total
@@ -120,7 +120,11 @@ def decide_failure(
 
 
 async def publish(decision: Decision, publisher: Publisher) -> None:
-    """Publish the decision; WindowRead only after all of its days are acknowledged. A second time gives the same bytes."""
+    """Publish the decision. A second time gives the same bytes.
+
+    WindowRead is never there before all of its days: it is in one batch with them, which the broker stores whole or not
+    at all, or is published after they are acknowledged.
+    """
     if isinstance(decision, FailureDecision):
         outcome = decision.outcome
         key = str(outcome.integration_id)
@@ -128,14 +132,14 @@ async def publish(decision: Decision, publisher: Publisher) -> None:
         return
     window = decision.window
     key, at = str(window.integration_id), window.observed_at
-    *days, last = (
+    records = [
         publisher.outgoing(COSTS, message, key=key, event_id=f"{window.reading_id}:{name}", at=at, body=body)
         for message, name, body in zip(
             (*decision.days, window), (*(str(day.day) for day in decision.days), "window"), decision.bodies, strict=True
         )
-    )
-    await publisher.publish_all(days)
-    await publisher.publish_all([last])
+    ]
+    for some in [records] if fits_one_batch(records) else [records[:-1], records[-1:]]:
+        await publisher.publish_all(some)
 
 
 def _day(day: date, reading: Reading, window: WindowRead) -> CostRecorded:

@@ -51,13 +51,12 @@ class Handlers:
         """Store the newest state, and queue what it makes due."""
         state = event.message
         async with self._database.transaction() as connection:
-            await store.serialize(connection, state.integration_id)
+            at = await store.serialize(connection, state.integration_id)
             before = await store.load_integration(connection, state.integration_id)
             now_removed = makes_no_calls(state)  # of an equal version, where a former release could not see it
             if before is not None and (before.version, before.removed) >= (state.version, now_removed):
                 return
             await store.save_integration(connection, state)
-            at = await store.now(connection)
             if now_removed:
                 await _remove(connection, state, at)
             else:
@@ -92,8 +91,9 @@ class Handlers:
                         await self._take_for_all(event.message)
                 continue
             async with self._database.transaction() as connection:
-                at = await store.now(connection)
-                await store.serialize(connection, integration_id)  # or it is left pending while the integration arrives
+                at = await store.serialize(
+                    connection, integration_id
+                )  # or it is left pending while the integration arrives
                 for event in some:
                     with tracing(event.traceparent):
                         await _take(connection, integration_id, event.message, at)

@@ -85,8 +85,7 @@ class Healer:
 
 async def heal(connection: AsyncConnection, integration_id: UUID) -> None:
     """Queue the days that are still missing, and note the attempts; and those whose questions are to be asked again."""
-    await store.serialize(connection, integration_id)
-    at = await store.now(connection)
+    at = await store.serialize(connection, integration_id)
     missing = (await coverage.missing(connection, at, integration_id)).get(integration_id, [])
     questioned = (await questions.due(connection, at, integration_id)).get(integration_id, {})
     for found in heals(missing):

@@ -1,6 +1,6 @@
 """Requests become windows here: each is taken once, and joins an open window that covers its days, or opens one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -56,49 +56,52 @@ _ALL = text("""
     ORDER BY row_number() OVER (PARTITION BY account_id ORDER BY integration_id), integration_id
 """)
 
-_INSERT = text("""
+_STORE = text("""
     INSERT INTO requests
         (integration_id, request_id, trigger, first_day, last_day, traceparent, received_at, status, ended_at)
-    SELECT unnest(CAST(:ids AS uuid[])), :request_id, :trigger, :first_day, :last_day, :traceparent, clock_timestamp(),
-        :status, :ended_at
+    VALUES (:id, :request_id, :trigger, :first_day, :last_day, :traceparent, clock_timestamp(), :status, :ended_at)
     ON CONFLICT (integration_id, request_id) DO NOTHING
-    RETURNING integration_id
 """)
 
-_JOIN = text("""
-    WITH joined AS (
-        SELECT DISTINCT ON (w.integration_id) w.window_id
-        FROM windows w JOIN integrations i USING (integration_id)
-        WHERE w.integration_id = ANY(:ids) AND w.closed_at IS NULL AND w.decision IS NULL
+# A request that is stored and waits for its integration gets its window, too.
+_QUEUE = text("""
+    WITH new AS MATERIALIZED (
+        SELECT * FROM unnest(CAST(:window_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:decisions AS text[])) WITH ORDINALITY
+            AS new(window_id, integration_id, decision, place)
+        WHERE NOT EXISTS (SELECT FROM requests r WHERE r.integration_id = new.integration_id AND r.request_id = :request_id
+            AND (r.window_id IS NOT NULL OR r.status <> 'accepted'))
+    ), joined AS MATERIALIZED (
+        SELECT DISTINCT ON (w.integration_id) w.integration_id, w.window_id
+        FROM new JOIN windows w USING (integration_id) JOIN integrations i USING (integration_id)
+        WHERE new.decision IS NULL AND w.closed_at IS NULL AND w.decision IS NULL
             AND w.first_day <= :first_day AND w.last_day >= :last_day
             AND (i.leased_window IS DISTINCT FROM w.window_id OR i.lease_until < clock_timestamp())
             AND (SELECT count(*) FROM requests r WHERE r.window_id = w.window_id) < :max_requests
         ORDER BY w.integration_id, w.urgency, w.created_at
+    ), taken AS (
+        INSERT INTO requests
+            (integration_id, request_id, trigger, first_day, last_day, traceparent, received_at, window_id)
+        SELECT integration_id, :request_id, :trigger, :first_day, :last_day, :traceparent, clock_timestamp(),
+            coalesce(joined.window_id, new.window_id)
+        FROM new LEFT JOIN joined USING (integration_id)
+        ON CONFLICT (integration_id, request_id) DO UPDATE SET window_id = excluded.window_id
+            WHERE requests.window_id IS NULL AND requests.status = 'accepted'
+        RETURNING integration_id, window_id
+    ), shared AS (
+        UPDATE windows w SET
+            trigger = CASE WHEN :urgency < urgency THEN :trigger ELSE trigger END,
+            urgency = least(urgency, :urgency),
+            traceparent = coalesce(traceparent, :traceparent),
+            due_at = CASE WHEN :now_due AND due_at > clock_timestamp() + :shared_for THEN clock_timestamp() ELSE due_at END
+        FROM joined JOIN taken USING (window_id) WHERE w.window_id = joined.window_id
     )
-    UPDATE windows w SET
-        trigger = CASE WHEN :urgency < urgency THEN :trigger ELSE trigger END,
-        urgency = least(urgency, :urgency),
-        traceparent = coalesce(traceparent, :traceparent),
-        due_at = CASE WHEN :now_due AND due_at > clock_timestamp() + :shared_for THEN clock_timestamp() ELSE due_at END
-    FROM joined WHERE w.window_id = joined.window_id
-    RETURNING w.integration_id, w.window_id
-""")
-
-_OPEN = text("""
     INSERT INTO windows (window_id, integration_id, trigger, urgency, first_day, last_day, traceparent, created_at, due_at,
         decision)
     SELECT new.window_id, i.integration_id, :trigger, :urgency, :first_day, :last_day, :traceparent, clock.at,
         clock.at - (cardinality(CAST(:ids AS uuid[])) - new.place) * interval '1 microsecond'
             + CASE WHEN i.lease_until >= clock.at THEN :shared_for ELSE interval '0' END, new.decision
-    FROM unnest(CAST(:window_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:decisions AS text[])) WITH ORDINALITY
-            AS new(window_id, integration_id, decision, place)
-        JOIN integrations i USING (integration_id), (SELECT clock_timestamp() AS at OFFSET 0) clock
-""")
-
-_LINK = text("""
-    UPDATE requests r SET window_id = new.window_id
-    FROM unnest(CAST(:window_ids AS uuid[]), CAST(:ids AS uuid[])) new(window_id, integration_id)
-    WHERE r.integration_id = new.integration_id AND r.request_id = :request_id
+    FROM taken JOIN new USING (window_id) JOIN integrations i ON i.integration_id = new.integration_id,
+        (SELECT clock_timestamp() AS at OFFSET 0) clock
 """)
 
 _PENDING = text("""
@@ -111,9 +114,10 @@ _IDS = text("SELECT request_id FROM requests WHERE window_id = :id ORDER BY rece
 
 async def take(connection: AsyncConnection, request: Request, integration_id: UUID, now: datetime) -> None:
     """Queue `request` for one integration, which may not be known yet; once only."""
-    targets = await _targets(connection, [integration_id])
-    if await _insert(connection, request, [integration_id]):
+    if targets := await _targets(connection, [integration_id]):
         await _queue(connection, request, targets, now)
+    else:
+        await _store(connection, request, integration_id)
 
 
 async def targets_of_all(connection: AsyncConnection, request: Request) -> list[UUID]:
@@ -125,15 +129,14 @@ async def targets_of_all(connection: AsyncConnection, request: Request) -> list[
 async def take_for_some(connection: AsyncConnection, request: Request, ids: Sequence[UUID], now: datetime) -> None:
     """Queue a request for all for some of its targets, in their order; once only."""
     active = {one.integration_id: one for one in await _targets(connection, ids) if not one.removed}
-    fresh = await _insert(connection, request, [one for one in ids if one in active])
-    await _queue(connection, request, [active[one] for one in ids if one in fresh], now)
+    await _queue(connection, request, [active[one] for one in ids if one in active], now)
 
 
 async def end(
     connection: AsyncConnection, request: Request, integration_id: UUID, code: Code, ended_at: datetime
 ) -> None:
     """Take `request` for one integration, which may not be known, and end it without a window; once only."""
-    await _insert(connection, request, [integration_id], status=code.value, ended_at=ended_at)
+    await _store(connection, request, integration_id, status=code.value, ended_at=ended_at)
 
 
 async def queue_pending(connection: AsyncConnection, integration_id: UUID, now: datetime) -> None:
@@ -151,16 +154,18 @@ async def ids_of_window(connection: AsyncConnection, window_id: UUID) -> tuple[s
     return tuple((await connection.execute(_IDS, {"id": window_id})).scalars())
 
 
-async def _queue(connection: AsyncConnection, request: Request, targets: list[Target], now: datetime) -> None:
-    """Let `request`, already taken, join an open window of each target, or open one."""
-    callable_ids = [one.integration_id for one in targets if blocking_code(one, request.trigger, now) is None]
-    joined = await _join(connection, request, callable_ids)
-    fresh = {target: uuid4() for target in targets if target.integration_id not in joined}
-    if fresh:
-        await connection.execute(_OPEN, _opened(request, fresh, now))
-    windows = joined | {target.integration_id: window for target, window in fresh.items()}
-    links = {"window_ids": list(windows.values()), "ids": list(windows), "request_id": request.request_id}
-    await connection.execute(_LINK, links)
+async def _queue(connection: AsyncConnection, request: Request, targets: Sequence[Target], now: datetime) -> None:
+    """Let `request`, unless it has a window already, join an open window of each target, or open one."""
+    windows = {uuid4(): target for target in targets}
+    values = _values(request) | {
+        "window_ids": list(windows),
+        "ids": [target.integration_id for target in windows.values()],
+        "decisions": [_ended(request, target, window, now) for window, target in windows.items()],
+        "now_due": request.trigger is Trigger.FORCE,
+        "max_requests": MAX_REQUESTS,
+        "shared_for": SHARED_FOR,
+    }
+    await connection.execute(_QUEUE, values)
 
 
 async def _targets(connection: AsyncConnection, ids: Sequence[UUID]) -> list[Target]:
@@ -172,27 +177,22 @@ def _target(row: Row[tuple[object, ...]]) -> Target:
     return Target(row.integration_id, row.account_id, row.removed, refusal)
 
 
-async def _insert(
+async def _store(
     connection: AsyncConnection,
     request: Request,
-    ids: list[UUID],
+    integration_id: UUID,
     *,
     status: str = "accepted",
     ended_at: datetime | None = None,
-) -> set[UUID]:
-    """Answers for which of the integrations the request ID was not taken before."""
-    values = _values(request) | {"ids": ids, "request_id": request.request_id, "status": status, "ended_at": ended_at}
-    return set((await connection.execute(_INSERT, values)).scalars())
-
-
-async def _join(connection: AsyncConnection, request: Request, ids: list[UUID]) -> dict[UUID, UUID]:
-    rules = {"now_due": request.trigger is Trigger.FORCE, "max_requests": MAX_REQUESTS, "shared_for": SHARED_FOR}
-    values = _values(request) | rules | {"ids": ids}
-    return {row.integration_id: row.window_id for row in await connection.execute(_JOIN, values)}
+) -> None:
+    """Without a window."""
+    values = _values(request) | {"id": integration_id, "status": status, "ended_at": ended_at}
+    await connection.execute(_STORE, values)
 
 
 def _values(request: Request) -> dict[str, object]:
     return {
+        "request_id": request.request_id,
         "trigger": request.trigger.value,
         "urgency": urgency_of(request.trigger),
         "first_day": request.days.first,
@@ -208,15 +208,6 @@ def blocking_code(target: Target, trigger: Trigger, now: datetime) -> Code | Non
     if target.refusal and not may_call(trigger, target.refusal, now):
         return target.refusal.code
     return None
-
-
-def _opened(request: Request, windows: Mapping[Target, UUID], now: datetime) -> dict[str, object]:
-    return _values(request) | {
-        "window_ids": list(windows.values()),
-        "ids": [target.integration_id for target in windows],
-        "decisions": [_ended(request, target, window, now) for target, window in windows.items()],
-        "shared_for": SHARED_FOR,
-    }
 
 
 def _ended(request: Request, target: Target, window_id: UUID, now: datetime) -> str | None:

@@ -78,11 +78,12 @@ async def now(connection: AsyncConnection) -> datetime:
     return instant
 
 
-async def serialize(connection: AsyncConnection, integration_id: UUID) -> None:
-    """Wait until other transactions about this integration, known or not, have ended."""
-    await connection.execute(
-        text("SELECT pg_advisory_xact_lock(hashtextextended(CAST(:id AS text), 0))"), {"id": str(integration_id)}
-    )
+async def serialize(connection: AsyncConnection, integration_id: UUID) -> datetime:
+    """Wait until other transactions about this integration, known or not, have ended; answers when, by the clock of `now`."""
+    statement = text("""SELECT clock_timestamp() FROM (
+        SELECT pg_advisory_xact_lock(hashtextextended(CAST(:id AS text), 0)) OFFSET 0) locked""")
+    instant: datetime = (await connection.execute(statement, {"id": str(integration_id)})).scalar_one()
+    return instant
 
 
 async def serialize_all(connection: AsyncConnection, integration_ids: Collection[UUID]) -> None:

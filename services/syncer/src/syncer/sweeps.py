@@ -32,8 +32,7 @@ async def due(connection: AsyncConnection, at: datetime) -> Sequence[UUID]:
 
 async def queue(connection: AsyncConnection, integration_id: UUID) -> None:
     """Queue the sweep of the integration, if it is due, and note the date of the next one."""
-    await store.serialize(connection, integration_id)
-    at = await store.now(connection)
+    at = await store.serialize(connection, integration_id)
     values = {"id": integration_id, "at": at, "readable_from": readable_from(at.date())}
     row = (await connection.execute(_ONE_DUE, values)).one_or_none()
     if row is None:

@@ -9,7 +9,6 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from contract.topics import MAX_DEAD_LETTER_BYTES, Topic
-from faststream.kafka import KafkaBroker
 from faststream.security import BaseSecurity, SASLScram512
 
 from common.kafka.diagnostics import GRANTING, BrokerRefusedError, diagnose_connection
@@ -27,7 +26,7 @@ class TopicsError(Exception):
     """A topic is missing or has another partition count: the service refuses to start."""
 
 
-def make_broker(settings: KafkaSettings, service: str) -> KafkaBroker:
+def make_broker(settings: KafkaSettings, service: str) -> TolerantBroker:
     """A broker that is not connected yet: all replicas acknowledge, and no topic is created."""
     return TolerantBroker(
         bootstrap_servers(settings),
@@ -40,7 +39,6 @@ def make_broker(settings: KafkaSettings, service: str) -> KafkaBroker:
         max_batch_size=MAX_BATCH_BYTES,
         apply_types=False,
         graceful_timeout=15.0,
-        id_generator=lambda: "",  # otherwise each record has a header `correlation_id` that nobody reads
         logger=logging.getLogger("faststream"),
         log_level=logging.DEBUG,
     )

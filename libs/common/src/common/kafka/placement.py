@@ -61,11 +61,11 @@ def _why(topic: Topic, record: Record, event: Event[Any]) -> str | None:
         return NO_KEY
     if not isinstance(event.message, Tombstone) and record.key != topic.key_of(event.message).encode():
         return OTHER_KEY
-    return None if record.partition == _partition_of(record.key, topic.partitions) else OTHER_PARTITIONER
+    return None if record.partition == partition_of(record.key, topic.partitions) else OTHER_PARTITIONER
 
 
 @lru_cache(maxsize=10_000)
-def _partition_of(key: bytes, partitions: int) -> int:
+def partition_of(key: bytes, partitions: int) -> int:
     """Where Kafka's own clients put a key; it takes as long as the rest of a record's decoding."""
     every = list(range(partitions))
     partition: int = DefaultPartitioner()(key, every, every)

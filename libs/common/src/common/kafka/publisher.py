@@ -2,27 +2,30 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from aiokafka.errors import KafkaError
+from aiokafka.producer.message_accumulator import BatchBuilder
 from contract.access import ACCESS
 from contract.cloudevents import headers_of
 from contract.messages import Message
 from contract.topics import Topic
-from faststream.kafka import KafkaBroker
 
 from common.errors import TransientError
+from common.kafka.client import MAX_BATCH_BYTES
 from common.kafka.diagnostics import authorization_hint
+from common.kafka.placement import partition_of
+from common.kafka.tolerant_consumer import TolerantBroker
 from common.metrics import PUBLISHED, declare
 from common.watchdog import Watchdog
 
 PUBLISH_DEADLINE = 15.0
 """Seconds; after that it is unknown whether the broker has the record, and it is published again with the same ID."""
 ENVELOPE_BYTES = 70
-"""Overhead of a record, at most."""
+"""Overhead of a record, and of a batch, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Publisher:
     the broker validates it, so one rejection by the broker would break the idempotent producer.
     """
 
-    def __init__(self, broker: KafkaBroker, service: str, watchdog: Watchdog) -> None:
+    def __init__(self, broker: TolerantBroker, service: str, watchdog: Watchdog) -> None:
         self._broker = broker
         self._source = f"/grafient/{service}"
         self._watchdog = watchdog
@@ -98,11 +101,11 @@ class Publisher:
                 PUBLISHED.labels(topic, kind).inc(number)
 
     async def _send_all(self, records: Sequence[Outgoing]) -> None:
-        """The client gathers what is not acknowledged yet into one batch a partition."""
+        """Each batch of a partition is sent by itself: FastStream's way takes ten times the CPU, record by record."""
         waiting: list[asyncio.Future[object]] = []
         try:
-            for record in records:
-                waiting.append(await self._send(record))  # noqa: PERF401 - `finally` needs those that were sent
+            async for (topic, partition), batch in self._batches(records):
+                waiting.append(await self._broker.producer.send_batch(batch, topic, partition=partition))
             results = await asyncio.gather(*waiting, return_exceptions=True)
         finally:
             for one in waiting:
@@ -111,11 +114,38 @@ class Publisher:
             if isinstance(result, BaseException):
                 raise result
 
-    async def _send(self, record: Outgoing) -> asyncio.Future[object]:
-        topic, headers = record.topic.name, dict(record.headers)
-        return await self._broker.publish(
-            record.body, topic, key=record.key, partition=record.partition, headers=headers, no_confirm=True
-        )
+    async def _batches(self, records: Sequence[Outgoing]) -> AsyncIterator[tuple[tuple[str, int], BatchBuilder]]:
+        """As full as they may be, and each once it is full."""
+        open_: dict[tuple[str, int], BatchBuilder] = {}
+        for record in records:
+            place = record.topic.name, await self._partition_of(record)
+            batch = open_.setdefault(place, self._broker.producer.create_batch())
+            if not _append(batch, record):
+                yield place, batch
+                open_[place] = self._broker.producer.create_batch()
+                _append(open_[place], record)  # a batch takes its first record whatever its size
+        for place, batch in open_.items():
+            batch.close()
+            yield place, batch
+
+    async def _partition_of(self, record: Outgoing) -> int:
+        if record.partition is not None:
+            return record.partition
+        return partition_of(record.key, len(await self._broker.producer.partitions_for(record.topic.name)))
+
+
+def _append(batch: BatchBuilder, record: Outgoing) -> bool:
+    headers = [(name, value.encode()) for name, value in record.headers.items()]
+    return batch.append(timestamp=None, key=record.key, value=record.body, headers=headers) is not None
+
+
+def fits_one_batch(records: Sequence[Outgoing]) -> bool:
+    """Whether the broker stores `records`, which have one key, whole or not at all where they are published together."""
+    return sum(map(_size, records)) + ENVELOPE_BYTES <= MAX_BATCH_BYTES
+
+
+def _size(record: Outgoing) -> int:
+    return _length(record.body, record.key, record.headers) + ENVELOPE_BYTES
 
 
 def _kind(record: Outgoing) -> tuple[str, str]:
@@ -136,6 +166,10 @@ def check_size(topic: Topic, body: bytes | None, *, key: bytes, headers: Mapping
     """Raises ValueError for a record without a key or too large for `topic`."""
     if not key:
         raise ValueError(f"a record of {topic.name} needs a key")
-    size = len(body or b"") + len(key) + sum(len(name) + len(value.encode()) for name, value in headers.items())
+    size = _length(body, key, headers)
     if size + ENVELOPE_BYTES > topic.max_record_bytes:
         raise ValueError(f"a record of {topic.name} has at most {topic.max_record_bytes} bytes, not {size}")
+
+
+def _length(body: bytes | None, key: bytes, headers: Mapping[str, str]) -> int:
+    return len(body or b"") + len(key) + sum(len(name) + len(value.encode()) for name, value in headers.items())

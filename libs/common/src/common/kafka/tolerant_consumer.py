@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import structlog
-from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from contract.cloudevents import UNREADABLE_NAME
 from faststream.kafka import KafkaBroker
@@ -16,6 +16,9 @@ from common.kafka.diagnostics import authorization_hint
 
 log = structlog.get_logger()
 
+PATIENCE_MS = 1000
+"""How long a poll waits at least: FastStream asks for a few milliseconds, sleeps after each that was empty, and a record
+that arrives meanwhile would wait for the end of the sleep."""
 STEP_MS = 500
 """How long a step waits for the next record of a partition, which is fetched again."""
 
@@ -41,6 +44,8 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
     ) -> dict[TopicPartition, list[ConsumerRecord]]:
+        """Answers as soon as there is a record; `timeout_ms` is raised to PATIENCE_MS, unless it is 0."""
+        timeout_ms = max(timeout_ms, PATIENCE_MS) if timeout_ms else 0
         before = self._positions()
         found: dict[TopicPartition, list[ConsumerRecord]] = {}
         try:
@@ -116,6 +121,11 @@ async def parse_without_headers(record: Any, original: Callable[[Any], Awaitable
 
 class TolerantBroker(KafkaBroker):
     """FastStream's broker, whose subscribers read with a TolerantConsumer."""
+
+    @property
+    def producer(self) -> AIOKafkaProducer:
+        """The client behind it, once it is connected: FastStream gives all records of a batch the same headers."""
+        return self.config.broker_config.producer._producer.producer  # type: ignore[attr-defined]  # noqa: SLF001 - no public way
 
     async def _connect(self) -> Callable[..., AIOKafkaConsumer]:
         builder = await super()._connect()
