@@ -124,6 +124,19 @@ async def test_a_direct_connection_that_broke_or_failed_is_replaced(postgres: st
     await database.close()
 
 
+async def test_connections_that_the_server_closed_while_they_idled_are_replaced_unseen(postgres: str) -> None:
+    database = Database(make_engine(SecretStr(postgres), schema=SCHEMA))
+    async with database.transaction() as one, database.transaction() as other:
+        numbers = [(await each.execute(text("SELECT pg_backend_pid()"))).scalar_one() for each in (one, other)]
+    async with await psycopg.AsyncConnection.connect(postgres.replace("+psycopg", ""), autocommit=True) as owner:
+        await owner.execute("SELECT pg_terminate_backend(number, 5000) FROM unnest(%s) number", [numbers])
+
+    async with database.transaction() as one, database.transaction() as other:
+        for each in (one, other):
+            assert (await each.execute(text("SELECT pg_backend_pid()"))).scalar_one() not in numbers
+    await database.close()
+
+
 async def test_direct_connections_are_few_however_many_statements_there_are(postgres: str) -> None:
     database = Database(make_engine(SecretStr(postgres), schema=SCHEMA, pool_size=1 + DIRECT))
 

@@ -131,7 +131,10 @@ async def test_records_of_one_key_that_fit_a_batch_are_sent_as_one(
             await publisher.publish_all(records)
 
     assert sent == [3, 1, 1, 1]
-    assert [len(record.value or b"") for record in await bench.records()][1::3] == [MAX_BATCH_BYTES - 2_000, MAX_BATCH_BYTES]
+    assert [len(record.value or b"") for record in await bench.records()][1::3] == [
+        MAX_BATCH_BYTES - 2_000,
+        MAX_BATCH_BYTES,
+    ]
 
 
 async def test_a_publish_that_took_too_long_is_unknown_and_breaks_nothing(
