@@ -36,7 +36,7 @@ asyncio.run(show(sys.argv[1]))
 Series = tuple[str, frozenset[tuple[str, str]]]
 NONE: Mapping[str, list[str]] = {}
 OF_CALLS = [*(code.value for code in XAI_CODES), "key_unavailable", "internal"]
-TOKENS, KEYRING, SEALING_KEY = "tokens.json", "keyring.json", "sealing_key.json"
+TOKENS, KEYRING, SEALING_KEY, LINKS = "tokens.json", "keyring.json", "sealing_key.json", "console_links"
 REFUSED = ["token_refused", "too_many_requests", "request_too_large", "request_too_slow"]
 SERIES: dict[str, dict[str, Mapping[str, list[str]]]] = {
     "connector": {
@@ -72,6 +72,10 @@ SERIES: dict[str, dict[str, Mapping[str, list[str]]]] = {
         "http_requests_refused_total": {"code": REFUSED},
         "file_unusable": {"file": [TOKENS]},
     },
+    "console": {
+        "console_links_total": {"outcome": ["opened", "forged", "expired", "too_long", "used"]},
+        "file_unusable": {"file": [LINKS]},
+    },
 }
 """What each service exports, beside the series of its topics."""
 
@@ -79,6 +83,8 @@ SERIES: dict[str, dict[str, Mapping[str, list[str]]]] = {
 def _expected(service: str) -> Iterator[Series]:
     for name, values in SERIES[service].items():
         yield from _each(name, values)
+    if service not in ACCESS:
+        return
     for topic in ACCESS[service].reads:
         of_topic = {"topic": [topic.name]}
         yield from _each("consumer_stopped", of_topic)
@@ -104,12 +110,18 @@ def _exported(service: str, folder: Path) -> dict[Series, float]:
         (folder / name).touch(mode=0o600)
         (folder / name).write_text(json.dumps({"current": "one", "keys": {"one": key}}))
     (folder / TOKENS).write_text('{"tokens": []}')
+    (folder / LINKS).touch(mode=0o600)
+    (folder / LINKS).write_text("obviously-fake-secret-of-a-test-0001")
     env = {
         "KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:9",
         "DATABASE_URL": "postgresql+psycopg://nobody@127.0.0.1:9/none",
         "KEYRING_FILE": str(folder / KEYRING),
         "SEALING_KEY_FILE": str(folder / SEALING_KEY),
         "API_TOKENS_FILE": str(folder / TOKENS),
+        "CONSOLE_CONNECTOR_URL": "http://127.0.0.1:9",
+        "CONSOLE_LEDGER_URL": "http://127.0.0.1:9",
+        "CONSOLE_API_TOKEN": "obviously-fake",
+        "CONSOLE_LINK_SECRETS_FILE": str(folder / LINKS),
     }
     argv = [sys.executable, "-c", SHOW, service]
     shown = subprocess.run(argv, env=env, capture_output=True, text=True, check=True).stdout  # noqa: S603 - it is ours

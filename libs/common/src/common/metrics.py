@@ -69,6 +69,7 @@ COMMANDS_ENDED = Counter(
     "Commands that ended, by type (unread: only the IDs were readable) and outcome: done or the code",
     ["type", "outcome"],
 )
+LINKS = Counter("console_links_total", "Signed links, by outcome: opened or why they were refused", ["outcome"])
 REFUSED = Counter("http_requests_refused_total", "Requests that the gate rejected, by code", ["code"])
 
 
@@ -86,6 +87,7 @@ OF_ONE_SERVICE: dict[str, tuple[Collector, ...]] = {
         CREDENTIALS_UNAVAILABLE,
     ),
     "ledger": (LEDGER_DAYS, UNRECONCILED),
+    "console": (LINKS,),
 }
 
 

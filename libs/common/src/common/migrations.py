@@ -13,7 +13,7 @@ from sqlalchemy import Connection, create_engine, text
 
 from common.database import LIMITS_MS
 
-SERVICES = ("connector", "syncer", "ledger")
+SERVICES = ("connector", "syncer", "ledger", "console")
 CONNECTIONS = 80
 """Limit of one role: a service that leaks connections leaves some for the others (a server has 100 by default)."""
 _HAS_SETTING = """

@@ -82,29 +82,39 @@ class KafkaSettings(Settings):
         return value
 
 
-class ServiceSettings(KafkaSettings):
-    """Settings of every service."""
+class ProcessSettings(Settings):
+    """Settings of every process that serves HTTP."""
 
     database_url: DatabaseUrl
     """`postgresql+psycopg://user@host:port/database`."""
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)]
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+
+class ServingSettings(ProcessSettings):
+    """Further settings of one that clients and balancers reach."""
+
+    http_keep_alive_seconds: Annotated[int, Field(ge=1, le=3600)] = 120
+    """How long an idle connection stays open: longer than whatever is before this process keeps one."""
+    http_stop_pause_seconds: Annotated[float, Field(ge=0, le=60)] = 5.0
+    """Between the signal to stop and the end of the listening: balancers notice meanwhile that it is not ready."""
+
+
+class ServiceSettings(KafkaSettings, ProcessSettings):
+    """Settings of every service that takes part in topics."""
+
     instance_name: str = ""
     """Stable name of this process for static group membership: it survives restarts with its partitions. Empty: none."""
 
 
-class ApiSettings(ServiceSettings):
+class ApiSettings(ServiceSettings, ServingSettings):
     """Further settings of a service with an API."""
 
     api_tokens_file: Path
     """Hashes of the tokens that are accepted; read again when it changes."""
     api_requests_per_second: Annotated[int, Field(ge=1, le=100_000)] = 200
     """Of one token in one process, on average; twice as many at once after a quiet time."""
-    http_keep_alive_seconds: Annotated[int, Field(ge=1, le=3600)] = 120
-    """How long an idle connection stays open: longer than whatever is before this process keeps one."""
-    http_stop_pause_seconds: Annotated[float, Field(ge=0, le=60)] = 5.0
-    """Between the signal to stop and the end of the listening: balancers notice meanwhile that it is not ready."""
 
 
 S = TypeVar("S", bound=Settings)

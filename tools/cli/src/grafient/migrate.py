@@ -19,12 +19,14 @@ class MigrateSettings(Settings):
     """Of the service's role; None, here and below: unchanged."""
     syncer_password: SecretStr | None = None
     ledger_password: SecretStr | None = None
+    console_password: SecretStr | None = None
 
     def password_of(self, service: str) -> SecretStr | None:
         return {
             "connector": self.connector_password,
             "syncer": self.syncer_password,
             "ledger": self.ledger_password,
+            "console": self.console_password,
         }[service]
 
 
@@ -35,7 +37,8 @@ def migrate(
 ) -> None:
     """Bring every service's schema up to date; a second run changes nothing.
 
-    CONNECTOR_PASSWORD, SYNCER_PASSWORD and LEDGER_PASSWORD, or files of that name in SECRETS_DIR, are set on the roles.
+    CONNECTOR_PASSWORD, SYNCER_PASSWORD, LEDGER_PASSWORD and CONSOLE_PASSWORD, or files of that name in SECRETS_DIR, are
+    set on the roles.
     """
     settings = load(MigrateSettings)
     unknown = set(service or ()) - set(SERVICES)

@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,9 +15,10 @@ from common.http.tokens import SCOPES, Token, Tokens, digest_of, load_tokens, ne
 from grafient.local.processes import free_ports, is_free
 from grafient.local.securing import write_private
 
-PORTS = ("connector", "syncer", "ledger", "simulator", "postgres", "kafka")
+PORTS = ("connector", "syncer", "ledger", "simulator", "postgres", "kafka", "console")
 """Who listens, in the order of the ports from `--port` on."""
-TOKEN_ID = "local"  # noqa: S105 - its name
+TOKEN_ID, CONSOLE_TOKEN_ID = "local", "console"
+LINK_SECRETS = "console_links"
 
 
 @contextmanager
@@ -51,22 +53,30 @@ def ports_of(folder: Path, first: int | None) -> Mapping[str, int]:
     return ports
 
 
-def local_token(folder: Path, *, keep: bool) -> str:
+def local_token(folder: Path, *, keep: bool, token_id: str = TOKEN_ID) -> str:
     """A token with all scopes: with `keep` that of the start before, unless it was revoked. All other tokens stay."""
-    path, secret_file = folder / "tokens.json", folder / "token"
+    path, secret_file = folder / "tokens.json", folder / ("token" if token_id == TOKEN_ID else f"{token_id}_token")
     if not path.exists():
         write_private(path, b'{"tokens": []}')
     with locked(path):
         tokens = load_tokens(path).tokens
         secret = secret_file.read_text() if secret_file.exists() else ""
-        if _token(secret) not in tokens:
+        if _token(token_id, secret) not in tokens:
             secret = new_secret()
             if keep:
                 write_private(secret_file, secret.encode())
-            kept = tuple(one for one in tokens if one.token_id != TOKEN_ID)
-            replace(path, Tokens(tokens=(*kept, _token(secret))).model_dump_json(exclude_none=True).encode())
+            kept = tuple(one for one in tokens if one.token_id != token_id)
+            replace(path, Tokens(tokens=(*kept, _token(token_id, secret))).model_dump_json(exclude_none=True).encode())
         return secret
 
 
-def _token(secret: str) -> Token:
-    return Token(token_id=TOKEN_ID, sha256=digest_of(secret), scopes=SCOPES)
+def link_secrets(folder: Path) -> Path:
+    """The file of the secret that signs the console's links, made where there is none."""
+    path = folder / LINK_SECRETS
+    if not path.exists():
+        write_private(path, secrets.token_urlsafe(32).encode())
+    return path
+
+
+def _token(token_id: str, secret: str) -> Token:
+    return Token(token_id=token_id, sha256=digest_of(secret), scopes=SCOPES)

@@ -1,17 +1,19 @@
-"""The whole system on this machine: Postgres, Kafka, the simulator, the three services and the cron emitter."""
+"""The whole system on this machine: Postgres, Kafka, the simulator, the services and the cron emitter."""
 
 import asyncio
 import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from common.crypto.key_files import create_keys
 from common.migrations import SERVICES, migrate
+from console.links import LONGEST, Right, load_secrets, new_link
 from pydantic import SecretStr
 
-from grafient.local.folder import PORTS, local_token
+from grafient.local.folder import CONSOLE_TOKEN_ID, PORTS, TOKEN_ID, link_secrets, local_token
 from grafient.local.kafka import Kafka
 from grafient.local.postgres import Postgres
 from grafient.local.processes import free_ports
@@ -21,6 +23,8 @@ from grafient.topics.acls import apply_grants, set_passwords
 from grafient.topics.apply import apply_topics
 
 KEY_ID = "local-1"
+ACCOUNT = "demo"
+"""Whose console `up` and `demo` open."""
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "SSL_CERT_DIR", "PYTHONPATH")
 
 
@@ -31,6 +35,8 @@ class Address:
     connector_url: str
     syncer_url: str
     ledger_url: str
+    console_url: str
+    """A signed link for the account `demo`, with the right to manage."""
     kafka: str
     database_url: str
     token: str
@@ -63,7 +69,7 @@ class System:
         self._delay_ms = delay_ms
         self._settings = settings or {}
         self._durable = durable
-        self._token = ""
+        self._token = self._console_token = ""
         self._ports = dict(ports or zip(PORTS, free_ports(len(PORTS)), strict=True))
         self._simulated = xai_url is None
         self._xai_url = xai_url or self.url_of("simulator")
@@ -103,12 +109,19 @@ class System:
             connector_url=self.url_of("connector"),
             syncer_url=self.url_of("syncer"),
             ledger_url=self.url_of("ledger"),
+            console_url=self.console_link(),
             kafka=self.kafka.bootstrap_servers,
             database_url=self.postgres.database_url,
             token=self._token,
             xai_url=self._xai_url,
             pids=pids | self.supervisor.pids,
         )
+
+    def console_link(self) -> str:
+        """Opens the console once, within 15 minutes."""
+        secret = load_secrets(link_secrets(self._folder))[0]
+        link = new_link(ACCOUNT, Right.MANAGE, datetime.now(UTC) + LONGEST)
+        return f"{self.url_of('console')}/enter?{link.query(secret)}"
 
     async def _database(self) -> None:
         await self.postgres.start()
@@ -132,7 +145,7 @@ class System:
 
     def environment_of(self, service: str) -> dict[str, str]:
         """What a process of `service` is started with."""
-        return self._environment(service) | {
+        return self._environment_of_process(service) | {
             "DATABASE_URL": self.postgres.url_of(service),
             "INSTANCE_NAME": f"{service}-1",
             "PORT": str(self._ports[service]),
@@ -143,6 +156,20 @@ class System:
 
     def _cron(self) -> Service:
         return Service("cron", (sys.executable, "-m", "grafient", "cron"), self._environment("cron"))
+
+    def _environment_of_process(self, service: str) -> dict[str, str]:
+        if service != "console":
+            return self._environment(service)
+        return inherited_environment() | {
+            "CONSOLE_URL": self.url_of("console"),
+            "CONSOLE_CONNECTOR_URL": self.url_of("connector"),
+            "CONSOLE_LEDGER_URL": self.url_of("ledger"),
+            "CONSOLE_API_TOKEN": self._console_token,
+            "CONSOLE_LINK_SECRETS_FILE": str(link_secrets(self._folder)),
+            "HOST": "127.0.0.1",
+            "HTTP_STOP_PAUSE_SECONDS": "0",
+            **self._settings,
+        }
 
     def _environment(self, principal: str) -> dict[str, str]:
         secured = self.security.environment(principal) if self.security else {}
@@ -163,7 +190,9 @@ class System:
         for name in ("keyring.json", "sealing_key.json"):
             if not (self._folder / name).exists():
                 create_keys(self._folder / name, KEY_ID)
-        self._token = local_token(self._folder, keep=self._durable)
+        self._token, self._console_token = (
+            local_token(self._folder, keep=self._durable, token_id=one) for one in (TOKEN_ID, CONSOLE_TOKEN_ID)
+        )
 
 
 def inherited_environment() -> dict[str, str]:

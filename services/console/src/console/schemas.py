@@ -1,0 +1,94 @@
+"""What connector and ledger answer, as far as it is shown; their documents describe every field."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Answer(BaseModel):
+    """A part of an answer; fields that are not shown are ignored."""
+
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+
+class Comparison(Answer):
+    """The span that a period is compared with."""
+
+    first: date = Field(alias="from")
+    last: date = Field(alias="to")
+    usd: Decimal | None
+    change: float | None
+    why: str | None
+
+
+class ModelSum(Answer):
+    """A model and what it cost."""
+
+    model: str
+    usd: Decimal
+
+
+class Period(Answer):
+    """What all reports have."""
+
+    first: date = Field(alias="from")
+    last: date = Field(alias="to")
+    usd: Decimal | None
+    missing_days: list[date]
+    previous: Comparison
+
+
+class Summary(Period):
+    """An account's costs over a period."""
+
+    daily_average_usd: Decimal | None
+    covered_days: int
+    top_model: ModelSum | None
+    data_as_of: datetime | None
+    provisional_from: date | None
+
+
+class ModelCost(Answer):
+    """A day's cost of one model of one integration."""
+
+    integration_id: UUID
+    model: str
+    usd: Decimal
+
+
+class DayCosts(Answer):
+    """One UTC day."""
+
+    day: date
+    covered: bool
+    provisional: bool
+    usd: Decimal | None
+    missing: list[UUID]
+    models: list[ModelCost]
+
+
+class Costs(Answer):
+    """A row for every day."""
+
+    integrations: int
+    days: list[DayCosts]
+
+
+class Card(Answer):
+    """An integration, as the connector describes it."""
+
+    integration_id: UUID
+    label: str
+    status: str
+    status_text: str
+    status_detail: str | None
+    data_as_of: datetime | None
+    next_sync: datetime | None
+
+
+class Cards(Answer):
+    """All integrations of an account."""
+
+    integrations: list[Card]

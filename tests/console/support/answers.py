@@ -1,0 +1,61 @@
+"""What connector and ledger answer, in the form of their documents."""
+
+from datetime import date, timedelta
+from typing import Any
+
+LAST = date(2026, 11, 28)
+INTEGRATION = "0f0e0d0c-0b0a-4908-8706-050403020100"
+
+
+def an_account(account_id: str = "acme") -> dict[str, Any]:
+    """Everything of an account with one team, by path."""
+    path = f"/v1/accounts/{account_id}"
+    return {
+        f"{path}/summary": summary(),
+        f"{path}/costs": {"currency": "USD", "integrations": 1, "days": [a_day(number) for number in range(3)]},
+        f"{path}/integrations": {"integrations": [a_card()]},
+    }
+
+
+def summary(**changes: Any) -> dict[str, Any]:
+    previous = {"from": "2026-10-01", "to": "2026-10-29", "usd": "10", "change": 0.25, "why": None}
+    answer = {
+        "currency": "USD",
+        "from": "2026-10-30",
+        "to": str(LAST),
+        "usd": "12.3456789012",
+        "missing_days": [],
+        "previous": previous,
+        "daily_average_usd": "0.4115226300",
+        "covered_days": 29,
+        "top_model": {"model": "grok-4", "usd": "10"},
+        "data_as_of": "2026-11-28T06:00:01Z",
+        "provisional_from": "2026-11-21",
+    }
+    return answer | changes
+
+
+def a_day(days_ago: int = 0, **changes: Any) -> dict[str, Any]:
+    models = [{"integration_id": INTEGRATION, "label": "grok-4", "product": None, "model": "grok-4", "usd": "1.5"}]
+    answer = {
+        "day": str(LAST - timedelta(days=days_ago)),
+        "covered": True,
+        "provisional": False,
+        "usd": "1.5",
+        "missing": [],
+        "models": models,
+    }
+    return answer | changes
+
+
+def a_card(**changes: Any) -> dict[str, Any]:
+    answer = {
+        "integration_id": INTEGRATION,
+        "label": "Research",
+        "status": "active",
+        "status_text": "Active",
+        "status_detail": None,
+        "data_as_of": "2026-11-28T06:00:01Z",
+        "next_sync": "2026-11-29T06:00:00Z",
+    }
+    return answer | changes
