@@ -67,11 +67,11 @@ class Model:
         if before is not None and before.observed_at >= message.observed_at:
             return
         valid_from = message.observed_at
-        if before is not None and _same(before.costs, message.costs):
+        if before is not None and _same(before.costs, tuple(message.costs)):
             valid_from = before.valid_from
         elif before is not None:
             self.revisions.append((key, before, message.observed_at, message.reading_id))
-        self.days[key] = Day(message.costs, message.usd, message.reading_id, message.observed_at, valid_from)
+        self.days[key] = Day(tuple(message.costs), message.usd, message.reading_id, message.observed_at, valid_from)
 
     def _reconcile(self, window: WindowRead) -> Outcome:
         key = window.integration_id, window.reading_id, window.account_id

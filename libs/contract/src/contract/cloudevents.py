@@ -231,7 +231,7 @@ def _check_envelope(headers: Mapping[str, str]) -> None:
 
 def _parse(model: type[M], body: bytes) -> M:
     try:
-        return model.model_validate_json(body)
+        return model.read(body)
     except ValidationError as error:
         errors = error.errors(include_input=False, include_url=False, include_context=False)[:MAX_ERRORS]
         known = {*model.model_fields, *Cost.model_fields}

@@ -16,6 +16,10 @@ _DECIMAL = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?")
 MAX_INTEGER_DIGITS = 15
 MAX_FRACTION_DIGITS = 40
 _PLAIN = rf"^-?[0-9]{{1,{MAX_INTEGER_DIGITS}}}(\.[0-9]{{1,{MAX_FRACTION_DIGITS}}})?$"
+CANONICAL = (
+    rf"(?:0|-?+(?:0(?=\.)|[1-9][0-9]{{0,{MAX_INTEGER_DIGITS - 1}}}+)(?:\.[0-9]{{1,{MAX_FRACTION_DIGITS}}}+(?<!0))?+)"
+)
+"""A regular expression for what `plain` writes."""
 ZERO = Decimal(0)
 NOISE = Decimal("1E-12")
 """Of an amount: the last digits of long sums of doubles. Below 100 US dollars it is less than a tick (1e-10)."""

@@ -1,12 +1,16 @@
 """Costs of a day, label by label."""
 
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from operator import ge
-from typing import Self
+from typing import Any, Self, overload
 from uuid import UUID
 
-from pydantic import model_validator
+from pydantic import GetCoreSchemaHandler, TypeAdapter, model_validator
+from pydantic_core import CoreSchema, SchemaValidator, core_schema
 
 from contract.fields import AccountId, Day, Instant, Text
+from contract.messages import canonical_costs
 from contract.messages.base import Message
 from contract.money import Usd, total
 
@@ -23,6 +27,62 @@ class Cost(Message):
     usd: Usd
 
 
+_COSTS: TypeAdapter[tuple[Cost, ...]] = TypeAdapter(tuple[Cost, ...])
+
+
+class Costs(Sequence[Cost]):
+    """The costs of a day. Those of a record that was read are JSON that was checked, until somebody looks at one."""
+
+    def __init__(self, costs: tuple[Cost, ...] = (), json: str | None = None) -> None:
+        """`json`: instead of `costs`, as `CostRecorded` writes them."""
+        self.__dict__ |= {"_costs": costs} if json is None else {"json": json}
+
+    @cached_property
+    def json(self) -> str:
+        """As the message has them."""
+        return _COSTS.dump_json(self._costs).decode()
+
+    @cached_property
+    def _costs(self) -> tuple[Cost, ...]:
+        return _COSTS.validate_json(self.json)
+
+    @overload
+    def __getitem__(self, index: int) -> Cost: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[Cost, ...]: ...
+    def __getitem__(self, index: int | slice) -> Cost | tuple[Cost, ...]:
+        return self._costs[index]
+
+    def __len__(self) -> int:
+        return len(self._costs)
+
+    def __iter__(self) -> Iterator[Cost]:
+        return iter(self._costs)
+
+    def __eq__(self, other: object) -> bool:
+        return self._costs == (other._costs if isinstance(other, Costs) else other)
+
+    def __hash__(self) -> int:
+        return hash(self._costs)
+
+    def __repr__(self) -> str:
+        return repr(self._costs)
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - any type
+        return core_schema.no_info_after_validator_function(
+            cls,
+            core_schema.no_info_before_validator_function(_as_tuple, handler(tuple[Cost, ...])),
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                _as_tuple, return_schema=handler(tuple[Cost, ...])
+            ),
+        )
+
+
+def _as_tuple(costs: object) -> object:
+    return tuple(costs) if isinstance(costs, Costs) else costs
+
+
 class CostRecorded(Message):
     """All costs of one UTC day in one reading: they replace those of an older reading. Empty days are recorded too."""
 
@@ -31,7 +91,7 @@ class CostRecorded(Message):
     day: Day
     usd: Usd
     """Sum of `costs`, exact."""
-    costs: tuple[Cost, ...]
+    costs: Costs
     """Sorted by label, one entry a label, zero amounts left out."""
     reading_id: UUID
     observed_at: Instant
@@ -45,3 +105,21 @@ class CostRecorded(Message):
         if total([cost.usd for cost in self.costs]) != self.usd:
             raise ValueError("usd is not the sum of costs")
         return self
+
+    @classmethod
+    def read(cls, body: bytes) -> Self:
+        """As other messages; one that a syncer wrote is checked without making an object of each cost."""
+        found = canonical_costs.read(body)
+        if found is None:
+            return super().read(body)
+        message: Self = _CHECKED.validate_python(found | {"costs": Costs(json=found["costs"])})
+        return message
+
+
+_ANY = core_schema.model_field(core_schema.any_schema())
+_CHECKED = SchemaValidator(
+    core_schema.model_schema(
+        CostRecorded, core_schema.model_fields_schema(dict.fromkeys(CostRecorded.model_fields, _ANY))
+    )
+)
+"""Makes the message of fields that were checked, faster than `model_construct`."""

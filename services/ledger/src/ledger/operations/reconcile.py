@@ -10,8 +10,6 @@ from contract.messages import CostRecorded, WindowRead
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.store.days import COSTS
-
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -105,7 +103,7 @@ _UNEVEN = text("""
 def claims_of(message: CostRecorded | WindowRead, partition: int, offset: int) -> list[Claim]:
     """What a message claims about its days."""
     totals = {message.day: message.usd} if isinstance(message, CostRecorded) else message.totals
-    costs = COSTS.dump_json(message.costs).decode() if isinstance(message, CostRecorded) else None
+    costs = message.costs.json if isinstance(message, CostRecorded) else None
     owner = message.integration_id, message.account_id
     reading = message.reading_id, message.observed_at
     return [Claim(*owner, day, usd, *reading, partition, offset, costs) for day, usd in totals.items()]

@@ -5,13 +5,10 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, LiteralString
 
-from contract.messages import Cost, CostRecorded, WindowRead
-from pydantic import TypeAdapter
+from contract.messages import CostRecorded, WindowRead
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.domain import StoredDay, batches_of_unique_days
-
-COSTS: TypeAdapter[tuple[Cost, ...]] = TypeAdapter(tuple[Cost, ...])
 
 ENDS_AT: LiteralString = "(d.day + 1)::timestamp AT TIME ZONE 'UTC'"
 """The instant at which the UTC day of a row `d` is over: `contract.rules.ends_at` in SQL."""
@@ -73,7 +70,7 @@ async def _record(connection: AsyncConnection, days: Sequence[CostRecorded]) -> 
             "days": [day.day for day in days],
             "accounts": [day.account_id for day in days],
             "usd": [day.usd for day in days],
-            "costs": [COSTS.dump_json(day.costs).decode() for day in days],
+            "costs": [day.costs.json for day in days],
             "readings": [day.reading_id for day in days],
             "observed": [day.observed_at for day in days],
         },

@@ -1,0 +1,89 @@
+"""Reads the body of a CostRecorded that is written as its model writes it: the same checks in half of the time."""
+
+import re
+from datetime import date, datetime
+from decimal import Decimal
+from functools import lru_cache
+from operator import ge
+from typing import TypedDict
+from uuid import UUID
+
+from contract.money import CANONICAL, total
+
+_UUID = "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
+_TEXT = r"[ !#-\[\]-\U0010ffff]*+"
+_COST = rf'\{{"label":"({_TEXT})","product":(?:"{_TEXT}"|null),"model":"{_TEXT}","usd":"({CANONICAL})"\}}'
+_OWNER = rf'\{{"account_id":"(?:[A-Za-z0-9_.-]{{1,64}})","integration_id":"(?:{_UUID})'
+_READING = re.compile(rf'\],"reading_id":"({_UUID})","observed_at":"([0-9-]{{10}}T[0-9:]{{8}}\.[0-9]{{6}}Z)"\}}')
+_READING_LENGTH = len('],"reading_id":"","observed_at":""}') + 36 + 27
+_BEGINNING = re.compile(rf'({_OWNER})","day":"([0-9-]{{10}})","usd":"({CANONICAL})","costs":\[')
+_COSTS = re.compile(rf"(?:^|(?<=\}}),){_COST}|(.)", re.DOTALL)
+"""What is no cost, behind the beginning or another cost, is found character by character: nothing is passed over."""
+
+REPEATED = 256
+"""Values that are kept, of each kind: the days of a window differ in the costs and in the day alone."""
+
+
+class CanonicalCosts(TypedDict):
+    """The fields of the message."""
+
+    account_id: str
+    integration_id: UUID
+    day: date
+    usd: Decimal
+    costs: str
+    """The JSON of all costs, as the model would write it."""
+    reading_id: UUID
+    observed_at: datetime
+
+
+def read(body: bytes) -> CanonicalCosts | None:
+    """What `body` says; None where it is written otherwise, or wrong: the model says what."""
+    try:
+        text = body.decode()
+        beginning = _BEGINNING.match(text)
+        if beginning is None:
+            return None
+        account_id, integration_id = _owner(beginning[1])
+        day, usd = _day(beginning[2]), Decimal(beginning[3])
+        reading_id, observed_at = _reading(text[-_READING_LENGTH:])
+    except ValueError:
+        return None
+    costs = text[beginning.end() : -_READING_LENGTH]
+    if not _adds_up(costs, usd):
+        return None
+    return {
+        "account_id": account_id,
+        "integration_id": integration_id,
+        "day": day,
+        "usd": usd,
+        "costs": f"[{costs}]",
+        "reading_id": reading_id,
+        "observed_at": observed_at,
+    }
+
+
+def _adds_up(costs: str, usd: Decimal) -> bool:
+    """Whether `costs` is nothing but costs, sorted by label, one entry a label, and `usd` their sum."""
+    if not costs:
+        return not usd
+    labels, amounts, others = zip(*_COSTS.findall(costs), strict=True)
+    return not any(others) and not any(map(ge, labels, labels[1:])) and total(map(Decimal, amounts)) == usd
+
+
+@lru_cache(maxsize=REPEATED)
+def _owner(text: str) -> tuple[str, UUID]:
+    _, _, _, account_id, _, _, _, integration_id = text.split('"')
+    return account_id, UUID(integration_id)
+
+
+@lru_cache(maxsize=REPEATED)
+def _reading(text: str) -> tuple[UUID, datetime]:
+    """Raises ValueError for anything else than the end of the body."""
+    found = _READING.fullmatch(text)
+    if found is None:
+        raise ValueError("is no reading")
+    return UUID(found[1]), datetime.fromisoformat(found[2])
+
+
+_day = lru_cache(maxsize=2 * REPEATED)(date.fromisoformat)
