@@ -1,4 +1,4 @@
-"""Reads the body of a CostRecorded that is written as its model writes it: the same checks in half of the time."""
+"""Reads the body of a CostRecorded that is written as its model writes it, with the same checks, in half of the time."""
 
 import re
 from datetime import date, datetime
@@ -38,7 +38,7 @@ class CanonicalCosts(TypedDict):
 
 
 def read(body: bytes) -> CanonicalCosts | None:
-    """What `body` says; None where it is written otherwise, or wrong: the model says what."""
+    """The fields in `body`; None where it is written otherwise, or wrong: then the model names what."""
     try:
         text = body.decode()
         beginning = _BEGINNING.match(text)
