@@ -13,8 +13,11 @@ from common.watchdog import Watchdog
 from fastapi import FastAPI
 from grafient.documents.openapi import documents
 from ledger.api import Routes
+from ledger.history.api import HistoryRoutes
+from ledger.reports.api import ReportRoutes
+from ledger.reports.export import Exports
 
-from tests.ledger.support.ledger import FIRST, NOON, LedgerHarness, reading_of
+from tests.ledger.support.ledger import FIRST, NOON, LedgerHarness, later, reading_of
 from tests.support.contract import allow_wrong_tokens, fire, served
 from tests.support.fakes import no_lifespan
 
@@ -30,12 +33,14 @@ async def app(tables_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) 
     ledger = LedgerHarness(owned.service, owned.owner)
     await ledger.clear()
     await ledger.add(team := uuid4(), account_id=EXAMPLE)
-    days = reading_of(team, {FIRST: {"grok-4": "1.10", "grok-5": "0.0000001"}}).days
-    await ledger.receive(*(day.model_copy(update={"account_id": EXAMPLE}) for day in days))
+    for usd, hours in (("1", -1), ("1.10", 0)):
+        reading = reading_of(team, {FIRST: {"grok-4": usd, "grok-5": "0.0000001"}}, observed_at=later(hours))
+        await ledger.receive(*(one.model_copy(update={"account_id": EXAMPLE}) for one in reading.messages))
     app = make_app("ledger", Watchdog(), no_lifespan, ledger.database.ping)
     token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
     guard(app, Tokens.model_validate({"tokens": [token]}), requests_per_second=1_000_000)
-    app.include_router(Routes(ledger.database, clock=lambda: NOON).router())
+    for routes in (Routes, ReportRoutes, HistoryRoutes, Exports):
+        app.include_router(routes(ledger.database, clock=lambda: NOON).router())
     return app
 
 

@@ -69,6 +69,7 @@ TESTED_ELSEWHERE = {
     "services/connector/src/connector/commands/opening.py": "tests/connector/commands/test_handlers.py",
     "services/connector/src/connector/health.py": "tests/connector/test_outcomes.py",
     "services/connector/src/connector/request_bodies.py": "tests/connector/test_api.py",
+    "services/ledger/src/ledger/history/answers.py": "tests/ledger/history/test_api.py",
     "services/ledger/src/ledger/operations": "tests/ledger/operations/test_rebuild.py",
     "services/ledger/src/ledger/reports/answers.py": "tests/ledger/reports/test_api.py",
     "services/ledger/src/ledger/reports/columns.py": "tests/ledger/reports/test_export.py",

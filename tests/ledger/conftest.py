@@ -13,6 +13,7 @@ from common.http.tokens import Tokens, digest_of
 from common.watchdog import Watchdog
 from fastapi import FastAPI
 from ledger.api import Routes
+from ledger.history.api import HistoryRoutes
 from ledger.reports.api import ReportRoutes
 from ledger.reports.export import Exports
 
@@ -47,7 +48,7 @@ def app(ledger: LedgerHarness) -> FastAPI:
     bound = {"token_id": "bound", "sha256": digest_of("bound"), "scopes": ["costs:read"], "account_ids": ["other"]}
     token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
     guard(app, Tokens.model_validate({"tokens": [token, bound]}), requests_per_second=10_000)
-    for routes in (Routes, ReportRoutes, Exports):
+    for routes in (Routes, ReportRoutes, HistoryRoutes, Exports):
         app.include_router(routes(ledger.database, clock=lambda: NOON).router())
     return app
 

@@ -38,6 +38,7 @@ async def test_a_day_is_shown_with_its_models(ledger: LedgerHarness, http: httpx
         "day": "2026-11-01",
         "covered": True,
         "provisional": False,
+        "restated": False,
         "usd": "1.1000001",
         "missing": [],
         "models": [
@@ -100,6 +101,21 @@ async def test_as_of_shows_what_was_known_then(ledger: LedgerHarness, http: http
     ]
 
     assert known == [None, "1", "1", "2", "2"]
+
+
+async def test_a_day_is_restated_once_what_was_reported_after_its_end_has_changed(
+    ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID
+) -> None:
+    in_the_day, after_it, late = (datetime(2026, 11, day, 12, tzinfo=UTC) for day in (1, 2, 3))
+    for at, usd in ((in_the_day, "1"), (after_it, "2"), (late, "3")):
+        await ledger.record(team, {FIRST: {"a": usd}}, observed_at=at)
+
+    known = [
+        (await _days(http, FIRST, FIRST, as_of=f"{at:%FT%TZ}"))[0]["restated"] for at in (in_the_day, after_it, late)
+    ]
+
+    assert known == [False, False, True]
+    assert (await _days(http, FIRST, FIRST))[0]["restated"] is True
 
 
 async def test_an_account_sees_its_own_figures_only(ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID) -> None:
@@ -193,11 +209,6 @@ async def test_a_time_out_of_bounds_is_refused_with_its_field(http: httpx.AsyncC
 
     assert (answer.status_code, answer.json()["code"]) == (422, "request_malformed")
     assert answer.json()["errors"][0]["field"] == f"query.{next(iter(query))}"
-
-
-@pytest.mark.parametrize("route", ["coverage", "revisions", "days/2026-11-01"])
-async def test_what_is_not_built_yet_does_not_pretend(http: httpx.AsyncClient, route: str) -> None:
-    assert (await http.get(f"/v1/accounts/{ACCOUNT}/{route}")).status_code == 404
 
 
 async def test_a_questioned_reading_covers_no_day(ledger: LedgerHarness, http: httpx.AsyncClient, team: UUID) -> None:

@@ -340,3 +340,14 @@ async def test_tables_of_another_version_are_not_compared(rebuilt: Rebuilt) -> N
         with pytest.raises(RebuildError, match="grafient migrate"):
             await rebuild_tables.check_versions(connection)
         await connection.rollback()
+
+
+async def test_an_outcome_keeps_the_instant_at_which_it_was_stored(rebuilt: Rebuilt) -> None:
+    (reading,) = of_hours({0: {0: "1"}})
+    await rebuilt.live.receive(*reading.messages)
+    await rebuilt.receive(*reading.messages)
+
+    await rebuilt.differences()
+
+    (pair,) = await rebuilt.live.sql("SELECT l.stored_at, r.stored_at FROM outcomes l, ledger_rebuilt.outcomes r")
+    assert pair[0] == pair[1] is not None

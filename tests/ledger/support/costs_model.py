@@ -9,7 +9,7 @@ from uuid import UUID
 
 from contract.messages import Cost
 from contract.money import total
-from contract.rules import is_provisional
+from contract.rules import ends_at, is_provisional
 from ledger.domain import Expectation, covers, days_of, expected_days
 from ledger.schemas import Costs, DayCosts, ModelCost
 
@@ -53,6 +53,12 @@ class _IntegrationDay:
     usd: Decimal
     costs: tuple[Cost, ...]
     observed_at: datetime
+    restated: bool
+
+
+_REVISIONS = """
+    SELECT integration_id, day, said_since AS valid_from, said_until AS valid_to FROM day_revisions WHERE account_id = :account_id
+"""
 
 
 async def costs_of_account(
@@ -88,6 +94,11 @@ async def _tables(
     parameters: dict[str, Any] = {"account_id": ACCOUNT, "first": first, "last": last}
     query = (_AS_OF, parameters | {"as_of": as_of}) if as_of else (_NOW, parameters)
     expected = [Expectation(*row) for row in await ledger.sql(_EXPECTED, account_id=ACCOUNT)]
+    restated = {
+        (row.integration_id, row.day)
+        for row in await ledger.sql(_REVISIONS, account_id=ACCOUNT)
+        if row.valid_from >= ends_at(row.day) and (as_of is None or row.valid_to <= as_of)
+    }
     stored = [
         _IntegrationDay(
             row.integration_id,
@@ -95,6 +106,7 @@ async def _tables(
             row.usd,
             tuple(Cost.model_validate(cost) for cost in row.costs),
             row.observed_at,
+            (row.integration_id, row.day) in restated,
         )
         for row in await ledger.sql(query[0], **query[1])
     ]
@@ -109,6 +121,7 @@ def _day(day: date, stored: Sequence[_IntegrationDay], expected: Sequence[Expect
         day=day,
         covered=bool(expected_ids) and not missing,
         provisional=any(is_provisional(day, one.observed_at) for one in stored),
+        restated=any(one.restated for one in stored),
         usd=total(one.usd for one in stored) if stored else None,
         missing=missing,
         models=[

@@ -1,9 +1,8 @@
 """The routes of the ledger."""
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from typing import Annotated, Any, Self
+from datetime import date, datetime
+from typing import Annotated, Any
 from uuid import UUID
 
 from common.database import Database
@@ -16,12 +15,12 @@ from fastapi.responses import Response, StreamingResponse
 from pydantic import Field
 
 from ledger.daily_costs import prepare
-from ledger.domain import MAX_DAYS, is_range
+from ledger.domain import MAX_DAYS
+from ledger.pages import CURSOR, Page
 from ledger.schemas import Costs
 from ledger.store.costs import CostsBy, Selection
 
 READ = [Depends(needs("costs:read"))]
-DEFAULT_DAYS = 30
 CACHING = {"Cache-Control": "private, no-cache"}
 """A client may keep an answer, and has to ask whether it has changed."""
 QueryDay = Annotated[Day, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
@@ -32,23 +31,6 @@ CACHED: Responses = {
     200: {"headers": _ETAG},
     304: {"description": "Nothing has changed since the answer with this ETag.", "headers": _ETAG},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Pages:
-    """The days of one page, and the last day of all pages."""
-
-    first: date
-    last: date
-    end: date
-
-    @classmethod
-    def of(cls, first: date, end: date, limit: int | None) -> Self:
-        return cls(first, min(end, first + timedelta(days=limit - 1)) if limit else end, end)
-
-    @property
-    def next_cursor(self) -> str | None:
-        return f"{self.last + timedelta(days=1)}.{self.end}" if self.last < self.end else None
 
 
 class Routes:
@@ -76,7 +58,7 @@ class Routes:
         as_of: Instant | None = None,
         by: CostsBy = CostsBy.LABEL,
         limit: Annotated[int | None, Query(ge=1, le=MAX_DAYS)] = None,
-        cursor: Annotated[str | None, Query(pattern=r"^2\d{3}-\d{2}-\d{2}\.2\d{3}-\d{2}-\d{2}$")] = None,
+        cursor: Annotated[str | None, Query(pattern=CURSOR)] = None,
         if_none_match: Annotated[str, Header(alias="If-None-Match")] = "",
     ) -> Response:
         """Costs by day and label, or `by=model`; both days included, by default the last 30.
@@ -85,10 +67,10 @@ class Routes:
         replaces `from` and `to`; the other parameters are repeated.
         """
         now = self._clock()
-        pages = _Pages.of(*(_resume(cursor, first, last) if cursor else _range(first, last, now.date())), limit)
-        selection = Selection(account_id, pages.first, pages.last, integration_id, as_of=as_of, by=by)
+        page = Page.of(first, last, cursor, now.date()).limited(limit)
+        selection = Selection(account_id, page.first, page.last, integration_id, as_of=as_of, by=by)
         async with self._database.transaction() as connection:
-            answer = await prepare(connection, selection, now, pages.next_cursor)
+            answer = await prepare(connection, selection, now, page.next_cursor)
             if integration_id is not None and not answer.exists:
                 raise ProblemError(Code.NOT_FOUND, "The account has no such integration.")
             headers = CACHING | {"ETag": answer.etag}
@@ -110,24 +92,3 @@ def matches(if_none_match: str, etag: str) -> bool:
     """Whether the client has the answer; proxies that compress it mark its ETag as weak."""
     known = {one.strip().removeprefix("W/") for one in if_none_match.split(",")}
     return bool(known & {etag, "*"})
-
-
-def _range(first: date | None, last: date | None, today: date) -> tuple[date, date]:
-    last = last or max(today, first or today)
-    first = first or last - timedelta(days=DEFAULT_DAYS - 1)
-    if not is_range(first, last):
-        raise ProblemError(
-            Code.REQUEST_MALFORMED, f"from must not be after to, and a request covers at most {MAX_DAYS} days."
-        )
-    return first, last
-
-
-def _resume(cursor: str, first: date | None, last: date | None) -> tuple[date, date]:
-    """The days that a cursor names; `first` and `last` may be those of the first page."""
-    try:
-        start, end = (date.fromisoformat(day) for day in cursor.split("."))
-    except ValueError:
-        start, end = date.max, date.min
-    if not is_range(start, end) or (first or start) > start or (last or end) != end:
-        raise ProblemError(Code.REQUEST_MALFORMED, "cursor must be the next_cursor of a page of the same days.")
-    return start, end

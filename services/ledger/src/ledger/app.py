@@ -17,6 +17,7 @@ from fastapi import FastAPI
 
 from ledger.api import Routes
 from ledger.handlers import BATCH_HANDLERS, HANDLERS, Handlers
+from ledger.history.api import HistoryRoutes
 from ledger.reports.api import ReportRoutes
 from ledger.reports.export import Exports
 from ledger.settings import LedgerSettings
@@ -47,7 +48,7 @@ def create_app(settings: LedgerSettings) -> FastAPI:
 
     app = make_app("ledger", parts.watchdog, lifespan, parts.ready)
     guard(app, LiveTokens(settings.api_tokens_file), requests_per_second=settings.api_requests_per_second)
-    for routes in (Routes, ReportRoutes, Exports):
+    for routes in (Routes, ReportRoutes, HistoryRoutes, Exports):
         app.include_router(routes(reading, clock=lambda: datetime.now(UTC)).router())
     return app
 

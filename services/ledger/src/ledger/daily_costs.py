@@ -20,7 +20,7 @@ from ledger.store.costs import IntegrationDay, Selection, Stored
 
 ROWS_OF_A_PART = 400
 """Days of an integration that are read and sent at once: about 1 MB, and some milliseconds of the event loop."""
-FORM = 1
+FORM = 2
 """To be raised with every change of the answer's form, so that no client keeps an older one."""
 
 _encode = json.JSONEncoder(separators=(",", ":")).encode
@@ -93,6 +93,7 @@ class DailyCosts:
             "day": day.isoformat(),
             "covered": bool(expected) and not missing,
             "provisional": any(is_provisional(day, one.observed_at) for one in stored),
+            "restated": any(one.restated for one in stored),
             "usd": plain(total(one.usd for one in stored)) if stored else None,
             "missing": missing,
         }

@@ -5,14 +5,17 @@ from datetime import date
 
 import structlog
 from common.metrics import UNRECONCILED
-from contract.messages import SyncCompleted, WindowRead
+from contract.messages import AnswerHash, SyncCompleted, WindowRead
 from contract.money import total
+from pydantic import TypeAdapter
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.domain import unreconciled
 from ledger.store import days, outcomes
 from ledger.store.days import WindowDays
 from ledger.store.outcomes import Reconciliation, WindowKey, key_of
+
+ANSWERS = TypeAdapter(tuple[AnswerHash, ...])
 
 log = structlog.get_logger()
 
@@ -54,7 +57,8 @@ def _compare(window: WindowRead, held: WindowDays, before: Reconciliation | None
         log.warning("window.unreconciled", integration_id=str(window.integration_id), days=len(missing))
     number = before.number + 1 if before else 1
     body = outcome.model_dump_json().encode()
-    return Reconciliation(_event_id(window, number), number, outcome.reconciled, outcome, body)
+    answers = ANSWERS.dump_json(window.answers) if window.answers else None
+    return Reconciliation(_event_id(window, number), number, outcome.reconciled, outcome, body, answers)
 
 
 def _event_id(window: WindowRead, number: int) -> str:

@@ -32,6 +32,8 @@ class DayCosts(_Schema):
     """At least one integration is expected to have the day, and each has it, read after the day's end (today: ever)."""
     provisional: bool
     """It may still change: read less than 7 days after its end."""
+    restated: bool
+    """What was reported of it after its end has been replaced since: `/revisions` and `/days/{day}` have what it was."""
     usd: Usd | None
     """Sum of what is known; null where nothing is."""
     missing: list[UUID]

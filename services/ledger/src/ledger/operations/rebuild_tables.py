@@ -94,6 +94,10 @@ _CHANGED = """
     WHERE r.integration_id = l.integration_id AND r.reading_id = l.reading_id AND r.account_id = l.account_id
         AND (r.reconciled, r.unreconciled_days) IS DISTINCT FROM (l.reconciled, l.unreconciled_days)
 """
+_STORED_AT = """
+    UPDATE outcomes r SET stored_at = l.stored_at FROM ledger.outcomes l
+    WHERE r.integration_id = l.integration_id AND r.reading_id = l.reading_id AND r.account_id = l.account_id
+"""
 
 
 class RebuildError(UserError):
@@ -158,7 +162,7 @@ async def take_over(connection: AsyncConnection, first_records: FirstRecords) ->
     counts["day_revisions"] = await _rows(connection, _REVISIONS)
     await connection.execute(text(_EARLY_OUTCOMES))
     counts["outcomes"] = await _rows(connection, _OUTCOMES)
-    for statement in (_PUBLISHED, _CHANGED, "DROP TABLE first_records"):
+    for statement in (_PUBLISHED, _CHANGED, _STORED_AT, "DROP TABLE first_records"):
         await connection.execute(text(statement))
     return counts
 

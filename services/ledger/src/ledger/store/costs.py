@@ -10,6 +10,8 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from ledger.store.days import NO_END, RESTATED
+
 
 class CostsBy(StrEnum):
     """What one row of a day's costs is about."""
@@ -51,6 +53,8 @@ class IntegrationDay:
     day: date
     usd: Decimal
     observed_at: datetime
+    restated: bool
+    """What was reported of the day after it was over has been replaced since."""
     models: str
     """JSON objects that begin with their label, joined by commas; empty where there are no costs."""
 
@@ -110,8 +114,8 @@ def _versions(source: str) -> TextClause:
 
 def _days(source: str, models: str) -> TextClause:
     return text(f"""
-        SELECT integration_id, day, usd, observed_at, coalesce(({models}), '') AS models
-        FROM ({source}) AS stored ORDER BY day, integration_id
+        SELECT integration_id, day, usd, observed_at, {RESTATED} AS restated, coalesce(({models}), '') AS models
+        FROM ({source}) AS d ORDER BY day, integration_id
     """)  # noqa: S608 - as above
 
 
@@ -128,7 +132,8 @@ async def stored(connection: AsyncConnection, selection: Selection) -> Stored:
 
 async def integration_days(connection: AsyncConnection, selection: Selection) -> list[IntegrationDay]:
     """The stored days of the selection, by day and integration."""
-    rows = await connection.execute(_DAYS[selection.as_of is not None, selection.by], _parameters(selection))
+    parameters = {"as_of": NO_END} | _parameters(selection)
+    rows = await connection.execute(_DAYS[selection.as_of is not None, selection.by], parameters)
     return [IntegrationDay(*row) for row in rows]
 
 

@@ -16,14 +16,14 @@ _LOAD = """
 # An array of arrays has rows of one length: the days are text until they are in their column.
 _SAVE = """
     INSERT INTO outcomes (integration_id, reading_id, account_id, event_id, judgements, reconciled, first_day, last_day,
-        observed_at, unreconciled_days, outcome)
+        observed_at, unreconciled_days, outcome, answers)
     SELECT integration_id, reading_id, account_id, event_id, judgements, reconciled, first_day, last_day,
-        observed_at, unreconciled_days::date[], outcome
+        observed_at, unreconciled_days::date[], outcome, answers::jsonb
     FROM unnest(%(ids)b::uuid[], %(readings)b::uuid[], %(accounts)b::text[], %(events)b::text[], %(numbers)b::int[],
         %(reconciled)b::bool[], %(first_days)b::date[], %(last_days)b::date[], %(observed)b::timestamptz[],
-        %(unreconciled_days)b::text[], %(outcomes)b::text[])
+        %(unreconciled_days)b::text[], %(outcomes)b::text[], %(answers)b::text[])
         AS new(integration_id, reading_id, account_id, event_id, judgements, reconciled, first_day, last_day,
-            observed_at, unreconciled_days, outcome)
+            observed_at, unreconciled_days, outcome, answers)
     ORDER BY integration_id, reading_id, account_id
     ON CONFLICT (integration_id, reading_id, account_id) DO UPDATE SET event_id = excluded.event_id,
         judgements = excluded.judgements, reconciled = excluded.reconciled, first_day = excluded.first_day,
@@ -46,6 +46,8 @@ class Reconciliation:
     outcome: SyncCompleted
     body: bytes
     """`outcome` as it is stored and published, word for word."""
+    answers: bytes | None = None
+    """The window's `answers` as JSON."""
 
 
 def key_of(window: WindowRead | SyncCompleted) -> WindowKey:
@@ -83,6 +85,7 @@ async def save(connection: AsyncConnection, reconciliations: Sequence[Reconcilia
             "observed": [outcome.observed_at for outcome in all_outcomes],
             "unreconciled_days": [_unreconciled_days(outcome) for outcome in all_outcomes],
             "outcomes": [one.body.decode() for one in reconciliations],
+            "answers": [one.answers.decode() if one.answers else None for one in reconciliations],
         },
     )
 

@@ -24,8 +24,8 @@ EVERYWHERE = (
 
 NAMES = {"Code": "ProblemCode", "History": "HistoryChoice", "Status": "IntegrationStatus", "Syncs": "SyncHistory"}
 """Names of schemas that generated code cannot have as they are: a browser has a `History`, a Go package one `Error`."""
-TAGS = {"events": "events", "sync": "syncs", "syncs": "syncs", "sealing-key": "sealing", "costs": "costs"}
-"""By the last part of a path; the other routes are of integrations."""
+TAGS = {"events": "events", "sync": "syncs", "syncs": "syncs", "sealing-key": "sealing"}
+"""By the last part of a path; the other routes are of what the service is about."""
 ANY_PROBLEM = {
     "description": "Any other failure.",
     "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
@@ -39,13 +39,13 @@ def documents() -> dict[str, dict[str, Any]]:
         connecting = ConnectorSettings.model_validate(common)
         counting = LedgerSettings.model_validate(common)
         return {
-            "connector": _document(connector.app.create_app(connecting), CONNECTOR, connecting),
-            "ledger": _document(ledger.app.create_app(counting), LEDGER, counting),
+            "connector": _document(connector.app.create_app(connecting), "integrations", CONNECTOR, connecting),
+            "ledger": _document(ledger.app.create_app(counting), "costs", LEDGER, counting),
         }
 
 
-def _document(app: FastAPI, what: str, settings: ServiceSettings) -> dict[str, Any]:
-    document = openapi_of(app)
+def _document(app: FastAPI, tag: str, what: str, settings: ServiceSettings) -> dict[str, Any]:
+    document = openapi_of(app, tag)
     document["info"]["description"] = f"{what} {EVERYWHERE}"
     document["servers"] = [
         {"url": f"http://{settings.host}:{settings.port}", "description": "Where it listens by default."}
@@ -53,13 +53,13 @@ def _document(app: FastAPI, what: str, settings: ServiceSettings) -> dict[str, A
     return document
 
 
-def openapi_of(app: FastAPI) -> dict[str, Any]:
-    """OpenAPI 3.1 of `app`; its routes declare their problems by `answers`, and their names by `operation_id`."""
+def openapi_of(app: FastAPI, tag: str) -> dict[str, Any]:
+    """OpenAPI 3.1 of `app`, which is about `tag`; its routes declare problems by `answers`, and names by `operation_id`."""
     document = app.openapi()
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     shared = {f"problem_{status}": answer for status, answer in answers().items()}
     for path, operation in ((path, one) for path, of_path in document["paths"].items() for one in of_path.values()):
-        operation["tags"] = [TAGS.get(path.rpartition("/")[2], "integrations")]
+        operation["tags"] = [TAGS.get(path.rpartition("/")[2], tag)]
         operation["summary"] = operation["operationId"].replace("_", " ").capitalize()
         for parameter in operation.get("parameters", []):
             _without_null(parameter["schema"])
