@@ -64,8 +64,7 @@ class Kafka:
             await stop(self.process)
 
     async def _format(self) -> None:
-        cluster_id = urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
-        arguments = ["format", f"--cluster-id={cluster_id}", "-c", str(self._folder / "server.properties")]
+        arguments = ["format", f"--cluster-id={self._new_cluster_id()}", "-c", str(self._folder / "server.properties")]
         if self._security is not None:
             arguments += self._security.first_user()
         file = self._folder / "format.arguments"  # a password has no place in a list of processes
@@ -78,6 +77,9 @@ class Kafka:
         log.unlink()
         if failed:
             raise StartError(f"Kafka's folder could not be made:\n{output}")
+
+    def _new_cluster_id(self) -> str:
+        return urlsafe_b64encode(uuid4().bytes).decode().rstrip("=")
 
     async def _java(
         self, options: Sequence[str], *arguments: str, log: Path | None = None

@@ -1,7 +1,6 @@
-"""Bring the broker's topics to what the code declares, or find where they differ."""
+"""Bring the broker's topics to what the code declares, as far as that can be done in place."""
 
 import asyncio
-from dataclasses import dataclass
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -12,87 +11,35 @@ from common.kafka.client import admin_client
 from common.settings import KafkaSettings
 from contract.topics import TOPICS, Topic
 
-DURABLE_REPLICAS = 3
+from grafient.topics.differences import TopicDifference, topic_differences, wanted_config
+
 APPEAR_DEADLINE = 30.0
 """Seconds until the brokers know a topic that was just created."""
 
 
-@dataclass(frozen=True, slots=True)
-class TopicDifference:
-    """What a topic is, against what is declared."""
-
-    topic: str
-    state: str
-    """`right`, `missing`, `other_partitions` or `other_config`."""
-    detail: str
-
-    @property
-    def refused(self) -> bool:
-        """Cannot be fixed in place: the records of a key would lose their order."""
-        return self.state == "other_partitions"
-
-
 async def apply_topics(settings: KafkaSettings, replication: int) -> list[TopicDifference]:
     """Create missing topics and set configurations; returns what differed before. Raises UserError."""
-    found = await topic_differences(settings)
+    found = await topic_differences(settings, replication)
     by_name = {topic.name: topic for topic in TOPICS}
-    missing = [by_name[one.topic] for one in found if one.state == "missing"]
-    differing = [by_name[one.topic] for one in found if one.state == "other_config"]
+    missing = [by_name[one.topic] for one in found if "missing" in one.problems]
+    differing = [_resource(by_name[one.topic], one.replicas) for one in found if "other_config" in one.problems]
     async with admin_client(settings, "grafient-topics") as admin:
         if missing:
             result = await admin.create_topics([_new(topic, replication) for topic in missing])
             _raise_for(result.topic_errors)
             await _appeared(admin, missing)
         if differing:
-            await admin.alter_configs([_resource(topic, _config(topic, replication)) for topic in differing])
+            await admin.alter_configs(differing)
     return found
 
 
-async def topic_differences(settings: KafkaSettings) -> list[TopicDifference]:
-    """One line a declared topic."""
-    async with admin_client(settings, "grafient-topics") as admin:
-        described = await admin.describe_topics([topic.name for topic in TOPICS])
-        partitions = {one["topic"]: len(one["partitions"]) for one in described if not one["error_code"]}
-        known = [topic for topic in TOPICS if topic.name in partitions]
-        configs = await _configs(admin, known) if known else {}
-    return [_difference(topic, partitions.get(topic.name, 0), configs.get(topic.name, {})) for topic in TOPICS]
-
-
-def _difference(topic: Topic, partitions: int, config: dict[str, str]) -> TopicDifference:
-    if not partitions:
-        return TopicDifference(topic.name, "missing", f"{topic.partitions} partitions")
-    if partitions != topic.partitions:
-        detail = f"{partitions} instead of {topic.partitions}: refused"
-        return TopicDifference(topic.name, "other_partitions", detail)
-    wrong = [
-        f"{name}={config.get(name)} instead of {value}"
-        for name, value in topic.config.items()
-        if config.get(name) != value
-    ]
-    state = "other_config" if wrong else "right"
-    return TopicDifference(topic.name, state, ", ".join(wrong) or f"{partitions} partitions")
-
-
-async def _configs(admin: AIOKafkaAdminClient, topics: list[Topic]) -> dict[str, dict[str, str]]:
-    responses = await admin.describe_configs([_resource(topic, None) for topic in topics])
-    resources = [resource for response in responses for resource in response.resources]
-    return {resource[3]: {entry[0]: entry[1] for entry in resource[4]} for resource in resources}
-
-
-def _resource(topic: Topic, config: dict[str, str] | None) -> ConfigResource:
-    return ConfigResource(ConfigResourceType.TOPIC, topic.name, config)
+def _resource(topic: Topic, replicas: int) -> ConfigResource:
+    """Its whole configuration: what it does not name, the broker removes from the topic."""
+    return ConfigResource(ConfigResourceType.TOPIC, topic.name, wanted_config(topic, replicas))
 
 
 def _new(topic: Topic, replication: int) -> NewTopic:
-    return NewTopic(topic.name, topic.partitions, replication, topic_configs=_config(topic, replication))
-
-
-def _config(topic: Topic, replication: int) -> dict[str, str]:
-    durable = replication >= DURABLE_REPLICAS
-    return topic.config | {
-        "min.insync.replicas": "2" if durable else "1",
-        "unclean.leader.election.enable": "false",
-    }
+    return NewTopic(topic.name, topic.partitions, replication, topic_configs=wanted_config(topic, replication))
 
 
 async def _appeared(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None:

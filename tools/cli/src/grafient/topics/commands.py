@@ -1,15 +1,18 @@
 """`grafient topics`: bring the broker's topics to what the code declares, or show where they differ."""
 
 import asyncio
+import json
 from typing import Annotated
 
 import typer
 from common.settings import KafkaSettings, load
 from rich.console import Group
 
-from grafient.cli.output import DryRun, Json, show, table
+from grafient.cli.output import DryRun, Json, show, stderr, table
 from grafient.topics.acls import GrantDifference, PasswordSettings, apply_grants, grant_differences, set_passwords
-from grafient.topics.apply import TopicDifference, apply_topics, topic_differences
+from grafient.topics.apply import apply_topics
+from grafient.topics.differences import TopicDifference, topic_differences
+from grafient.topics.replicas import plan, reassignment, replicas
 
 app = typer.Typer(no_args_is_help=True, help="Create the topics and who may use them, or check them.")
 Acls = Annotated[bool, typer.Option("--acls", help="Also who may read and write what: the broker has an authorizer.")]
@@ -23,25 +26,63 @@ def apply(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Create what is missing and set what differs; refuse to change a partition count.
+    """Create what is missing, set what differs and remove values that are not declared.
 
-    With --acls each principal is granted what it needs; other grants of these principals are removed.
+    A partition count is never changed; replicas of topics that exist are added by `topics replicas`. With --acls each
+    principal is granted what it needs; other grants of these principals are removed.
     """
     settings = load(KafkaSettings)
-    found = asyncio.run(topic_differences(settings) if dry_run else apply_topics(settings, replication))
+    found = asyncio.run(topic_differences(settings, replication) if dry_run else apply_topics(settings, replication))
     grants = (grant_differences if dry_run else apply_grants)(settings) if acls else None
     _show(found, grants, as_json=as_json)
     raise typer.Exit(any(one.refused for one in found))
 
 
 @app.command(epilog="Example: KAFKA_BOOTSTRAP_SERVERS=kafka:9092 grafient topics check --json")
-def check(*, acls: Acls = False, as_json: Json = False) -> None:
-    """Show where the broker's topics differ; status 1 where one does."""
+def check(
+    *,
+    replication: Annotated[
+        int | None,
+        typer.Option(
+            min=1, max=9, help="Replicas that are enough; by default 3, or each broker where there are fewer."
+        ),
+    ] = None,
+    acls: Acls = False,
+    as_json: Json = False,
+) -> None:
+    """Show where the broker's topics differ and what to do about it; status 1 where one does.
+
+    Compared are partitions, replicas, and every value that is declared or set on a topic.
+    """
     settings = load(KafkaSettings)
-    found = asyncio.run(topic_differences(settings))
+    found = asyncio.run(topic_differences(settings, replication))
     grants = grant_differences(settings) if acls else None
     _show(found, grants, as_json=as_json)
     raise typer.Exit(any(one.state != "right" for one in (*found, *(grants or ()))))
+
+
+@app.command("replicas", epilog="Example: grafient topics replicas --plan > plan.json")
+def show_replicas(
+    *,
+    as_plan: Annotated[
+        bool, typer.Option("--plan", help="Print the reassignment, as kafka-reassign-partitions takes it.")
+    ] = False,
+    replication: Annotated[int, typer.Option(min=1, max=9, help="With --plan: replicas of each partition.")] = 3,
+    as_json: Json = False,
+) -> None:
+    """Show on which brokers each partition is, or plan how partitions get the replicas that they lack.
+
+    Includes the broker's own topic of offsets. The plan changes nothing: `docs/operations.md` shows how it is run.
+    """
+    found, brokers = asyncio.run(replicas(load(KafkaSettings)))
+    if not as_plan:
+        rows = [one.row() for one in found]
+        people = [row | {"replicas": str(row["replicas"]), "in_sync": str(row["in_sync"])} for row in rows]
+        show(rows, table("Replicas", people), as_json=as_json)
+        return
+    planned = plan(found, brokers, replication)
+    stderr.print(f"{len(planned)} of {len(found)} partitions have fewer than {replication} replicas")
+    typer.echo(json.dumps(reassignment(planned)))
 
 
 @app.command(epilog="Example: SECRETS_DIR=./secrets grafient topics passwords")
@@ -56,7 +97,7 @@ def passwords(*, as_json: Json = False) -> None:
 
 
 def _show(found: list[TopicDifference], grants: list[GrantDifference] | None, *, as_json: bool) -> None:
-    rows = [{"topic": one.topic, "state": one.state, "detail": one.detail} for one in found]
+    rows = [one.row() for one in found]
     topics = table("Topics as they were found", rows)
     if grants is None:
         show(rows, topics, as_json=as_json)
