@@ -62,7 +62,7 @@ def test_one_partition_with_one_replica_makes_a_topic_wrong_and_a_reassignment_c
     assert other.row()["next"].startswith("`grafient topics replicas --plan --replication 3`")
 
 
-def test_one_replica_is_enough_where_one_is_asked_for() -> None:
+def test_one_replica_is_enough_where_one_is_requested() -> None:
     assert differing(found(replicas=1), replication=1).state == "right"
 
 
