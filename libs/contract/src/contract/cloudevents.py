@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, Protocol, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from pydantic import Base64Bytes, StringConstraints, ValidationError
 
@@ -18,6 +17,7 @@ M = TypeVar("M", bound=Message)
 
 READ_HEADERS = ("ce_specversion", "ce_id", "ce_type", "ce_source", "content-type", "traceparent", "credential_version")
 """All others may hold anything, or nothing: agents and frameworks add their own."""
+REQUIRED_HEADERS = ("ce_specversion", "ce_id", "ce_type", "ce_source")
 STRUCTURED = "application/cloudevents+json"
 UNREADABLE_NAME = "\udcff"
 """In place of a header name that is not UTF-8 text: no text holds this character."""
@@ -116,8 +116,7 @@ class CloudEvent(Message):
         return self.data.encode() if isinstance(self.data, str) else json.dumps(self.data).encode()
 
 
-@dataclass(frozen=True, slots=True)
-class Event(Generic[M_co]):
+class Event(NamedTuple, Generic[M_co]):
     """A message with the envelope in which it came."""
 
     message: M_co
@@ -145,13 +144,13 @@ def headers_of(message: Message, *, event_id: str, source: str, at: datetime) ->
 
 def decode(record: Record, topic: Topic) -> Event[Message]:
     """The event that `record` of `topic` carries; raises MalformedError, which names the reason and never a value."""
-    headers, body = _headers(record), record.value or b""
-    at = _recorded_at(record)
+    every, body = dict(record.headers), record.value or b""
+    headers, at = _headers(every), _recorded_at(record)
     if topic.tombstones and record.key == MARKER_KEY.encode():
         return Event(Marker(), "", at)
     if topic.tombstones and record.value is None:
         return Event(Tombstone(key=_key(record), headers=headers), "", at)
-    if _is_structured(record):
+    if _is_structured(every, body):
         event = _parse(CloudEvent, body)
         headers, body = headers | event.headers, event.body
     _check_envelope(headers)
@@ -169,12 +168,11 @@ def lenient_headers(record: Record) -> dict[str, str]:
 def body_of(record: Record) -> bytes:
     """The message in `record`, valid or not: its value, or the data of a structured CloudEvent. Raises MalformedError."""
     value = record.value or b""
-    return _parse(CloudEvent, value).body if _is_structured(record) else value
+    return _parse(CloudEvent, value).body if _is_structured(dict(record.headers), value) else value
 
 
-def _is_structured(record: Record) -> bool:
+def _is_structured(headers: Mapping[str, bytes | None], value: bytes) -> bool:
     """Whether the envelope is in the value. Any other content type, or none, means JSON with the envelope in headers."""
-    headers = dict(record.headers)
     content_type = headers.get("content-type") or b""
     if content_type == b"application/json" and headers.get("ce_specversion"):  # nearly every record
         return False
@@ -186,7 +184,7 @@ def _is_structured(record: Record) -> bool:
     if kind.startswith("application/cloudevents") and kind != STRUCTURED:
         raise MalformedError("content_type_unsupported", f"of structured CloudEvents only {STRUCTURED} is read")
     # Python's SDK before 2.0 puts the type of the data there.
-    return kind == STRUCTURED or (not headers.get("ce_specversion") and b'"specversion"' in (record.value or b""))
+    return kind == STRUCTURED or (not headers.get("ce_specversion") and b'"specversion"' in value)
 
 
 def _recorded_at(record: Record) -> datetime:
@@ -196,12 +194,15 @@ def _recorded_at(record: Record) -> datetime:
         raise MalformedError("timestamp_malformed", "the record's timestamp is outside the calendar") from None
 
 
-def _headers(record: Record) -> dict[str, str]:
+def _headers(every: Mapping[str, bytes | None]) -> dict[str, str]:
     """The headers that are read; the last one counts where a name comes twice, and null is absent."""
-    every = dict(record.headers)
     if UNREADABLE_NAME in every:
         raise MalformedError("header_undecodable", "the name of a header is not UTF-8 text")
-    return {name: _text(name, value) for name in READ_HEADERS if (value := every.get(name)) is not None}
+    read = [(name, value) for name in READ_HEADERS if (value := every.get(name)) is not None]
+    try:
+        return {name: value.decode() for name, value in read}
+    except UnicodeDecodeError:
+        return {name: _text(name, value) for name, value in read}
 
 
 def _text(name: str, value: bytes) -> str:
@@ -220,8 +221,8 @@ def _key(record: Record) -> str:
 
 
 def _check_envelope(headers: Mapping[str, str]) -> None:
-    missing = [name for name in ("ce_specversion", "ce_id", "ce_type", "ce_source") if not headers.get(name)]
-    if missing:
+    if not all(map(headers.get, REQUIRED_HEADERS)):
+        missing = [name for name in REQUIRED_HEADERS if not headers.get(name)]
         raise MalformedError("header_missing", f"missing: {', '.join(missing)}")
     if not headers["ce_specversion"].startswith("1."):
         raise MalformedError("header_unknown", "ce_specversion is not 1.x")

@@ -81,7 +81,7 @@ def _no_nul(text: str) -> str:
 
 
 def _no_controls(text: str) -> str:
-    if any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
+    if not text.isprintable() and any(unicodedata.category(character) in {"Cc", "Cs"} for character in text):
         raise ValueError("contains control characters")
     if not text.strip():
         raise ValueError("is blank")

@@ -33,8 +33,8 @@ class Handlers:
     async def handle_batch(self, events: Sequence[Event[CostRecorded | WindowRead]]) -> Tally:
         """Handle a batch as `costs` does, and return what was done with each of its messages."""
         outcomes, tally = await self._write([event.message for event in events])
-        traces = {event.message.reading_id: event.traceparent for event in events}
         if outcomes:
+            traces = {one.message.reading_id: one.traceparent for one in events if isinstance(one.message, WindowRead)}
             await self._publisher.publish_all([self._event(one, traces[one.outcome.reading_id]) for one in outcomes])
         return tally
 

@@ -26,7 +26,7 @@ from common.watchdog import Watchdog
 BATCH_TIMEOUT_MS = 10
 """FastStream's batch subscriber sleeps this long again after an empty poll: every event would wait for it."""
 
-BATCHES = 4
+BATCHES = 5
 """That are delivered and committed together: one is decoded while the database writes the one before it."""
 
 H = TypeVar("H")

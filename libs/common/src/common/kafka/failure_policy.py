@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -14,7 +14,7 @@ from contract.tracing import trace_of, tracing
 from common.errors import TransientError, is_own_cancellation, is_transient, name_of, tables_unfit
 from common.kafka.dead_letter_limit import CAPACITY, DeadLetterLimit
 from common.kafka.dead_letters import DeadLetters
-from common.kafka.delivery import MAX_BATCH, DecodedRecord, Delivery, Pending, RecordRef, portions, ref_of
+from common.kafka.delivery import MAX_BATCH, DecodedRecord, Delivery, Unfinished, portions, ref_of
 from common.kafka.placement import Placement
 from common.metrics import DEAD_LETTERED, HANDLED, declare
 from common.watchdog import Watchdog
@@ -78,12 +78,21 @@ class FailurePolicy:
         self._limit = DeadLetterLimit(topic.name)
         declare(HANDLED, [topic.name], OUTCOMES)
         declare(DEAD_LETTERED, [topic.name], [*REASONS, UNKNOWN])
-        self._pending: dict[RecordRef, Pending] = {}
+        self._unfinished = Unfinished()
+        self.forget = self._unfinished.forget
 
     async def consume(self, records: Sequence[Record], handle: BatchHandler) -> int:
         """Handle or dead-letter every record; answers how many were dead-lettered. Raises RetryLaterError."""
-        self._register(records)
+        self._log_delivered(records)
         delivery = Delivery()
+        try:
+            await self._consume(records, handle, delivery)
+        except BaseException:
+            self._unfinished.keep(records, delivery.handled)
+            raise
+        return self._unfinished.end(records)
+
+    async def _consume(self, records: Sequence[Record], handle: BatchHandler, delivery: Delivery) -> None:
         batches = portions(records, self._max_records)
         entries = await self._decode(next(batches, []), delivery)
         for batch in batches:
@@ -97,18 +106,12 @@ class FailurePolicy:
             await self._dead_letter(record, error)
         if delivery.tries:
             await self._retry_later(FAILED, delivery.tries, BUG_PAUSES)
-        return sum(self._pending.pop(ref_of(record), Pending()).dead_lettered for record in records)
 
-    def forget(self, partitions: Collection[tuple[str, int]]) -> None:
-        """Other processes handle these partitions (topic, number) from now on."""
-        self._pending = {ref: one for ref, one in self._pending.items() if (ref.topic, ref.partition) not in partitions}
-
-    def _register(self, records: Sequence[Record]) -> None:
+    def _log_delivered(self, records: Sequence[Record]) -> None:
         """Own retries are not logged: who looks for records that the broker delivered twice compares these lines."""
-        new = [record for record in records if ref_of(record) not in self._pending]
-        self._pending |= {ref_of(record): Pending() for record in new}
         if not log.is_enabled_for(logging.DEBUG):
             return
+        new = [record for record in records if record not in self._unfinished]
         for partition, some in groupby(new, key=lambda record: record.partition):
             offsets = [record.offset for record in some]
             log.debug("message.delivered", topic=self._topic.name, partition=partition, offsets=offsets)
@@ -130,7 +133,7 @@ class FailurePolicy:
 
     def _parts(self, entries: Sequence[DecodedRecord]) -> Iterator[list[DecodedRecord]]:
         """Records that failed before are handled alone, in their place."""
-        for failed, some in groupby(entries, key=lambda entry: self._state(entry.record).failures > 0):
+        for failed, some in groupby(entries, key=self._unfinished.has_failed):
             part = list(some)
             yield from ([entry] for entry in part) if failed else [part]
 
@@ -140,7 +143,7 @@ class FailurePolicy:
             return
         error = await _attempt(handle, [entry.event for entry in entries])
         if error is None:
-            self._record_handled(entries)
+            self._record_handled(entries, delivery)
         elif _must_wait(error):
             await self._wait("message.waits", entries[0].record, error)
         elif len(entries) == 1:
@@ -151,18 +154,18 @@ class FailurePolicy:
             await self._apply_policy(entries[:middle], handle, delivery)
             await self._apply_policy(entries[middle:], handle, delivery)
 
-    def _record_handled(self, entries: Sequence[DecodedRecord]) -> None:
+    def _record_handled(self, entries: Sequence[DecodedRecord], delivery: Delivery) -> None:
         """A batch that comes again counts once."""
-        new = [entry for entry in entries if not self._state(entry.record).handled]
-        for entry in new:
-            self._state(entry.record).handled = True
-            if self._placement:
+        new = self._unfinished.uncounted(entries)
+        delivery.handled += [entry.record for entry in new]
+        if self._placement:
+            for entry in new:
                 self._placement.check(*entry)
         self._limit.record_handled(len(new))
         self._count("handled", len(new))
 
     def _retry_or_give_up(self, record: Record, error: BaseException, delivery: Delivery) -> None:
-        pending = self._state(record)
+        pending = self._unfinished.state(record)
         if isinstance(error, MalformedError):
             delivery.rejected.append((record, error))
         elif not pending.dead_lettered:
@@ -175,12 +178,8 @@ class FailurePolicy:
             else:
                 delivery.rejected.append((record, MalformedError(UNKNOWN, name_of(error))))
 
-    def _state(self, record: Record) -> Pending:
-        """What is known of a record that is handled now; its partition may have been revoked meanwhile."""
-        return self._pending.setdefault(ref_of(record), Pending())
-
     async def _dead_letter(self, record: Record, error: MalformedError) -> None:
-        pending = self._state(record)
+        pending = self._unfinished.state(record)
         if pending.dead_lettered:
             return
         if error.reason == UNKNOWN and not self._limit.take():
@@ -206,7 +205,7 @@ class FailurePolicy:
             return False
 
     async def _wait(self, event: str, record: Record, error: BaseException) -> None:
-        pending = self._state(record)
+        pending = self._unfinished.state(record)
         pending.waits += 1
         log.warning(event, **_where(record), tries=pending.waits, error=name_of(error))
         await self._retry_later(WAITING, pending.waits, TRANSIENT_PAUSES, error)

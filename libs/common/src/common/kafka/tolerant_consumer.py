@@ -110,11 +110,13 @@ def _unreadable(partition: TopicPartition, offset: int) -> ConsumerRecord:
 
 
 async def parse_without_headers(record: Any, original: Callable[[Any], Awaitable[Any]]) -> Any:  # noqa: ANN401 - untyped
-    """FastStream decodes headers before the handler, and would drop a record with one that is not UTF-8."""
-    bare = (
-        tuple(replace(one, headers=()) for one in record) if isinstance(record, tuple) else replace(record, headers=())
-    )
-    message = await original(bare)
+    """FastStream decodes headers before the handler, and would drop a record with one that is not UTF-8.
+
+    Of a batch it needs no more than the first and the last record.
+    """
+    ends = (record[0], record[-1]) if isinstance(record, tuple) else (record,)
+    bare = tuple(replace(one, headers=()) for one in ends)
+    message = await original(bare if isinstance(record, tuple) else bare[0])
     message.raw_message = record
     return message
 

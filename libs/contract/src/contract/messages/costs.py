@@ -1,7 +1,6 @@
 """Costs of a day, label by label."""
 
 from collections.abc import Iterator, Sequence
-from functools import cached_property
 from operator import ge
 from typing import Any, Self, overload
 from uuid import UUID
@@ -33,40 +32,47 @@ _COSTS: TypeAdapter[tuple[Cost, ...]] = TypeAdapter(tuple[Cost, ...])
 class Costs(Sequence[Cost]):
     """The costs of a day. Those of a record that was read are JSON that was checked, until somebody looks at one."""
 
-    def __init__(self, costs: tuple[Cost, ...] = (), json: str | None = None) -> None:
-        """`json`: instead of `costs`, as `CostRecorded` writes them."""
-        self.__dict__ |= {"_costs": costs} if json is None else {"json": json}
+    __slots__ = ("_costs", "_json")
 
-    @cached_property
+    def __init__(self, costs: tuple[Cost, ...] | None = None, json: str | None = None) -> None:
+        """`json`: instead of `costs`, as `CostRecorded` writes them."""
+        self._costs = costs
+        self._json = json
+
+    @property
     def json(self) -> str:
         """As the message has them."""
-        return _COSTS.dump_json(self._costs).decode()
+        if self._json is None:
+            self._json = _COSTS.dump_json(self._all).decode()
+        return self._json
 
-    @cached_property
-    def _costs(self) -> tuple[Cost, ...]:
-        return _COSTS.validate_json(self.json)
+    @property
+    def _all(self) -> tuple[Cost, ...]:
+        if self._costs is None:
+            self._costs = _COSTS.validate_json(self._json or "[]")
+        return self._costs
 
     @overload
     def __getitem__(self, index: int) -> Cost: ...
     @overload
     def __getitem__(self, index: slice) -> tuple[Cost, ...]: ...
     def __getitem__(self, index: int | slice) -> Cost | tuple[Cost, ...]:
-        return self._costs[index]
+        return self._all[index]
 
     def __len__(self) -> int:
-        return len(self._costs)
+        return len(self._all)
 
     def __iter__(self) -> Iterator[Cost]:
-        return iter(self._costs)
+        return iter(self._all)
 
     def __eq__(self, other: object) -> bool:
-        return self._costs == (other._costs if isinstance(other, Costs) else other)
+        return self._all == (other._all if isinstance(other, Costs) else other)
 
     def __hash__(self) -> int:
-        return hash(self._costs)
+        return hash(self._all)
 
     def __repr__(self) -> str:
-        return repr(self._costs)
+        return repr(self._all)
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:  # noqa: ANN401 - any type
