@@ -98,3 +98,21 @@ async def test_money_that_moves_between_labels_makes_a_revision(ledger: LedgerHa
     await ledger.record(team, {FIRST: {"a": "2", "b": "1"}}, observed_at=later(1))
 
     assert len(await ledger.revisions()) == 1
+
+
+async def test_noise_of_large_amounts_that_nearly_cancel_each_other_makes_no_revision(
+    ledger: LedgerHarness, team: UUID
+) -> None:
+    """Their sum differs by more than its own noise."""
+    await ledger.record(team, {FIRST: {"a": "1000000000.0000001", "credit": "-999999999"}})
+    await ledger.record(team, {FIRST: {"a": "1000000000", "credit": "-999999999"}}, observed_at=later(1))
+
+    assert await ledger.revisions() == []
+
+
+async def test_noise_of_a_sum_of_many_labels_makes_no_revision(ledger: LedgerHarness, team: UUID) -> None:
+    labels = [f"label {number:02}" for number in range(50)]
+    await ledger.record(team, {FIRST: dict.fromkeys(labels, "1000.000000001")})
+    await ledger.record(team, {FIRST: dict.fromkeys(labels, "1000.000000002")}, observed_at=later(1))
+
+    assert await ledger.revisions() == []
