@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from importlib import resources
 from pathlib import Path
@@ -56,12 +56,12 @@ def classpath() -> str:
     return os.pathsep.join(str(folder / name) for name in expected())
 
 
-def check(jar: Path, digest: str) -> None:
+def check(jar: Path, digest: str, next_step: str = NEXT_STEP) -> None:
     """Raises FetchError where `jar` does not have this SHA-256."""
     if not jar.is_file():
-        raise FetchError(f"{jar.name} is missing from {jar.parent}: {NEXT_STEP} with a network")
+        raise FetchError(f"{jar.name} is missing from {jar.parent}: {next_step} with a network")
     if not _is(jar, digest):
-        raise FetchError(f"{jar} is not the expected file: delete it and {NEXT_STEP}")
+        raise FetchError(f"{jar} is not the expected file: delete it and {next_step}")
 
 
 def fetch(progress: Progress | None = None) -> None:
@@ -109,11 +109,21 @@ def _resolve(folder: Path, progress: Progress | None) -> dict[str, Path]:
 
 
 def _resolved(folder: Path, progress: Progress | None) -> dict[str, Path]:
-    """By the resolver itself: the library's environments would fetch a whole JDK to sort the jars into modules."""
+    return resolved(folder, COORDINATES, expected(), progress)
+
+
+def resolved(
+    folder: Path, coordinates: Sequence[tuple[str, str, str]], wanted: Collection[str], progress: Progress | None = None
+) -> dict[str, Path]:
+    """Those of `wanted` among the jars that `coordinates` need, fetched into `folder`; raises what the library raises.
+
+    By the resolver itself: the library's environments would fetch a whole JDK to sort the jars into modules.
+    """
     resolver = PythonResolver(progress_callback=progress)
     context = MavenContext(repo_cache=folder, resolver=resolver)
-    wanted = [
-        Dependency(context.project(group, name).at_version(version).artifact()) for group, name, version in COORDINATES
+    needed = [
+        Dependency(context.project(group, name).at_version(version).artifact()) for group, name, version in coordinates
     ]
-    named, transitive = resolver.resolve(wanted)
-    return {dependency.artifact.filename: dependency.artifact.resolve() for dependency in (*named, *transitive)}
+    named, transitive = resolver.resolve(needed)
+    found = {one.artifact.filename: one.artifact for one in (*named, *transitive)}
+    return {name: artifact.resolve() for name, artifact in found.items() if name in wanted}
