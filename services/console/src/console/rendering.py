@@ -5,15 +5,17 @@ from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
 
-from babel import negotiate_locale
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from console.formats import negotiated
+
 STATIC = Path(__file__).parent / "static"
 THEME = "theme.css"
-LOCALES = ("en", "en_GB", "de", "es", "fr", "it", "ja", "ko", "nl", "pl", "pt", "sv", "tr", "zh")
-"""In which figures and days are written."""
+THEME_COOKIE = "theme"
+THEMES = frozenset({"light", "dark"})
+"""What a reader may choose instead of what the browser asks for."""
 _KEPT_FOR_EVER = "public, max-age=31536000, immutable"
 _TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
@@ -67,17 +69,10 @@ class Renderer:
             "nonce": request.state.nonce,
             "session": request.app.state.sessions.of(request),
             "path": request.url.path,
-            "locale": locale_of(request),
+            "f": negotiated(request.headers.get("accept-language")),
+            "theme": request.cookies.get(THEME_COOKIE) if request.cookies.get(THEME_COOKIE) in THEMES else None,
         }
         return HTMLResponse(self._environment.get_template(template).render(everywhere | context), status)
-
-
-def locale_of(request: Request) -> str:
-    """The first language that the browser prefers and figures can be written in; the texts are English."""
-    wanted = [
-        one.partition(";")[0].strip().replace("-", "_") for one in request.headers.get("accept-language", "").split(",")
-    ]
-    return negotiate_locale(wanted[:20], LOCALES) or LOCALES[0]
 
 
 def page(request: Request, template: str, status: HTTPStatus = HTTPStatus.OK, **context: object) -> HTMLResponse:
