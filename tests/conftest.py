@@ -32,6 +32,8 @@ SYSTEM_FIXTURES = {"docker", "server_url"}
 SYSTEM_FOLDERS = {"browser", "e2e", "faults", "local"}
 """Tests in them start processes themselves."""
 
+settings.register_profile("default", deadline=None)  # how fast a machine is, is no property
+settings.load_profile("default")
 settings.register_profile("fast", max_examples=10)  # of `make check`; every test is run with the default number
 
 

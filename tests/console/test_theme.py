@@ -1,6 +1,7 @@
 """The theme: colours that can be told apart, text that can be read, and little to load."""
 
 import gzip
+import math
 import re
 from itertools import combinations, pairwise
 from pathlib import Path
@@ -55,7 +56,7 @@ def oklab(colour: Colour) -> Colour:
 def distance(one: Colour, other: Colour, vision: str) -> float:
     """In OKLab, of 100; 2 is what a trained eye can see side by side."""
     pairs = zip(oklab(seen(one, vision)), oklab(seen(other, vision)), strict=True)
-    return 100 * float(sum((a - b) ** 2 for a, b in pairs)) ** 0.5
+    return 100 * math.sqrt(sum((a - b) ** 2 for a, b in pairs))
 
 
 def contrast(one: Colour, other: Colour) -> float:

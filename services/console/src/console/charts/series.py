@@ -23,7 +23,7 @@ class Series:
     usd: tuple[Decimal, ...]
     """Of each day; zero where the day has none of it."""
     names: tuple[str, ...]
-    """What it stands for: itself, or each that is folded."""
+    """Itself, or each that is folded."""
 
 
 def folded(days: Sequence[Day]) -> list[Series]:
