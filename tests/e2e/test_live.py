@@ -67,7 +67,7 @@ def _is_active(event: SseEvent) -> bool:
 async def test_a_screen_sees_a_team_added_filled_in_and_active(client: SystemClient) -> None:
     team = await client.team()
     async with _following(client, team) as events:
-        assert await anext(events) == (0, "present", {"integration_ids": []})
+        assert await anext(events) == (0, "present", {"event": "present", "integration_ids": []})
         integration_id = await client.add(team, "pro")
         seen = await _until(events, _is_active)
 

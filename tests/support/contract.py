@@ -49,6 +49,12 @@ async def fire(url: str, document: dict[str, Any], token: str, *, folder: Path) 
     described = json.loads(json.dumps(document))
     for operation in (one for of_path in described["paths"].values() for one in of_path.values()):
         del operation["responses"]["default"]
+        stream = operation["responses"].get("200", {}).get("content", {}).get("text/event-stream")
+        if stream:  # what is described is the data of an event, for generators
+            stream["schema"] = {
+                "type": "object",
+                "properties": {"event": {"type": "string"}, "data": {"type": "string"}},
+            }
     path = folder / "document.json"
     path.write_text(json.dumps(described))
     options = ("--url", url, "--header", f"Authorization: Bearer {token}")

@@ -5,11 +5,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from connector.events import event_log
+from connector.events.schemas import AnyEvent
 from connector.housekeeping import KEEP_EVENTS
+from pydantic import TypeAdapter
 
 from tests.connector.support.connector import ConnectorHarness, team_of
 from tests.connector.support.streams import EVENTS, StreamsHarness, kinds, make_history, numbers, rename
 
+DATA: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 ANOTHER = "another-obviously-fake-token"
 SNAPSHOT = ["integration", "present"]
 
@@ -30,6 +33,16 @@ async def test_a_new_stream_begins_with_a_snapshot_and_continues_with_events(
     assert (renamed.kind, renamed.number, renamed.data["label"]) == ("integration", 2, "Research")
     assert reader.headers["content-type"].startswith("text/event-stream")
     assert reader.body.startswith("retry: ")
+
+
+async def test_the_data_of_every_event_is_as_documented(connector: ConnectorHarness, streams: StreamsHarness) -> None:
+    await make_history(connector)
+
+    events = [*await streams.read(0).next(EVENTS), *await streams.read().next(2)]
+
+    assert {one.kind for one in events} == {"integration", "sync", "present"}
+    for one in events:
+        DATA.validate_python(one.data | {"event": one.kind})
 
 
 async def test_the_stream_of_a_new_account_has_its_first_integration(
@@ -65,12 +78,12 @@ async def test_an_account_gets_nothing_of_another_one(connector: ConnectorHarnes
 
     await connector.sql("INSERT INTO accounts (account_id, plan) VALUES ('account-2', 'free')")
     await connector.sql(
-        "INSERT INTO account_events SELECT 'account-2', 1, 'integration', gen_random_uuid(), '{}', clock_timestamp()"
+        "INSERT INTO account_events SELECT 'account-2', 1, 'integration', gen_random_uuid(), json_build_object('a', 1), now()"
     )
     await connector.sql("UPDATE accounts SET last_event = 1 WHERE account_id = 'account-2'")
     await connector.sql(f"SELECT pg_notify('{event_log.CHANNEL}', 'account-2')")
 
-    assert [(one.number, one.data) for one in await reader.next()] == [(1, {})]
+    assert [(one.number, one.data) for one in await reader.next()] == [(1, {"a": 1})]
     assert streams.database.transactions == before + 1
 
 
@@ -141,7 +154,7 @@ async def test_a_stream_outlives_an_outage_of_the_database(connector: ConnectorH
 async def test_a_slow_reader_holds_nothing_in_memory_and_misses_nothing(connector: ConnectorHarness) -> None:
     await connector.add()
     await connector.sql("""
-        INSERT INTO account_events SELECT account_id, number, 'sync', gen_random_uuid(), '{}', clock_timestamp()
+        INSERT INTO account_events SELECT account_id, number, 'sync', gen_random_uuid(), json_build_object('a', 1), now()
         FROM accounts, generate_series(2, 450) AS number
     """)
     await connector.sql("UPDATE accounts SET last_event = 450")

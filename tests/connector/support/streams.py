@@ -34,6 +34,7 @@ class SseEvent:
     number: int | None
     kind: str
     data: Any
+    """Without the member `event`, which is the kind."""
 
 
 def kinds(events: list[SseEvent]) -> list[str]:
@@ -143,7 +144,9 @@ class Reader:
             fields = {name: value for name, _, value in lines if name}
             if "data" in fields:
                 number = int(fields["id"]) if "id" in fields else None
-                self._events.put_nowait(SseEvent(number, fields["event"], json.loads(fields["data"])))
+                data = json.loads(fields["data"])
+                assert data.pop("event") == fields["event"]
+                self._events.put_nowait(SseEvent(number, fields["event"], data))
 
 
 class WatchedDatabase:

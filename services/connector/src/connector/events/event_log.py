@@ -7,19 +7,17 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 from common.metrics import ACCOUNT_EVENTS
-from contract.fields import History, Instant, Plan, Status
-from contract.problems import Code
-from pydantic import BaseModel, ConfigDict
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector import store, syncs
-from connector.schemas import Backfill, card_of, line_of
+from connector.events.schemas import IntegrationBody
+from connector.schemas import card_of, line_of
 from connector.syncs import Progress, Sync
 
 CHANNEL = "connector_account_events"
@@ -27,28 +25,6 @@ CHANNEL = "connector_account_events"
 PAGE_SIZE = 100
 MAX_DIGITS = 18
 """Of the largest number that an account's events may reach."""
-
-
-class IntegrationBody(BaseModel):
-    """Body of an `integration` event: the card's fields of identity and status, with their meaning there."""
-
-    model_config = ConfigDict(from_attributes=True)
-
-    integration_id: UUID
-    team_id: str
-    label: str
-    plan: Plan
-    status: Status
-    status_code: Code | None
-    status_text: str
-    status_detail: str | None
-    questioned_days: list[date]
-    status_since: Instant
-    version: int
-    credential_version: int
-    history: History | None
-    removed_at: Instant | None
-    backfill: Backfill
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive
 
 from connector.events import event_log
+from connector.events.schemas import AnyEvent
 from connector.events.subscribers import Subscribers
 
 log = structlog.get_logger()
@@ -33,24 +34,15 @@ READS = 3
 """Streams that read the database at the same time: the rest of the pool's connections is for requests."""
 UNBUFFERED = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 """Proxies must pass each event on at once."""
-EVENT = {
-    "type": "object",
-    "description": "An event of the stream; one without `data` only sets how soon to connect again.",
-    "properties": {
-        "event": {
-            "enum": ["integration", "sync", "present"],
-            "description": (
-                "`integration`: the state of an integration. `sync`: how a sync ended. "
-                "`present`: end of the snapshot, with the IDs of all integrations."
-            ),
-        },
-        "data": {"type": "string", "contentMediaType": "application/json"},
-        "id": {"type": "string", "pattern": "^[0-9]+$", "description": "For `Last-Event-ID`, to resume from here."},
-        "retry": {"type": "integer", "description": "Milliseconds."},
-    },
-}
 STREAM: Responses = {
-    200: {"description": "Open until either side ends it.", "content": {"text/event-stream": {"schema": EVENT}}}
+    200: {
+        "description": (
+            "Open until either side ends it. The schema is that of an event's `data`, whose `event` is the name of the event, "
+            "too. Its `id` is for `Last-Event-ID`, to resume from here; an event without `data` sets only, as `retry`, "
+            "the milliseconds after which to connect again."
+        ),
+        "model": AnyEvent,
+    }
 }
 
 
@@ -163,11 +155,18 @@ def _number(last_event_id: str | None) -> int | None:
 
 
 def _event(event: event_log.AccountEvent) -> bytes:
-    return format_sse_event(data_str=event.body, event=event.kind, id=str(event.number))
+    return format_sse_event(data_str=_named(event.kind, event.body), event=event.kind, id=str(event.number))
 
 
 def _events(snapshot: event_log.Snapshot) -> list[bytes]:
     """Only the last one has the number: a client that received a part of them starts over."""
     ids = json.dumps({"integration_ids": [str(one) for one in snapshot.integration_ids]})
-    states = [format_sse_event(data_str=body, event="integration") for body in snapshot.integrations]
-    return [*states, format_sse_event(data_str=ids, event="present", id=str(snapshot.number))]
+    states = [
+        format_sse_event(data_str=_named("integration", body), event="integration") for body in snapshot.integrations
+    ]
+    return [*states, format_sse_event(data_str=_named("present", ids), event="present", id=str(snapshot.number))]
+
+
+def _named(kind: str, body: str) -> str:
+    """The body with the name of its event: what generated clients read may not have it otherwise."""
+    return f'{{"event":"{kind}",{body[1:]}'

@@ -22,7 +22,16 @@ EVERYWHERE = (
     "Money is a decimal string: never parse it as a float. Without a token there are also /livez, /readyz and /metrics."
 )
 
-NAMES = {"Code": "ProblemCode", "History": "HistoryChoice", "Status": "IntegrationStatus", "Syncs": "SyncHistory"}
+NAMES = {
+    "By": "BreakdownBy",
+    "Code": "ProblemCode",
+    "File": "ExportFile",
+    "Format": "ExportFormat",
+    "History": "HistoryChoice",
+    "Profile": "FocusProfile",
+    "Status": "IntegrationStatus",
+    "Syncs": "SyncHistory",
+}
 """Names of schemas that generated code cannot have as they are: a browser has a `History`, a Go package one `Error`."""
 TAGS = {"events": "events", "sync": "syncs", "syncs": "syncs", "sealing-key": "sealing"}
 """By the last part of a path; the other routes are of what the service is about."""
@@ -69,17 +78,24 @@ def openapi_of(app: FastAPI, tag: str) -> dict[str, Any]:
     components["schemas"] = components["schemas"] | problem.pop("$defs") | {"Problem": problem}
     components["responses"] = shared | {"problem": ANY_PROBLEM}
     generated: dict[str, Any] = _for_generators(document)
-    generated["components"]["schemas"] = dict(sorted(generated["components"]["schemas"].items()))
+    schemas = generated["components"]["schemas"]
+    generated["components"]["schemas"] = {name: schemas[name] | {"title": name} for name in sorted(schemas)}
     return generated
 
 
 def _for_generators(part: Any) -> Any:  # noqa: ANN401 - any part of a document
-    """The same with other names, a type beside each enum, and no `writeOnly`, which makes a member optional in Go."""
+    """The same with other names, a type beside each enum, no `writeOnly` (optional in Go), and no empty list as default."""
     if isinstance(part, list):
         return [_for_generators(one) for one in part]
     if not isinstance(part, dict):
         return _renamed(part) if isinstance(part, str) else part
-    found = {NAMES.get(name, name): _for_generators(one) for name, one in part.items() if name != "writeOnly"}
+    found = {
+        NAMES.get(name, name): _for_generators(one)
+        for name, one in part.items()
+        if name != "writeOnly" and (name, one) != ("default", [])
+    }
+    if "oneOf" in found:
+        found.pop("type", None)  # FastAPI takes every stream for a string
     values = found.get("enum", [found.get("const")])
     return {"type": "string"} | found if isinstance(values, list) and all(isinstance(v, str) for v in values) else found
 
