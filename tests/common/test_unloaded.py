@@ -1,0 +1,18 @@
+"""Services are started without what they never use."""
+
+import subprocess
+import sys
+
+import pytest
+
+NAMES = "import sys; from common import unloaded; import {service}.app; print(*sys.modules)"
+
+
+@pytest.mark.parametrize("service", ["connector", "syncer", "ledger"])
+def test_a_service_loads_neither_coloured_tracebacks_nor_the_mapping_of_classes_to_tables(service: str) -> None:
+    loaded = subprocess.run(  # noqa: S603 - our own interpreter
+        (sys.executable, "-c", NAMES.format(service=service)), check=True, capture_output=True, text=True
+    ).stdout.split()
+
+    assert {"sqlalchemy.ext.asyncio.engine", "structlog.dev"} <= set(loaded)
+    assert not [name for name in loaded if name.startswith(("rich.", "sqlalchemy.orm"))]
