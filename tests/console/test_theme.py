@@ -1,4 +1,4 @@
-"""The theme: colours that can be told apart, text that can be read, and little to load."""
+"""The theme: colours that differ for any eye, text that can be read, and little to load."""
 
 import gzip
 import math
