@@ -127,8 +127,8 @@ async def test_labels_of_one_model_are_one_row_where_models_are_requested(
     for team in TEAMS[:2]:
         await _receive(ledger, team, FIRST, NOON, costs, whole=True)
 
-    by_label, by_model = [
-        (await http.get(URL, params=PAGE | {"by": by})).json()["days"][0] for by in ("label", "model")
+    by_label, by_model, by_day = [
+        (await http.get(URL, params=PAGE | {"by": by})).json()["days"][0] for by in ("label", "model", "day")
     ]
 
     assert [
@@ -137,7 +137,8 @@ async def test_labels_of_one_model_are_one_row_where_models_are_requested(
         (str(team), name, None, name, usd) for team in TEAMS[:2] for name, usd in (("Z", "1"), ("x", "0.3"), ("é", "7"))
     ]
     assert len(by_label["models"]) == 8
-    assert by_model["usd"] == by_label["usd"] == "16.6"
+    assert by_model["usd"] == by_label["usd"] == by_day["usd"] == "16.6"
+    assert by_day["models"] == []
 
 
 async def test_pages_are_cut_between_days_and_are_the_whole_together(

@@ -1,6 +1,6 @@
 """The ledger's reports over HTTP."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -198,11 +198,18 @@ async def test_reports_agree_with_the_costs_of_each_day_to_the_last_digit(
     assert summary["covered_days"] == sum(one["covered"] for one in shown if one["day"] < str(TODAY))
     assert summary["provisional_from"] == next((one["day"] for one in shown if one["provisional"]), None)
     for by in ("model", "label", "product", "integration"):
-        breakdown = await _get(http, "breakdown", span | {"by": by})
+        breakdown = await _get(http, "breakdown", span | {"by": by, "daily": "true"})
+        assert [row["usd"] for row in breakdown["rows"]] == [_sum(row["daily"]) for row in breakdown["rows"]]
+        of_days = zip(*(row["daily"] for row in breakdown["rows"]), strict=True)
+        assert [_sum(day) for day in of_days] == [one["usd"] or "0" for one in shown if breakdown["rows"]]
         assert plain(sum((Decimal(row["usd"]) for row in breakdown["rows"]), Decimal(0))) == (summary["usd"] or "0")
         assert {name: breakdown[name] for name in ("usd", "missing_days", "previous")} == {
             name: summary[name] for name in ("usd", "missing_days", "previous")
         }
+
+
+def _sum(amounts: Iterable[str]) -> str:
+    return plain(sum(map(Decimal, amounts), Decimal(0)))
 
 
 async def test_an_erased_history_is_in_no_report(ledger: LedgerHarness, http: httpx.AsyncClient) -> None:

@@ -39,6 +39,7 @@ class DayCosts(_Schema):
     missing: list[UUID]
     """Integrations that are expected to have the day, but do not."""
     models: list[ModelCost]
+    """Empty with `by=day`."""
 
 
 class Costs(_Schema):

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Literal, TypedDict
 
 from ledger.figures import DayFigure, change, change_of, daily_average, days_in, known, ratio
@@ -34,7 +35,9 @@ def summary(
     )
 
 
-def breakdown(question: Question, figures: Mapping[date, DayFigure], rows: Sequence[Row], by: str) -> Breakdown:
+def breakdown(
+    question: Question, figures: Mapping[date, DayFigure], rows: Sequence[Row], by: str, *, daily: bool
+) -> Breakdown:
     """One row for each of what the costs are broken down by."""
     shared = _shared(question, figures)
     usd = known(days_in(question.span, figures))
@@ -51,6 +54,7 @@ def breakdown(question: Question, figures: Mapping[date, DayFigure], rows: Seque
                     "days": row.days,
                     "change": change_of(row.finished, row.before) if comparable else None,
                 }
+                | ({"daily": [row.daily.get(day, Decimal(0)) for day in question.span]} if daily else {})
             )
             for row in rows
         ],

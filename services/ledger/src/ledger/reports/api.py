@@ -117,15 +117,17 @@ class ReportRoutes:
         cache: Annotated[Cache, Depends()],
         response: Response,
         by: By = By.MODEL,
+        *,
+        daily: bool = False,
     ) -> Breakdown | Response:
-        """What the period's costs are made of, dearest first; a model is one row, whatever labels name it."""
+        """What the period's costs are made of, dearest first, with `daily` day by day; a model is one row, whatever labels."""
         async with self._database.transaction() as connection:
             question = await question_of(connection, asked, self._clock())
             if unchanged := cache.unchanged(question, response):
                 return unchanged
             days = await sums.day_figures(connection, question)
-            rows = await sums.breakdown(connection, question, by)
-        return build.breakdown(question, days, rows, by)
+            rows = await sums.breakdown(connection, question, by, daily=daily)
+        return build.breakdown(question, days, rows, by, daily=daily)
 
 
 async def question_of(connection: AsyncConnection, asked: Asked, now: datetime) -> Question:

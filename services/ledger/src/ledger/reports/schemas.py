@@ -85,6 +85,8 @@ class BreakdownRow(Report):
     """Days of the period on which it cost something."""
     change: Ratio | None
     """Against the span before, over finished days; null where not comparable, as for the period."""
+    daily: list[Usd] | None = None
+    """With `daily=true`: what it cost on each day of the period, in order; `missing_days` are not known, or not whole."""
 
 
 class Breakdown(_Period):

@@ -18,6 +18,8 @@ class CostsBy(StrEnum):
 
     LABEL = "label"
     MODEL = "model"
+    DAY = "day"
+    """No rows: the day alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +103,7 @@ _MODELS = {
             || ',"usd":"' || trim_scale(usd) || '"}', ',' ORDER BY model COLLATE "C")
         FROM (SELECT CAST(c -> 'model' AS text) AS model, sum(CAST(c ->> 'usd' AS numeric)) AS usd
             FROM jsonb_array_elements(costs) AS c GROUP BY 1) AS models""",
+    CostsBy.DAY: "SELECT NULL",
 }
 
 

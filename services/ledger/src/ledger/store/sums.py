@@ -51,7 +51,9 @@ _ROWS = """
     SELECT key, sum(usd) FILTER (WHERE day BETWEEN :first AND :last) AS usd,
         count(*) FILTER (WHERE day BETWEEN :first AND :last AND has_cost) AS days,
         coalesce(sum(usd) FILTER (WHERE day BETWEEN :first AND :last_finished), 0) AS finished,
-        coalesce(sum(usd) FILTER (WHERE day BETWEEN :first_before AND :last_before), 0) AS before
+        coalesce(sum(usd) FILTER (WHERE day BETWEEN :first_before AND :last_before), 0) AS before,
+        CASE WHEN :daily THEN array_agg(day) FILTER (WHERE day BETWEEN :first AND :last) END AS days_of_usd,
+        CASE WHEN :daily THEN array_agg(usd) FILTER (WHERE day BETWEEN :first AND :last) END AS usd_of_days
     FROM (SELECT key, day, sum(usd) AS usd, bool_or(usd <> 0) AS has_cost
           FROM ({amounts} WHERE {which}) AS amounts GROUP BY key, day) AS of_days
     GROUP BY key HAVING bool_or(has_cost AND day BETWEEN :first AND :last)
@@ -98,6 +100,8 @@ class Row:
     finished: Decimal
     """Of its finished days."""
     before: Decimal
+    daily: Mapping[date, Decimal]
+    """Of the days of the period on which it is named; empty where it was not requested."""
 
 
 async def one_view(connection: AsyncConnection) -> None:
@@ -126,11 +130,14 @@ async def as_of(connection: AsyncConnection, question: Question) -> datetime | N
     return newest
 
 
-async def breakdown(connection: AsyncConnection, question: Question, by: str) -> list[Row]:
-    """What the period's costs are made of, dearest first."""
+async def breakdown(connection: AsyncConnection, question: Question, by: str, *, daily: bool = False) -> list[Row]:
+    """What the period's costs are made of, dearest first; with `daily` also day by day."""
     finished = question.finished.last if question.finished else question.span.first.min
-    rows = await connection.execute(_BREAKDOWN[by], _parameters(question) | {"last_finished": finished})
-    return [Row(*row) for row in rows]
+    rows = await connection.execute(_BREAKDOWN[by], _parameters(question) | {"last_finished": finished, "daily": daily})
+    return [
+        Row(key, usd, days, until, before, dict(zip(days_of_usd or (), usd_of_days or (), strict=True)))
+        for key, usd, days, until, before, days_of_usd, usd_of_days in rows
+    ]
 
 
 def _parameters(question: Question) -> dict[str, object]:
