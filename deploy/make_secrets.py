@@ -15,12 +15,14 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
-SERVICES = ("connector", "syncer", "ledger")
+SERVICES = ("connector", "syncer", "ledger", "console")
 SCOPES = ("integrations:read", "integrations:write", "costs:read")
-LIVE = {name: f"live/{name}/{name}" for name in ("keyring", "sealing_key", "tokens")}
+LIVE = {name: f"live/{name}/{name}" for name in ("keyring", "sealing_key", "tokens", "console_links")}
 """Files that change while services run: their folders are mounted, because a file that is mounted alone never changes."""
-LATER = (LIVE["sealing_key"],)
-"""Files that an earlier version did not create, and that nothing else depends on."""
+OWNER = "console"
+CONSOLE_TOKEN = "console_api_token"  # noqa: S105 - the name of its file
+LATER = (LIVE["sealing_key"], LIVE["console_links"], "console_password", "console_database_url", CONSOLE_TOKEN)
+"""Files that an earlier version did not create, and that no other file depends on but the tokens on the last one."""
 WITHOUT_ROOT = 10001
 HERE = Path(__file__).resolve().parent
 
@@ -28,14 +30,26 @@ HERE = Path(__file__).resolve().parent
 def contents(token: str) -> dict[str, str]:
     """Names and contents of all files, newly generated; of `token` only the hash is stored."""
     passwords = {role: secrets.token_urlsafe(32) for role in ("postgres", *SERVICES)}
-    kept = {"token_id": "first", "sha256": hashlib.sha256(token.encode()).hexdigest(), "scopes": SCOPES}
+    console_token = new_token()
     return {
         **{f"{role}_password": password for role, password in passwords.items()},
         **{f"{role}_database_url": _url(role, password) for role, password in passwords.items()},
         LIVE["keyring"]: _keys(),
         LIVE["sealing_key"]: _keys(),
-        LIVE["tokens"]: json.dumps({"tokens": [kept]}),
+        LIVE["tokens"]: json.dumps({"tokens": [_kept("first", token), _kept(OWNER, console_token)]}),
+        LIVE["console_links"]: secrets.token_urlsafe(32),
+        CONSOLE_TOKEN: console_token,
     }
+
+
+def new_token() -> str:
+    """A token of the HTTP APIs."""
+    return "grafient_" + secrets.token_urlsafe(32)
+
+
+def _kept(token_id: str, token: str) -> dict[str, object]:
+    """What is stored of a token."""
+    return {"token_id": token_id, "sha256": hashlib.sha256(token.encode()).hexdigest(), "scopes": SCOPES}
 
 
 def _keys() -> str:
@@ -59,10 +73,19 @@ def complete(folder: Path, files: dict[str, str]) -> list[str]:
     owner = (folder.stat().st_uid, folder.stat().st_gid)
     missing = [name for name in LATER if not (folder / name).exists()]
     for name in missing:
-        new = (folder / name).with_suffix(".new")
-        _put(new, files[name], owner)
-        new.rename(folder / name)
+        _replace(folder / name, files[name], owner)
+    if CONSOLE_TOKEN in missing:
+        tokens = json.loads((folder / LIVE["tokens"]).read_text(encoding="ascii"))["tokens"]
+        others = [one for one in tokens if one["token_id"] != OWNER]
+        changed = json.dumps({"tokens": [*others, _kept(OWNER, files[CONSOLE_TOKEN])]})
+        _replace(folder / LIVE["tokens"], changed, owner)
     return missing
+
+
+def _replace(file: Path, content: str, owner: tuple[int, int]) -> None:
+    new = file.with_suffix(".new")
+    _put(new, content, owner)
+    new.rename(file)
 
 
 def _put(file: Path, content: str, owner: tuple[int, int]) -> None:
@@ -91,7 +114,7 @@ def _remember(settings: Path, owner: tuple[int, int]) -> None:
 
 
 def main() -> int:
-    token, owner, folder = "grafient_" + secrets.token_urlsafe(32), _owner(), HERE / "secrets"
+    token, owner, folder = new_token(), _owner(), HERE / "secrets"
     try:
         write(folder, contents(token), owner)
     except FileExistsError:

@@ -9,6 +9,7 @@ from common.crypto.keyring import load_keyring
 from common.http.tokens import load_tokens
 from common.settings import ServiceSettings
 from connector.commands.opening import SealedCommandOpener
+from console.links import load_secrets
 from grafient.migrate import MigrateSettings
 from sqlalchemy import make_url
 
@@ -84,12 +85,28 @@ def test_secrets_that_are_there_are_never_replaced(folder: Path) -> None:
 
 
 def test_secrets_of_an_earlier_version_are_completed_and_otherwise_left_alone(folder: Path) -> None:
-    (folder / LIVE["sealing_key"]).unlink()
+    added = (LIVE["sealing_key"], LIVE["console_links"], "console_api_token")
+    for name in added:
+        (folder / name).unlink()
     before = {str(file): file.read_text() for file in _files(folder)}
 
-    assert make_secrets.complete(folder, make_secrets.contents(FAKE_TOKEN)) == [LIVE["sealing_key"]]
+    assert make_secrets.complete(folder, make_secrets.contents(FAKE_TOKEN)) == [*added]
     assert make_secrets.complete(folder, make_secrets.contents(FAKE_TOKEN)) == []
 
-    assert {str(file): file.read_text() for file in _files(folder) if file.name != "sealing_key"} == before
+    assert {
+        str(file): file.read_text() for file in _files(folder) if str(file) in before and file.name != "tokens"
+    } == {name: content for name, content in before.items() if not name.endswith("tokens")}
     assert stat.S_IMODE((folder / LIVE["sealing_key"]).stat().st_mode) == 0o400
     assert SealedCommandOpener(folder / LIVE["sealing_key"], "production").recipient().key_id == "first"
+
+
+def test_the_console_has_a_secret_for_links_and_a_token_of_its_own_which_is_added_to_the_others(folder: Path) -> None:
+    (folder / "console_api_token").unlink()
+    make_secrets.complete(folder, make_secrets.contents(FAKE_TOKEN))
+
+    tokens = load_tokens(folder / LIVE["tokens"])
+    own = tokens.find((folder / "console_api_token").read_text(), NOW)
+    assert own is not None
+    assert [one.token_id for one in tokens.tokens] == ["first", "console"]
+    assert tokens.find(FAKE_TOKEN, NOW) is not None
+    assert len(load_secrets(folder / LIVE["console_links"])) == 1

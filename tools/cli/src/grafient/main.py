@@ -84,6 +84,7 @@ COMMANDS = (
         "SEALING_KEY_FILE.",
     ),
     LazyCommand("tokens", "grafient.tokens:app", "Create, list and revoke the tokens of the HTTP APIs."),
+    LazyCommand("console", "grafient.console:app", "Open the console for an account."),
     LazyCommand(
         "dead-letters", "grafient.dead_letters.commands:app", "Look at dead letters, send them again, or drop them."
     ),
