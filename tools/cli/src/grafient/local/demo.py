@@ -1,26 +1,26 @@
-"""`grafient demo`: connect a sample team, wait for its costs in Postgres, show them and the time it took."""
+"""`grafient demo`: connect sample teams, wait for their costs in Postgres, show where to look at them, and how long it took."""
 
 import asyncio
+import os
+import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping
+import webbrowser
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any
 
 import httpx
 import typer
 from contract.money import parse_usd, plain, total
 from rich.table import Table
-from simulator.teams import DEMO_KEY, DEMO_TEAM
+from simulator.teams import PROTOTYPE_NEXT_KEY
 
 from grafient.cli.output import stderr, stdout
-from grafient.local.errors import StartError
+from grafient.local.sample import REFUSED, Sample, Shown
 from grafient.local.system import Address
 from grafient.local.up import Data, Port, running
-
-ACCOUNT = "demo"
-DEADLINE = 60.0
-T = TypeVar("T")
 
 
 def demo(
@@ -29,85 +29,68 @@ def demo(
     data: Data = None,
     port: Port = None,
 ) -> None:
-    """Start everything, connect a sample team, and show the costs of each model, read from Postgres."""
-    asyncio.run(_demo(data, port, leave=leave))
+    """Start everything, connect three sample teams, and show their costs: in a browser, and as a table.
+
+    The browser is opened where there is a desktop.
+    """
+    asyncio.run(_demo(data, port, time.perf_counter(), leave=leave))
 
 
-async def _demo(data: Path | None, port: int | None, *, leave: bool) -> None:
+async def _demo(data: Path | None, port: int | None, started: float, *, leave: bool) -> None:
     async with running(data, port, None) as (address, ended):
         headers = {"Authorization": f"Bearer {address.token}"}
         async with httpx.AsyncClient(headers=headers, timeout=20, trust_env=False) as http:
-            await _show(http, address)
+            shown = await Sample(http, address).show()
         if not leave:
-            stderr.print(f"connector {address.connector_url}, ledger {address.ledger_url}; Ctrl-C ends it")
-            stderr.print(f"token {address.token}", highlight=False)
+            _open(address.console_url)
+        _print(shown, time.perf_counter() - started)
+        if not leave:
+            _print_remarks(address)
             await ended.wait()
 
 
-async def _show(http: httpx.AsyncClient, address: Address) -> None:
-    integrations = f"{address.connector_url}/v1/accounts/{ACCOUNT}/integrations"
-    costs_url = f"{address.ledger_url}/v1/accounts/{ACCOUNT}/costs"
-    started = time.perf_counter()
-    integration = await _connected(http, integrations)
-    costs = await _until(lambda: _costs(http, costs_url), lambda got: all(day["covered"] for day in got["days"]))
-    connected_in = time.perf_counter() - started
-    synced_in = await _force_sync(http, f"{integrations}/{integration['integration_id']}")
-    stdout.print(_table(costs["days"]))
-    days = costs["days"]
-    _print_time(f"{len(days)} days of costs ({days[0]['day']} to {days[-1]['day']}) were in Postgres", connected_in)
-    _print_time("Force Sync was completed", synced_in)
+def _open(url: str) -> None:
+    """The link is printed on one line, so that a terminal makes it one that can be clicked."""
+    stdout.print("The console, as a customer sees it (this link opens it once, within 15 minutes):", highlight=False)
+    stdout.print(url, style="bold", highlight=False, soft_wrap=True)
+    if has_desktop() and webbrowser.open(url):
+        stderr.print("  it is opening in your browser", style="dim")
 
 
-async def _connected(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
-    body = {"team_id": DEMO_TEAM, "management_key": DEMO_KEY, "plan": "free", "label": "Sample team"}
-    answer = await http.post(url, json=body)
-    if answer.status_code == httpx.codes.CONFLICT:
-        return {"integration_id": answer.json()["integration_id"]}
-    if answer.status_code != httpx.codes.CREATED:
-        raise StartError(f"the sample team could not be connected: {answer.text}")
-    connected: dict[str, Any] = answer.json()
-    return connected
+def has_desktop() -> bool:
+    """Elsewhere a browser would open in the terminal."""
+    return sys.platform == "darwin" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
 
 
-async def _force_sync(http: httpx.AsyncClient, url: str) -> float:
-    started = time.perf_counter()
-    request_id = (await http.post(f"{url}/sync", json={"trigger": "force"})).raise_for_status().json()["request_id"]
-
-    async def syncs() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (await http.get(f"{url}/syncs")).raise_for_status().json()["syncs"]
-        return found
-
-    await _until(syncs, lambda found: any(request_id in one["request_ids"] for one in found))
-    return time.perf_counter() - started
+def _print(shown: Shown, took: float) -> None:
+    first, last = shown.days[0]["day"], shown.days[-1]["day"]
+    stdout.print(_table(shown.days))
+    _print_time(f"{len(shown.days)} days of costs ({first} to {last}) were in Postgres", shown.connected_in)
+    _print_time("Force Sync was completed", shown.synced_in)
+    _print_time("All of this was there", took)
 
 
-async def _costs(http: httpx.AsyncClient, url: str) -> dict[str, Any]:
-    costs: dict[str, Any] = (await http.get(url)).raise_for_status().json()
-    return costs
+def _print_remarks(address: Address) -> None:
+    stderr.print(f"xAI refuses the key of {REFUSED} now: its card turns red within two minutes", highlight=False)
+    stderr.print(f"  and {PROTOTYPE_NEXT_KEY} replaces it", highlight=False)
+    stderr.print(f"connector {address.connector_url}, ledger {address.ledger_url}; Ctrl-C ends it")
+    stderr.print(f"token {address.token}", highlight=False)
 
 
-async def _until(ask: Callable[[], Awaitable[T]], enough: Callable[[T], bool]) -> T:
-    try:
-        async with asyncio.timeout(DEADLINE):
-            while not enough(got := await ask()):
-                await asyncio.sleep(0.02)
-            return got
-    except TimeoutError:
-        raise StartError(f"the costs did not arrive within {DEADLINE:.0f} s: see the logs") from None
-
-
-def _table(days: list[Mapping[str, Any]]) -> Table:
-    by_model: dict[str, list[Decimal]] = {}
+def _table(days: Sequence[Mapping[str, Any]]) -> Table:
+    amounts: dict[str, list[Decimal]] = defaultdict(list)
+    seen: dict[str, set[str]] = defaultdict(set)
     for day in days:
         for cost in day["models"]:
-            by_model.setdefault(cost["model"], []).append(parse_usd(cost["usd"]))
-    totals = {model: total(amounts) for model, amounts in by_model.items()}
+            amounts[cost["model"]].append(parse_usd(cost["usd"]))
+            seen[cost["model"]].add(day["day"])
+    totals = {model: total(found) for model, found in amounts.items()}
     table = Table(title="What each model cost in 30 days, from Postgres", title_justify="left", show_footer=True)
     table.add_column("model", footer="total")
     table.add_column("days", justify="right")
     table.add_column("USD", justify="right", footer=plain(total(totals.values())))
     for model, usd in sorted(totals.items(), key=lambda one: -one[1]):
-        table.add_row(model, str(len(by_model[model])), plain(usd))
+        table.add_row(model, str(len(seen[model])), plain(usd))
     return table
 
 
