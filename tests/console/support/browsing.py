@@ -18,7 +18,7 @@ FIELD = re.compile(r'name="(\w+)" value="([^"]*)"')
 
 
 class FakeService:
-    """Answers what a test has put under a path; everything else is a problem, as the real ones write it."""
+    """Answers what a test has put under a path, or one with `?by=`; all else is a problem, as the real ones write it."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
@@ -38,7 +38,8 @@ class FakeService:
         self.asked[path].append(request)
         if self.unavailable:
             raise httpx.ConnectError("nobody listens")
-        answer = self.answers.get(path)
+        by = f"{path}?by={request.url.params.get('by')}"
+        answer = self.answers.get(by, self.answers.get(path))
         if isinstance(answer, httpx.Response):
             return answer
         if answer is None:

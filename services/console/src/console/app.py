@@ -15,7 +15,10 @@ from fastapi import FastAPI
 
 from console.links import load_secrets
 from console.pages.dashboard import DashboardPage
+from console.pages.day import DayPage
 from console.pages.enter import EnterPages
+from console.pages.export import ExportPage
+from console.pages.models import ModelsPage
 from console.pages.problems import show_failure, show_problems
 from console.pages.static import StaticFiles
 from console.parts import Parts
@@ -26,7 +29,7 @@ from console.settings import ConsoleSettings
 from console.store import UsedLinks
 from console.upstream import Upstream, client
 
-PAGES = (EnterPages, DashboardPage, StaticFiles)
+PAGES = (EnterPages, DashboardPage, ModelsPage, DayPage, ExportPage, StaticFiles)
 
 
 def create_app(settings: ConsoleSettings) -> FastAPI:

@@ -92,3 +92,99 @@ class Cards(Answer):
     """All integrations of an account."""
 
     integrations: list[Card]
+
+
+class Row(Answer):
+    """What one model or label cost in a period."""
+
+    model: str | None = None
+    label: str | None = None
+    usd: Decimal
+    share: Decimal | None
+    days: int
+    change: Decimal | None
+
+
+class Breakdown(Period):
+    """What a period's costs are made of; the rows sum to `usd`."""
+
+    rows: list[Row]
+
+
+class LabelCost(Answer):
+    """The cost of one label."""
+
+    label: str
+    model: str
+    usd: Decimal
+
+
+class LabelledDay(Answer):
+    """One UTC day, by label."""
+
+    day: date
+    usd: Decimal | None
+    models: list[LabelCost]
+
+
+class LabelledCosts(Answer):
+    """A row for every day."""
+
+    days: list[LabelledDay]
+
+
+class AnswerHash(Answer):
+    """One answer of xAI."""
+
+    first_day: date
+    last_day: date
+    sha256: str
+
+
+class Reading(Answer):
+    """One reading of xAI, and why it was requested; of an older one, parts are not known."""
+
+    reading_id: UUID
+    observed_at: datetime | None
+    first_day: date | None
+    last_day: date | None
+    trigger: str | None
+    request_ids: list[str] | None
+    answers: list[AnswerHash] | None
+    reconciled: bool | None
+    stored_at: datetime | None
+
+
+class FormerValue(Answer):
+    """What a day's costs were before."""
+
+    usd: Decimal
+    costs: list[LabelCost]
+    valid_from: datetime
+    valid_to: datetime
+    reading: Reading
+
+
+class IntegrationDay(Answer):
+    """A day's figure of one integration, and where it comes from."""
+
+    integration_id: UUID
+    covered: bool
+    provisional: bool
+    usd: Decimal | None
+    costs: list[LabelCost]
+    valid_from: datetime | None
+    reading: Reading | None
+    reason: str | None
+    why: str | None
+    former: list[FormerValue]
+
+
+class LifeOfADay(Answer):
+    """Where the figures of a day come from."""
+
+    day: date
+    covered: bool
+    usd: Decimal | None
+    integrations: list[IntegrationDay]
+    next_cursor: UUID | None

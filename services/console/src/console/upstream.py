@@ -46,6 +46,21 @@ class Upstream:
         self._keep(key, answer, found)
         return found
 
+    async def stream(self, path: str, parameters: Parameters) -> httpx.Response:
+        """The answer of a route, whose body is still to be read and then closed; raises UpstreamError."""
+        request = self.http.build_request(
+            "GET", path, params={k: one for k, one in parameters.items() if one is not None}
+        )
+        try:
+            answer = await self.http.send(request, stream=True)
+            if answer.is_error:
+                await answer.aread()
+        except httpx.HTTPError:
+            raise unavailable() from None
+        if answer.is_error:
+            raise _refusal(answer)
+        return answer
+
     async def send(self, method: str, path: str, body: Mapping[str, object] | None = None, **query: str) -> Any:  # noqa: ANN401 - JSON
         """Change something; the JSON of the answer, None where it has none. Raises UpstreamError."""
         answer = await self._ask(method, httpx.URL(path, params=query), json=body)

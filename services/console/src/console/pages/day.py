@@ -1,0 +1,62 @@
+"""The life of a figure: what a day cost, and where each amount of it comes from."""
+
+import asyncio
+from datetime import date, timedelta
+from http import HTTPStatus
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query, Request, Response
+
+from console.errors import PageError
+from console.pages.views import Shown
+from console.parts import Parts
+from console.rendering import page
+from console.schemas import Cards, LifeOfADay
+from console.sessions import Viewer
+
+TRIGGERS = {
+    "backfill": "the history when the team was connected",
+    "daily": "the daily sync",
+    "force": "Force Sync",
+    "visit": "a visit to the dashboard",
+    "heal": "a day that was missing",
+    "sweep": "the weekly check of all days",
+}
+"""Who asked; another one is shown as it is written."""
+
+
+class DayPage:
+    """`/days/{day}`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def router(self) -> APIRouter:
+        router = APIRouter()
+        router.get("/days/{text}")(self.show)
+        return router
+
+    async def show(
+        self, request: Request, session: Viewer, view: Shown, text: str, cursor: Annotated[UUID | None, Query()] = None
+    ) -> Response:
+        day = _day(text)
+        account = f"/v1/accounts/{session.account_id}"
+        asked = {"integration_id": view.days["integration_id"], "cursor": str(cursor) if cursor else None}
+        life, cards = await asyncio.gather(
+            self._parts.ledger.get(f"{account}/days/{day}", LifeOfADay, asked),
+            self._parts.connector.get(f"{account}/integrations", Cards, {"removed": "true"}),
+        )
+        labels = {card.integration_id: card.label for card in cards.integrations}
+        around = (day - timedelta(days=1), day + timedelta(days=1))
+        today = self._parts.clock().date()
+        return page(
+            request, "day.html", view=view, life=life, labels=labels, around=around, today=today, triggers=TRIGGERS
+        )
+
+
+def _day(text: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise PageError(HTTPStatus.NOT_FOUND, "There is no such day", "A day is written as in 2026-11-28.") from None

@@ -1,0 +1,124 @@
+"""What the period's costs are made of, a row a model."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, Final
+
+from fastapi import APIRouter, Request, Response
+from markupsafe import Markup
+
+from console.charts import sparkline
+from console.domain import View
+from console.pages.views import Shown
+from console.parts import Parts
+from console.rendering import page
+from console.schemas import Breakdown, Cards, LabelledCosts, LabelledDay, Row
+from console.sessions import Viewer
+
+MOST_TEAMS: Final = 20
+"""With more integrations, the days of each label are too many to be read for a page: rows have no labels and no lines."""
+COLUMNS: Final[Mapping[str, Callable[[Row], Any]]] = {
+    "model": lambda row: (row.model or "").lower(),
+    "usd": lambda row: row.usd,
+    "share": lambda row: row.usd,
+    "days": lambda row: row.days,
+    "change": lambda row: (row.change is not None, row.change or Decimal(0)),
+}
+"""By what each column is sorted; what is not known is below everything that is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Of the rows, by a column of COLUMNS."""
+
+    column: str
+    descending: bool
+
+    @classmethod
+    def of(cls, query: Mapping[str, str]) -> "Order":
+        """`sort=usd` or `sort=-usd`, which is the first where nothing is named that there is."""
+        text = query.get("sort", "-usd")
+        column = text.removeprefix("-")
+        return cls(column, text[:1] == "-") if column in COLUMNS else cls("usd", descending=True)
+
+    def rows(self, rows: list[Row]) -> list[Row]:
+        """Sorted; equal ones stay in the ledger's order, dearest first."""
+        return sorted(rows, key=COLUMNS[self.column], reverse=self.descending)
+
+    def next_for(self, column: str) -> str:
+        """What the head of a column leads to: the other direction, figures with the largest first."""
+        if column == self.column:
+            return column if self.descending else f"-{column}"
+        return column if column == "model" else f"-{column}"
+
+    def aria(self, column: str) -> str | None:
+        """Only the sorted column has a direction."""
+        if column != self.column:
+            return None
+        return "descending" if self.descending else "ascending"
+
+
+class ModelsPage:
+    """`/models`."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+
+    def router(self) -> APIRouter:
+        router = APIRouter()
+        router.get("/models")(self.show)
+        return router
+
+    async def show(self, request: Request, session: Viewer, view: Shown) -> Response:
+        account = f"/v1/accounts/{session.account_id}"
+        asked = view.days | {"compare": view.compare.value}
+        models, labels, cards = await asyncio.gather(
+            self._parts.ledger.get(f"{account}/breakdown", Breakdown, asked | {"by": "model"}),
+            self._parts.ledger.get(f"{account}/breakdown", Breakdown, asked | {"by": "label"}),
+            self._parts.connector.get(f"{account}/integrations", Cards),
+        )
+        costs = await self._costs(account, view, models, cards)
+        order = Order.of(request.query_params)
+        return page(
+            request,
+            "models.html",
+            view=view,
+            models=models,
+            order=order,
+            rows=order.rows(models.rows),
+            details=details_of(costs, labels.rows),
+            lines=lines_of(costs),
+            cards=cards.integrations,
+        )
+
+    async def _costs(self, account: str, view: View, models: Breakdown, cards: Cards) -> LabelledCosts:
+        if len(cards.integrations) > MOST_TEAMS and view.integration is None:
+            return LabelledCosts(days=[])
+        days = {"from": str(models.first), "to": str(models.last), "by": "label"}
+        chosen = {"integration_id": str(view.integration)} if view.integration else {}
+        return await self._parts.ledger.get(f"{account}/costs", LabelledCosts, days | chosen)
+
+
+def details_of(costs: LabelledCosts, labels: list[Row]) -> dict[str, list[Row]]:
+    """The labels of each model, as xAI wrote them, dearest first."""
+    model_of = {cost.label: cost.model for day in costs.days for cost in day.models}
+    details: defaultdict[str, list[Row]] = defaultdict(list)
+    for row in labels:
+        if row.label in model_of:
+            details[model_of[row.label]].append(row)
+    return dict(details)
+
+
+def lines_of(costs: LabelledCosts) -> dict[str, Markup]:
+    """A sparkline for each model; amounts of days are added up for drawing only."""
+    models = {cost.model for day in costs.days for cost in day.models}
+    return {model: sparkline([_of(model, day) for day in costs.days], f"{model} by day") for model in models}
+
+
+def _of(model: str, day: LabelledDay) -> Decimal | None:
+    if day.usd is None:
+        return None
+    return sum((cost.usd for cost in day.models if cost.model == model), Decimal(0))
