@@ -8,7 +8,7 @@ from tests.console.support.answers import INTEGRATION, an_account
 from tests.console.support.browsing import Customer, FakeService
 
 PATH = "/v1/accounts/acme/days/2026-11-03"
-READING = {
+READING: dict[str, Any] = {
     "reading_id": "01990000-0000-7000-8000-000000000001",
     "observed_at": "2026-11-10T06:00:01Z",
     "first_day": "2026-11-03",
@@ -19,7 +19,7 @@ READING = {
     "reconciled": True,
     "stored_at": "2026-11-10T06:00:02Z",
 }
-OLDER = dict.fromkeys(READING) | {"reading_id": "01990000-0000-7000-8000-000000000002"}
+OLDER: dict[str, Any] = dict.fromkeys(READING) | {"reading_id": "01990000-0000-7000-8000-000000000002"}
 COST = {"label": "Chat <grok>", "product": "Chat", "model": "<grok>", "usd": "1.2345678901"}
 
 
@@ -74,7 +74,14 @@ async def test_a_restated_day_shows_what_it_was_before_and_for_how_long(customer
 
 
 async def test_a_day_that_was_not_read_is_no_zero_and_has_its_reason(customer: Customer, account: FakeService) -> None:
-    changes = {"covered": False, "provisional": False, "usd": None, "costs": [], "reading": None, "former": []}
+    changes: dict[str, Any] = {
+        "covered": False,
+        "provisional": False,
+        "usd": None,
+        "costs": [],
+        "reading": None,
+        "former": [],
+    }
     answer = life(**changes, reason="not_read", why="It has not been read yet.") | {"covered": False, "usd": None}
     account.answers[PATH] = answer
     text = (await customer.get("/days/2026-11-03")).text

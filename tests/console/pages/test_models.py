@@ -11,8 +11,22 @@ from tests.console.support.browsing import Customer, FakeService
 
 BREAKDOWN, COSTS = "/v1/accounts/acme/breakdown", "/v1/accounts/acme/costs"
 MODELS = [
-    {"model": "grok-4", "usd": "10.0000000001", "share": 0.8, "days": 3, "change": -0.1},
-    {"model": "grok-<b>3", "usd": "2.3456789011", "share": 0.2, "days": 2, "change": None},
+    {
+        "model": "grok-4",
+        "usd": "10.0000000001",
+        "share": 0.8,
+        "days": 3,
+        "change": -0.1,
+        "daily": ["4", "0", "6.0000000001"],
+    },
+    {
+        "model": "grok-<b>3",
+        "usd": "2.3456789011",
+        "share": 0.2,
+        "days": 2,
+        "change": None,
+        "daily": ["0", "0", "2.3456789011"],
+    },
 ]
 LABELS = [
     {"label": "Chat grok-4", "usd": "6.0000000001", "share": 0.5, "days": 3, "change": 0.1},
@@ -52,6 +66,17 @@ async def test_rows_have_the_ledgers_figures_and_sum_to_its_total(customer: Cust
 
 
 @pytest.mark.usefixtures("account")
+async def test_each_row_has_its_days_as_a_line(customer: Customer) -> None:
+    text = (await customer.get("/models")).text
+    lines = re.findall(r'aria-label="(.*?) by day" viewBox="0 0 (\d+) .*?>(.*?)</svg>', text)
+
+    assert [(name, days, line.count("<rect")) for name, days, line in lines] == [
+        ("grok-4", "3", 2),
+        ("grok-&lt;b&gt;3", "3", 1),
+    ]
+
+
+@pytest.mark.usefixtures("account")
 async def test_labels_of_one_model_are_folded_below_it(customer: Customer) -> None:
     text = (await customer.get("/models")).text
     folded = re.findall(r"<summary><bdi>(.*?)</bdi>.*?</details>", text, re.DOTALL)
@@ -61,7 +86,7 @@ async def test_labels_of_one_model_are_folded_below_it(customer: Customer) -> No
 
 
 @pytest.mark.usefixtures("account")
-async def test_any_column_sorts_by_a_link_and_says_so(customer: Customer) -> None:
+async def test_any_column_sorts_by_a_link_and_shows_it(customer: Customer) -> None:
     first = await customer.get("/models")
     by_name = await customer.get("/models?sort=-model")
 
@@ -82,7 +107,7 @@ async def test_days_that_were_not_read_are_named(customer: Customer) -> None:
     assert '<a href="/days/2026-11-03">Nov 3</a>' in text
 
 
-async def test_many_teams_are_shown_without_reading_their_days(customer: Customer, account: FakeService) -> None:
+async def test_many_teams_are_shown_without_their_labels(customer: Customer, account: FakeService) -> None:
     account.answers["/v1/accounts/acme/integrations"] = {"integrations": [a_card() for _ in range(MOST_TEAMS + 1)]}
     text = (await customer.get("/models")).text
 

@@ -103,6 +103,8 @@ class Row(Answer):
     share: Decimal | None
     days: int
     change: Decimal | None
+    daily: list[Decimal] | None = None
+    """Where it was asked with `daily`: on each day of the period."""
 
 
 class Breakdown(Period):
@@ -122,8 +124,6 @@ class LabelCost(Answer):
 class LabelledDay(Answer):
     """One UTC day, by label."""
 
-    day: date
-    usd: Decimal | None
     models: list[LabelCost]
 
 

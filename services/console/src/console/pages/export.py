@@ -23,7 +23,7 @@ FORMATS: Final = {
     "coverage": {"format": "csv", "file": "coverage"},
     "focus-coverage": {"format": "focus", "file": "coverage"},
 }
-"""What the ledger is asked for, by the last part of the address."""
+"""Parameters of the ledger, by the last part of the address."""
 PASSED_ON: Final = ("content-type", "content-disposition", "grafient-missing-days")
 
 

@@ -15,11 +15,11 @@ from console.domain import View
 from console.pages.views import Shown
 from console.parts import Parts
 from console.rendering import page
-from console.schemas import Breakdown, Cards, LabelledCosts, LabelledDay, Row
+from console.schemas import Breakdown, Cards, LabelledCosts, Row
 from console.sessions import Viewer
 
 MOST_TEAMS: Final = 20
-"""With more integrations, the days of each label are too many to be read for a page: rows have no labels and no lines."""
+"""With more integrations, labels are too many to be read for a page: rows have none."""
 COLUMNS: Final[Mapping[str, Callable[[Row], Any]]] = {
     "model": lambda row: (row.model or "").lower(),
     "usd": lambda row: row.usd,
@@ -76,7 +76,7 @@ class ModelsPage:
         account = f"/v1/accounts/{session.account_id}"
         asked = view.days | {"compare": view.compare.value}
         models, labels, cards = await asyncio.gather(
-            self._parts.ledger.get(f"{account}/breakdown", Breakdown, asked | {"by": "model"}),
+            self._parts.ledger.get(f"{account}/breakdown", Breakdown, asked | {"by": "model", "daily": "true"}),
             self._parts.ledger.get(f"{account}/breakdown", Breakdown, asked | {"by": "label"}),
             self._parts.connector.get(f"{account}/integrations", Cards),
         )
@@ -90,7 +90,8 @@ class ModelsPage:
             order=order,
             rows=order.rows(models.rows),
             details=details_of(costs, labels.rows),
-            lines=lines_of(costs),
+            unfolded=bool(costs.days),
+            lines={row.model: line_of(row, models) for row in models.rows},
             cards=cards.integrations,
         )
 
@@ -112,13 +113,8 @@ def details_of(costs: LabelledCosts, labels: list[Row]) -> dict[str, list[Row]]:
     return dict(details)
 
 
-def lines_of(costs: LabelledCosts) -> dict[str, Markup]:
-    """A sparkline for each model; amounts of days are added up for drawing only."""
-    models = {cost.model for day in costs.days for cost in day.models}
-    return {model: sparkline([_of(model, day) for day in costs.days], f"{model} by day") for model in models}
-
-
-def _of(model: str, day: LabelledDay) -> Decimal | None:
-    if day.usd is None:
-        return None
-    return sum((cost.usd for cost in day.models if cost.model == model), Decimal(0))
+def line_of(row: Row, models: Breakdown) -> Markup:
+    """A gap where nothing is known of a day."""
+    unknown = {(day - models.first).days for day in models.missing_days}
+    amounts = [None if place in unknown and not usd else usd for place, usd in enumerate(row.daily or ())]
+    return sparkline(amounts, f"{row.model} by day")
