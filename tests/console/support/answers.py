@@ -12,7 +12,8 @@ def an_account(account_id: str = "acme") -> dict[str, Any]:
     path = f"/v1/accounts/{account_id}"
     return {
         f"{path}/summary": summary(),
-        f"{path}/costs": {"currency": "USD", "integrations": 1, "days": [a_day(number) for number in range(3)]},
+        f"{path}/costs": {"currency": "USD", "integrations": 1, "days": [a_day(2), a_day(1), a_day(0)]},
+        f"{path}/breakdown": breakdown(),
         f"{path}/integrations": {"integrations": [a_card()]},
     }
 
@@ -35,15 +36,23 @@ def summary(**changes: Any) -> dict[str, Any]:
     return answer | changes
 
 
+def breakdown(**daily: list[str]) -> dict[str, Any]:
+    """Of the last three days, by model."""
+    rows = [
+        {"model": model, "daily": amounts} for model, amounts in (daily or {"grok-4": ["1.5", "1.5", "1.5"]}).items()
+    ]
+    return {"currency": "USD", "from": str(LAST - timedelta(days=2)), "to": str(LAST), "rows": rows}
+
+
 def a_day(days_ago: int = 0, **changes: Any) -> dict[str, Any]:
-    models = [{"integration_id": INTEGRATION, "label": "grok-4", "product": None, "model": "grok-4", "usd": "1.5"}]
-    answer = {
+    answer: dict[str, Any] = {
         "day": str(LAST - timedelta(days=days_ago)),
         "covered": True,
         "provisional": False,
         "usd": "1.5",
+        "restated": False,
         "missing": [],
-        "models": models,
+        "models": [],
     }
     return answer | changes
 
@@ -55,6 +64,7 @@ def a_card(**changes: Any) -> dict[str, Any]:
         "status": "active",
         "status_text": "Active",
         "status_detail": None,
+        "questioned_days": [],
         "data_as_of": "2026-11-28T06:00:01Z",
         "next_sync": "2026-11-29T06:00:00Z",
     }

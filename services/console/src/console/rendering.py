@@ -9,7 +9,7 @@ from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from console.formats import negotiated
+from console.formats import Formats, negotiated
 
 STATIC = Path(__file__).parent / "static"
 THEME = "theme.css"
@@ -69,10 +69,15 @@ class Renderer:
             "nonce": request.state.nonce,
             "session": request.app.state.sessions.of(request),
             "path": request.url.path,
-            "f": negotiated(request.headers.get("accept-language")),
+            "f": formats_of(request),
             "theme": request.cookies.get(THEME_COOKIE) if request.cookies.get(THEME_COOKIE) in THEMES else None,
         }
         return HTMLResponse(self._environment.get_template(template).render(everywhere | context), status)
+
+
+def formats_of(request: Request) -> Formats:
+    """How the reader sees figures."""
+    return negotiated(request.headers.get("accept-language"))
 
 
 def page(request: Request, template: str, status: HTTPStatus = HTTPStatus.OK, **context: object) -> HTMLResponse:

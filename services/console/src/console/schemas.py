@@ -19,7 +19,7 @@ class Comparison(Answer):
     first: date = Field(alias="from")
     last: date = Field(alias="to")
     usd: Decimal | None
-    change: float | None
+    change: Decimal | None
     why: str | None
 
 
@@ -50,12 +50,18 @@ class Summary(Period):
     provisional_from: date | None
 
 
-class ModelCost(Answer):
-    """A day's cost of one model of one integration."""
+class ModelDays(Answer):
+    """What a model cost on each day of a period."""
 
-    integration_id: UUID
     model: str
-    usd: Decimal
+    daily: list[Decimal]
+
+
+class DailyBreakdown(Answer):
+    """Its models, day by day; the models of a day sum to the day."""
+
+    first: date = Field(alias="from")
+    rows: list[ModelDays]
 
 
 class DayCosts(Answer):
@@ -65,8 +71,8 @@ class DayCosts(Answer):
     covered: bool
     provisional: bool
     usd: Decimal | None
+    restated: bool
     missing: list[UUID]
-    models: list[ModelCost]
 
 
 class Costs(Answer):
@@ -84,6 +90,7 @@ class Card(Answer):
     status: str
     status_text: str
     status_detail: str | None
+    questioned_days: list[date]
     data_as_of: datetime | None
     next_sync: datetime | None
 
