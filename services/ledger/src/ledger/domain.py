@@ -67,8 +67,9 @@ def unreconciled(window: WindowRead, stored: Mapping[date, StoredDay]) -> tuple[
 
     Of questioned days the window claims nothing.
     """
-    days = set(days_of(window.first_day, window.last_day)) - set(window.questioned_days or ())
-    return tuple(day for day in sorted(days) if not _is_reconciled(day, window, stored.get(day)))
+    questioned = window.questioned_days or ()
+    days = (day for day in days_of(window.first_day, window.last_day) if day not in questioned)
+    return tuple(day for day in days if not _is_reconciled(day, window, stored.get(day)))
 
 
 def _is_reconciled(day: date, window: WindowRead, stored: StoredDay | None) -> bool:
