@@ -39,8 +39,8 @@ async def store(stack: Stack, build: Build, database: str, accounts: Sequence[Ac
     await stack.create_database(database)
     await stack.migrate(build, database)
     (first, *_) = READING.records()
-    added = record_of(_added(first.value), first.key.decode(), "added", "benchmark", _NOW)
-    for topic, records in ((COSTS, READING.records()), (INTEGRATIONS, [added])):
+    record = record_of(added(first.value), first.key.decode(), "added", "benchmark", _NOW)
+    for topic, records in ((COSTS, READING.records()), (INTEGRATIONS, [record])):
         await stack.broker.fill(topic, records)
         await stack.broker.rewind("ledger", topic)
     log = stack.folder / "logs" / "ledger.log"
@@ -62,7 +62,8 @@ async def store(stack: Stack, build: Build, database: str, accounts: Sequence[Ac
 _NOW = READING.observed_at
 
 
-def _added(first: bytes) -> IntegrationAdded:
+def added(first: bytes) -> IntegrationAdded:
+    """The integration that a CostRecorded is about."""
     day = CostRecorded.model_validate_json(first)
     return IntegrationAdded(
         integration_id=day.integration_id,

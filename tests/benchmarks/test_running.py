@@ -5,10 +5,11 @@ from uuid import UUID
 
 import pytest
 
-from benchmarks import claims, fleet, latency, ledger, onboarding, reads, rotation
+from benchmarks import claims, console, fleet, latency, ledger, onboarding, reads, rotation
 from benchmarks.support.stack import CURRENT, Stack, running_stack
 from benchmarks.support.system import FAST_CALLS, Running, running_system
 from benchmarks.support.teams import connect_teams
+from tests.support.browser import chromium
 
 pytestmark = pytest.mark.system
 TEAMS = 3
@@ -44,6 +45,13 @@ async def test_costs_are_read_at_a_rate_and_from_an_account_of_many_integrations
     small, large = await reads.measure_on(stack, 7200, (2, 2), rate=20, seconds=1, runs=1)
     assert small["ratio_to_select"]
     assert large["livez_max_ms"]
+
+
+async def test_the_dashboard_is_painted_for_an_account_of_one_and_of_many_integrations(running: Running) -> None:
+    async with chromium() as browser:
+        small, large = await console.measure_on(running, browser, integrations=3, runs=1)
+    assert small["first_paint_ms"]
+    assert large["console_mb"]
 
 
 async def test_a_claim_takes_another_window_each_time(stack: Stack) -> None:

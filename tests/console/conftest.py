@@ -9,6 +9,7 @@ from common.watchdog import Watchdog
 from common.watched_file import WatchedFile
 from console.app import add_pages
 from console.links import load_secrets
+from console.live import Relay
 from console.parts import Parts
 from console.rendering import Renderer
 from console.sessions import Sessions
@@ -33,7 +34,15 @@ def customer(services: FakeService, tmp_path: Path) -> Customer:
     secrets = WatchedFile(file, load_secrets)
     sessions = Sessions(secrets.content, secure=False)
     upstream = Upstream(services.client())
-    parts = Parts(upstream, upstream, sessions, RememberedLinks(), secrets, lambda: datetime.now(UTC))
+    parts = Parts(
+        upstream,
+        upstream,
+        Relay(services.client(), retry=0.01),
+        sessions,
+        RememberedLinks(),
+        secrets,
+        lambda: datetime.now(UTC),
+    )
     app = make_app("console", Watchdog(), no_lifespan, _ready)
     add_pages(app, parts, Renderer())
     return Customer.of(app, sessions)

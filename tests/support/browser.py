@@ -30,11 +30,13 @@ OVERFLOWING = """() => [...document.querySelectorAll("body *")].filter((one) => 
 CONTROLS = """() => [...document.querySelectorAll(
   "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']"
 )].filter((one) => one.checkVisibility({ visibilityProperty: true }) && !one.disabled && !one.closest("[inert]"))
+  .filter((one) => one.getAttribute("tabindex") !== "-1" || !one.closest("day-chart, day-calendar"))  // arrows do
   .filter((one) => one.type !== "radio" || one.checked || !document.querySelector(`[name="${one.name}"]:checked`))
   .map((one, number) => { one.dataset.number = number; return one.outerHTML.slice(0, 160); })"""
 FOCUSED = """() => {
   const one = document.activeElement, style = getComputedStyle(one);
-  const visible = style.outlineStyle !== "none" || style.boxShadow !== "none";
+  const stroked = [...one.querySelectorAll("rect")].some((each) => parseFloat(getComputedStyle(each).strokeWidth) >= 2);
+  const visible = style.outlineStyle !== "none" || style.boxShadow !== "none" || (one.ownerSVGElement && stroked);
   return { number: Number(one.dataset.number ?? -1), visible, html: one.outerHTML.slice(0, 160) };
 }"""
 

@@ -58,8 +58,9 @@ def a_day(days_ago: int = 0, **changes: Any) -> dict[str, Any]:
 
 
 def a_card(**changes: Any) -> dict[str, Any]:
-    answer = {
+    answer: dict[str, Any] = {
         "integration_id": INTEGRATION,
+        "team_id": "3f2b8c1e-5d47-4e9a-9c36-0a1b2c3d4e5f",
         "label": "Research",
         "status": "active",
         "status_text": "Active",
@@ -67,5 +68,8 @@ def a_card(**changes: Any) -> dict[str, Any]:
         "questioned_days": [],
         "data_as_of": "2026-11-28T06:00:01Z",
         "next_sync": "2026-11-29T06:00:00Z",
+        "added_at": "2026-11-01T06:00:00Z",
+        "last_sync": {"text": "1.5 USD from 2026-11-21 to 2026-11-28"},
+        "backfill": {"days_expected": 30, "days_read": 30},
     }
     return answer | changes

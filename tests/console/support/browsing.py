@@ -18,7 +18,7 @@ FIELD = re.compile(r'name="(\w+)" value="([^"]*)"')
 
 
 class FakeService:
-    """Answers what a test has put under a path, or one with `?by=`; all else is a problem, as the real ones write it."""
+    """Answers what a test has put under a path, `METHOD path` or `path?by=`; all else is a problem of a real one."""
 
     def __init__(self) -> None:
         self.answers: dict[str, Any] = {}
@@ -39,7 +39,9 @@ class FakeService:
         if self.unavailable:
             raise httpx.ConnectError("nobody listens")
         by = f"{path}?by={request.url.params.get('by')}"
-        answer = self.answers.get(by, self.answers.get(path))
+        answer = next(
+            (self.answers[one] for one in (f"{request.method} {path}", by, path) if one in self.answers), None
+        )
         if isinstance(answer, httpx.Response):
             return answer
         if answer is None:

@@ -14,10 +14,14 @@ from common.watched_file import WatchedFile
 from fastapi import FastAPI
 
 from console.links import load_secrets
+from console.live import Relay
 from console.pages.dashboard import DashboardPage
 from console.pages.day import DayPage
 from console.pages.enter import EnterPages
 from console.pages.export import ExportPage
+from console.pages.integration import IntegrationPage
+from console.pages.integrations import IntegrationsPage
+from console.pages.live import LivePage
 from console.pages.models import ModelsPage
 from console.pages.problems import show_failure, show_problems
 from console.pages.static import StaticFiles
@@ -29,21 +33,29 @@ from console.settings import ConsoleSettings
 from console.store import UsedLinks
 from console.upstream import Upstream, client
 
-PAGES = (EnterPages, DashboardPage, ModelsPage, DayPage, ExportPage, StaticFiles)
+PAGES = (
+    *(EnterPages, DashboardPage, ModelsPage, DayPage, ExportPage, IntegrationsPage, IntegrationPage, LivePage),
+    StaticFiles,
+)
+STREAMS = 500
+"""Accounts that are looked at by one process at the same time, as many as one connector allows."""
 
 
 def create_app(settings: ConsoleSettings) -> FastAPI:
     """The console as an ASGI app; nothing is connected before its lifespan begins. Raises LinkSecretsError."""
     database = Database(make_engine(settings.database_url, schema="console", pool_size=1))
     connector = client(settings.console_connector_url, settings.console_api_token)
+    events = client(settings.console_connector_url, settings.console_api_token, connections=STREAMS)
     ledger = client(settings.console_ledger_url, settings.console_api_token)
     link_secrets = WatchedFile(settings.console_link_secrets_file, load_secrets)
     sessions = Sessions(link_secrets.content, secure=settings.console_url.startswith("https:"))
-    parts = Parts(Upstream(connector), Upstream(ledger), sessions, UsedLinks(database), link_secrets, _now)
+    parts = Parts(
+        Upstream(connector), Upstream(ledger), Relay(events), sessions, UsedLinks(database), link_secrets, _now
+    )
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        async with connector, ledger:
+        async with connector, ledger, events:
             try:
                 await database.ping()
                 yield
@@ -51,6 +63,7 @@ def create_app(settings: ConsoleSettings) -> FastAPI:
                 await database.close()
 
     app = make_app("console", Watchdog(), lifespan, database.ping)
+    app.state.on_shutdown = parts.relay.leave
     add_pages(app, parts, Renderer(settings.console_theme_file))
     return app
 

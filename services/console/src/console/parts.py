@@ -7,6 +7,7 @@ from typing import Protocol
 
 from common.watched_file import WatchedFile
 
+from console.live import Relay
 from console.sessions import Sessions
 from console.upstream import Upstream
 
@@ -24,6 +25,7 @@ class Parts:
 
     connector: Upstream
     ledger: Upstream
+    relay: Relay
     sessions: Sessions
     used_links: OnceOnly
     link_secrets: WatchedFile[tuple[bytes, ...]]

@@ -84,14 +84,16 @@ class Upstream:
             self._kept.popitem(last=False)
 
 
-def client(address: str, token: SecretStr) -> httpx.AsyncClient:
+def client(address: str, token: SecretStr, *, connections: int = 50) -> httpx.AsyncClient:
     """A client of one service, not connected."""
     return httpx.AsyncClient(
         base_url=address,
         headers={"Authorization": f"Bearer {token.get_secret_value()}"},
         timeout=DEADLINE,
         trust_env=False,
-        transport=httpx.AsyncHTTPTransport(retries=1, limits=httpx.Limits(max_connections=50, keepalive_expiry=30)),
+        transport=httpx.AsyncHTTPTransport(
+            retries=1, limits=httpx.Limits(max_connections=connections, keepalive_expiry=30)
+        ),
     )
 
 

@@ -26,7 +26,7 @@ def calendar(
         return Markup("")
     monday = days[0].day - timedelta(days=days[0].day.weekday())
     dearest = max((day.usd for day in days if day.usd), default=Decimal(0))
-    cells = Markup("").join(_cell(day, monday, dearest, formats, link) for day in days)
+    cells = Markup("").join(_cell(day, monday, dearest, formats, link, newest=day is days[-1]) for day in days)
     weeks = _column(days[-1].day, monday) + 1
     return Markup(
         '<svg class="calendar" role="group" aria-labelledby="calendar-title calendar-description" width="{}" height="{}">'
@@ -40,7 +40,10 @@ def _column(day: date, monday: date) -> int:
     return (day - monday).days // 7
 
 
-def _cell(day: Day, monday: date, dearest: Decimal, formats: Formats, link: Callable[[date], str]) -> Markup:
+def _cell(
+    day: Day, monday: date, dearest: Decimal, formats: Formats, link: Callable[[date], str], *, newest: bool
+) -> Markup:
+    """The tab key reaches the newest one, and arrows the others."""
     x, y = LEFT + _column(day.day, monday) * CELL, TOP + day.day.weekday() * CELL
     figure = formats.money(day.usd) if day.usd is not None else ""
     text = f"{formats.day(day.day)}: {', '.join(part for part in (figure, *day.states, day.why) if part)}"
@@ -50,7 +53,7 @@ def _cell(day: Day, monday: date, dearest: Decimal, formats: Formats, link: Call
         '<rect class="{}" x="{}" y="{}" width="{side}" height="{side}" rx="3"/>{}</a>'
     ).format(
         link(day.day),
-        0 if day.day == monday else -1,
+        0 if newest else -1,
         _classes(day, dearest),
         x + 1,
         y + 1,

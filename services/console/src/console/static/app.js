@@ -77,15 +77,8 @@ customElements.define("day-chart", class extends HTMLElement {
     this.tip.style.left = `${Math.max(0, side)}px`;
   }
   walk(event) {
-    const steps = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -7, ArrowDown: 7, Home: -1e4, End: 1e4 };
-    const from = this.days.indexOf(event.target.closest(".day")), step = steps[event.key];
     if (event.key === "Escape") this.list(null);
-    if (from < 0 || !step) return;
-    event.preventDefault();
-    const day = this.days[Math.min(this.days.length - 1, Math.max(0, from + step))];
-    this.days[from].setAttribute("tabindex", "-1");
-    day.setAttribute("tabindex", "0");
-    day.focus();
+    walk(event, this.days, { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -7, ArrowDown: 7 });
   }
   touch(event) {
     const first = this.touched && this.touched !== this.opened;
@@ -96,6 +89,24 @@ customElements.define("day-chart", class extends HTMLElement {
     this.list(this.touched);
   }
 });
+
+/** A calendar whose weeks are columns. */
+customElements.define("day-calendar", class extends HTMLElement {
+  connectedCallback() {
+    const steps = { ArrowLeft: -7, ArrowRight: 7, ArrowUp: -1, ArrowDown: 1 };
+    this.addEventListener("keydown", (event) => walk(event, [...this.querySelectorAll(".cell")], steps));
+  }
+});
+
+const walk = (event, days, steps) => {
+  const from = days.indexOf(event.target.closest(".day, .cell")), step = { Home: -1e4, End: 1e4, ...steps }[event.key];
+  if (from < 0 || !step) return;
+  event.preventDefault();
+  const day = days[Math.min(days.length - 1, Math.max(0, from + step))];
+  days[from].setAttribute("tabindex", "-1");
+  day.setAttribute("tabindex", "0");
+  day.focus();
+};
 
 const line = (parts, name = "") => {
   const row = document.createElement("p");

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from common.crypto.key_files import create_keys
@@ -117,10 +117,12 @@ class System:
             pids=pids | self.supervisor.pids,
         )
 
-    def console_link(self) -> str:
-        """Opens the console once, within 15 minutes."""
+    def console_link(
+        self, account_id: str = ACCOUNT, right: Right = Right.MANAGE, *, valid: timedelta = LONGEST
+    ) -> str:
+        """Opens the console once, within `valid`."""
         secret = load_secrets(link_secrets(self._folder))[0]
-        link = new_link(ACCOUNT, Right.MANAGE, datetime.now(UTC) + LONGEST)
+        link = new_link(account_id, right, datetime.now(UTC) + valid)
         return f"{self.url_of('console')}/enter?{link.query(secret)}"
 
     async def _database(self) -> None:
