@@ -23,7 +23,8 @@ def test_the_ledger_is_built_without_connecting_and_describes_its_routes(tmp_pat
 
     app = create_app(settings(tokens))
 
-    paths = [f"/v1/accounts/{{account_id}}/{name}" for name in ("costs", "summary", "breakdown", "export")]
+    names = ("costs", "summary", "breakdown", "coverage", "revisions", "days/{day}", "export")
+    paths = [f"/v1/accounts/{{account_id}}/{name}" for name in names]
     assert list(app.openapi()["paths"]) == paths
 
 
