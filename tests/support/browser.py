@@ -27,8 +27,9 @@ OVERFLOWING = """() => [...document.querySelectorAll("body *")].filter((one) => 
 }).map((one) => one.outerHTML.slice(0, 120)).concat(
   document.documentElement.scrollWidth > innerWidth ? [`the page is ${document.documentElement.scrollWidth} wide`] : []
 )"""
+# In a chart the tab key reaches one day, and the arrows the others.
 CONTROLS = """() => [...document.querySelectorAll(
-  "a[href], button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']"
+  "a[href]:not(svg [tabindex='-1']), button, input:not([type=hidden]), select, textarea, summary, [tabindex='0']"
 )].filter((one) => one.checkVisibility({ visibilityProperty: true }) && !one.disabled && !one.closest("[inert]"))
   .filter((one) => one.getAttribute("tabindex") !== "-1" || !one.closest("day-chart, day-calendar"))  // arrows do
   .filter((one) => one.type !== "radio" || one.checked || !document.querySelector(`[name="${one.name}"]:checked`))

@@ -88,8 +88,19 @@ def stacked(
     return Markup(
         '<svg class="chart" role="group" aria-labelledby="chart-title chart-description" width="100%" height="{}">'
         '<title id="chart-title">{}</title><desc id="chart-description">{}</desc>{}'
-        '<g transform="translate(0 {})">{}{}{}{}</g></svg>'
-    ).format(TOP + HEIGHT + BOTTOM, title, description, HATCH, TOP, _axis(chart), body, columns, _day_labels(chart))
+        '<g transform="translate(0 {})">{}{}{}{}{}</g></svg>'
+    ).format(
+        TOP + HEIGHT + BOTTOM,
+        title,
+        description,
+        HATCH,
+        TOP,
+        _axis(chart),
+        _unread(chart, chart.bar if kind == "bar" else chart.slot),
+        body,
+        columns,
+        _day_labels(chart),
+    )
 
 
 def _summed_up(legend: Sequence[Series]) -> list[Series]:
@@ -104,6 +115,16 @@ def _axis(chart: _Chart) -> Markup:
     ys = [(usd, chart.scale.y(usd)) for usd in chart.scale.ticks]
     return Markup("").join(
         line.format("line" if usd else "line base", chart.formats.tick(usd), y=y, below=y + 4) for usd, y in ys
+    )
+
+
+def _unread(chart: _Chart, width: float) -> Markup:
+    """Behind everything that is known: what is missing of a day does not hide the rest."""
+    rect = Markup('<rect class="hatched" x="{:.3f}%" width="{:.3f}%" height="{}"/>')
+    return Markup("").join(
+        rect.format(place * chart.slot + (chart.slot - width) / 2, width, HEIGHT)
+        for place, day in enumerate(chart.days)
+        if not day.covered
     )
 
 
@@ -171,8 +192,6 @@ def _drawn(chart: _Chart, place: int, *, bars: bool) -> Iterator[Markup]:
     day = chart.days[place]
     left = place * chart.slot + (chart.slot - chart.bar) / 2
     rect = Markup('<rect class="{}" x="{:.3f}%" width="{:.3f}%" y="{:.2f}" height="{:.2f}"/>')
-    if not day.covered:
-        yield rect.format("hatched", left, chart.bar, 0, HEIGHT)
     if day.usd is not None and not any(series.usd[place] for series in chart.legend):
         yield rect.format("zero", left, chart.bar, chart.scale.y(Decimal(0)) - LEAST, LEAST)
     if bars:

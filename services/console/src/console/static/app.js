@@ -124,7 +124,7 @@ const swatch = (colour) => {
   return svg;
 };
 
-/** A button that goes through automatic, light and dark, and remembers it in a cookie that the server reads. */
+/** A button that turns through automatic, light and dark, and remembers it in a cookie that the server reads. */
 customElements.define("theme-switch", class extends HTMLElement {
   connectedCallback() {
     this.button = document.createElement("button");
@@ -140,5 +140,5 @@ customElements.define("theme-switch", class extends HTMLElement {
     document.cookie = `theme=${theme}; path=/; max-age=${theme ? 31536000 : 0}; samesite=lax`;
     this.label();
   }
-  label() { this.button.textContent = `Theme: ${document.documentElement.dataset.theme ?? "automatic"}`; }
+  label() { this.button.textContent = `Theme: ${document.documentElement.dataset.theme ?? "auto"}`; }
 });
