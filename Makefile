@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE  # with bytecode kept, every process that a tes
 WHOLE = tests/e2e tests/faults
 PYTEST = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run"
 
-.PHONY: help install node clients check-focus toxiproxy demo test whole-system parts faults bench check fast types imports lint format docs lock clean
+.PHONY: help install node clients check-focus toxiproxy demo test whole-system parts faults bench screenshots check fast types imports lint format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -87,6 +87,9 @@ parts:  # printed when it has ended, so that the other's progress can be read
 
 bench: install  ## measure how fast the system is, as ratios; ARGS="--help" lists the benchmarks, ARGS="ledger" runs one
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+screenshots: install node  ## pictures of the console into docs/images, taken of the demo (about 1 min)
+	@$(BIN)/python -m tests.browser.screenshots
 
 faults: install toxiproxy  ## every fault, one after another, under load; ends with a table (about 90 min)
 	@$(PYTEST) -m "" tests/faults tests/benchmarks $(ARGS)

@@ -134,7 +134,8 @@ async def beyond_keyboard(page: Page) -> list[str]:
     controls: list[str] = await page.evaluate(CONTROLS)
     await page.evaluate("document.activeElement.blur()")
     reached, unseen = set(), []
-    for _ in controls:
+    dates = sum('type="date"' in html for html in controls)
+    for _ in range(len(controls) + 3 * dates):  # month, day, year and calendar of a date have a stop each
         await page.keyboard.press("Tab")
         focused = await page.evaluate(FOCUSED)
         reached.add(focused["number"])
