@@ -1,11 +1,9 @@
 """What a failure means for the message that is handled: the class of an exception carries the decision."""
 
 import asyncio
+import sys
 
 import psycopg
-from aiokafka.errors import KafkaError
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, ProgrammingError
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 
 class TransientError(Exception):
@@ -32,35 +30,30 @@ class UnreachableError(UserError):
 READ_ONLY = "25006"
 """SQLSTATE of a write in a read-only transaction."""
 
-TRANSIENT_ERRORS: tuple[type[Exception], ...] = (
-    TransientError,
-    DBAPIError,
-    psycopg.Error,
-    PoolTimeoutError,
-    KafkaError,
-    TimeoutError,
-    ConnectionError,
-)
-"""Classes of errors that may be transient; `is_transient` decides."""
+_SQLALCHEMY, _KAFKA = "sqlalchemy.exc", "aiokafka.errors"
+
+
+def transient_errors() -> tuple[type[Exception], ...]:
+    """Classes of errors that may be transient; `is_transient` decides."""
+    of_libraries = (*_loaded(_SQLALCHEMY, "DBAPIError", "TimeoutError"), *_loaded(_KAFKA, "KafkaError"))
+    return (TransientError, psycopg.Error, TimeoutError, ConnectionError, *of_libraries)
 
 
 def is_transient(error: BaseException) -> bool:
     """Whether waiting helps: database, broker or a peer is unavailable, locked, out of space, or slow."""
-    if isinstance(error, DBAPIError) and (error.connection_invalidated or _is_standby(error)):
+    if isinstance(error, _loaded(_SQLALCHEMY, "DBAPIError")) and (_is_invalidated(error) or _is_standby(error)):
         return True
     if isinstance(error, psycopg.Error):
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) or error.sqlstate == READ_ONLY
-    if isinstance(error, KafkaError):
-        return bool(error.retriable)
-    return isinstance(
-        error,
-        TransientError | OperationalError | InterfaceError | PoolTimeoutError | TimeoutError | ConnectionError,
-    )
+    if isinstance(error, _loaded(_KAFKA, "KafkaError")):
+        return bool(getattr(error, "retriable", False))
+    of_database = _loaded(_SQLALCHEMY, "OperationalError", "InterfaceError", "TimeoutError")
+    return isinstance(error, (TransientError, TimeoutError, ConnectionError, *of_database))
 
 
 def tables_unfit(error: BaseException) -> bool:
     """Whether tables or grants are not as they should be: statements are fixed text, so no message is to blame."""
-    return isinstance(error, ProgrammingError)
+    return isinstance(error, _loaded(_SQLALCHEMY, "ProgrammingError"))
 
 
 def is_own_cancellation() -> bool:
@@ -69,9 +62,20 @@ def is_own_cancellation() -> bool:
     return task is not None and task.cancelling() > 0
 
 
-def _is_standby(error: DBAPIError) -> bool:
+def _loaded(module: str, *names: str) -> tuple[type[Exception], ...]:
+    """Classes of a library where this process has loaded it: one that has not saves its memory, and raises nothing."""
+    library = sys.modules.get(module)
+    return tuple(getattr(library, name) for name in names) if library else ()
+
+
+def _is_invalidated(error: BaseException) -> bool:
+    """SQLAlchemy's own mark of a connection that broke."""
+    return bool(getattr(error, "connection_invalidated", False))
+
+
+def _is_standby(error: BaseException) -> bool:
     """After a failover the connection may lead to a server that only reads."""
-    return getattr(error.orig, "sqlstate", None) == READ_ONLY
+    return getattr(getattr(error, "orig", None), "sqlstate", None) == READ_ONLY
 
 
 def name_of(error: BaseException) -> str:

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from common import logs
-from common.database import Database, make_engine
 from common.http.app import make_app
 from common.http.server import serve
 from common.settings import load
@@ -43,26 +42,21 @@ STREAMS = 500
 
 def create_app(settings: ConsoleSettings) -> FastAPI:
     """The console as an ASGI app; nothing is connected before its lifespan begins. Raises LinkSecretsError."""
-    database = Database(make_engine(settings.database_url, schema="console", pool_size=1))
+    used_links = UsedLinks(settings.database_url)
     connector = client(settings.console_connector_url, settings.console_api_token)
     events = client(settings.console_connector_url, settings.console_api_token, connections=STREAMS)
     ledger = client(settings.console_ledger_url, settings.console_api_token)
     link_secrets = WatchedFile(settings.console_link_secrets_file, load_secrets)
     sessions = Sessions(link_secrets.content, secure=settings.console_url.startswith("https:"))
-    parts = Parts(
-        Upstream(connector), Upstream(ledger), Relay(events), sessions, UsedLinks(database), link_secrets, _now
-    )
+    parts = Parts(Upstream(connector), Upstream(ledger), Relay(events), sessions, used_links, link_secrets, _now)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         async with connector, ledger, events:
-            try:
-                await database.ping()
-                yield
-            finally:
-                await database.close()
+            await used_links.ping()
+            yield
 
-    app = make_app("console", Watchdog(), lifespan, database.ping)
+    app = make_app("console", Watchdog(), lifespan, used_links.ping)
     app.state.on_shutdown = parts.relay.leave
     add_pages(app, parts, Renderer(settings.console_theme_file))
     return app

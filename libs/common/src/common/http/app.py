@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 from starlette.types import Lifespan
 
-from common.errors import TRANSIENT_ERRORS, is_transient
+from common.errors import is_transient, transient_errors
 from common.http.strict import refuse_unknown, shown
 from common.metrics import Exported
 from common.watchdog import Watchdog
@@ -48,7 +48,7 @@ def make_app(service: str, watchdog: Watchdog, lifespan: Lifespan[FastAPI], read
     app.add_exception_handler(ProblemError, _problem)
     app.add_exception_handler(RequestValidationError, _malformed)
     app.add_exception_handler(HTTPException, _http)
-    for transient in TRANSIENT_ERRORS:
+    for transient in transient_errors():
         app.add_exception_handler(transient, _unavailable)
     app.add_exception_handler(Exception, _unknown)
 

@@ -3,7 +3,7 @@
 from http import HTTPStatus
 
 import structlog
-from common.errors import TRANSIENT_ERRORS, is_transient
+from common.errors import is_transient, transient_errors
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -34,7 +34,7 @@ def show_problems(app: FastAPI) -> None:
     app.add_exception_handler(BodyTooLargeError, _too_large)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _http)
-    for transient in TRANSIENT_ERRORS:
+    for transient in transient_errors():
         app.add_exception_handler(transient, _unavailable)
 
 

@@ -13,11 +13,11 @@ from common.migrations import SERVICES, migrate
 from console.links import LONGEST, Right, load_secrets, new_link
 from pydantic import SecretStr
 
-from grafient.local.folder import CONSOLE_TOKEN_ID, PORTS, TOKEN_ID, link_secrets, local_token
+from grafient.local.folder import CONSOLE_TOKEN_ID, PORTS, link_secrets, local_token
 from grafient.local.kafka import Kafka
 from grafient.local.postgres import Postgres
 from grafient.local.processes import free_ports
-from grafient.local.securing import Security
+from grafient.local.securing import Security, write_private
 from grafient.local.supervisor import Part, Service, Supervisor, keep_running
 from grafient.topics.acls import apply_grants, set_passwords
 from grafient.topics.apply import apply_topics
@@ -69,7 +69,8 @@ class System:
         self._delay_ms = delay_ms
         self._settings = settings or {}
         self._durable = durable
-        self._token = self._console_token = ""
+        self._token = ""
+        self._console_secrets = folder / "console-secrets"
         self._ports = dict(ports or zip(PORTS, free_ports(len(PORTS)), strict=True))
         self._simulated = xai_url is None
         self._xai_url = xai_url or self.url_of("simulator")
@@ -166,7 +167,7 @@ class System:
             "CONSOLE_URL": self.url_of("console"),
             "CONSOLE_CONNECTOR_URL": self.url_of("connector"),
             "CONSOLE_LEDGER_URL": self.url_of("ledger"),
-            "CONSOLE_API_TOKEN": self._console_token,
+            "SECRETS_DIR": str(self._console_secrets),
             "CONSOLE_LINK_SECRETS_FILE": str(link_secrets(self._folder)),
             "HOST": "127.0.0.1",
             "HTTP_STOP_PAUSE_SECONDS": "0",
@@ -192,9 +193,9 @@ class System:
         for name in ("keyring.json", "sealing_key.json"):
             if not (self._folder / name).exists():
                 create_keys(self._folder / name, KEY_ID)
-        self._token, self._console_token = (
-            local_token(self._folder, keep=self._durable, token_id=one) for one in (TOKEN_ID, CONSOLE_TOKEN_ID)
-        )
+        self._token = local_token(self._folder, keep=self._durable)
+        console_token = local_token(self._folder, keep=self._durable, token_id=CONSOLE_TOKEN_ID)
+        write_private(self._console_secrets / "console_api_token", console_token.encode())
 
 
 def inherited_environment() -> dict[str, str]:
