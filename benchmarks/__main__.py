@@ -3,7 +3,7 @@
 import typer
 from grafient.cli.group import CommandGroup
 
-from benchmarks import claims, console, fleet, latency, ledger, onboarding, profile, reads, rotation
+from benchmarks import claims, console, export, fleet, latency, ledger, onboarding, profile, reads, rotation
 
 app = typer.Typer(cls=CommandGroup, no_args_is_help=True, add_completion=False)
 app.command(epilog=f"Example: {ledger.EXAMPLE}")(ledger.ledger)
@@ -12,6 +12,7 @@ app.command(epilog=f"Example: {onboarding.EXAMPLE}")(onboarding.onboarding)
 app.command(epilog=f"Example: {latency.EXAMPLE}")(latency.latency)
 app.command(epilog=f"Example: {reads.EXAMPLE}")(reads.reads)
 app.command(epilog=f"Example: {console.EXAMPLE}")(console.console)
+app.command(epilog=f"Example: {export.EXAMPLE}")(export.export)
 app.command(epilog=f"Example: {claims.EXAMPLE}")(claims.claims)
 app.command(epilog=f"Example: {rotation.EXAMPLE}")(rotation.rotation)
 

@@ -5,7 +5,8 @@ Requests come at their time whether the ones before have been answered or not, a
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from itertools import cycle, islice
 from typing import Annotated
 
@@ -143,12 +144,8 @@ class Reader:
 
     async def row(self, name: str, accounts: Sequence[str], plain: float, *, every: float | None) -> Row:
         before = memory_mb(self._pid)
-        self._late = []
-        watching = asyncio.create_task(self._watch())
-        took = await self.in_turn(accounts, every=every)
-        watching.cancel()
-        await asyncio.gather(watching, return_exceptions=True)
-        late = self._late
+        async with self.watched() as late:
+            took = await self.in_turn(accounts, every=every)
         progress(f"{name}: p99 {percentile(took, 0.99):.1f} ms")
         return {
             "scenario": name,
@@ -160,6 +157,17 @@ class Reader:
             "livez_max_ms": rounded(max(late)),
             "memory_growth_mb": rounded(memory_mb(self._pid) - before),
         }
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[Sequence[float]]:
+        """How long each request of `/livez` takes meanwhile, in milliseconds."""
+        self._late = []
+        watching = asyncio.create_task(self._watch())
+        try:
+            yield self._late
+        finally:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
 
     async def in_turn(self, accounts: Sequence[str], *, every: float | None) -> list[float]:
         """Milliseconds of each request; `every` None: one begins when the one before has ended."""

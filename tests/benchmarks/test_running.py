@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from benchmarks import claims, console, fleet, latency, ledger, onboarding, reads, rotation
+from benchmarks import claims, console, export, fleet, latency, ledger, onboarding, reads, rotation
 from benchmarks.support.stack import CURRENT, Stack, running_stack
 from benchmarks.support.system import FAST_CALLS, Running, running_system
 from benchmarks.support.teams import connect_teams
@@ -52,6 +52,13 @@ async def test_the_dashboard_is_painted_for_an_account_of_one_and_of_many_integr
         small, large = await console.measure_on(running, browser, integrations=3, runs=1)
     assert small["first_paint_ms"]
     assert large["console_mb"]
+
+
+@pytest.mark.thorough
+async def test_every_row_is_exported_and_a_dashboard_is_read(stack: Stack) -> None:
+    exported, dashboard = await export.measure_on(stack, 2, 2, runs=1)
+    assert exported["ratio_to_copy"]
+    assert dashboard["peak_mb"]
 
 
 async def test_a_claim_takes_another_window_each_time(stack: Stack) -> None:
