@@ -61,7 +61,7 @@ async def measure(rows: int, runs: int) -> Report:
 
 
 async def measure_on(stack: Stack, integrations: int, teams: int, runs: int) -> list[Row]:
-    """Of the account that is exported, and of the one whose reports are asked for."""
+    """Of the account that is exported, and of the one whose reports are read."""
     await store(stack, CURRENT, DATABASE, [Accounts("large", 1, integrations), Accounts("screen", 1, teams)])
     async with await psycopg.AsyncConnection.connect(stack.dsn(DATABASE), autocommit=True) as connection:
         await connection.execute(ROWS, [ACCOUNT])
