@@ -3,7 +3,7 @@
 import typer
 from grafient.cli.group import CommandGroup
 
-from benchmarks import claims, console, export, fleet, latency, ledger, onboarding, profile, reads, rotation
+from benchmarks import claims, console, export, fleet, latency, ledger, looks, onboarding, profile, reads, rotation
 
 app = typer.Typer(cls=CommandGroup, no_args_is_help=True, add_completion=False)
 app.command(epilog=f"Example: {ledger.EXAMPLE}")(ledger.ledger)
@@ -14,6 +14,7 @@ app.command(epilog=f"Example: {reads.EXAMPLE}")(reads.reads)
 app.command(epilog=f"Example: {console.EXAMPLE}")(console.console)
 app.command(epilog=f"Example: {export.EXAMPLE}")(export.export)
 app.command(epilog=f"Example: {claims.EXAMPLE}")(claims.claims)
+app.command(epilog=f"Example: {looks.EXAMPLE}")(looks.looks)
 app.command(epilog=f"Example: {rotation.EXAMPLE}")(rotation.rotation)
 
 app.command(epilog=f"Example: {profile.EXAMPLE}")(profile.profile)

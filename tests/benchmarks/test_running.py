@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from benchmarks import claims, console, export, fleet, latency, ledger, onboarding, reads, rotation
+from benchmarks import claims, console, export, fleet, latency, ledger, looks, onboarding, reads, rotation
 from benchmarks.support.stack import CURRENT, Stack, running_stack
 from benchmarks.support.system import FAST_CALLS, Running, running_system
 from benchmarks.support.teams import connect_teams
@@ -64,6 +64,11 @@ async def test_every_row_is_exported_and_a_dashboard_is_read(stack: Stack) -> No
 async def test_a_claim_takes_another_window_each_time(stack: Stack) -> None:
     row = await claims.claim_among(stack, claims.CLAIMS)
     assert row["ratio_to_commit"]
+
+
+async def test_a_look_reads_every_day_of_the_fleet() -> None:
+    healer, *_ = (await looks.measure(2, 1)).rows
+    assert int(str(healer["rows_read"])) >= 2 * looks.DAYS
 
 
 async def test_a_daily_run_misses_no_team_and_counts_the_work_of_every_process(

@@ -9,7 +9,7 @@ import pytest
 from contract.cloudevents import Event
 from contract.fields import Trigger
 from contract.messages import SyncCompleted
-from syncer import coverage
+from syncer import coverage, store
 from syncer.coverage import UnreadDays
 from syncer.domain import Days, Heal, readable
 
@@ -172,7 +172,7 @@ async def _missing(
     syncer: SyncerHarness, at: datetime = AT, *, only: date | None = None
 ) -> list[tuple[UUID, date, int]]:
     async with syncer.database.transaction() as connection:
-        missing = await coverage.missing(connection, at)
+        missing = await coverage.missing(connection, at, await store.portion(connection, None))
     return [(one, day, heals) for one, days in missing.items() for day, heals in days if only in {None, day}]
 
 

@@ -1,7 +1,7 @@
 """What each message changes."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,7 +12,7 @@ from contract.fields import Plan, Status, Trigger
 from contract.problems import Code
 from sqlalchemy.ext.asyncio import AsyncConnection
 from syncer import requests
-from syncer.domain import Days
+from syncer.domain import Days, backfill
 from syncer.requests import Request
 
 from tests.support.messages import ACCOUNT, sync_requested
@@ -411,6 +411,26 @@ async def test_the_daily_run_reads_one_integration_of_each_account_before_the_se
     assert sorted(order[:3]) == ["large", "medium", "small"]
     assert sorted(order[3:5]) == ["large", "medium"]
     assert order[5:] == ["large"] * 4
+
+
+async def test_the_backfills_of_a_large_account_do_not_stand_before_those_of_a_small_one(syncer: SyncerHarness) -> None:
+    today = await syncer.today()
+    first = {f"large {number}": await syncer.integration(account_id="large") for number in range(3)}
+    first |= {"small": await syncer.integration(account_id="small")}
+    for integration_id in first.values():
+        for days in backfill(Plan.PRO, today):
+            await syncer.ask(integration_id, Trigger.BACKFILL, days)
+
+    order = list[tuple[str, date]]()
+    names = {integration_id: name for name, integration_id in first.items()}
+    while claim := await syncer.attempt.claim(""):
+        order.append((names[claim.integration_id].split()[0], claim.days.last))
+        await syncer.attempt.run(claim)
+
+    ends = [days.last for days in backfill(Plan.PRO, today)]
+    assert order.index(("small", ends[0])) <= 1
+    assert order.index(("small", ends[-1])) < 8  # of 12
+    assert [last for account, last in order if account == "small"] == ends
 
 
 async def test_a_request_for_all_that_was_interrupted_reaches_those_that_are_left(

@@ -5,8 +5,10 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from common.watchdog import Watchdog
 from contract.problems import Code
 from syncer.domain import Days
+from syncer.healer import Healer
 from syncer.provider import ReadRefusedError, ReadTransientError
 
 from tests.support.waiting import until
@@ -54,6 +56,30 @@ async def test_a_day_that_is_missed_once_more_is_read_as_soon_as_the_first_time(
         await syncer.sql("UPDATE coverage SET heals = 0, heal_after = NULL, published_at = NULL")
 
     assert len(syncer.readings()) == 2
+
+
+async def test_all_integrations_are_looked_at_however_many_there_are(
+    syncer: SyncerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncer.store.PORTION", 2)
+    ids = {(await _missing_day(syncer))[0] for _ in range(5)}
+
+    await syncer.healer.round()
+    await syncer.settle()
+
+    assert {reading.integration_id for reading in syncer.readings()} == ids
+
+
+async def test_a_look_that_takes_long_is_followed_by_a_longer_rest(syncer: SyncerHarness) -> None:
+    seconds = iter([1000.0, 1000.0, 1010.0, 1010.0, 1130.0, 1160.0, 1160.0, 1160.1, 1160.1])
+    healer = Healer(syncer.database, Watchdog(), every=60, wake_worker=syncer.wake, clock=lambda: next(seconds))
+    await healer.round()  # takes 10 s: the next look is 200 s after its end
+    await _missing_day(syncer)
+
+    await healer.round()
+    assert await syncer.windows() == []
+    await healer.round()
+    assert len(await syncer.windows()) == 1
 
 
 async def test_two_healers_at_once_read_a_day_once(syncer: SyncerHarness) -> None:

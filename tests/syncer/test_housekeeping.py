@@ -39,6 +39,21 @@ async def test_integrations_with_a_key_that_does_not_open_are_counted_until_it_d
     assert CREDENTIALS_UNAVAILABLE._value.get() == 0  # noqa: SLF001 - as above
 
 
+async def test_old_days_expire_however_many_integrations_there_are(
+    syncer: SyncerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncer.store.PORTION", 2)
+    for _ in range(5):
+        await syncer.ask(await syncer.integration())
+    await syncer.settle()
+    await syncer.sql("UPDATE coverage SET day = day - 201")
+
+    await syncer.housekeeping.delete_expired()
+
+    assert await syncer.sql("SELECT 1 FROM coverage") == []
+    assert await syncer.sql("SELECT 1 FROM known_days") != []
+
+
 async def test_closed_windows_their_requests_and_answers_expire_and_open_windows_stay(syncer: SyncerHarness) -> None:
     done, waiting = await syncer.integration(), await syncer.integration()
     await syncer.ask(done)

@@ -69,6 +69,23 @@ async def test_the_rate_of_a_team_holds_for_all_processes_together(syncer: Synce
     assert len(syncer.xai.calls) == 6
 
 
+async def test_a_window_that_ends_without_a_call_leaves_its_team_all_of_its_calls(syncer: SyncerHarness) -> None:
+    integration_id = await syncer.integration(team_id=TEAM)
+    long_ago = await syncer.today() - timedelta(days=200)
+    await syncer.ask(integration_id, days=Days(long_ago, long_ago))
+    process, *_ = _processes(syncer, Rate(1, 3600))
+
+    for expected in (0, 1):
+        claim = await process.claim("")
+        assert claim is not None
+        assert claim.needs_call
+        await process.run(claim)
+        assert len(syncer.xai.calls) == expected
+        await syncer.ask(integration_id)
+
+    assert await process.claim("") is None
+
+
 async def test_a_process_that_died_blocks_its_team_until_its_lease_ends(syncer: SyncerHarness) -> None:
     await _connected_by(syncer, accounts=2)
     one, other, *_ = _processes(syncer, Rate(60, 60))

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from datetime import timedelta
 
 import structlog
 from common.database import Database
@@ -48,6 +49,7 @@ class Attempt:
         self._publisher = publisher
         self._provider = provider
         self._pacing = pacing
+        self._call = teams.bucket(pacing.per_team)["interval"]  # what one takes of a team's rate
         self._chance = chance
 
     async def claim(self, owner: str) -> Claim | None:
@@ -73,7 +75,7 @@ class Attempt:
 
     async def _run(self, claim: Claim) -> Decision | None:
         """Answers what was published; None where nothing was."""
-        decision = parse_decision(claim.decision) if claim.decision else None
+        decision, reason = parse_decision(claim.decision) if claim.decision else None, None
         if decision is None:
             reason = check(claim)
             if reason is None and not await self._pace(claim):
@@ -83,7 +85,7 @@ class Attempt:
             await self._record(claim, result)
         if decision is not None:
             await publish(decision, self._publisher)
-            await self._close(claim, decision)
+            await self._close(claim, decision, unused=self._call if reason else windows.NOTHING)
         return decision
 
     async def _pace(self, claim: Claim) -> bool:
@@ -91,7 +93,7 @@ class Attempt:
         wait = self._pacing.wait()
         if wait:
             async with self._database.direct() as driver:
-                await windows.postpone(driver, claim, wait)
+                await windows.postpone(driver, claim, wait, unused=self._call)
         return not wait
 
     async def _read(self, claim: Claim) -> Reading | ReadError:
@@ -165,10 +167,10 @@ class Attempt:
                 with tracing(None):  # others' windows
                     await recheck(connection, since, claim.observed_at)
 
-    async def _close(self, claim: Claim, decision: Decision) -> None:
+    async def _close(self, claim: Claim, decision: Decision, *, unused: timedelta) -> None:
         closed = not isinstance(decision, FailureDecision) or decision.outcome.final
         async with self._database.direct() as driver:
-            await windows.close(driver, claim, closed=closed)
+            await windows.close(driver, claim, closed=closed, unused=unused)
         if closed:
             known = claim.trigger if claim.trigger in MOST_URGENT_FIRST else OTHER
             WINDOWS.labels(known, _outcome(decision)).inc()

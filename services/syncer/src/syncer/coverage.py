@@ -40,7 +40,7 @@ _EXPECTED = """
 """
 
 _MISSING = text(f"""
-    WITH expected AS ({_EXPECTED} AND i.refused_code IS NULL AND i.integration_id = coalesce(CAST(:id AS uuid), i.integration_id))
+    WITH expected AS ({_EXPECTED} AND i.refused_code IS NULL AND i.integration_id = ANY(:ids))
     SELECT e.integration_id, e.day, coalesce(c.heals, 0) AS heals
     FROM expected e LEFT JOIN coverage c USING (integration_id, day)
     WHERE (
@@ -97,14 +97,14 @@ def _days_of(completed: SyncCompleted) -> set[date]:
 
 
 async def missing(
-    connection: AsyncConnection, at: datetime, integration_id: UUID | None = None
+    connection: AsyncConnection, at: datetime, integration_ids: Sequence[UUID]
 ) -> dict[UUID, list[tuple[date, int]]]:
-    """Finished days that should be read again, with their heals so far, by integration: of one, or (None) of all.
+    """Finished days of these integrations that should be read again, with their heals so far, by integration.
 
     Questioned days are read again by the rules of their questions.
     """
     rules = {"read_by": READ_BY, "settled_after": SETTLED_AFTER, "trusted_from": at - TRUSTED_FOR}
-    rows = await connection.execute(_MISSING, _until(at) | rules | {"now": at, "id": integration_id})
+    rows = await connection.execute(_MISSING, _until(at) | rules | {"now": at, "ids": list(integration_ids)})
     found: dict[UUID, list[tuple[date, int]]] = {}
     for row in rows:
         found.setdefault(row.integration_id, []).append((row.day, row.heals))

@@ -1,6 +1,7 @@
 """Reads without anybody asking: queues the days that are not confirmed, and once a week all of them."""
 
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from uuid import UUID
 
@@ -20,6 +21,9 @@ from syncer.requests import Request
 
 log = structlog.get_logger()
 
+LOOK_SHARE = 20.0
+"""A look at all days is followed by a rest of so many times as long, where that is more than the rest of a round."""
+
 _UNPLACED = text("""
     SELECT DISTINCT integration_id FROM requests JOIN integrations USING (integration_id)
     WHERE window_id IS NULL AND status = 'accepted'
@@ -36,8 +40,12 @@ class Healer:
         *,
         every: float,
         wake_worker: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`every`: seconds between rounds; `wake_worker`: there may be windows to read."""
+        """`every`: seconds between rounds; `wake_worker`: there may be windows to read; `clock`: seconds."""
+        self._clock = clock
+        self._look_at = 0.0
+        self._every = every
         self._database = database
         self._wake_worker = wake_worker
         self._loop = Loop("healer", watchdog, self.round, every=every)
@@ -56,9 +64,27 @@ class Healer:
 
     async def _heal(self) -> None:
         async with self._database.transaction() as connection:
-            at = await store.now(connection)
-            missing, due = await coverage.missing(connection, at), await questions.due(connection, at)
-        for integration_id in {**missing, **due}:
+            due = await questions.due(connection, await store.now(connection))
+        await self._heal_each(due)
+        if self._clock() >= self._look_at:
+            began = self._clock()
+            await self._look_at_all()
+            self._look_at = self._clock() + LOOK_SHARE * (self._clock() - began) - self._every
+
+    async def _look_at_all(self) -> None:
+        last: UUID | None = None
+        while True:
+            async with self._database.transaction() as connection:
+                ids = await store.portion(connection, last)
+                missing = await coverage.missing(connection, await store.now(connection), ids)
+            await self._heal_each(missing)
+            self._loop.beat()
+            if len(ids) < store.PORTION:
+                return
+            last = ids[-1]
+
+    async def _heal_each(self, integration_ids: Iterable[UUID]) -> None:
+        for integration_id in integration_ids:
             async with self._database.transaction() as connection:
                 await heal(connection, integration_id)
             self._loop.beat()
@@ -86,7 +112,7 @@ class Healer:
 async def heal(connection: AsyncConnection, integration_id: UUID) -> None:
     """Queue the days that are still missing, and note the attempts; and those whose questions are to be asked again."""
     at = await store.serialize(connection, integration_id)
-    missing = (await coverage.missing(connection, at, integration_id)).get(integration_id, [])
+    missing = (await coverage.missing(connection, at, [integration_id])).get(integration_id, [])
     questioned = (await questions.due(connection, at, integration_id)).get(integration_id, {})
     for found in heals(missing):
         await _take(connection, integration_id, found, at)

@@ -1,6 +1,7 @@
 """Keeps the tables in order: deletes what has expired, repairs what a step of the clock broke, counts what waits."""
 
 from datetime import timedelta
+from uuid import UUID
 
 import structlog
 from common.database import Database
@@ -10,7 +11,7 @@ from common.watchdog import Watchdog
 from contract.rules import READABLE_DAYS
 from sqlalchemy import text
 
-from syncer import questions
+from syncer import questions, store
 from syncer.domain import LONGEST_PAUSE, TEAM_RATE_PER
 from syncer.guard import LATER_PAUSE, Kind
 from syncer.leases import LEASE
@@ -23,6 +24,8 @@ KEEP_RAW_ANSWERS = timedelta(days=90)
 KEEP_COVERAGE = timedelta(days=200)
 KEEP_KNOWN_DAYS = timedelta(days=READABLE_DAYS)
 """As long as they can be read again; and their questions."""
+EXPIRED_EVERY = 3600.0
+"""Seconds between two looks for expired rows, which are kept for days."""
 KEY_OVERDUE_AFTER = timedelta(minutes=10)
 """A window that is due for longer and has no credential is counted."""
 
@@ -33,9 +36,11 @@ _DELETE_EXPIRED = {
             AND (window_id IS NOT NULL OR status <> 'accepted')
             AND NOT EXISTS (SELECT 1 FROM windows w WHERE w.window_id = r.window_id AND w.closed_at IS NULL)"""): KEEP_WINDOWS,
     text("DELETE FROM raw_answers WHERE observed_at < (SELECT clock_timestamp()) - :keep"): KEEP_RAW_ANSWERS,
-    text("DELETE FROM coverage WHERE day < current_date - :keep"): KEEP_COVERAGE,
-    text("DELETE FROM known_days WHERE day < current_date - :keep"): KEEP_KNOWN_DAYS,
-    text("DELETE FROM questions WHERE day < current_date - :keep"): KEEP_KNOWN_DAYS,
+}
+# By integration, as their keys begin: there are so many days that to read them all takes minutes.
+_DELETE_EXPIRED_DAYS = {
+    text(f"DELETE FROM {table} WHERE integration_id = ANY(:ids) AND day < current_date - :keep"): keep  # noqa: S608
+    for table, keep in {"coverage": KEEP_COVERAGE, "known_days": KEEP_KNOWN_DAYS, "questions": KEEP_KNOWN_DAYS}.items()
 }
 
 # Whatever was due or leased until an instant that the clock stepped back from would wait for it once more. No lease and no
@@ -76,7 +81,7 @@ class Housekeeping:
         """`every`: seconds between two runs of a job."""
         declare(QUESTIONS_OPEN, Kind, (questions.XAI, questions.OPERATOR))
         self._database = database
-        self._retention = Loop("retention", watchdog, self.delete_expired, every=every)
+        self._retention = Loop("retention", watchdog, self.delete_expired, every=max(every, EXPIRED_EVERY))
         self.loops = (
             Loop("clock_repair", watchdog, self.repair_clock_steps, every=every),
             Loop("waiting_count", watchdog, self.count_waiting_for_key, every=every),
@@ -125,3 +130,16 @@ class Housekeeping:
             async with self._database.transaction() as connection:
                 await connection.execute(statement, {"keep": keep})
             self._retention.beat()
+        await self._delete_expired_days()
+
+    async def _delete_expired_days(self) -> None:
+        last: UUID | None = None
+        while True:
+            async with self._database.transaction() as connection:
+                ids = await store.portion(connection, last)
+                for statement, keep in _DELETE_EXPIRED_DAYS.items():
+                    await connection.execute(statement, {"ids": ids, "keep": keep})
+            self._retention.beat()
+            if len(ids) < store.PORTION:
+                return
+            last = ids[-1]

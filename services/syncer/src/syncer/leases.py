@@ -86,7 +86,7 @@ _CLAIM = """
         SELECT w.*, i.team_id, NOT {needs_no_call} AS needs_call
         FROM windows w JOIN integrations i USING (integration_id) JOIN teams t USING (team_id)
         WHERE w.closed_at IS NULL AND {ready} AND (i.lease IS NULL OR i.lease_until < clock_timestamp())
-        ORDER BY (w.decision IS NULL), w.urgency, w.last_day DESC, w.due_at LIMIT 1
+        ORDER BY (w.decision IS NULL), w.urgency, w.turn, w.last_day DESC, w.due_at LIMIT 1
         FOR UPDATE OF i, t, w SKIP LOCKED
     ), team AS (
         UPDATE teams t SET lease = %(lease)s, lease_until = clock_timestamp() + %(lasts)s,

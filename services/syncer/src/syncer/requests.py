@@ -94,14 +94,23 @@ _QUEUE = text("""
             traceparent = coalesce(traceparent, :traceparent),
             due_at = CASE WHEN :now_due AND due_at > clock_timestamp() + :shared_for THEN clock_timestamp() ELSE due_at END
         FROM joined JOIN taken USING (window_id) WHERE w.window_id = joined.window_id
+    ), opened AS MATERIALIZED (
+        SELECT new.*, i.account_id, i.lease_until
+        FROM taken JOIN new USING (window_id) JOIN integrations i ON i.integration_id = new.integration_id
+    ), waiting AS MATERIALIZED (
+        SELECT account_id, (SELECT count(*) FROM integrations i JOIN windows w USING (integration_id)
+            WHERE i.account_id = one.account_id AND w.closed_at IS NULL AND w.decision IS NULL
+                AND w.urgency = :urgency AND w.last_day >= :last_day) AS windows
+        FROM (SELECT DISTINCT account_id FROM opened) one
     )
-    INSERT INTO windows (window_id, integration_id, trigger, urgency, first_day, last_day, traceparent, created_at, due_at,
-        decision)
-    SELECT new.window_id, i.integration_id, :trigger, :urgency, :first_day, :last_day, :traceparent, clock.at,
-        clock.at - (cardinality(CAST(:ids AS uuid[])) - new.place) * interval '1 microsecond'
-            + CASE WHEN i.lease_until >= clock.at THEN :shared_for ELSE interval '0' END, new.decision
-    FROM taken JOIN new USING (window_id) JOIN integrations i ON i.integration_id = new.integration_id,
-        (SELECT clock_timestamp() AS at OFFSET 0) clock
+    INSERT INTO windows (window_id, integration_id, trigger, urgency, turn, first_day, last_day, traceparent, created_at,
+        due_at, decision)
+    SELECT window_id, integration_id, :trigger, :urgency,
+        waiting.windows + row_number() OVER (PARTITION BY account_id ORDER BY place) - 1,
+        :first_day, :last_day, :traceparent, clock.at,
+        clock.at - (cardinality(CAST(:ids AS uuid[])) - place) * interval '1 microsecond'
+            + CASE WHEN lease_until >= clock.at THEN :shared_for ELSE interval '0' END, decision
+    FROM opened JOIN waiting USING (account_id), (SELECT clock_timestamp() AS at OFFSET 0) clock
 """)
 
 _PENDING = text("""

@@ -13,6 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer.domain import makes_no_calls
 
+PORTION = 2_000
+"""Integrations."""
+
 
 @dataclass(frozen=True, slots=True)
 class Integration:
@@ -72,6 +75,11 @@ _CLEAR_REFUSAL = (
 )
 
 
+_PORTION = text("""
+    SELECT integration_id FROM integrations WHERE integration_id > :after ORDER BY integration_id LIMIT :portion
+""")
+
+
 async def now(connection: AsyncConnection) -> datetime:
     """The database's clock: the one clock of all syncers."""
     instant: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
@@ -91,6 +99,12 @@ async def serialize_all(connection: AsyncConnection, integration_ids: Collection
     statement = text("""SELECT pg_advisory_xact_lock(hashtextextended(id, 0))
         FROM (SELECT id FROM unnest(CAST(:ids AS text[])) id ORDER BY id) ordered""")
     await connection.execute(statement, {"ids": [str(one) for one in integration_ids]})
+
+
+async def portion(connection: AsyncConnection, after: UUID | None) -> Sequence[UUID]:
+    """At most PORTION integrations, in their order behind `after`: a statement about each of their days takes its time."""
+    values = {"after": after or UUID(int=0), "portion": PORTION}
+    return (await connection.execute(_PORTION, values)).scalars().all()
 
 
 async def load_integration(connection: AsyncConnection, integration_id: UUID) -> Integration | None:

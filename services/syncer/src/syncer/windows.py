@@ -16,6 +16,8 @@ from syncer.leases import Claim
 from syncer.provider import ReadError
 from syncer.requests import ids_of_window
 
+NOTHING = timedelta(0)
+
 _STORE_DECISION = text("UPDATE windows SET decision = :decision WHERE window_id = :id AND closed_at IS NULL")
 
 _RECORD_FAILURE = text("""
@@ -32,7 +34,8 @@ _FINISH = """
         UPDATE integrations SET lease = NULL, lease_until = NULL, leased_window = NULL
         WHERE integration_id = %(id)s AND lease = %(lease)s RETURNING integration_id
     ), team AS (
-        UPDATE teams SET lease = NULL, lease_until = NULL FROM released WHERE team_id = %(team_id)s AND lease = %(lease)s
+        UPDATE teams SET lease = NULL, lease_until = NULL, full_at = full_at - %(unused)s
+        FROM released WHERE team_id = %(team_id)s AND lease = %(lease)s
     )
     UPDATE windows SET decision = NULL, closed_at = CASE WHEN %(closed)s THEN clock_timestamp() END,
         due_at = coalesce(clock_timestamp() + CAST(%(due_in)s AS interval), due_at)
@@ -79,19 +82,24 @@ async def finish(connection: AsyncConnection, claim: Claim, *, due_now: bool = F
     await connection.exec_driver_sql(_FINISH, _end_of(claim, due_in=timedelta(0) if due_now else None))
 
 
-async def close(driver: Driver, claim: Claim, *, closed: bool) -> None:
-    """Release the window after its decision was published, closed or for its next attempt; unless the lease was lost."""
-    await driver.execute(_FINISH, _end_of(claim, closed=closed))
+async def close(driver: Driver, claim: Claim, *, closed: bool, unused: timedelta = NOTHING) -> None:
+    """Release the window after its decision was published, closed or for its next attempt; unless the lease was lost.
+
+    `unused`: what the claim took of the team's rate for a call that was not made.
+    """
+    await driver.execute(_FINISH, _end_of(claim, closed=closed, unused=unused))
 
 
-async def postpone(driver: Driver, claim: Claim, seconds: float) -> None:
-    """Release the window without an attempt, due in `seconds`."""
-    await driver.execute(_FINISH, _end_of(claim, due_in=timedelta(seconds=seconds)))
+async def postpone(driver: Driver, claim: Claim, seconds: float, *, unused: timedelta) -> None:
+    """Release the window without an attempt, due in `seconds`; `unused` as for `close`."""
+    await driver.execute(_FINISH, _end_of(claim, due_in=timedelta(seconds=seconds), unused=unused))
 
 
-def _end_of(claim: Claim, *, closed: bool = False, due_in: timedelta | None = None) -> dict[str, object]:
+def _end_of(
+    claim: Claim, *, closed: bool = False, due_in: timedelta | None = None, unused: timedelta = NOTHING
+) -> dict[str, object]:
     ids = {"id": claim.integration_id, "team_id": claim.team_id, "window_id": claim.window_id, "lease": claim.lease}
-    return ids | {"closed": closed, "due_in": due_in}
+    return ids | {"closed": closed, "due_in": due_in, "unused": unused}
 
 
 async def make_all_due(connection: AsyncConnection) -> None:
