@@ -1,5 +1,8 @@
 """What a customer does from the first key to the last: nothing is typed twice, and nothing has to be loaded again."""
 
+from csv import DictReader
+from decimal import Decimal
+
 from playwright.async_api import Page, expect
 
 from tests.browser.conftest import Enter, charge_more
@@ -42,7 +45,16 @@ async def test_a_team_is_connected_read_restated_and_removed(enter: Enter, clien
     await page.get_by_role("textbox", name="Label").fill("Production")
     await press(page, "Rename")
     await expect(page.get_by_role("heading", level=1)).to_have_text("Production")
+    integration = page.url
 
+    await page.goto("/export")
+    total = Decimal((await page.inner_text(".mono")).removesuffix(" USD"))
+    async with page.expect_download() as download:
+        await page.get_by_role("link", name="Download CSV").click()
+    rows = DictReader((await (await download.value).path()).read_text().splitlines())
+    assert sum(Decimal(row["usd"]) for row in rows) == total > 0
+
+    await page.goto(integration)
     await page.get_by_text("Remove this integration").click()
     await fill(page, {"To confirm": "Research"})
     await press(page, "Remove")

@@ -13,11 +13,12 @@ const load = (url, body) => new Promise((done, failed) => {
 
 /** Replaces an element by its counterpart; what was open is open again, and what had the focus has it. */
 const swap = (old, page) => {
-  const next = page.getElementById(old.id), focus = old.contains(document.activeElement) && document.activeElement.id;
+  const next = page.getElementById(old.id), controls = (root) => [...root.querySelectorAll("a, button, input, summary, [tabindex]")];
   if (!next || old.isEqualNode(next)) return;
   for (const one of old.querySelectorAll("details[id][open]")) next.querySelector(`#${one.id}`)?.setAttribute("open", "");
+  const focus = controls(old).indexOf(document.activeElement);
   old.replaceWith(document.adoptNode(next));
-  if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
+  controls(next)[focus]?.focus({ preventScroll: true });
 };
 
 customElements.define("live-view", class extends HTMLElement {
@@ -42,7 +43,7 @@ customElements.define("live-view", class extends HTMLElement {
     if (this.busy) return void (this.due = true);
     this.busy = true;
     try {
-      const { response } = await load(location.pathname + location.search);
+      const { response } = await load(this.getAttribute("page") || location.pathname + location.search);
       for (const one of document.querySelectorAll("[data-live]")) if (one.isConnected) swap(one, response);
     } catch { this.poll(); }
     this.busy = false;
