@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.store.days import NO_END, RESTATED
+from ledger.store.days import RESTATED, RESTATED_AS_OF
 
 
 class CostsBy(StrEnum):
@@ -115,15 +115,17 @@ def _versions(source: str) -> TextClause:
     """)  # noqa: S608 - as above
 
 
-def _days(source: str, models: str) -> TextClause:
+def _days(source: str, restated: str, models: str) -> TextClause:
     return text(f"""
-        SELECT integration_id, day, usd, observed_at, {RESTATED} AS restated, coalesce(({models}), '') AS models
+        SELECT integration_id, day, usd, observed_at, {restated} AS restated, coalesce(({models}), '') AS models
         FROM ({source}) AS d ORDER BY day, integration_id
     """)  # noqa: S608 - as above
 
 
 _VERSIONS = {True: _versions(_AS_OF), False: _versions(_NOW)}
-_DAYS = {(known, by): _days(_AS_OF if known else _NOW, _MODELS[by]) for known in (True, False) for by in CostsBy}
+_DAYS = {(True, by): _days(_AS_OF, RESTATED_AS_OF, _MODELS[by]) for by in CostsBy} | {
+    (False, by): _days(_NOW, RESTATED, _MODELS[by]) for by in CostsBy
+}
 """By whether it is about an earlier instant."""
 
 
@@ -135,8 +137,7 @@ async def stored(connection: AsyncConnection, selection: Selection) -> Stored:
 
 async def integration_days(connection: AsyncConnection, selection: Selection) -> list[IntegrationDay]:
     """The stored days of the selection, by day and integration."""
-    parameters = {"as_of": NO_END} | _parameters(selection)
-    rows = await connection.execute(_DAYS[selection.as_of is not None, selection.by], parameters)
+    rows = await connection.execute(_DAYS[selection.as_of is not None, selection.by], _parameters(selection))
     return [IntegrationDay(*row) for row in rows]
 
 

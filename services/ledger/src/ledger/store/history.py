@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import RowMapping, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.store.days import NO_END, RESTATED
+from ledger.store.days import RESTATED
 
 MAX_BYTES = 1_000_000
 """Of the former costs that are read at once; one day's are read whole, however large."""
@@ -101,7 +101,7 @@ Place = tuple[datetime, UUID, date]
 
 async def read_days(connection: AsyncConnection, days: Days) -> dict[Key, ReadDay]:
     """The days that were read."""
-    rows = await connection.execute(_DAYS, _parameters(days) | {"as_of": NO_END})
+    rows = await connection.execute(_DAYS, _parameters(days))
     return {(row.integration_id, row.day): ReadDay(row.usd, row.observed_at, row.restated) for row in rows}
 
 
