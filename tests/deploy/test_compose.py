@@ -18,6 +18,7 @@ from syncer.settings import SyncerSettings
 ROOT = Path(__file__).parents[2]
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 OURS = ("connector", "syncer", "ledger", "console")
+WATCHING = ("prometheus", "grafana")
 OWN_USER = "kafka"  # the one image that brings a user of its own
 SETTINGS: dict[str, type[Settings]] = {
     "connector": ConnectorSettings,
@@ -30,7 +31,7 @@ SETTINGS: dict[str, type[Settings]] = {
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    command = [str(COMPOSE), "--project-directory", str(ROOT), "--env-file", os.devnull, "--profile", "demo"]
+    command = [str(COMPOSE), "--project-directory", str(ROOT), "--env-file", os.devnull, "--profile", "*"]
     environment = {"HOME": str(tmp_path_factory.mktemp("home")), "PATH": os.environ["PATH"]}
     config = subprocess.run(  # noqa: S603 - our own venv's program
         [*command, "config", "--format", "json"],
@@ -46,8 +47,9 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_the_whole_system_is_there(services: dict[str, Any]) -> None:
-    assert set(services) == {"kafka", "postgres", "migrate", "topics", *OURS, "cron", "simulator"}
+    assert set(services) == {"kafka", "postgres", "migrate", "topics", *OURS, "cron", "simulator", *WATCHING}
     assert services["simulator"]["profiles"] == ["demo"]
+    assert {name: services[name]["profiles"] for name in WATCHING} == {name: ["monitoring"] for name in WATCHING}
 
 
 def test_nothing_runs_as_root_gains_a_right_or_writes_where_it_should_not(services: dict[str, Any]) -> None:
@@ -105,6 +107,8 @@ def test_a_service_is_given_no_key_that_is_anothers(services: dict[str, Any]) ->
         "syncer": {"keyring"},
         "ledger": {"tokens"},
         "console": {"console_links"},
+        "prometheus": {"prometheus.yml", "rules.yaml"},
+        "grafana": {"sources.yaml", "dashboards.yaml", "boards"},
     }
 
 

@@ -1,0 +1,1 @@
+"""What `deploy` holds that follows from the code."""
