@@ -82,9 +82,18 @@ ARGUMENTS = {
     ("windows", "cancel"): (ID,),
     ("questions", "accept"): (ID, "--all"),
     ("raw", "show"): (ID,),
+    ("console", "link"): ("--account", "acme"),
 }
 """Of the commands that need some."""
-ON_THIS_MACHINE = {("demo",), ("up",), ("tutorial",), ("doctor",), ("keys", "add"), ("keys", "use")}
+ON_THIS_MACHINE = {
+    ("demo",),
+    ("up",),
+    ("tutorial",),
+    ("doctor",),
+    ("keys", "add"),
+    ("keys", "use"),
+    ("console", "link"),
+}
 """Commands that reach neither broker nor database."""
 REACHING = [one for one in ALL if one not in ON_THIS_MACHINE and one[0] != "tokens"]
 NOWHERE = {
