@@ -62,7 +62,7 @@ async def test_a_file_is_the_ledgers_with_its_name_and_the_days_it_lacks(
 
 
 async def test_a_refusal_is_a_page_with_the_ledgers_sentence(customer: Customer, account: FakeService) -> None:
-    sentence = "An export of this token is running: wait for its end."
+    sentence = "An export of this account is running with this token: wait for its end."
     account.problem(PATH, 429, code="too_many_requests", title="Too many requests", detail=sentence)
     answer = await customer.get("/export/csv")
 

@@ -176,7 +176,9 @@ async def test_an_account_without_costs_has_a_heading_only(http: httpx.AsyncClie
     assert (await _export(http, format="ndjson")).text == ""
 
 
-async def test_a_token_has_one_export_at_a_time(ledger: LedgerHarness, app: FastAPI, http: httpx.AsyncClient) -> None:
+async def test_a_token_has_one_export_of_an_account_at_a_time(
+    ledger: LedgerHarness, app: FastAPI, http: httpx.AsyncClient
+) -> None:
     await ledger.record(await add(ledger), {ago(1): {"a": "1"}})
     path, began, read_on = f"/v1/accounts/{ACCOUNT}/export", asyncio.Event(), asyncio.Event()
 
@@ -191,7 +193,7 @@ async def test_a_token_has_one_export_at_a_time(ledger: LedgerHarness, app: Fast
     scope = {"type": "http", "method": "GET", "path": path, "query_string": b"", "headers": [authorization]}
     export = asyncio.create_task(app(scope, replay_body(receive), slow))
     await began.wait()
-    refused = await http.get(path)
+    refused, another = await http.get(path), await http.get("/v1/accounts/another/export")
     read_on.set()
     await export
 
@@ -200,6 +202,7 @@ async def test_a_token_has_one_export_at_a_time(ledger: LedgerHarness, app: Fast
         "too_many_requests",
         "5",
     )
+    assert another.status_code == 200
     await _export(http)
 
 

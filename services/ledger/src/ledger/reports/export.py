@@ -48,17 +48,17 @@ class File(StrEnum):
 
 
 class _OneAtATime(StreamingResponse):
-    """Raises ProblemError (`too_many_requests`) where an export of the same token is running."""
+    """Raises ProblemError (`too_many_requests`) where an export of the same token and account is running."""
 
     def __init__(
-        self, running: set[str], token_id: str, rows: AsyncIterator[bytes], media_type: str, headers: dict[str, str]
+        self, running: set[str], owner: str, rows: AsyncIterator[bytes], media_type: str, headers: dict[str, str]
     ) -> None:
         super().__init__(rows, media_type=media_type, headers=headers)
-        if token_id in running:
-            problem = "An export of this token is running: wait for its end."
+        if owner in running:
+            problem = "An export of this account is running with this token: wait for its end."
             raise ProblemError(Code.TOO_MANY_REQUESTS, problem, headers={"Retry-After": "5"})
-        running.add(token_id)
-        self._ended = partial(running.discard, token_id)
+        running.add(owner)
+        self._ended = partial(running.discard, owner)
 
     async def __call__(self, scope: types.Scope, receive: types.Receive, send: types.Send) -> None:
         try:
@@ -95,7 +95,7 @@ class Exports:
         profile: Profile = Profile.V1_4,
         file: File = File.COSTS,
     ) -> StreamingResponse:
-        """The costs of a period, or of `from` to `to`, as a file; one at a time for a token.
+        """The costs of a period, or of `from` to `to`, as a file; one at a time for a token and account.
 
         A day that was not read has no row: the header `Grafient-Missing-Days` names it, and `file=coverage` lists all.
         """
@@ -118,7 +118,8 @@ class Exports:
             MISSING_DAYS: ", ".join(map(str, missing)),
             "Cache-Control": "no-store",
         }
-        return _OneAtATime(self._running, request.state.token.token_id, rows, CONTENT_TYPES[kind], headers)
+        owner = f"{request.state.token.token_id} {question.account_id}"
+        return _OneAtATime(self._running, owner, rows, CONTENT_TYPES[kind], headers)
 
     async def _csv(self, question: Question, columns: Columns) -> AsyncIterator[bytes]:
         yield _line(list(columns))
