@@ -73,6 +73,23 @@ async def test_a_restated_day_shows_what_it_was_before_and_for_how_long(customer
     assert ">provisional<" in text
 
 
+async def test_the_mark_of_a_restated_day_leads_to_the_first_team_that_changed(
+    customer: Customer, account: FakeService
+) -> None:
+    changed, unchanged = life(), life(former=[])
+    account.answers[PATH] = changed | {"integrations": [*unchanged["integrations"], *changed["integrations"] * 2]}
+
+    assert (await customer.get("/days/2026-11-03")).text.count('id="before"') == 1
+
+
+async def test_more_teams_keep_the_period(customer: Customer, account: FakeService) -> None:
+    account.answers[PATH] = life() | {"next_cursor": INTEGRATION}
+
+    text = (await customer.get("/days/2026-11-03?period=90d")).text
+
+    assert f'href="/days/2026-11-03?period=90d&amp;cursor={INTEGRATION}"' in text
+
+
 async def test_a_day_that_was_not_read_is_no_zero_and_has_its_reason(customer: Customer, account: FakeService) -> None:
     changes: dict[str, Any] = {
         "covered": False,

@@ -49,6 +49,25 @@ async def test_a_card_shows_how_the_integration_is_and_what_to_do_next(customer:
     assert all(text in page for text in ("xAI does not accept this key", detail, "None until the problem is solved"))
 
 
+@pytest.mark.usefixtures("acme")
+async def test_the_last_sync_is_written_as_all_amounts_are(customer: Customer) -> None:
+    customer.open_session()
+
+    text = (await customer.get("/integrations")).text
+
+    assert '<span title="182.2236178328 USD">$182.22</span>, Sat, Nov 21, 2026 – Sat, Nov 28, 2026' in text
+
+
+async def test_a_key_that_was_pasted_as_a_team_id_is_not_in_the_page(customer: Customer, acme: FakeService) -> None:
+    acme.answers[f"{PATH}/test"] = {"ok": False} | REFUSED
+
+    entered = ENTERED | {"team_id": FAKE_KEY}
+    page = await customer.post("/integrations/test", form_token=customer.open_session(), **entered)
+
+    assert REFUSED["title"] in page.text
+    assert FAKE_KEY not in page.text
+
+
 async def test_a_history_that_is_filled_in_shows_its_progress(customer: Customer, acme: FakeService) -> None:
     acme.answers[PATH] = {
         "integrations": [a_card(status="backfilling", backfill={"days_expected": 90, "days_read": 30})]

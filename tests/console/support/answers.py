@@ -69,7 +69,12 @@ def a_card(**changes: Any) -> dict[str, Any]:
         "data_as_of": "2026-11-28T06:00:01Z",
         "next_sync": "2026-11-29T06:00:00Z",
         "added_at": "2026-11-01T06:00:00Z",
-        "last_sync": {"text": "1.5 USD from 2026-11-21 to 2026-11-28"},
+        "last_sync": {
+            "first_day": "2026-11-21",
+            "last_day": "2026-11-28",
+            "usd": "182.2236178328",
+            "text": "182.2236178328 USD from 2026-11-21 to 2026-11-28",
+        },
         "backfill": {"days_expected": 30, "days_read": 30},
     }
     return answer | changes

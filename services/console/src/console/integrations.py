@@ -32,9 +32,13 @@ class Backfill(Answer):
 
 
 class LastSync(Answer):
-    """The newest reading, in words."""
+    """The newest reading."""
 
+    first_day: date | None
+    last_day: date | None
+    usd: Decimal | None
     text: str
+    """Where nothing was read in it."""
 
 
 class FullCard(Answer):

@@ -4,6 +4,7 @@ from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
+from contract.fields import canonical_team_id
 from fastapi import APIRouter, Form, Request, Response
 from fastapi.responses import RedirectResponse
 
@@ -52,7 +53,7 @@ class IntegrationsPage:
             result = ConnectionResult.model_validate(answer)
         except UpstreamError as error:
             result = _failed(error)
-        return await self._page(request, session, result=result, entered={"team_id": team_id, "label": label})
+        return await self._page(request, session, result=result, entered=_entered(team_id, label))
 
     async def add(
         self, request: Request, session: Manager, team_id: Text = "", management_key: Text = "", label: Text = ""
@@ -62,7 +63,7 @@ class IntegrationsPage:
         try:
             card = await self._connector.send("POST", _path(session), sent)
         except UpstreamError as error:
-            entered = {"team_id": team_id, "label": label}
+            entered = _entered(team_id, label)
             return await self._page(request, session, error.status, result=_failed(error), entered=entered)
         return RedirectResponse(f"/integrations?done=added#card-{card['integration_id']}", HTTPStatus.SEE_OTHER)
 
@@ -86,6 +87,11 @@ class IntegrationsPage:
 
 def _path(session: Session) -> str:
     return f"/v1/accounts/{session.account_id}/integrations"
+
+
+def _entered(team_id: str, label: str) -> dict[str, str]:
+    """What a page repeats: of a field for the Team ID nothing else, for a key may have been pasted into it."""
+    return {"team_id": canonical_team_id(team_id) or "", "label": label}
 
 
 def _failed(error: UpstreamError) -> ConnectionResult:
