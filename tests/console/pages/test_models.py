@@ -4,12 +4,11 @@ import re
 
 import httpx
 import pytest
-from console.pages.models import MOST_TEAMS
 
-from tests.console.support.answers import a_card, a_day, an_account, summary
+from tests.console.support.answers import an_account, summary
 from tests.console.support.browsing import Customer, FakeService
 
-BREAKDOWN, COSTS = "/v1/accounts/acme/breakdown", "/v1/accounts/acme/costs"
+BREAKDOWN = "/v1/accounts/acme/breakdown"
 MODELS = [
     {
         "model": "grok-4",
@@ -29,23 +28,18 @@ MODELS = [
     },
 ]
 LABELS = [
-    {"label": "Chat grok-4", "usd": "6.0000000001", "share": 0.5, "days": 3, "change": 0.1},
-    {"label": "API grok-4", "usd": "4", "share": 0.3, "days": 3, "change": 0.1},
-    {"label": "grok-<b>3", "usd": "2.3456789011", "share": 0.2, "days": 2, "change": None},
+    {"label": "Chat grok-4", "model": "grok-4", "usd": "6.0000000001", "share": 0.5, "days": 3, "change": 0.1},
+    {"label": "API grok-4", "model": "grok-4", "usd": "4", "share": 0.3, "days": 3, "change": 0.1},
+    {"label": "grok-<b>3", "model": "grok-<b>3", "usd": "2.3456789011", "share": 0.2, "days": 2, "change": None},
 ]
-OF_MODEL = {"Chat grok-4": "grok-4", "API grok-4": "grok-4", "grok-<b>3": "grok-<b>3"}
 
 
 @pytest.fixture
 def account(customer: Customer, services: FakeService) -> FakeService:
     period = {name: value for name, value in summary().items() if name in {"from", "to", "usd", "previous"}}
-    costs = [
-        {"integration_id": None, "label": one, "product": None, "model": OF_MODEL[one], "usd": "1"} for one in OF_MODEL
-    ]
     services.answers |= an_account() | {
         f"{BREAKDOWN}?by=model": period | {"missing_days": ["2026-11-03"], "rows": MODELS},
         f"{BREAKDOWN}?by=label": period | {"missing_days": ["2026-11-03"], "rows": LABELS},
-        COSTS: {"integrations": 1, "days": [a_day(0, models=costs), a_day(1, models=[], usd=None, covered=False)]},
     }
     customer.open_session()
     return services
@@ -105,14 +99,6 @@ async def test_days_that_were_not_read_are_named(customer: Customer) -> None:
 
     assert "1 of these days is not read completely" in text
     assert '<a href="/days/2026-11-03">Nov 3</a>' in text
-
-
-async def test_many_teams_are_shown_without_their_labels(customer: Customer, account: FakeService) -> None:
-    account.answers["/v1/accounts/acme/integrations"] = {"integrations": [a_card() for _ in range(MOST_TEAMS + 1)]}
-    text = (await customer.get("/models")).text
-
-    assert account.asked[COSTS] == []
-    assert "choose one to see its labels" in text
 
 
 async def test_a_period_without_a_cost_and_one_without_a_reading_are_two_things(

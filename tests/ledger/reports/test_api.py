@@ -88,10 +88,10 @@ async def test_labels_that_name_one_model_are_one_row(ledger: LedgerHarness, htt
         return [tuple(row.values()) for row in (await _get(http, "breakdown", WEEK | {"by": by}))["rows"]]
 
     assert await rows("model") == [("grok-4", "1.75", 0.6364, 1, None), ("grok-5", "1", 0.3636, 1, None)]
-    assert [row[:2] for row in await rows("label")] == [
-        ("API grok-4", "1.5"),
-        ("Chat grok-5", "1"),
-        ("Chat grok-4", "0.25"),
+    assert [row[:3] for row in await rows("label")] == [
+        ("grok-4", "API grok-4", "1.5"),
+        ("grok-5", "Chat grok-5", "1"),
+        ("grok-4", "Chat grok-4", "0.25"),
     ]
     assert [row[:2] for row in await rows("product")] == [("API", "1.5"), ("Chat", "1.25")]
     assert [row[:2] for row in await rows("integration")] == [(str(team), "2.75")]

@@ -128,18 +128,6 @@ class LabelCost(Answer):
     usd: Decimal
 
 
-class LabelledDay(Answer):
-    """One UTC day, by label."""
-
-    models: list[LabelCost]
-
-
-class LabelledCosts(Answer):
-    """A row for every day."""
-
-    days: list[LabelledDay]
-
-
 class AnswerHash(Answer):
     """One answer of xAI."""
 

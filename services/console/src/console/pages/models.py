@@ -11,15 +11,12 @@ from fastapi import APIRouter, Request, Response
 from markupsafe import Markup
 
 from console.charts import sparkline
-from console.domain import View
 from console.pages.views import Shown
 from console.parts import Parts
 from console.rendering import page
-from console.schemas import Breakdown, Cards, LabelledCosts, Row
+from console.schemas import Breakdown, Cards, Row
 from console.sessions import Viewer
 
-MOST_TEAMS: Final = 20
-"""With more integrations, labels are too many to be read for a page: rows have none."""
 COLUMNS: Final[Mapping[str, Callable[[Row], Any]]] = {
     "model": lambda row: (row.model or "").lower(),
     "usd": lambda row: row.usd,
@@ -80,7 +77,6 @@ class ModelsPage:
             self._parts.ledger.get(f"{account}/breakdown", Breakdown, asked | {"by": "label"}),
             self._parts.connector.get(f"{account}/integrations", Cards),
         )
-        costs = await self._costs(account, view, models, cards)
         order = Order.of(request.query_params)
         return page(
             request,
@@ -89,28 +85,18 @@ class ModelsPage:
             models=models,
             order=order,
             rows=order.rows(models.rows),
-            details=details_of(costs, labels.rows),
-            unfolded=bool(costs.days),
+            details=details_of(labels.rows),
             lines={row.model: line_of(row, models) for row in models.rows},
             cards=cards.integrations,
         )
 
-    async def _costs(self, account: str, view: View, models: Breakdown, cards: Cards) -> LabelledCosts:
-        if len(cards.integrations) > MOST_TEAMS and view.integration is None:
-            return LabelledCosts(days=[])
-        days = {"from": str(models.first), "to": str(models.last), "by": "label"}
-        chosen = {"integration_id": str(view.integration)} if view.integration else {}
-        return await self._parts.ledger.get(f"{account}/costs", LabelledCosts, days | chosen)
 
-
-def details_of(costs: LabelledCosts, labels: list[Row]) -> dict[str, list[Row]]:
+def details_of(labels: list[Row]) -> dict[str | None, list[Row]]:
     """The labels of each model, as xAI wrote them, dearest first."""
-    model_of = {cost.label: cost.model for day in costs.days for cost in day.models}
-    details: defaultdict[str, list[Row]] = defaultdict(list)
+    details: defaultdict[str | None, list[Row]] = defaultdict(list)
     for row in labels:
-        if row.label in model_of:
-            details[model_of[row.label]].append(row)
-    return dict(details)
+        details[row.model].append(row)
+    return details
 
 
 def line_of(row: Row, models: Breakdown) -> Markup:

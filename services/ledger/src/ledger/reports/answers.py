@@ -49,6 +49,7 @@ def breakdown(
             BreakdownRow.model_validate(
                 {
                     by: row.key,
+                    **({"model": row.model} if by == "label" else {}),
                     "usd": row.usd,
                     "share": ratio(row.usd, usd) if usd else None,
                     "days": row.days,

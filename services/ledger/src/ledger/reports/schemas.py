@@ -74,6 +74,7 @@ class BreakdownRow(Report):
     """What one model, label, product or integration cost; it has the one of the four by which the report is broken down."""
 
     model: str | None = None
+    """Of a label, too: the model that it names."""
     label: str | None = None
     product: str | None = None
     """Null: labels that name no product."""

@@ -42,24 +42,29 @@ _NEWEST = _statement("""
     ) AS of_integrations
 """)
 
-_LABELS = """SELECT d.day, c ->> '{by}' AS key, CAST(c ->> 'usd' AS numeric) AS usd
+_LABELS = """SELECT d.day, c ->> '{by}' AS key, {model} AS model, CAST(c ->> 'usd' AS numeric) AS usd
     FROM days d, jsonb_array_elements(d.costs) c"""
-_INTEGRATIONS = "SELECT d.day, CAST(d.integration_id AS text) AS key, d.usd FROM days d"
+_INTEGRATIONS = "SELECT d.day, CAST(d.integration_id AS text) AS key, NULL AS model, d.usd FROM days d"
 
 
 _ROWS = """
-    SELECT key, sum(usd) FILTER (WHERE day BETWEEN :first AND :last) AS usd,
+    SELECT key, min(model) AS model, sum(usd) FILTER (WHERE day BETWEEN :first AND :last) AS usd,
         count(*) FILTER (WHERE day BETWEEN :first AND :last AND has_cost) AS days,
         coalesce(sum(usd) FILTER (WHERE day BETWEEN :first AND :last_finished), 0) AS finished,
         coalesce(sum(usd) FILTER (WHERE day BETWEEN :first_before AND :last_before), 0) AS before,
         CASE WHEN :daily THEN array_agg(day) FILTER (WHERE day BETWEEN :first AND :last) END AS days_of_usd,
         CASE WHEN :daily THEN array_agg(usd) FILTER (WHERE day BETWEEN :first AND :last) END AS usd_of_days
-    FROM (SELECT key, day, sum(usd) AS usd, bool_or(usd <> 0) AS has_cost
+    FROM (SELECT key, day, min(model) AS model, sum(usd) AS usd, bool_or(usd <> 0) AS has_cost
           FROM ({amounts} WHERE {which}) AS amounts GROUP BY key, day) AS of_days
     GROUP BY key HAVING bool_or(has_cost AND day BETWEEN :first AND :last)
     ORDER BY usd DESC, key NULLS LAST
 """
-_AMOUNTS = {by: _LABELS.format(by=by) for by in ("model", "label", "product")} | {"integration": _INTEGRATIONS}
+_AMOUNTS = {
+    "label": _LABELS.format(by="label", model="c ->> 'model'"),
+    "model": _LABELS.format(by="model", model="NULL"),
+    "product": _LABELS.format(by="product", model="NULL"),
+    "integration": _INTEGRATIONS,
+}
 _BREAKDOWN = {by: _statement(_ROWS.replace("{amounts}", amounts)) for by, amounts in _AMOUNTS.items()}
 
 
@@ -94,6 +99,8 @@ class Row:
 
     key: str | None
     """None: the product of labels that name none."""
+    model: str | None
+    """Of a label."""
     usd: Decimal
     days: int
     """Days of the period on which it cost something."""
@@ -135,8 +142,8 @@ async def breakdown(connection: AsyncConnection, question: Question, by: str, *,
     finished = question.finished.last if question.finished else question.span.first.min
     rows = await connection.execute(_BREAKDOWN[by], _parameters(question) | {"last_finished": finished, "daily": daily})
     return [
-        Row(key, usd, days, until, before, dict(zip(days_of_usd or (), usd_of_days or (), strict=True)))
-        for key, usd, days, until, before, days_of_usd, usd_of_days in rows
+        Row(key, model, usd, days, until, before, dict(zip(days_of_usd or (), usd_of_days or (), strict=True)))
+        for key, model, usd, days, until, before, days_of_usd, usd_of_days in rows
     ]
 
 
