@@ -265,7 +265,7 @@ async def _services_die(story: Story) -> None:
     for name, pid in killed.items():
         story.note(f"kill -9: {name}", "killed")
         await client.replaced(name, pid)
-    await client.connector_answers()
+    await client.services_answer()
     await client.backfilled(team, integration_id)
 
 

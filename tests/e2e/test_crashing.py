@@ -24,7 +24,7 @@ async def test_a_service_killed_while_histories_are_filled_in_loses_nothing(clie
 
     await client.replaced(name, client.signal(name, signal.SIGKILL))
 
-    await client.connector_answers()
+    await client.services_answer()
     for team, integration_id in zip(teams, integrations, strict=True):
         await client.backfilled(team, integration_id)
         await _figures_are_xais(client, team, integration_id)

@@ -78,7 +78,9 @@ async def test_a_screen_sees_a_team_added_filled_in_and_active(client: SystemCli
     assert (days_read[0], days_read[-1], days_read) == (0, 90, sorted(days_read))
     lines = [data for _, kind, data in seen if kind == "sync"]
     assert [one["trigger"] for one in lines].count("backfill") == 3
-    shown = [{"integration_id": integration_id} | one for one in await client.syncs(team, integration_id)]
+    shown = [
+        {"event": "sync", "integration_id": integration_id} | one for one in await client.syncs(team, integration_id)
+    ]
     assert all(line in shown for line in lines)
 
 
@@ -93,7 +95,7 @@ async def test_a_connector_that_is_killed_costs_a_screen_no_event(client: System
         before += await _rest(events)
 
     await client.replaced("connector", pid)
-    await client.connector_answers()
+    await client.services_answer()
     async with _following(client, team, before[-1][0]) as events:
         after = await _until(events, _is_active)
     async with _following(client, team, 0) as events:
@@ -134,6 +136,6 @@ async def test_open_streams_end_at_once_when_the_connector_is_stopped(client: Sy
     await until(lambda: not Path(f"/proc/{pid}").exists())
     took = time.monotonic() - began
     await client.replaced("connector", pid)
-    await client.connector_answers()
+    await client.services_answer()
 
     assert took < 8, "uvicorn waits 10 s for connections that stay open"

@@ -54,12 +54,14 @@ class SystemClient(TopicClient, XaiControl):
         """Wait until the supervisor has started another process in the place of `pid`; return its ID."""
         return await until(lambda: self.pid(name), lambda current: current != pid)
 
-    async def connector_answers(self) -> None:
-        """Wait until the connector serves requests."""
+    async def services_answer(self) -> None:
+        """Wait until connector and ledger serve requests."""
 
         async def ask() -> bool:
+            ledger = f"{self.address.ledger_url}/v1/accounts/anyone/coverage"
             with suppress(httpx.TransportError):
-                return (await self.request("GET", "/accounts/anyone/integrations")).is_success
+                answers = await self.request("GET", "/accounts/anyone/integrations"), await self.http.get(ledger)
+                return all(one.is_success for one in answers)
             return False
 
         await until(ask)
