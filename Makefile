@@ -80,7 +80,7 @@ check-focus: install  ## let FOCUS's validator read an export, where there is a 
 demo: install  ## the whole system on this machine, with three sample teams, in a browser (about 15 s); ARGS=--exit ends after the table
 	@$(BIN)/grafient demo $(ARGS)
 
-test: install node clients  ## every test, on a real broker and database (about 13 min)
+test: install node clients  ## every test, on a real broker and database (about 15 min)
 ifeq ($(ARGS),)
 	@$(MAKE) --no-print-directory -j2 whole-system parts
 else
