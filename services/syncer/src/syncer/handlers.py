@@ -91,9 +91,8 @@ class Handlers:
                         await self._take_for_all(event.message)
                 continue
             async with self._database.transaction() as connection:
-                at = await store.serialize(
-                    connection, integration_id
-                )  # or it is left pending while the integration arrives
+                # Or it is left pending while the integration arrives.
+                at = await store.serialize(connection, integration_id)
                 for event in some:
                     with tracing(event.traceparent):
                         await _take(connection, integration_id, event.message, at)

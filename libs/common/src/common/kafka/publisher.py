@@ -1,7 +1,7 @@
 """Publishing: all replicas acknowledge every record, and a record that would break the producer is rejected before."""
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -116,13 +116,12 @@ class Publisher:
 
     async def _batches(self, records: Sequence[Outgoing]) -> AsyncIterator[tuple[tuple[str, int], BatchBuilder]]:
         """As full as they may be, and each once it is full."""
-        open_: dict[tuple[str, int], BatchBuilder] = {}
+        create = self._broker.producer.create_batch
+        open_: defaultdict[tuple[str, int], BatchBuilder] = defaultdict(create)
         for record in records:
             place = record.topic.name, await self._partition_of(record)
-            batch = open_.setdefault(place, self._broker.producer.create_batch())
-            if not _append(batch, record):
-                yield place, batch
-                open_[place] = self._broker.producer.create_batch()
+            if not _append(open_[place], record):
+                yield place, open_.pop(place)
                 _append(open_[place], record)  # a batch takes its first record whatever its size
         for place, batch in open_.items():
             batch.close()
