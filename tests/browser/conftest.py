@@ -12,7 +12,7 @@ from grafient.local.system import System
 from playwright.async_api import Browser, Page
 
 from tests.support.browser import Visitor, chromium
-from tests.support.system import SystemClient
+from tests.support.system import SystemClient, running_system
 from tests.support.xai import Team
 
 LABEL = "Chat grok-4-0709"
@@ -43,16 +43,10 @@ async def page(visitor: Visitor) -> Page:
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
     """Every process, for real; the healer looks each second."""
     settings = {"SYNCER_HEAL_EVERY_SECONDS": "1"}
-    system = System(
-        tmp_path_factory.mktemp("browser"), lambda _text: None, delay_ms=0, durable=False, settings=settings
-    )
-    try:
-        await system.start()
+    async with running_system(tmp_path_factory.mktemp("browser"), settings=settings) as system:
         async with SystemClient(system) as client:
             await client.daily_run_is_handled()
         yield system
-    finally:
-        await system.stop()
 
 
 @pytest.fixture

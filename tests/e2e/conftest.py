@@ -5,21 +5,17 @@ from collections.abc import AsyncIterator
 import pytest
 from grafient.local.system import System
 
-from tests.support.system import SystemClient
+from tests.support.system import SystemClient, running_system
 
 
 @pytest.fixture(scope="package")
 async def system(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
     """Every process, for real; the healer looks each second."""
     settings = {"SYNCER_HEAL_EVERY_SECONDS": "1", "LOG_LEVEL": "INFO"}
-    system = System(tmp_path_factory.mktemp("system"), lambda _text: None, delay_ms=0, durable=False, settings=settings)
-    try:
-        await system.start()
+    async with running_system(tmp_path_factory.mktemp("system"), settings=settings) as system:
         async with SystemClient(system) as client:
             await client.daily_run_is_handled()
         yield system
-    finally:
-        await system.stop()
 
 
 @pytest.fixture

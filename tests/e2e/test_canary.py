@@ -18,11 +18,10 @@ from common.migrations import SERVICES
 from contract.problems import Code
 from contract.rules import REFUSALS
 from contract.topics import COMMAND_RESULTS
-from grafient.local.system import System
 
 from tests.support.commands import grafient, in_process
 from tests.support.secret_search import Canaries, Canary, Hit, in_files, in_processes, in_tables, in_topics
-from tests.support.system import SystemClient
+from tests.support.system import SystemClient, running_system
 from tests.support.waiting import until
 from tests.support.xai import Team
 
@@ -84,16 +83,12 @@ class Story:
 async def story(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story]:
     """The whole system with everything it can log, and the whole story on it."""
     settings = {"LOG_LEVEL": "DEBUG", "SYNCER_HEAL_EVERY_SECONDS": "1"}
-    system = System(tmp_path_factory.mktemp("canary"), lambda _text: None, delay_ms=0, durable=False, settings=settings)
-    try:
-        await system.start()
-        async with SystemClient(system) as client:
-            story = Story(client)
-            client.http.event_hooks["response"].append(story.keep)
-            await _provoke_all(story)
-            yield story
-    finally:
-        await system.stop()
+    folder = tmp_path_factory.mktemp("canary")
+    async with running_system(folder, settings=settings) as system, SystemClient(system) as client:
+        story = Story(client)
+        client.http.event_hooks["response"].append(story.keep)
+        await _provoke_all(story)
+        yield story
 
 
 async def _provoke_all(story: Story) -> None:

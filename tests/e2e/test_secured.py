@@ -42,7 +42,7 @@ from grafient.topics.acls import apply_grants, grant_differences, librdkafka_opt
 
 from tests.support.commands import Completed, in_process
 from tests.support.secured_broker import Clients
-from tests.support.system import SystemClient
+from tests.support.system import SystemClient, running_system
 from tests.support.waiting import until
 
 EVERY_TOPIC = [(access, topic) for access in ACCESS.values() for topic in TOPICS]
@@ -52,13 +52,8 @@ by_principal = pytest.mark.parametrize("who", ACCESS)
 @pytest.fixture(scope="module")
 async def secured(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[System]:
     """Every process, for real; the broker accepts known users only."""
-    folder = tmp_path_factory.mktemp("secured")
-    system = System(folder, lambda _text: None, delay_ms=0, durable=False, secured=True)
-    try:
-        await system.start()
+    async with running_system(tmp_path_factory.mktemp("secured"), secured=True) as system:
         yield system
-    finally:
-        await system.stop()
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import date
 from decimal import Decimal
+from pathlib import Path
 from signal import Signals
 from typing import Any, Self
 
@@ -18,6 +19,17 @@ from tests.support.topic_client import TopicClient
 from tests.support.urls import psycopg_url
 from tests.support.waiting import until
 from tests.support.xai import Team, XaiControl
+
+
+@asynccontextmanager
+async def running_system(folder: Path, **options: Any) -> AsyncIterator[System]:
+    """Every process, for real, with xAI that answers at once; what is stored need not survive the machine."""
+    system = System(folder, lambda _text: None, delay_ms=0, durable=False, **options)
+    try:
+        await system.start()
+        yield system
+    finally:
+        await system.stop()
 
 
 class SystemClient(TopicClient, XaiControl):
