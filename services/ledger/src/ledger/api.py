@@ -9,7 +9,6 @@ from common.database import Database
 from common.http.openapi import Responses, answers
 from common.http.tokens import needs
 from contract.fields import AccountId, Day, Instant
-from contract.problems import Code, ProblemError
 from fastapi import APIRouter, Depends, Header, Query
 from fastapi.responses import Response, StreamingResponse
 from pydantic import Field
@@ -71,8 +70,6 @@ class Routes:
         selection = Selection(account_id, page.first, page.last, integration_id, as_of=as_of, by=by)
         async with self._database.transaction() as connection:
             answer = await prepare(connection, selection, now, page.next_cursor)
-            if integration_id is not None and not answer.exists:
-                raise ProblemError(Code.NOT_FOUND, "The account has no such integration.")
             headers = CACHING | {"ETag": answer.etag}
             if matches(if_none_match, answer.etag):
                 return Response(status_code=304, headers=headers)

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from common.database import Database
 from contract.money import plain, total
+from contract.problems import Code, ProblemError
 from contract.rules import is_provisional
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -31,8 +32,6 @@ class DailyCosts:
     """Costs of one account, ready to be read; a day that changes meanwhile is sent as it then is, whole."""
 
     selection: Selection
-    is_announced: bool
-    """Whether the connector announced any integration of it, even one that was added after `at`."""
     announced: frozenset[UUID]
     """The integrations that the account had at `at`, as far as the connector announced them."""
     expected: Mapping[UUID, tuple[date, date]]
@@ -41,11 +40,6 @@ class DailyCosts:
     at: datetime
     """The instant at which they were known."""
     next_cursor: str | None
-
-    @property
-    def exists(self) -> bool:
-        """Whether the selection is about any integration that the account has, or had."""
-        return self.is_announced or bool(self.stored.integrations)
 
     @property
     def etag(self) -> str:
@@ -109,14 +103,19 @@ def _with_integration(one: IntegrationDay) -> str:
 async def prepare(
     connection: AsyncConnection, selection: Selection, now: datetime, next_cursor: str | None
 ) -> DailyCosts:
-    """Everything but the costs. A second integration of a team is left out, except where the selection names it."""
+    """Everything but the costs. A second integration of a team is left out, except where the selection names it.
+
+    Raises ProblemError where it names one that the account neither has nor had.
+    """
     only = selection.integration_id
     expected = await integrations.expectations(connection, selection.account_id)
     left_out = tuple(one.integration_id for one in expected if one.is_duplicate and only is None)
     selection = replace(selection, left_out=left_out)
     stored = await costs.stored(connection, selection)
     shown = [one for one in expected if one.integration_id not in left_out and only in {None, one.integration_id}]
+    if only is not None and not (shown or stored.integrations):
+        raise ProblemError(Code.NOT_FOUND, "The account has no such integration.")
     at = min(selection.as_of, now) if selection.as_of else now
     announced = frozenset(one.integration_id for one in shown if one.added_at <= at)
     spans = {one.integration_id: span for one in shown if (span := expected_days(one, at))}
-    return DailyCosts(selection, bool(shown), announced, spans, stored, at, next_cursor)
+    return DailyCosts(selection, announced, spans, stored, at, next_cursor)

@@ -152,8 +152,6 @@ async def _days(
     """The first statements of a transaction: the integrations that an answer is about, and the days expected of each."""
     await sums.one_view(connection)
     known = await prepare(connection, Selection(account_id, *span, only), now, None)
-    if only is not None and not known.exists:
-        raise ProblemError(Code.NOT_FOUND, "The account has no such integration.")
     return Days(account_id, sorted(known.expected.keys() | known.stored.integrations), *span), known.expected
 
 
