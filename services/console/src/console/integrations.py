@@ -11,7 +11,7 @@ from uuid import UUID
 from contract.fields import Trigger
 
 from console.charts import Day
-from console.schemas import Answer
+from console.schemas import Answer, Card
 
 TRIGGERS = {
     Trigger.BACKFILL: "history",
@@ -41,21 +41,12 @@ class LastSync(Answer):
     """Where nothing was read in it."""
 
 
-class FullCard(Answer):
-    """An integration, as the connector describes it."""
+class FullCard(Card):
+    """With all that the pages about integrations show."""
 
-    integration_id: UUID
     team_id: str
-    label: str
-    status: str
-    status_text: str
-    status_detail: str | None
-    """What is wrong, and the next step."""
-    questioned_days: list[date]
     added_at: datetime
-    data_as_of: datetime | None
     last_sync: LastSync | None
-    next_sync: datetime | None
     backfill: Backfill
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from http import HTTPStatus
 from pathlib import Path
+from typing import Self
 
 from fastapi import Request, Response
 from fastapi.responses import HTMLResponse
@@ -26,22 +27,22 @@ class File:
 
     content: bytes
     media_type: str
+    version: str
+    """Changes with the content."""
 
-    @property
-    def version(self) -> str:
-        """Changes with the content."""
-        return sha256(self.content).hexdigest()[:16]
+    @classmethod
+    def of(cls, path: Path, media_type: str) -> Self:
+        content = path.read_bytes()
+        return cls(content, media_type, sha256(content).hexdigest()[:16])
 
 
 class Renderer:
     """Renders pages; `theme` replaces the file of custom properties."""
 
     def __init__(self, theme: Path | None = None) -> None:
-        self._files = {
-            one.name: File(one.read_bytes(), _TYPES[one.suffix]) for one in STATIC.iterdir() if one.suffix in _TYPES
-        }
+        self._files = {one.name: File.of(one, _TYPES[one.suffix]) for one in STATIC.iterdir() if one.suffix in _TYPES}
         if theme is not None:
-            self._files[THEME] = File(theme.read_bytes(), _TYPES[".css"])
+            self._files[THEME] = File.of(theme, _TYPES[".css"])
         self._environment = Environment(
             loader=PackageLoader("console"),
             autoescape=True,

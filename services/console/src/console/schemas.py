@@ -90,6 +90,7 @@ class Card(Answer):
     status: str
     status_text: str
     status_detail: str | None
+    """What is wrong, and the next step."""
     questioned_days: list[date]
     data_as_of: datetime | None
     next_sync: datetime | None

@@ -31,6 +31,11 @@ class Session:
     """Random; what a form sends back is compared with it, so that no other site can send one."""
 
     @property
+    def routes(self) -> str:
+        """Where the routes of the account begin, of connector and ledger alike."""
+        return f"/v1/accounts/{self.account_id}"
+
+    @property
     def may_manage(self) -> bool:
         return self.right is Right.MANAGE
 

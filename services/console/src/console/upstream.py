@@ -35,7 +35,7 @@ class Upstream:
 
     async def get(self, path: str, kind: type[A], parameters: Parameters | None = None) -> A:
         """The answer of a route under /v1/accounts/, a new one or the one that is kept; raises UpstreamError."""
-        url = httpx.URL(path, params={name: one for name, one in (parameters or {}).items() if one is not None})
+        url = _url(path, parameters or {})
         key = f"{kind.__name__} {url}"
         etag, kept = self._kept.get(key, ("", None))
         answer = await self._ask("GET", url, headers={"If-None-Match": etag} if etag else {})
@@ -48,27 +48,19 @@ class Upstream:
 
     async def stream(self, path: str, parameters: Parameters) -> httpx.Response:
         """The answer of a route, whose body is still to be read and then closed; raises UpstreamError."""
-        request = self.http.build_request(
-            "GET", path, params={k: one for k, one in parameters.items() if one is not None}
-        )
-        try:
-            answer = await self.http.send(request, stream=True)
-            if answer.is_error:
-                await answer.aread()
-        except httpx.HTTPError:
-            raise unavailable() from None
-        if answer.is_error:
-            raise _refusal(answer)
-        return answer
+        return await self._ask("GET", _url(path, parameters), stream=True)
 
     async def send(self, method: str, path: str, body: Mapping[str, object] | None = None, **query: str) -> Any:  # noqa: ANN401 - JSON
         """Change something; the JSON of the answer, None where it has none. Raises UpstreamError."""
         answer = await self._ask(method, httpx.URL(path, params=query), json=body)
         return answer.json() if answer.content else None
 
-    async def _ask(self, method: str, url: httpx.URL, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
+    async def _ask(self, method: str, url: httpx.URL, *, stream: bool = False, **options: Any) -> httpx.Response:  # noqa: ANN401 - httpx's own
+        request = self.http.build_request(method, url, **options)
         try:
-            answer = await self.http.request(method, url, **options)
+            answer = await self.http.send(request, stream=stream)
+            if answer.is_error:
+                await answer.aread()
         except httpx.HTTPError as error:
             log.warning("upstream.unavailable", address=str(self.http.base_url), error=type(error).__name__)
             raise unavailable() from None
@@ -96,6 +88,10 @@ def client(address: str, token: SecretStr, *, connections: int = 50) -> httpx.As
             verify=tls, retries=1, limits=httpx.Limits(max_connections=connections, keepalive_expiry=30)
         ),
     )
+
+
+def _url(path: str, parameters: Parameters) -> httpx.URL:
+    return httpx.URL(path, params={name: one for name, one in parameters.items() if one is not None})
 
 
 def unavailable() -> UpstreamError:

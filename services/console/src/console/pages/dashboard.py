@@ -111,4 +111,4 @@ class DashboardPage:
 
 
 def _path(session: Session, route: str) -> str:
-    return f"/v1/accounts/{session.account_id}/{route}"
+    return f"{session.routes}/{route}"

@@ -41,7 +41,7 @@ class DayPage:
         self, request: Request, session: Viewer, view: Shown, text: str, cursor: Annotated[UUID | None, Query()] = None
     ) -> Response:
         day = _day(text)
-        account = f"/v1/accounts/{session.account_id}"
+        account = session.routes
         asked = {"integration_id": view.days["integration_id"], "cursor": str(cursor) if cursor else None}
         life, cards = await asyncio.gather(
             self._parts.ledger.get(f"{account}/days/{day}", LifeOfADay, asked),

@@ -41,14 +41,14 @@ class ExportPage:
 
     async def show(self, request: Request, session: Viewer, view: Shown) -> Response:
         """The choice of a format, with the sum that each file has."""
-        summary = await self._parts.ledger.get(f"/v1/accounts/{session.account_id}/summary", Summary, view.days)
+        summary = await self._parts.ledger.get(f"{session.routes}/summary", Summary, view.days)
         return page(request, "export.html", view=view, summary=summary)
 
     async def file(self, session: Viewer, view: Shown, name: str) -> Response:
         """A file, in as much memory as a piece of it."""
         if name not in FORMATS:
             raise not_found()
-        path = f"/v1/accounts/{session.account_id}/export"
+        path = f"{session.routes}/export"
         answer = await self._parts.ledger.stream(path, view.days | FORMATS[name])
         headers = {header: answer.headers[header] for header in PASSED_ON if header in answer.headers}
         return StreamingResponse(_pieces(answer), headers=headers)

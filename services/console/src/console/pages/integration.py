@@ -12,10 +12,9 @@ from fastapi.responses import RedirectResponse
 
 from console.charts import calendar
 from console.errors import PageError, UpstreamError
-from console.formats import negotiated
 from console.integrations import Coverage, FullCard, Revisions, Syncs, days_of, outcome_of
 from console.parts import Parts
-from console.rendering import page
+from console.rendering import formats_of, page
 from console.sessions import Manager, Session, Viewer
 
 DAYS = 90
@@ -123,7 +122,7 @@ class IntegrationPage:
     ) -> Response:
         """`problem`: the form that was refused, and why."""
         path = _path(session, integration_id)
-        account = f"/v1/accounts/{session.account_id}"
+        account = session.routes
         today = self._clock().date()
         span = {"from": str(today - timedelta(days=DAYS - 1)), "to": str(today), "integration_id": str(integration_id)}
         card, syncs, coverage, revisions = await asyncio.gather(
@@ -133,7 +132,7 @@ class IntegrationPage:
             self._ledger.get(f"{account}/revisions", Revisions, span),
         )
         days = days_of(coverage, card)
-        formats = negotiated(request.headers.get("accept-language"))
+        formats = formats_of(request)
         return page(
             request,
             "integration.html",
@@ -150,7 +149,7 @@ class IntegrationPage:
 
 
 def _path(session: Session, integration_id: UUID) -> str:
-    return f"/v1/accounts/{session.account_id}/integrations/{integration_id}"
+    return f"{session.routes}/integrations/{integration_id}"
 
 
 def _day(integration_id: UUID, day: date) -> str:

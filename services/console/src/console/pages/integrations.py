@@ -86,7 +86,7 @@ class IntegrationsPage:
 
 
 def _path(session: Session) -> str:
-    return f"/v1/accounts/{session.account_id}/integrations"
+    return f"{session.routes}/integrations"
 
 
 def _entered(team_id: str, label: str) -> dict[str, str]:

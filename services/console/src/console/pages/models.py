@@ -70,7 +70,7 @@ class ModelsPage:
         return router
 
     async def show(self, request: Request, session: Viewer, view: Shown) -> Response:
-        account = f"/v1/accounts/{session.account_id}"
+        account = session.routes
         asked = view.days | {"compare": view.compare.value}
         models, labels, cards = await asyncio.gather(
             self._parts.ledger.get(f"{account}/breakdown", Breakdown, asked | {"by": "model", "daily": "true"}),
