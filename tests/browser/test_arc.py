@@ -27,6 +27,7 @@ async def test_a_team_is_connected_read_restated_and_removed(enter: Enter, clien
 
     async with client.locked("ledger.days"):
         await press(page, "Add Integration")
+        await page.wait_for_url("**/integrations?done=added*")  # the card may be there live before
         await expect(page.get_by_role("article")).to_contain_text("Filling in the history: 0 of 30 days")
         await page.evaluate("window.sameDocument = true")
     await expect(page.get_by_role("article")).to_contain_text("Active")

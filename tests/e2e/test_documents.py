@@ -51,7 +51,7 @@ async def _use_everything(client: SystemClient, team: Team, poison: str) -> str:
     integration_id: str = (await web_app.done(await web_app.add(label="Research")))["integration_id"]
     await client.backfilled(team, integration_id)
     await client.force(team, integration_id)
-    await client.fail(team, times=1)
+    await client.fail(team, times=1, status=503)
     await client.force(team, integration_id)
     await web_app.done(await web_app.replace_credential(integration_id, team.key))
     for command in (

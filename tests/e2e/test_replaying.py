@@ -21,6 +21,7 @@ async def _whole(client: SystemClient) -> None:
     """Two readings of a new team are in the ledger, and all that other tests took from it is back."""
     team, integration_id = await client.connected_team()
     await client.force(team, integration_id)
+    await client.slow_down(milliseconds=25_000)  # or days that heal meanwhile, of other tests' teams, change figures
     await client.consumed("ledger", COSTS)
     await client.run("replay", COSTS.name)
 

@@ -44,7 +44,11 @@ class SystemClient(TopicClient, XaiControl):
     async def __aenter__(self) -> Self:
         await super().__aenter__()
         headers = {"Authorization": f"Bearer {self.address.token}"}
-        clients = (httpx.AsyncClient(headers=headers, timeout=30, trust_env=False), httpx.AsyncClient(trust_env=False))
+        limits = httpx.Limits(keepalive_expiry=2)  # the simulator closes a connection that idles for 5 s
+        clients = (
+            httpx.AsyncClient(headers=headers, timeout=30, trust_env=False),
+            httpx.AsyncClient(trust_env=False, limits=limits),
+        )
         self.http, self._control = [await self._stack.enter_async_context(client) for client in clients]
         self._database = await psycopg.AsyncConnection.connect(self.dsn, autocommit=True)
         self._stack.push_async_callback(self._database.close)

@@ -62,6 +62,10 @@ class XaiControl:
         """Fail so many calls about the team, by default all."""
         await self.control("POST", "/faults", {"team_id": team.team_id, "times": times, **fault})
 
+    async def slow_down(self, *, milliseconds: int) -> None:
+        """Every call takes so long, about whatever team."""
+        await self.control("POST", "/faults", {"times": None, "delay_ms": milliseconds})
+
     async def clear_faults(self) -> None:
         await self.control("DELETE", "/faults")
 
