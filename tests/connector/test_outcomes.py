@@ -96,6 +96,29 @@ async def _effect(
     return [{name: one[name] for name in SHOWN} for one in shown], await connector.sql(OUTCOMES), bodies
 
 
+async def test_of_two_outcomes_of_one_instant_the_same_one_decides_in_whatever_order_they_came(
+    connector: ConnectorHarness,
+) -> None:
+    shown = []
+    for order in (1, -1):
+        await connector.sql("TRUNCATE accounts, integrations, syncs, account_events")
+        card = await connector.add()
+        fields: dict[str, Any] = {
+            "last_day": last_day(card),
+            "observed_at": datetime.fromisoformat(card["added_at"]) + timedelta(hours=1),
+        }
+        questioned = messages.sync_completed(
+            card["integration_id"], first_day=first_day(card), questioned_days=(last_day(card),), **fields
+        )
+        plain = messages.sync_completed(card["integration_id"], first_day=last_day(card), **fields)
+        for name, message in [("a", plain), ("b", questioned)][::order]:
+            await connector.handlers.outcomes([Event(message, name, fields["observed_at"])])
+        last = await connector.card(card)
+        shown.append((last["questioned_days"], last["last_sync"]["first_day"]))
+
+    assert shown[0] == shown[1]
+
+
 async def test_outcomes_of_many_accounts_have_one_transaction_and_each_its_own_numbers(
     connector: ConnectorHarness,
 ) -> None:

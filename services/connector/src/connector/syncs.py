@@ -83,7 +83,7 @@ _DAYS_READ = f"""(
 Both instants are of one clock, the database's; those of the broker's records are not.
 """
 
-# The newest sync of a day decides.
+# The newest sync of a day decides; of two of one instant the same one, in whatever order they came.
 QUESTIONED = """ARRAY(
     SELECT day FROM (
         SELECT DISTINCT unnest(questioned_days) AS day FROM syncs
@@ -92,7 +92,7 @@ QUESTIONED = """ARRAY(
     WHERE i.removed_at IS NULL
         AND day > CAST(clock_timestamp() AT TIME ZONE 'UTC' AS date) - CAST(:readable_days AS integer)
         AND day = ANY (CAST((SELECT questioned_days FROM syncs WHERE integration_id = i.integration_id AND covered @> asked.day
-            AND observed_at >= i.added_at ORDER BY observed_at DESC LIMIT 1) AS date[]))
+            AND observed_at >= i.added_at ORDER BY observed_at DESC, event_id LIMIT 1) AS date[]))
     ORDER BY day) AS questioned_days"""
 """Of the integration `i`: days of which xAI reported less than before and is asked again; none of a removed one."""
 
@@ -123,7 +123,8 @@ _UNHEALED = text("""
 
 _LAST_COMPLETED = text(f"""
     SELECT one.id AS integration_id, {_SYNC_COLUMNS} FROM unnest(CAST(:ids AS uuid[])) AS one (id), LATERAL (
-        SELECT {_SYNC_COLUMNS} FROM syncs WHERE integration_id = one.id AND code IS NULL ORDER BY observed_at DESC LIMIT 1
+        SELECT {_SYNC_COLUMNS} FROM syncs WHERE integration_id = one.id AND code IS NULL
+        ORDER BY observed_at DESC, event_id LIMIT 1
     ) last
 """)  # noqa: S608 - only constants are put in
 

@@ -25,7 +25,7 @@ _LEFT_OUT = text("""
     FROM outcomes o, unnest(o.unreconciled_days) AS day
     WHERE o.integration_id = ANY(:ids) AND o.account_id = :account_id AND o.unreconciled_days <> '{}'
         AND day BETWEEN :first AND :last
-    ORDER BY o.integration_id, day, o.observed_at DESC
+    ORDER BY o.integration_id, day, o.observed_at DESC, o.reading_id
 """)
 
 _DAY = text("""
