@@ -12,6 +12,7 @@ from typing import Any, Self
 import httpx
 import psycopg
 from contract.topics import COSTS
+from grafient.local.kafka import Kafka
 from grafient.local.system import System
 
 from tests.support.commands import in_process
@@ -22,9 +23,13 @@ from tests.support.xai import Team, XaiControl
 
 
 @asynccontextmanager
-async def running_system(folder: Path, **options: Any) -> AsyncIterator[System]:
-    """Every process, for real, with xAI that answers at once; what is stored need not survive the machine."""
+async def running_system(folder: Path, *, kafka: Kafka | None = None, **options: Any) -> AsyncIterator[System]:
+    """Every process, for real, with xAI that answers at once; what is stored need not survive the machine.
+
+    `kafka` is started in the place of one broker.
+    """
     system = System(folder, lambda _text: None, delay_ms=0, durable=False, **options)
+    system.kafka = kafka or system.kafka
     try:
         await system.start()
         yield system

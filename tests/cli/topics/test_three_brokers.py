@@ -31,8 +31,8 @@ async def states(settings: KafkaSettings) -> set[str]:
 
 
 async def test_topics_with_one_replica_get_three_and_stay_writable_on_the_way(tmp_path: Path) -> None:
-    async with three_brokers(tmp_path) as nodes:
-        settings = KafkaSettings(kafka_bootstrap_servers=",".join(node.bootstrap_servers for node in nodes))
+    async with three_brokers(tmp_path) as cluster:
+        settings = cluster.settings()
         await apply_topics(settings, 1)
         assert await states(settings) == {"other_replicas"}
 
@@ -47,5 +47,5 @@ async def test_topics_with_one_replica_get_three_and_stay_writable_on_the_way(tm
 
         await apply_topics(settings, 3)
         assert await states(settings) == {"right"}
-        assert {node.process.returncode for node in nodes if node.process} == {None}
+        assert {node.process.returncode for node in cluster.nodes if node.process} == {None}
     assert len(planned) == sum(topic.partitions for topic in TOPICS)

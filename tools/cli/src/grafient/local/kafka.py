@@ -26,6 +26,9 @@ class Kafka:
     further options of its JVM.
     """
 
+    replication = 1
+    """Of its topics."""
+
     def __init__(
         self, folder: Path, *, port: int | None = None, security: Security | None = None, jvm: Sequence[str] = ()
     ) -> None:

@@ -77,6 +77,7 @@ class System:
         self.postgres = Postgres(folder / "postgres", durable=durable, port=self._ports["postgres"])
         self.security = Security.make(folder / "kafka-security") if secured else None
         self.kafka = Kafka(folder / "kafka", port=self._ports["kafka"], security=self.security)
+        """May be replaced by another one, or several as one, before `start`."""
         self.logs = folder / "logs"
         self.supervisor = Supervisor(self.logs, report)
         self._keepers: list[asyncio.Task[None]] = []
@@ -90,7 +91,9 @@ class System:
         self._write_secrets()
         await asyncio.gather(self._database(), self._broker(), self._simulator())
         parts: dict[str, Part] = {"Postgres": self.postgres, "Kafka": self.kafka}
-        self._keepers = [asyncio.create_task(keep_running(name, part, self._report)) for name, part in parts.items()]
+        self._keepers = [
+            asyncio.create_task(keep_running(name, part, self._report)) for name, part in parts.items() if part.process
+        ]
         await self.supervisor.start([*(self._service(name) for name in SERVICES), self._cron()])
         return self.address()
 
@@ -134,7 +137,7 @@ class System:
 
     async def _broker(self) -> None:
         await self.kafka.start()
-        await apply_topics(self.kafka.settings(), replication=1)
+        await apply_topics(self.kafka.settings(), self.kafka.replication)
         if self.security is not None:
             await asyncio.to_thread(set_passwords, self.kafka.settings(), self.security.of_principals())
             await asyncio.to_thread(apply_grants, self.kafka.settings())
