@@ -5,12 +5,23 @@ from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Self
 
 import httpx
-from console.links import Link, Right, new_link
+from common.http.app import make_app
+from common.watchdog import Watchdog
+from common.watched_file import WatchedFile
+from console.app import add_pages
+from console.links import Link, Right, load_secrets, new_link
+from console.live import Relay
+from console.parts import Parts
+from console.rendering import Renderer
 from console.sessions import COOKIE, Sessions
+from console.upstream import Upstream
 from fastapi import FastAPI, Response
+
+from tests.support.fakes import no_lifespan
 
 SECRET = "obviously-fake-secret-of-a-test-0001"  # noqa: S105 - of a test
 HOST = "console.test"
@@ -94,6 +105,31 @@ class Customer:
 
     async def post(self, address: str, **fields: str) -> httpx.Response:
         return await self.browser.post(address, data=fields)
+
+
+def open_console(connector: httpx.AsyncClient, ledger: httpx.AsyncClient, folder: Path) -> Customer:
+    """The console's app, with its secret in a file of `folder`, and a customer without a session before it."""
+    file = folder / "links"
+    file.touch(mode=0o600)
+    file.write_text(SECRET)
+    secrets = WatchedFile(file, load_secrets)
+    sessions = Sessions(secrets.content, secure=False)
+    parts = Parts(
+        Upstream(connector),
+        Upstream(ledger),
+        Relay(connector, retry=0.01),
+        sessions,
+        RememberedLinks(),
+        secrets,
+        lambda: datetime.now(UTC),
+    )
+    app = make_app("console", Watchdog(), no_lifespan, _ready)
+    add_pages(app, parts, Renderer())
+    return Customer.of(app, sessions)
+
+
+async def _ready() -> None:
+    """Always."""
 
 
 def a_link(account_id: str = "acme", right: Right = Right.VIEW, *, valid: timedelta = timedelta(minutes=5)) -> Link:
