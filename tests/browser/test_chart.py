@@ -26,7 +26,7 @@ PAGE = """<!doctype html><html lang="en"><title>Costs</title><meta name="viewpor
 <link rel="stylesheet" href="/static/theme.css"><link rel="stylesheet" href="/static/app.css">
 <script type="module" nonce="n" src="/static/app.js"></script>
 <body><main><h1>{number}</h1><a id="other" href="/{number}1" data-swap data-key="7">7 days</a>
-<details id="more"><summary>More</summary>of it</details>
+<p>Total <b id="figure" title="1.2345678901 USD">$1.23</b></p><details id="more"><summary>More</summary>of it</details>
 <button popovertarget="keys" data-key="?">Keys</button><div id="keys" popover>All keys</div><theme-switch></theme-switch>
 <day-chart>{chart}</day-chart></main></body></html>"""
 
@@ -141,3 +141,18 @@ async def test_a_chart_can_be_read_by_everybody_and_fits_a_phone(page: Page, sit
 
     assert await axe(page) == []
     assert await overflowing(page) == []
+
+
+@pytest.mark.parametrize(("chosen", "copied"), [("#figure", "1.2345678901"), ("h1", "")])
+async def test_a_figure_is_copied_with_every_digit_and_nothing_else_is_changed(
+    page: Page, site: str, chosen: str, copied: str
+) -> None:
+    await page.goto(f"{site}/1")
+    await page.evaluate(
+        "addEventListener('copy', (event) => (window.copied = event.clipboardData.getData('text/plain')))"
+    )
+
+    await page.locator(chosen).evaluate("(one) => getSelection().selectAllChildren(one)")
+    await page.keyboard.press("Control+C")
+
+    assert await page.evaluate("window.copied") == copied  # empty: the browser copies the selection itself

@@ -36,6 +36,13 @@ addEventListener("keydown", (event) => {
   event.preventDefault();
   wanted.matches("input, select") ? wanted.focus() : wanted.click();
 });
+addEventListener("copy", (event) => {
+  const text = getSelection().toString().trim(), at = getSelection().anchorNode;
+  const figure = (at instanceof Element ? at : at?.parentElement)?.closest("[title$=' USD']");
+  if (!text || text !== figure?.textContent.trim()) return;
+  event.preventDefault(); // what is rounded for the eye is copied with every digit
+  event.clipboardData.setData("text/plain", figure.title.replace(" USD", ""));
+});
 
 /** A chart whose days are walked by arrows, and whose list of a day is shown by pointer, focus and touch alike. */
 customElements.define("day-chart", class extends HTMLElement {
