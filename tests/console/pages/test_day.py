@@ -59,7 +59,7 @@ def account(customer: Customer, services: FakeService) -> FakeService:
 async def test_a_figure_leads_to_its_reading_its_request_and_the_hash_of_the_answer(customer: Customer) -> None:
     text = (await customer.get("/days/2026-11-03")).text
 
-    expected = ("1.2345678901 USD", "Research", READING["reading_id"], "the daily sync", "daily:2026-11-10", "ab" * 32)
+    expected = ("1.2345678901 USD", "Research", READING["reading_id"], "daily sync", "daily:2026-11-10", "ab" * 32)
     assert [part for part in (*expected, "Nov 10, 2026, 06:00 UTC", "Chat &lt;grok&gt;") if part not in text] == []
 
 

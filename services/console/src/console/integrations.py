@@ -15,13 +15,18 @@ from console.schemas import Answer, Card
 
 TRIGGERS = {
     Trigger.BACKFILL: "history",
-    Trigger.DAILY: "daily",
+    Trigger.DAILY: "daily sync",
     Trigger.FORCE: "Force Sync",
     Trigger.VISIT: "visit",
     Trigger.HEAL: "missing days",
     Trigger.SWEEP: "weekly check",
 }
 """Why days were read."""
+
+
+def why_read(trigger: str) -> str:
+    """In words for a customer; a trigger that is not known is shown as it is written."""
+    return TRIGGERS.get(Trigger(trigger), trigger)
 
 
 class Backfill(Answer):
@@ -84,7 +89,7 @@ class Sync(Answer):
     @property
     def why(self) -> str:
         """Why these days were read."""
-        return TRIGGERS.get(Trigger(self.trigger), self.trigger)
+        return why_read(self.trigger)
 
     @property
     def state(self) -> "State":

@@ -9,21 +9,12 @@ from uuid import UUID
 from fastapi import APIRouter, Query, Request, Response
 
 from console.errors import PageError
+from console.integrations import why_read
 from console.pages.views import Shown
 from console.parts import Parts
 from console.rendering import page
 from console.schemas import Cards, LifeOfADay
 from console.sessions import Viewer
-
-TRIGGERS = {
-    "backfill": "the history when the team was connected",
-    "daily": "the daily sync",
-    "force": "Force Sync",
-    "visit": "a visit to the dashboard",
-    "heal": "a day that was missing",
-    "sweep": "the weekly check of all days",
-}
-"""Who asked; another one is shown as it is written."""
 
 
 class DayPage:
@@ -51,7 +42,7 @@ class DayPage:
         around = (day - timedelta(days=1), day + timedelta(days=1))
         today = self._parts.clock().date()
         return page(
-            request, "day.html", view=view, life=life, labels=labels, around=around, today=today, triggers=TRIGGERS
+            request, "day.html", view=view, life=life, labels=labels, around=around, today=today, why_read=why_read
         )
 
 
