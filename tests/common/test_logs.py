@@ -20,6 +20,9 @@ def _logging_as_it_was() -> Iterator[None]:
         (logger, logger.handlers[:], logger.level, logger.propagate) for logger in map(logging.getLogger, CHATTY)
     ]
     yield
+    for handler in root.handlers:
+        if handler not in before[0]:
+            handler.close()
     root.handlers[:], root.level, logging.raiseExceptions = before
     for logger, handlers, level, propagate in loggers:
         logger.handlers[:], logger.propagate = handlers, propagate
@@ -115,6 +118,21 @@ def test_an_exception_is_rendered_without_locals_and_without_secrets(stdout: Std
     assert len(lines(stdout)) == 2
     assert KEY not in stdout.getvalue()
     assert "a-local-value" not in stdout.getvalue()
+
+
+def test_a_repeated_error_is_one_line_and_then_its_number(stdout: Stdout) -> None:
+    configure("syncer")
+    for tries in range(3):
+        structlog.get_logger("loops").error("relay.failed", error="KafkaError", tries=tries)
+        logging.getLogger("aiokafka.conn").error("no connection to %s with token=%s", tries, KEY)
+    assert len(lines(stdout)) == 2
+
+    logging.getLogger().handlers[0].close()
+    ours, library = lines(stdout)[2:]
+    for line in (ours, library):
+        assert (line["repeated"], line["seconds"], line["service"], line["level"]) == (2, 0, "syncer", "error")
+    assert (ours["event"], ours["logger"]) == ("relay.failed", "loops")
+    assert (library["event"], library["logger"]) == ("no connection to %s with token=[redacted]", "aiokafka.conn")
 
 
 def test_an_endless_exception_is_bounded(stdout: Stdout) -> None:

@@ -9,6 +9,7 @@ from typing import TextIO, cast
 import structlog
 from structlog.typing import EventDict, ExcInfo, Processor, WrappedLogger
 
+from common.log_limit import LimitedHandler
 from common.redaction import redacted
 
 LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -29,12 +30,13 @@ CHATTY = (
 def configure(service: str, level: str = "INFO", stream: TextIO | None = None) -> None:
     """Send logs to `stream` (None: stdout) from `level` on, a name of LEVELS in any case; raises ValueError for others.
 
-    Text on a terminal, JSON elsewhere. Run uvicorn with `log_config=None`.
+    Text on a terminal, JSON elsewhere; of repeated warnings and errors the first, then their number (`log_limit`).
+    Run uvicorn with `log_config=None`.
     """
     if level.upper() not in LEVELS:
         raise ValueError(f"the log level is one of {', '.join(LEVELS)}")
     number = logging.getLevelNamesMapping()[level.upper()]
-    handler = logging.StreamHandler(stream or sys.stdout)
+    handler = LimitedHandler(stream or sys.stdout)
     handler.setFormatter(_formatter(service, for_people=handler.stream.isatty()))
     logging.basicConfig(handlers=[handler], level=number, force=True)
     logging.captureWarnings(capture=True)
