@@ -83,6 +83,7 @@ ARGUMENTS = {
     ("questions", "accept"): (ID, "--all"),
     ("raw", "show"): (ID,),
     ("console", "link"): ("--account", "acme"),
+    ("topics", "grow"): ("xai.costs.v1", "--partitions", "30"),
 }
 """Of the commands that need some."""
 ON_THIS_MACHINE = {

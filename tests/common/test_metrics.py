@@ -87,7 +87,8 @@ def _expected(service: str) -> Iterator[Series]:
         return
     for topic in ACCESS[service].reads:
         of_topic = {"topic": [topic.name]}
-        yield from _each("consumer_stopped", of_topic)
+        for name in ("consumer_stopped", "consumer_partitions", "consumer_unsteady"):
+            yield from _each(name, of_topic)
         yield from _each("records_misplaced_total", of_topic | {"why": list(NEXT_STEPS)})
         yield from _each("messages_dead_lettered_total", of_topic | {"reason": [*REASONS, "handler_failed"]})
         yield from _each(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from common.settings import EXIT_BAD_SETTINGS, Contact, ServiceSettings, Settings, load, problems_of
+from contract.topics import COSTS, CREDENTIALS, INTEGRATIONS
 
 FAKE = "obviously-fake-value"
 GOOD = {
@@ -70,3 +71,24 @@ def test_a_contact_is_safe_in_a_header(monkeypatch: pytest.MonkeyPatch, spoilt: 
         assert problems_of(_WithContact) == []
         monkeypatch.setenv("CONTACT", contact + spoilt)
         assert len(problems_of(_WithContact)) == 1
+
+
+def test_partition_counts_are_read_by_topic_and_the_others_are_the_declared_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TOPIC_PARTITIONS", f"{COSTS.name}=30, {CREDENTIALS.name}=12,")
+    settings = load(ServiceSettings)
+
+    assert [settings.partitions_of(topic) for topic in (COSTS, CREDENTIALS, INTEGRATIONS)] == [30, 12, 6]
+
+
+@pytest.mark.parametrize(
+    "counts", ["xai.costs.v1", "xai.costs.v1=many", "xai.costs.v1=0", "xai.costs.v1=1001", "xai.other.v1=6", "30"]
+)
+def test_other_partition_counts_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], counts: str
+) -> None:
+    monkeypatch.setenv("TOPIC_PARTITIONS", counts)
+    with pytest.raises(SystemExit):
+        load(ServiceSettings)
+    assert "setting TOPIC_PARTITIONS" in capsys.readouterr().err

@@ -54,6 +54,7 @@ TESTED_ELSEWHERE = {
     "tools/cli/src/grafient/reconcile/commands.py": "tests/e2e/test_reconcile.py",
     "tools/cli/src/grafient/rebuild.py": "tests/e2e/test_rebuild.py",
     "tools/cli/src/grafient/lag.py": "tests/e2e/test_operating.py",
+    "tools/cli/src/grafient/topics/groups.py": "tests/cli/topics/test_grow.py",
     "tools/cli/src/grafient/tutorial": "tests/cli/test_tutorial.py",
     "tools/cli/src/grafient/status.py": "tests/e2e/test_operating.py",
     "tools/cli/src/grafient/windows.py": "tests/e2e/test_operating.py",

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from common.kafka.client import make_broker
 from common.kafka.consumer import Consumers
 from common.settings import KafkaSettings
@@ -91,6 +92,24 @@ class Bench:
             yield watchdog
         finally:
             await broker.stop()
+
+    async def configure(self, config: dict[str, str]) -> None:
+        async with self._admin() as admin:
+            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, self.topic.name, config)])
+
+    async def add_partitions(self, total: int) -> None:
+        """As somebody does who alters the topic in place."""
+        async with self._admin() as admin:
+            await admin.create_partitions({self.topic.name: NewPartitions(total)})
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.servers)
+        await admin.start()
+        try:
+            yield admin
+        finally:
+            await admin.close()
 
     async def records(self) -> list[ConsumerRecord]:
         return await records_of(self.servers, self.topic)

@@ -9,7 +9,6 @@ from grafient.topics.differences import (
     Value,
     compare,
     topic_differences,
-    wanted_config,
 )
 
 TOPIC = Topic("test.topics.v1", (), 2, {"cleanup.policy": "delete", "retention.ms": "1000"})
@@ -17,13 +16,13 @@ INHERITED = {"segment.bytes": Value("1073741824", set_on_topic=False)}
 
 
 def found(replicas: int = 3, partitions: int = 2, **other: Value) -> FoundTopic:
-    config = {name: Value(text, set_on_topic=True) for name, text in wanted_config(TOPIC, replicas).items()}
+    config = {name: Value(text, set_on_topic=True) for name, text in TOPIC.config_with(replicas).items()}
     changed = {name.replace("_", "."): value for name, value in other.items()}
     return FoundTopic(dict.fromkeys(range(partitions), tuple(range(replicas))), config | INHERITED | changed)
 
 
 def differing(topic: FoundTopic | None, replication: int = 3) -> TopicDifference:
-    return compare(TOPIC, topic, replication)
+    return compare(TOPIC, topic, 2, replication)
 
 
 async def test_every_topic_of_the_broker_is_as_declared(kafka: str) -> None:
@@ -50,6 +49,7 @@ def test_another_partition_count_is_refused() -> None:
 
     assert other.refused
     assert other.row()["detail"] == "3 partitions instead of 2: refused"
+    assert f"`grafient topics grow {TOPIC.name} --partitions 3`" in other.row()["next"]
 
 
 def test_one_partition_with_one_replica_makes_a_topic_wrong_and_a_reassignment_comes_first() -> None:
@@ -68,8 +68,8 @@ def test_one_replica_is_enough_where_one_is_requested() -> None:
 
 def test_the_replicas_in_sync_follow_from_what_a_topic_has_not_from_what_it_should_have() -> None:
     """Two in sync on a topic of one replica would refuse every record."""
-    assert wanted_config(TOPIC, 1)["min.insync.replicas"] == "1"
-    assert wanted_config(TOPIC, 3)["min.insync.replicas"] == "2"
+    assert TOPIC.config_with(1)["min.insync.replicas"] == "1"
+    assert TOPIC.config_with(3)["min.insync.replicas"] == "2"
 
 
 def test_a_write_that_one_replica_acknowledges_is_named() -> None:

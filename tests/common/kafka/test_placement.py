@@ -30,7 +30,7 @@ def _request(**fields: Any) -> ConsumerRecord:
 def _why(topic: Topic, record: ConsumerRecord) -> list[str]:
     """What the record adds to the counter."""
     before = _counted(topic)
-    Placement(topic).check(record, decode(record, topic))
+    Placement(topic, topic.partitions).check(record, decode(record, topic))
     return [why for why, count in _counted(topic).items() if count > before.get(why, 0)]
 
 
@@ -76,9 +76,15 @@ def test_markers_lie_on_every_partition_and_a_tombstone_where_its_key_does() -> 
     assert _why(CREDENTIALS, raw_record(CREDENTIALS, **tombstone, partition=4)) == ["other_partitioner"]
 
 
+def test_a_tombstone_that_purges_a_former_partition_belongs_there() -> None:
+    purge = raw_record(CREDENTIALS, None, [("credential_version", b"0")], key=INTEGRATION.encode(), partition=4)
+
+    assert _why(CREDENTIALS, purge) == []
+
+
 def test_a_topic_is_reported_once_a_minute_with_the_source_and_the_next_step() -> None:
     clock = MonotonicClock(100.0)
-    placement, record = Placement(SYNC_REQUESTS, clock), _request(key=None, offset=7)
+    placement, record = Placement(SYNC_REQUESTS, 6, clock), _request(key=None, offset=7)
     event = decode(record, SYNC_REQUESTS)
 
     with capture_logs() as logs:
@@ -93,7 +99,7 @@ def test_a_topic_is_reported_once_a_minute_with_the_source_and_the_next_step() -
 async def test_what_is_delivered_again_counts_once_and_what_is_misplaced_is_handled() -> None:
     handled: list[int] = []
     policy = FailurePolicy(
-        SYNC_REQUESTS, RecordingDeadLetters(), Watchdog(), placement=Placement(SYNC_REQUESTS), pause=_no_pause
+        SYNC_REQUESTS, RecordingDeadLetters(), Watchdog(), placement=Placement(SYNC_REQUESTS, 6), pause=_no_pause
     )
     before = _counted(SYNC_REQUESTS)["no_key"]
 

@@ -169,6 +169,22 @@ async def test_a_topic_that_is_missing_or_has_other_partitions_is_named(bench: B
         await check_topics(KafkaSettings(kafka_bootstrap_servers=bench.servers), (missing, other))
     assert f"topic {missing.name} is missing" in str(refused.value)
     assert f"topic {other.name} has 1 partitions instead of 6" in str(refused.value)
+    assert f"`grafient topics grow {other.name} --partitions 6`" in str(refused.value)
+
+
+async def test_partitions_that_are_added_in_place_do_not_split_the_order_of_a_key(bench: Bench) -> None:
+    await bench.add_partitions(6)
+    async with publishing(bench.servers) as publisher:
+        for number in range(20):
+            await publisher.publish(bench.topic, MESSAGE, key=f"key-{number}", event_id=str(number), at=AT)
+
+    assert len(await bench.records()) == 20, "all on the one partition that is declared"
+
+
+async def test_a_partition_that_the_broker_does_not_have_is_waited_for(bench: Bench) -> None:
+    async with publishing(bench.servers) as publisher:
+        with pytest.raises(TransientError, match="has no partition 3"):
+            await publisher.send(bench.topic, b"{}", key=b"key", headers={}, partition=3)
 
 
 def test_servers_are_a_list() -> None:

@@ -5,19 +5,24 @@ from collections.abc import Iterator
 from types import SimpleNamespace
 
 from aiokafka import TopicPartition
-from common.kafka.rebalance import UNSTEADY, FinishBeforeRevoke
+from common.kafka.rebalance import UNSTEADY, WITHIN, FinishBeforeRevoke
+from common.metrics import CONSUMER_PARTITIONS
+from contract.topics import COSTS
+from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-MINE = {TopicPartition("a-topic", 0)}
+from tests.support.fakes import MonotonicClock
+
+MINE = {TopicPartition(COSTS.name, 0)}
 
 
 async def _shared_out(times: Iterator[float]) -> list[str]:
     """What is logged while the partitions are shared out at these times."""
-    listener = FinishBeforeRevoke(lambda: now)
+    listener = FinishBeforeRevoke(COSTS, lambda: now)
     with capture_logs() as logs:
         for now in times:  # noqa: B007 - the listener's clock reads it
             await listener.on_partitions_assigned(MINE)
-    return [one["next_step"] for one in logs]
+    return [one["next_step"] for one in logs if one["event"] == "consumer.unsteady"]
 
 
 async def test_two_processes_that_take_a_name_from_each_other_are_reported() -> None:
@@ -37,7 +42,7 @@ async def test_what_is_known_of_revoked_partitions_is_forgotten_after_the_batch_
     async def wait_release(_deadline: float) -> None:
         await released.wait()
 
-    listener = FinishBeforeRevoke(forget=forgotten.append)
+    listener = FinishBeforeRevoke(COSTS, forget=forgotten.append)
     listener.subscriber = SimpleNamespace(lock=SimpleNamespace(wait_release=wait_release))
     revoking = asyncio.create_task(listener.on_partitions_revoked(MINE))
     await asyncio.sleep(0)
@@ -46,3 +51,32 @@ async def test_what_is_known_of_revoked_partitions_is_forgotten_after_the_batch_
     await revoking
 
     assert forgotten == [MINE]
+
+
+async def test_a_process_shows_how_many_partitions_it_handles_and_logs_that_it_has_none() -> None:
+    listener = FinishBeforeRevoke(COSTS)
+    shown = CONSUMER_PARTITIONS.labels(COSTS.name)._value.get  # noqa: SLF001 - the client has no public way
+    with capture_logs() as logs:
+        await listener.on_partitions_assigned(set())
+        await listener.on_partitions_assigned(MINE)
+        assert shown() == 1
+        await listener.on_partitions_revoked(MINE)
+        assert shown() == 0
+        await listener.on_partitions_assigned(MINE)
+
+    assert [(one["event"], one["partitions"]) for one in logs] == [("consumer.idle", 0), ("consumer.assigned", 1)]
+
+
+async def test_a_group_that_does_not_settle_shows_for_a_minute() -> None:
+    clock = MonotonicClock(0.0)
+    listener = FinishBeforeRevoke(COSTS, clock)
+    for _ in range(UNSTEADY):
+        await listener.on_partitions_assigned(MINE)
+    assert _unsteady() == 1
+    clock.now += WITHIN + 1
+
+    assert _unsteady() == 0
+
+
+def _unsteady() -> float | None:
+    return REGISTRY.get_sample_value("consumer_unsteady", {"topic": COSTS.name})

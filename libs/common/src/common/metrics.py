@@ -17,6 +17,12 @@ CONSUMER_STOPPED = Gauge(
     "1 while messages of a topic fail for an unknown reason and are no longer dead-lettered",
     ["topic"],
 )
+CONSUMER_PARTITIONS = Gauge(
+    "consumer_partitions", "Partitions of a topic that this process handles; 0 while others have all of them", ["topic"]
+)
+CONSUMER_UNSTEADY = Gauge(
+    "consumer_unsteady", "1 while partitions are assigned again and again, as by two processes of one name", ["topic"]
+)
 DEAD_LETTERED = Counter("messages_dead_lettered_total", "Dead letters, by topic and reason", ["topic", "reason"])
 MISPLACED = Counter(
     "records_misplaced_total",

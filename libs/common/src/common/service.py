@@ -16,6 +16,7 @@ from common.kafka.client import TopicsError, check_topics, make_broker
 from common.kafka.consumer import Consumers
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.diagnostics import BrokerRefusedError, authorization_hint
+from common.kafka.durability import warn_of_weak_topics
 from common.kafka.publisher import Publisher
 from common.kafka.tolerant_consumer import TolerantBroker
 from common.settings import ServiceSettings
@@ -71,6 +72,7 @@ async def started(parts: Parts, settings: ServiceSettings, *loops: Background) -
     tasks: list[asyncio.Task[None]] = []
     try:
         await _join(parts, settings)
+        tasks.append(asyncio.create_task(warn_of_weak_topics(settings, parts.access.topics)))
         tasks += [asyncio.create_task(_watched(loop, parts.watchdog)) for loop in loops]
         log.info("service.started")
         yield

@@ -2,15 +2,17 @@
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from contract.topics import TOPICS, Topic
+from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 EXIT_BAD_SETTINGS = 78
 """EX_CONFIG of sysexits.h."""
+MAX_PARTITIONS = 1000
 
 
 def _secrets_dir() -> Path | None:
@@ -30,6 +32,17 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _partition_counts(text: object) -> object:
+    """`xai.costs.v1=30,xai.commands.v1=12`, by topic."""
+    if not isinstance(text, str):
+        return text
+    pairs = [[part.strip() for part in one.split("=")] for one in text.split(",") if one.strip()]
+    names = {topic.name for topic in TOPICS}
+    if any(len(pair) != 2 or pair[0] not in names or not pair[1].isdecimal() for pair in pairs):  # noqa: PLR2004 - a pair
+        raise ValueError("must be TOPIC=COUNT, further ones after a comma, with topics of docs/topics.md")
+    return dict(pairs)
+
+
 class SettingsExit(SystemExit):
     """Ends the process: `problems` has a sentence for each wrong or missing setting, and they have been printed."""
 
@@ -43,6 +56,9 @@ class StartRefusedError(Exception):
 
 
 DatabaseUrl = Annotated[SecretStr, AfterValidator(_psycopg_url)]
+PartitionCounts = Annotated[
+    Mapping[str, Annotated[int, Field(ge=1, le=MAX_PARTITIONS)]], NoDecode, BeforeValidator(_partition_counts)
+]
 Contact = Annotated[str, Field(pattern=r"^[ !-'*-~]{0,200}$")]
 """An address or URL of the operator: printable ASCII without parentheses."""
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
@@ -65,6 +81,12 @@ class KafkaSettings(Settings):
     kafka_password: Annotated[SecretStr, Field(validate_default=True)] = SecretStr("")
     kafka_ca_file: Path | None = None
     """PEM of the authority that signed the broker's certificate; None: the system's."""
+    topic_partitions: PartitionCounts = {}
+    """By topic, the partitions that it has where they are not the declared ones: `xai.costs.v1=30`."""
+
+    def partitions_of(self, topic: Topic) -> int:
+        """How many partitions `topic` has for all who use it; the broker may have been altered since."""
+        return self.topic_partitions.get(topic.name, topic.partitions)
 
     @field_validator("kafka_username", "kafka_password")
     @classmethod

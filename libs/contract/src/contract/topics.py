@@ -1,7 +1,8 @@
 """Every topic of the system, declared once: what it carries, for how long, and in how many partitions.
 
-Partition counts never change in place: that would split the order of a key. Keys are hashed with Kafka's murmur2
-(the default of the Java clients and aiokafka; librdkafka needs `partitioner=murmur2_random`).
+A partition count never changes in place, for that would split the order of a key: `grafient topics grow` raises it,
+and the setting TOPIC_PARTITIONS then names it. Keys are hashed with Kafka's murmur2 (the default of the Java clients and
+aiokafka; librdkafka needs `partitioner=murmur2_random`).
 """
 
 from dataclasses import dataclass, field
@@ -25,6 +26,11 @@ HOUR_MS = 3_600_000
 DAY_MS = 24 * HOUR_MS
 MAX_RECORD_BYTES = 900_000
 MAX_DEAD_LETTER_BYTES = 1_900_000
+DURABLE_REPLICAS = 3
+"""Replicas of each topic in production: one broker may be lost, and a write has two more."""
+PURGE_VERSION = 0
+"""`credential_version` of a tombstone on the partition that a key had before its topic grew: below all that is held, so
+that consumers keep what they have, and compaction purges the partition."""
 ALL = "all"
 """Key of a SyncRequested for all active integrations."""
 
@@ -36,6 +42,7 @@ class Topic:
     name: str
     messages: tuple[type[Message], ...]
     partitions: int
+    """Where the setting TOPIC_PARTITIONS names no other count."""
     config: dict[str, str]
     secret: bool = False
     """Records may hold a key: dead letters keep only size, hash, reason and origin."""
@@ -52,6 +59,18 @@ class Topic:
     def key_of(self, message: Message) -> str:
         """The key that the record of `message` should have."""
         return str(getattr(message, self.keyed_by) or ALL)
+
+    @property
+    def compacted(self) -> bool:
+        """Whether the broker keeps the newest record of each key, however old it is."""
+        return self.config.get("cleanup.policy") == "compact"
+
+    def config_with(self, replicas: int) -> dict[str, str]:
+        """What a topic with `replicas` should have: two in sync for each write, where one of three may be lost."""
+        return self.config | {
+            "min.insync.replicas": "2" if replicas >= DURABLE_REPLICAS else "1",
+            "unclean.leader.election.enable": "false",
+        }
 
     @property
     def retention(self) -> timedelta:

@@ -56,6 +56,6 @@ class Housekeeping:
 
     async def mark_credentials(self) -> None:
         """Write a marker to each partition: it rolls the segment, so that compaction purges tombstones."""
-        for partition in range(CREDENTIALS.partitions):
+        for partition in range(self._publisher.partitions_of(CREDENTIALS)):
             await self._publisher.send(CREDENTIALS, b"{}", key=MARKER_KEY.encode(), headers={}, partition=partition)
             self._loop.beat()

@@ -28,7 +28,7 @@ class TopicsError(Exception):
 
 def make_broker(settings: KafkaSettings, service: str) -> TolerantBroker:
     """A broker that is not connected yet: all replicas acknowledge, and no topic is created."""
-    return TolerantBroker(
+    broker = TolerantBroker(
         bootstrap_servers(settings),
         client_id=service,
         security=_security(settings),
@@ -42,6 +42,8 @@ def make_broker(settings: KafkaSettings, service: str) -> TolerantBroker:
         logger=logging.getLogger("faststream"),
         log_level=logging.DEBUG,
     )
+    broker.partitions_of = settings.partitions_of
+    return broker
 
 
 def bootstrap_servers(settings: KafkaSettings) -> list[str]:
@@ -66,7 +68,7 @@ def client_options(settings: KafkaSettings) -> dict[str, object]:
 
 
 async def check_topics(settings: KafkaSettings, topics: tuple[Topic, ...]) -> None:
-    """Raises TopicsError for a topic that is missing, not accessible, or has not the declared number of partitions.
+    """Raises TopicsError for a topic that is missing, not accessible, or has not the agreed number of partitions.
 
     Raises BrokerRefusedError where the broker rejects the connection, or is not trusted.
     """
@@ -96,14 +98,18 @@ async def admin_client(settings: KafkaSettings, client_id: str) -> AsyncIterator
 
 
 def _problem(topic: Topic, found: dict[str, Any], settings: KafkaSettings) -> str | None:
-    partitions = 0 if found["error_code"] else len(found["partitions"])
-    if partitions == topic.partitions:
+    partitions, agreed = 0 if found["error_code"] else len(found["partitions"]), settings.partitions_of(topic)
+    if partitions == agreed:
         return None
     if found["error_code"] == TopicAuthorizationFailedError.errno:
         return f"{settings.kafka_username or 'everybody'} may not use topic {topic.name}: {GRANTING}"
     if not partitions:
         return f"topic {topic.name} is missing: run `grafient topics apply`"
-    return f"topic {topic.name} has {partitions} partitions instead of {topic.partitions}: the order of its keys would break"
+    return (
+        f"topic {topic.name} has {partitions} partitions instead of {agreed}: the order of its keys would break; stop all "
+        f"services, run `grafient topics grow {topic.name} --partitions {max(partitions, agreed)}`, and set "
+        "TOPIC_PARTITIONS as it prints"
+    )
 
 
 def _tls(settings: KafkaSettings) -> ssl.SSLContext:

@@ -12,7 +12,7 @@ from contract.topics import Topic
 from contract.tracing import tracing
 from faststream import AckPolicy
 from faststream.exceptions import NackMessage
-from faststream.kafka import KafkaBroker, KafkaMessage
+from faststream.kafka import KafkaMessage
 
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.delivery import MAX_BATCH
@@ -20,7 +20,7 @@ from common.kafka.failure_policy import BatchHandler, FailurePolicy, OnGiveUp, R
 from common.kafka.health import subscriber_problem
 from common.kafka.placement import Placement
 from common.kafka.rebalance import FinishBeforeRevoke
-from common.kafka.tolerant_consumer import parse_without_headers
+from common.kafka.tolerant_consumer import TolerantBroker, parse_without_headers
 from common.watchdog import Watchdog
 
 BATCH_TIMEOUT_MS = 10
@@ -46,7 +46,7 @@ class Consumers:
 
     def __init__(
         self,
-        broker: KafkaBroker,
+        broker: TolerantBroker,
         service: str,
         dead_letters: DeadLetters,
         watchdog: Watchdog,
@@ -112,7 +112,7 @@ class Consumers:
             self._watchdog,
             pause=self._pause,
             on_give_up=on_give_up,
-            placement=Placement(topic),
+            placement=Placement(topic, self._broker.partitions_of(topic)),
             max_records=max_records,
         )
 
@@ -122,7 +122,7 @@ class Consumers:
             except RetryLaterError:
                 raise NackMessage from None
 
-        listener = FinishBeforeRevoke(forget=policy.forget)
+        listener = FinishBeforeRevoke(topic, forget=policy.forget)
         options = options or {}
         if self._instance_name:
             options["group_instance_id"] = self._instance_name

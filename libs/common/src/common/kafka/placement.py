@@ -8,7 +8,8 @@ from typing import Any
 import structlog
 from aiokafka.partitioner import DefaultPartitioner
 from contract.cloudevents import Event, Marker, Record, Tombstone
-from contract.topics import Topic
+from contract.messages import Message
+from contract.topics import PURGE_VERSION, Topic
 
 from common.metrics import MISPLACED, declare
 
@@ -29,16 +30,17 @@ MAX_SOURCE = 200
 class Placement:
     """Looks at the records of one topic."""
 
-    def __init__(self, topic: Topic, clock: Callable[[], float] = time.monotonic) -> None:
-        """`clock`: seconds that never go back."""
+    def __init__(self, topic: Topic, partitions: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """`partitions`: how many all who write it agree on. `clock`: seconds that never go back."""
         self._topic = topic
+        self._partitions = partitions
         self._clock = clock
         self._silent_until = 0.0
         declare(MISPLACED, [topic.name], NEXT_STEPS)
 
     def check(self, record: Record, event: Event[Any]) -> None:
         """Count `record` where it is misplaced."""
-        why = None if isinstance(event.message, Marker) else _why(self._topic, record, event)
+        why = None if _belongs_everywhere(event.message) else self._why(record, event)
         if why is None:
             return
         MISPLACED.labels(self._topic.name, why).inc()
@@ -55,13 +57,18 @@ class Placement:
                 next_step=NEXT_STEPS[why],
             )
 
+    def _why(self, record: Record, event: Event[Any]) -> str | None:
+        if not record.key:
+            return NO_KEY
+        if not isinstance(event.message, Tombstone) and record.key != self._topic.key_of(event.message).encode():
+            return OTHER_KEY
+        return None if record.partition == partition_of(record.key, self._partitions) else OTHER_PARTITIONER
 
-def _why(topic: Topic, record: Record, event: Event[Any]) -> str | None:
-    if not record.key:
-        return NO_KEY
-    if not isinstance(event.message, Tombstone) and record.key != topic.key_of(event.message).encode():
-        return OTHER_KEY
-    return None if record.partition == partition_of(record.key, topic.partitions) else OTHER_PARTITIONER
+
+def _belongs_everywhere(message: Message) -> bool:
+    if isinstance(message, Tombstone):
+        return message.headers.get("credential_version") == str(PURGE_VERSION)
+    return isinstance(message, Marker)
 
 
 @lru_cache(maxsize=10_000)

@@ -127,10 +127,18 @@ class Publisher:
             batch.close()
             yield place, batch
 
+    def partitions_of(self, topic: Topic) -> int:
+        """How many partitions all who use `topic` agree on."""
+        return self._broker.partitions_of(topic)
+
     async def _partition_of(self, record: Outgoing) -> int:
-        if record.partition is not None:
-            return record.partition
-        return partition_of(record.key, len(await self._broker.producer.partitions_for(record.topic.name)))
+        """By the agreed count: partitions that somebody adds meanwhile do not split the order of a key."""
+        partition = record.partition
+        if partition is None:
+            partition = partition_of(record.key, self.partitions_of(record.topic))
+        if partition not in await self._broker.producer.partitions_for(record.topic.name):
+            raise TransientError(f"{record.topic.name} has no partition {partition}")
+        return partition
 
 
 def _append(batch: BatchBuilder, record: Outgoing) -> bool:

@@ -53,8 +53,8 @@ async def reader(settings: KafkaSettings) -> AsyncIterator[TolerantConsumer]:
 async def range_of(consumer: TolerantConsumer, topic: Topic, since: Bound = None, until: Bound = None) -> Range:
     """What `topic` holds now from `since` to before `until`; offsets restrict it to the partitions that they name."""
     named = [set(bound) for bound in (since, until) if isinstance(bound, Mapping)]
-    numbers = set.intersection(set(range(topic.partitions)), *named)
-    partitions = [TopicPartition(topic.name, number) for number in sorted(numbers)]
+    every = await consumer.partitions_of(topic)
+    partitions = [one for one in every if all(one.partition in numbers for numbers in named)]
     if not partitions:
         return {}
     first = await consumer.beginning_offsets(partitions)

@@ -4,12 +4,14 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from operator import attrgetter
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from contract.cloudevents import UNREADABLE_NAME
+from contract.topics import Topic
 from faststream.kafka import KafkaBroker
 
 from common.kafka.diagnostics import authorization_hint
@@ -31,6 +33,11 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
 
     refused: str | None = None
     """Why the broker denies access, and the next step; None while it does not."""
+
+    async def partitions_of(self, topic: Topic) -> list[TopicPartition]:
+        """Every partition that the broker has of `topic`, whatever is declared: what is read must miss none."""
+        numbers = await self._client._wait_on_metadata(topic.name)  # noqa: SLF001 - as the producer's partitions_for
+        return [TopicPartition(topic.name, number) for number in sorted(numbers)]
 
     async def getone(self, *partitions: TopicPartition) -> ConsumerRecord:
         while True:
@@ -123,6 +130,9 @@ async def parse_without_headers(record: Any, original: Callable[[Any], Awaitable
 
 class TolerantBroker(KafkaBroker):
     """FastStream's broker, whose subscribers read with a TolerantConsumer."""
+
+    partitions_of: Callable[[Topic], int] = staticmethod(attrgetter("partitions"))
+    """How many partitions a topic has for all who use it: `KafkaSettings.partitions_of`."""
 
     @property
     def producer(self) -> AIOKafkaProducer:

@@ -10,10 +10,10 @@ from uuid import UUID
 
 from aiokafka import TopicPartition
 from aiokafka.errors import GroupCoordinatorNotAvailableError
-from aiokafka.partitioner import DefaultPartitioner
 from common.database import Database
 from common.kafka.client import admin_client, make_broker
 from common.kafka.dead_letters import DeadLetters
+from common.kafka.placement import partition_of
 from common.kafka.ranges import Span, reader, records_of
 from common.replay import NullPublisher, Progress, ReplayHandlers, ReplayRequest, ReplaySettings, replay
 from common.watchdog import Watchdog
@@ -61,8 +61,8 @@ class TopicReader:
         return sum([await self._read_on(topic, handlers) for topic in ORDER])
 
     async def _read_on(self, topic: Topic, handlers: ReplayHandlers) -> int:
-        partitions = [TopicPartition(topic.name, number) for number in range(topic.partitions)]
         async with reader(self._settings) as consumer:
+            partitions = await consumer.partitions_of(topic)
             ends = {one.partition: end for one, end in (await consumer.end_offsets(partitions)).items()}
         since = self._reached.get(topic)
         if since == ends:
@@ -74,14 +74,13 @@ class TopicReader:
 
     async def first_records(self, integration_ids: Iterable[UUID]) -> dict[UUID, datetime | None]:
         """When the first record on the costs partition of each integration was published; None: the partition is empty."""
-        instants = await self._first_instants()
-        partition_of, partitions = DefaultPartitioner(), sorted(instants)
-        return {one: instants[partition_of(str(one).encode(), partitions, partitions)] for one in integration_ids}
+        instants, partitions = await self._first_instants(), self._settings.partitions_of(COSTS)
+        return {one: instants.get(partition_of(str(one).encode(), partitions)) for one in integration_ids}
 
     async def _first_instants(self) -> dict[int, datetime | None]:
-        partitions = [TopicPartition(COSTS.name, number) for number in range(COSTS.partitions)]
-        found: dict[int, datetime | None] = dict.fromkeys(range(COSTS.partitions))
+        found: dict[int, datetime | None] = {}
         async with reader(self._settings) as consumer:
+            partitions = await consumer.partitions_of(COSTS)
             first, end = await consumer.beginning_offsets(partitions), await consumer.end_offsets(partitions)
             spans = {one: Span(first[one], min(first[one] + 1, end[one])) for one in partitions}
             async for records in records_of(consumer, spans):

@@ -52,15 +52,18 @@ class OnTopic:
 
     every: Counter[str] = field(default_factory=Counter)
     """By key ID, every record that can be read, superseded ones too."""
-    newest: dict[bytes, str] = field(default_factory=dict)
-    """By the record's key, the key ID that its newest record names; nothing where that is a tombstone."""
+    newest: dict[tuple[int, bytes], str] = field(default_factory=dict)
+    """By partition and key of the record, the key ID that the newest one names; nothing where that is a tombstone.
+
+    What compaction leaves: a key may be on several partitions, where the topic has grown.
+    """
 
     def add(self, record: Record) -> None:
-        key_id = _named_by(record)
-        self.newest.pop(record.key or b"", None)
+        key_id, key = _named_by(record), (record.partition, record.key or b"")
+        self.newest.pop(key, None)
         if key_id is not None:
             self.every[key_id] += 1
-            self.newest[record.key or b""] = key_id
+            self.newest[key] = key_id
 
     def others(self, current: str) -> int:
         """How many newest records name another key."""
@@ -108,7 +111,7 @@ class CredentialsTopic:
 
     def __init__(self, consumer: TolerantConsumer) -> None:
         self._consumer = consumer
-        self._next = dict.fromkeys(range(CREDENTIALS.partitions), 0)
+        self._next: dict[int, int] | None = None
         self.found = OnTopic()
 
     async def read_on(self, progress: Update) -> OnTopic:

@@ -107,13 +107,13 @@ def _of(access: BrokerAccess) -> Iterable[Grant]:
 
 def grant_differences(settings: KafkaSettings) -> list[GrantDifference]:
     """One line a grant that is declared or granted; raises StartRefusedError, TransientError."""
-    with _admin_client(settings) as admin:
+    with operators_client(settings) as admin:
         return _differences(_granted(admin))
 
 
 def apply_grants(settings: KafkaSettings) -> list[GrantDifference]:
     """Grant what is missing, then remove what is not declared; returns what differed before."""
-    with _admin_client(settings) as admin:
+    with operators_client(settings) as admin:
         found = _differences(_granted(admin))
         if missing := [AclBinding(*one.grant) for one in found if one.state == "missing"]:
             _done(admin.create_acls(missing, request_timeout=DEADLINE))
@@ -131,7 +131,7 @@ def set_passwords(settings: KafkaSettings, passwords: dict[str, SecretStr]) -> N
         for name, password in passwords.items()
     ]
     if changes:
-        with _admin_client(settings) as admin:
+        with operators_client(settings) as admin:
             _done(admin.alter_user_scram_credentials(changes, request_timeout=DEADLINE))
 
 
@@ -183,8 +183,8 @@ def _grant(binding: AclBinding) -> Grant:
 
 
 @contextmanager
-def _admin_client(settings: KafkaSettings) -> Iterator[AdminClient]:
-    """A client that may change access; what the broker refuses becomes a sentence."""
+def operators_client(settings: KafkaSettings) -> Iterator[AdminClient]:
+    """A client of librdkafka, which can what aiokafka cannot; what the broker refuses becomes a sentence."""
     try:
         yield AdminClient(librdkafka_options(settings))
     except KafkaException as error:

@@ -11,7 +11,7 @@ from common.kafka.client import admin_client
 from common.settings import KafkaSettings
 from contract.topics import TOPICS, Topic
 
-from grafient.topics.differences import TopicDifference, topic_differences, wanted_config
+from grafient.topics.differences import TopicDifference, topic_differences
 
 APPEAR_DEADLINE = 30.0
 """Seconds until the brokers know a topic that was just created."""
@@ -25,7 +25,7 @@ async def apply_topics(settings: KafkaSettings, replication: int) -> list[TopicD
     differing = [_resource(by_name[one.topic], one.replicas) for one in found if "other_config" in one.problems]
     async with admin_client(settings, "grafient-topics") as admin:
         if missing:
-            result = await admin.create_topics([_new(topic, replication) for topic in missing])
+            result = await admin.create_topics([_new(topic, settings, replication) for topic in missing])
             _raise_for(result.topic_errors)
             await _appeared(admin, missing)
         if differing:
@@ -35,11 +35,12 @@ async def apply_topics(settings: KafkaSettings, replication: int) -> list[TopicD
 
 def _resource(topic: Topic, replicas: int) -> ConfigResource:
     """Its whole configuration: what it does not name, the broker removes from the topic."""
-    return ConfigResource(ConfigResourceType.TOPIC, topic.name, wanted_config(topic, replicas))
+    return ConfigResource(ConfigResourceType.TOPIC, topic.name, topic.config_with(replicas))
 
 
-def _new(topic: Topic, replication: int) -> NewTopic:
-    return NewTopic(topic.name, topic.partitions, replication, topic_configs=wanted_config(topic, replication))
+def _new(topic: Topic, settings: KafkaSettings, replication: int) -> NewTopic:
+    config = topic.config_with(replication)
+    return NewTopic(topic.name, settings.partitions_of(topic), replication, topic_configs=config)
 
 
 async def _appeared(admin: AIOKafkaAdminClient, topics: list[Topic]) -> None:

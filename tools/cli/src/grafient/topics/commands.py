@@ -2,16 +2,21 @@
 
 import asyncio
 import json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
-from common.settings import KafkaSettings, load
+from common.settings import MAX_PARTITIONS, KafkaSettings, load
+from contract.topics import TOPICS
 from rich.console import Group
 
+from grafient.cli.operations import run_operation
 from grafient.cli.output import DryRun, Json, show, stderr, table
+from grafient.cli.progress import progress_bars
 from grafient.topics.acls import GrantDifference, PasswordSettings, apply_grants, grant_differences, set_passwords
 from grafient.topics.apply import apply_topics
 from grafient.topics.differences import TopicDifference, topic_differences
+from grafient.topics.grow import grow as grow_topic
 from grafient.topics.replicas import plan, reassignment, replicas
 
 app = typer.Typer(no_args_is_help=True, help="Create the topics and who may use them, or check them.")
@@ -83,6 +88,31 @@ def show_replicas(
     planned = plan(found, brokers, replication)
     stderr.print(f"{len(planned)} of {len(found)} partitions have fewer than {replication} replicas")
     typer.echo(json.dumps(reassignment(planned)))
+
+
+@app.command(epilog="Example: grafient topics grow xai.costs.v1 --partitions 30 --dry-run")
+def grow(
+    topic: Annotated[str, typer.Argument(metavar="TOPIC", help="One of docs/topics.md.")],
+    *,
+    partitions: Annotated[int, typer.Option(min=1, max=MAX_PARTITIONS, help="As many as it has, or more.")],
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Give a topic more partitions while everything is stopped, and print the setting that services then need.
+
+    Refused while a program that reads or writes it runs, or has records left to handle. States of a compacted topic are
+    published again on their new partition; keys are purged where they were. If it is interrupted, run it again.
+    """
+    named = next((one for one in TOPICS if one.name == topic), None)
+    if named is None:
+        raise typer.BadParameter(f"{topic}: choose one of {', '.join(one.name for one in TOPICS)}")
+    settings = load(KafkaSettings)
+    with progress_bars() as bar:
+        grown = run_operation("topics", grow_topic(settings, named, partitions, bar, dry_run=dry_run))
+    then = f"now set TOPIC_PARTITIONS={grown.setting} for every service and command, and start them"
+    shown = {name: str(value) for name, value in asdict(grown).items() if name != "setting"}
+    people = table("Would be done" if dry_run else "Done", [shown])
+    show(asdict(grown), people if dry_run else Group(people, then), as_json=as_json)
 
 
 @app.command(epilog="Example: SECRETS_DIR=./secrets grafient topics passwords")

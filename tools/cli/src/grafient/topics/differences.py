@@ -7,16 +7,15 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from common.kafka.client import admin_client
 from common.settings import KafkaSettings
-from contract.topics import TOPICS, Topic
+from contract.topics import DURABLE_REPLICAS, TOPICS, Topic
 
-DURABLE_REPLICAS = 3
 SET_ON_TOPIC = 1
 """Kafka's code of a configuration value's source: this topic, not the broker's file or a default."""
 NEXT_STEPS = {
     "missing": "`grafient topics apply --replication {replication}` creates it",
     "other_partitions": (
-        "a count cannot be changed back in place, and no service starts with it: see `docs/operations.md`, heading "
-        "`Broker and database`"
+        "no service starts with it: stop all of them, run `grafient topics grow {topic} --partitions {partitions}`, and "
+        "set TOPIC_PARTITIONS as it prints"
     ),
     "other_replicas": "`grafient topics replicas --plan --replication {replication}` writes the reassignment to run",
     "other_config": "`grafient topics apply` sets what is declared and removes what is not",
@@ -56,6 +55,8 @@ class TopicDifference:
     """Replicas that it should have."""
     replicas: int = 0
     """Replicas that it has."""
+    partitions: int = 0
+    """Partitions that it has, or should have where that is more."""
 
     @property
     def state(self) -> str:
@@ -69,7 +70,8 @@ class TopicDifference:
 
     def row(self) -> dict[str, str]:
         """For people and programs."""
-        steps = [NEXT_STEPS[state].format(replication=self.wanted) for state in self.problems]
+        named = {"topic": self.topic, "replication": self.wanted, "partitions": self.partitions}
+        steps = [NEXT_STEPS[state].format_map(named) for state in self.problems]
         return {
             "topic": self.topic,
             "state": self.state,
@@ -84,30 +86,24 @@ async def topic_differences(settings: KafkaSettings, replication: int | None = N
         if replication is None:
             replication = min(DURABLE_REPLICAS, len((await admin.describe_cluster())["brokers"]))
         found = await _found(admin)
-    return [compare(topic, found.get(topic.name), replication) for topic in TOPICS]
+    return [compare(topic, found.get(topic.name), settings.partitions_of(topic), replication) for topic in TOPICS]
 
 
-def compare(topic: Topic, found: FoundTopic | None, replication: int) -> TopicDifference:
-    """What `found` differs in; more replicas than `replication` are right."""
+def compare(topic: Topic, found: FoundTopic | None, wanted: int, replication: int) -> TopicDifference:
+    """What `found` differs in from `wanted` partitions and the rest; more replicas than `replication` are right."""
     if found is None:
-        return TopicDifference(topic.name, {"missing": f"{topic.partitions} partitions"}, replication)
+        return TopicDifference(topic.name, {"missing": f"{wanted} partitions"}, replication)
     partitions, problems = len(found.replicas), {}
-    if partitions != topic.partitions:
-        detail = f"{partitions} partitions instead of {topic.partitions}: refused"
-        return TopicDifference(topic.name, {"other_partitions": detail}, replication, found.replication)
+    if partitions != wanted:
+        detail = f"{partitions} partitions instead of {wanted}: refused"
+        return TopicDifference(
+            topic.name, {"other_partitions": detail}, replication, found.replication, max(partitions, wanted)
+        )
     if found.replication < replication:
         problems["other_replicas"] = f"replicas: {found.replication} instead of {replication}"
-    if wrong := _other_values(wanted_config(topic, found.replication), found.config):
+    if wrong := _other_values(topic.config_with(found.replication), found.config):
         problems["other_config"] = ", ".join(wrong)
     return TopicDifference(topic.name, problems, replication, found.replication)
-
-
-def wanted_config(topic: Topic, replicas: int) -> dict[str, str]:
-    """What a topic with `replicas` should have: two in sync for each write, where one of three may be lost."""
-    return topic.config | {
-        "min.insync.replicas": "2" if replicas >= DURABLE_REPLICAS else "1",
-        "unclean.leader.election.enable": "false",
-    }
 
 
 def _other_values(wanted: dict[str, str], config: dict[str, Value]) -> list[str]:

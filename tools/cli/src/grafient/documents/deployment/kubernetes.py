@@ -5,10 +5,9 @@ from typing import Any
 
 import yaml
 from common.migrations import CONNECTIONS, SERVICES
-from contract.topics import TOPICS, Topic
+from contract.topics import DURABLE_REPLICAS, TOPICS, Topic
 
 from grafient.topics.acls import Grant, declared
-from grafient.topics.differences import DURABLE_REPLICAS, wanted_config
 
 Manifest = dict[str, Any]
 CLUSTER = "grafient"
@@ -80,7 +79,7 @@ def _kafka() -> Manifest:
 
 def _topic(topic: Topic) -> Manifest:
     spec = {"partitions": topic.partitions, "replicas": DURABLE_REPLICAS}
-    return _resource("KafkaTopic", topic.name, spec | {"config": wanted_config(topic, DURABLE_REPLICAS)})
+    return _resource("KafkaTopic", topic.name, spec | {"config": topic.config_with(DURABLE_REPLICAS)})
 
 
 def _user(principal: str, grants: list[Grant]) -> Manifest:
