@@ -99,7 +99,7 @@ bench: install  ## measure how fast the system is, as ratios; ARGS="--help" list
 screenshots: install node  ## pictures of the console into docs/images, taken of the demo (about 1 min)
 	@$(BIN)/python -m tests.browser.screenshots
 
-faults: install toxiproxy  ## every fault, one after another, under load; ends with a table (about 90 min)
+faults: install toxiproxy  ## every fault, one after another, under load; ends with a table (under 2 h)
 	@$(PYTEST) -m "" tests/faults tests/benchmarks $(ARGS)
 
 check: lint  ## formats, types, import contracts, and the tests that start no process (about 1 min)

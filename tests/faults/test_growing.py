@@ -1,5 +1,6 @@
 """Six topics grow from 6 to 30 partitions: nothing is lost or doubled, keys keep their order, and a purge still holds."""
 
+import asyncio
 import re
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -16,56 +17,63 @@ from contract.messages import CostRecorded
 from contract.topics import COMMANDS_TOPIC, COSTS, CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS
 from grafient.local.errors import StartError
 
-from tests.support.growing import NAMES, grow_topics, service, until_idle
+from tests.faults.support.brokers import three_brokers_under_load
+from tests.faults.support.fault import Fault
+from tests.faults.support.load import Load
+from tests.support.growing import NAMES, all_is_handled, grow_topics, service
 from tests.support.purging import compacting_at_once
-from tests.support.system import SystemClient, running_system
+from tests.support.system import SystemClient
 from tests.support.waiting import until
 from tests.support.xai import Team
 
-pytestmark = [pytest.mark.thorough, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.thorough, pytest.mark.timeout(500)]
 TOPICS = (COMMANDS_TOPIC, INTEGRATIONS, CREDENTIALS, SYNC_REQUESTS, COSTS, SYNC_OUTCOMES)
 MANY = 30
+WORKS = 5.0
+"""Seconds of load before they grow, and after it."""
 
 
 @pytest.fixture
 def settings() -> dict[str, str]:
     """Of the services, as they are started next."""
-    return {"SYNCER_HEAL_EVERY_SECONDS": "1", "LOG_LEVEL": "INFO"}
+    return {}
 
 
 @pytest.fixture
-async def client(tmp_path: Path, settings: dict[str, str]) -> AsyncIterator[SystemClient]:
+async def load(tmp_path: Path, settings: dict[str, str]) -> AsyncIterator[Load]:
     """A system of its own: its topics grow."""
-    async with running_system(tmp_path / "system", settings=settings) as system, SystemClient(system) as client:
-        yield client
+    async with three_brokers_under_load(tmp_path / "system", teams=6, settings=settings) as load:
+        yield load
 
 
-async def test_topics_grow_and_the_services_go_on(
-    client: SystemClient, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+async def test_topics_grow_from_6_to_30_partitions_and_the_services_go_on(
+    load: Load, fault: Fault, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    supervisor, teams = client.system.supervisor, [await client.connected_team() for _ in range(6)]
-    before = {team.team_id: await _shown(client, team) for team, _ in teams}
-    sealed = await _sealed(client, teams[0][1])
-    await supervisor.end(["cron", "connector"])  # who writes, before who reads
-    await until_idle(client, TOPICS)
-    await supervisor.end(["syncer", "ledger"])
-    boundary = await _ends(client)
+    client, supervisor = load.client, load.client.system.supervisor
+    sealed = await _sealed(client, load.teams[0][1])
 
-    printed = await grow_topics(client, dict(settings), TOPICS, MANY, monkeypatch)
+    async with fault("six topics grow from 6 to 30 partitions, on three brokers", under_load=False):
+        async with load.running():
+            await asyncio.sleep(WORKS)
+        await supervisor.end(["cron"])
+        await all_is_handled(client, TOPICS)
+        before, boundary = [await _shown(client, team) for team, _ in load.teams], await _ends(client)
+        await supervisor.end(NAMES)
 
-    assert {name: (one["before"], one["partitions"]) for name, one in printed.items()} == dict.fromkeys(
-        (topic.name for topic in TOPICS), (6, MANY)
-    )
-    with pytest.raises(StartError, match=re.escape(f"run `grafient topics grow {COSTS.name} --partitions {MANY}`")):
-        await supervisor.start([service(client.system, "ledger")])
-    settings["TOPIC_PARTITIONS"] = str(printed[TOPICS[-1].name]["setting"])
-    await supervisor.start([service(client.system, name) for name in NAMES])
-    assert {team.team_id: await _shown(client, team) for team, _ in teams} == before
-    for team, integration_id in teams:
-        assert (await client.force(team, integration_id))["code"] is None
+        printed = await grow_topics(client, dict(settings), TOPICS, MANY, monkeypatch)
+
+        assert {(one["before"], one["partitions"]) for one in printed.values()} == {(6, MANY)}
+        with pytest.raises(StartError, match=re.escape(f"run `grafient topics grow {COSTS.name} --partitions {MANY}`")):
+            await supervisor.start([service(client.system, "ledger")])
+        settings["TOPIC_PARTITIONS"] = str(printed[TOPICS[-1].name]["setting"])
+        await supervisor.start([service(client.system, name) for name in NAMES])
+        assert [await _shown(client, team) for team, _ in load.teams] == before
+        async with load.running():
+            await asyncio.sleep(WORKS)
+
     await _is_ordered(client, boundary)
     assert await _misplaced(client) == set()
-    await _is_purged(client, *teams[0], sealed)
+    await _is_purged(client, *load.teams[0], sealed)
 
 
 async def _ends(client: SystemClient) -> dict[tuple[str, int], int]:
@@ -91,7 +99,7 @@ async def _is_ordered(client: SystemClient, boundary: dict[tuple[str, int], int]
             message = decode(record, COSTS).message
             if isinstance(message, CostRecorded):
                 observed[message.integration_id, message.day].append(message.observed_at)
-    assert len(observed) >= 6
+    assert observed
     assert all(times == sorted(set(times)) for times in observed.values()), "in order, and none twice"
 
 

@@ -56,8 +56,9 @@ async def _grow(client: SystemClient, topic: Topic, partitions: int) -> dict[str
     return await until(grown)
 
 
-async def until_idle(client: SystemClient, topics: Sequence[Topic]) -> None:
-    """Wait until the services have handled everything."""
+async def all_is_handled(client: SystemClient, topics: Sequence[Topic]) -> None:
+    """Wait until no window is open, and the services have handled every record."""
+    await client.no_row_is_left("SELECT 1 FROM syncer.windows WHERE closed_at IS NULL")
     for topic in topics:
         for name in NAMES:
             if topic in ACCESS[name].reads:

@@ -1,6 +1,7 @@
 """Three brokers that are one cluster, each also a controller: a majority outlives one of them."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -8,11 +9,13 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 
 from common.kafka.client import admin_client
 from grafient.local.kafka import Kafka
-from grafient.local.processes import free_ports
-from grafient.topics.replicas import replicas
+from grafient.local.processes import free_ports, spawn, tail
+from grafient.local.startup_cache import java
+from grafient.topics.replicas import PartitionReplicas, reassignment, replicas
 
 from tests.support.waiting import until
 
+REASSIGN = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"
 CLUSTER_ID = "dGhyZWVicm9rZXJzaW4xMg"
 SAFE = {
     "offsets.topic.replication.factor": "3",
@@ -69,6 +72,7 @@ class Cluster(Kafka):
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
+        self._plan = folder / "reassignment.json"
         controllers = free_ports(3)
         self.nodes = [Node(folder / f"node-{number}" / "kafka", number, controllers) for number in (1, 2, 3)]
 
@@ -106,6 +110,15 @@ class Cluster(Kafka):
         """The one that keeps the membership and offsets of a group."""
         async with admin_client(self.settings(), "tests") as admin:
             return self.node(await admin.find_coordinator(group))
+
+    async def reassign(self, planned: Sequence[PartitionReplicas]) -> None:
+        """By Kafka's own tool, as an operator runs it; returns once it has begun."""
+        self._plan.parent.mkdir(parents=True, exist_ok=True)
+        self._plan.write_text(json.dumps(reassignment(list(planned))))
+        log = self._plan.with_suffix(".log")
+        arguments = ["--bootstrap-server", self.bootstrap_servers, "--reassignment-json-file", str(self._plan)]
+        tool = await spawn([*java(), REASSIGN, *arguments, "--execute"], log)
+        assert await tool.wait() == 0, tail(log)
 
     async def in_sync(self) -> None:
         """Wait until every partition has all its replicas in sync."""

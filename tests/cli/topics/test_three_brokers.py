@@ -1,29 +1,18 @@
 """On three brokers: topics with one replica are named, reassigned by Kafka's own tool, and then right."""
 
 import asyncio
-import json
 from pathlib import Path
 
 import pytest
 from common.settings import KafkaSettings
 from contract.topics import TOPICS
-from grafient.local.processes import spawn, tail
-from grafient.local.startup_cache import java
 from grafient.topics.apply import apply_topics
 from grafient.topics.differences import topic_differences
-from grafient.topics.replicas import plan, reassignment, replicas
+from grafient.topics.replicas import plan, replicas
 
 from tests.support.three_brokers import three_brokers
 
 pytestmark = [pytest.mark.system, pytest.mark.thorough]
-TOOL = "org.apache.kafka.tools.reassign.ReassignPartitionsCommand"
-
-
-async def reassign(servers: str, written: Path, action: str) -> None:
-    log = written.with_suffix(".log")
-    arguments = ["--bootstrap-server", servers, "--reassignment-json-file", str(written), action]
-    tool = await spawn([*java(), TOOL, *arguments], log)
-    assert await tool.wait() == 0, tail(log)
 
 
 async def states(settings: KafkaSettings) -> set[str]:
@@ -36,10 +25,8 @@ async def test_topics_with_one_replica_get_three_and_stay_writable_on_the_way(tm
         await apply_topics(settings, 1)
         assert await states(settings) == {"other_replicas"}
 
-        written = tmp_path / "plan.json"
         planned = plan(*await replicas(settings), 3)
-        written.write_text(json.dumps(reassignment(planned)))
-        await reassign(settings.kafka_bootstrap_servers, written, "--execute")
+        await cluster.reassign(planned)
         async with asyncio.timeout(60):
             while any(len(one.in_sync) < 3 for one in (await replicas(settings))[0]):
                 await asyncio.sleep(0.2)
