@@ -19,6 +19,8 @@ SERVICES = ("connector", "syncer", "ledger", "console")
 SCOPES = ("integrations:read", "integrations:write", "costs:read")
 LIVE = {name: f"live/{name}/{name}" for name in ("keyring", "sealing_key", "tokens", "console_links")}
 """Files that change while services run: their folders are mounted, because a file that is mounted alone never changes."""
+HTTPS = "live/https"
+"""Folder that the proxy of compose's profile `https` keeps its certificates in."""
 OWNER = "console"
 CONSOLE_TOKEN = "console_api_token"  # noqa: S105 - the name of its file
 LATER = (LIVE["sealing_key"], LIVE["console_links"], "console_password", "console_database_url", CONSOLE_TOKEN)
@@ -64,6 +66,7 @@ def write(folder: Path, files: dict[str, str], owner: tuple[int, int]) -> None:
     made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".secrets-"))
     for name, content in files.items():
         _put(made / name, content, owner)
+    _make(made / HTTPS, owner)
     os.chown(made, *owner)
     made.rename(folder)
 
@@ -71,6 +74,7 @@ def write(folder: Path, files: dict[str, str], owner: tuple[int, int]) -> None:
 def complete(folder: Path, files: dict[str, str]) -> list[str]:
     """Add the files that an earlier version did not create, for the folder's owner; returns their names."""
     owner = (folder.stat().st_uid, folder.stat().st_gid)
+    _make(folder / HTTPS, owner)
     missing = [name for name in LATER if not (folder / name).exists()]
     for name in missing:
         _replace(folder / name, files[name], owner)
@@ -89,14 +93,18 @@ def _replace(file: Path, content: str, owner: tuple[int, int]) -> None:
 
 
 def _put(file: Path, content: str, owner: tuple[int, int]) -> None:
-    for parent in [one for one in reversed(file.parents) if not one.exists()]:
-        parent.mkdir(mode=0o700)
-        os.chown(parent, *owner)
+    _make(file.parent, owner)
     file.unlink(missing_ok=True)  # of a run that was killed
     file.touch(mode=0o600)
     file.write_text(content, encoding="ascii")
     file.chmod(0o400)
     os.chown(file, *owner)
+
+
+def _make(folder: Path, owner: tuple[int, int]) -> None:
+    for missing in [one for one in (*reversed(folder.parents), folder) if not one.exists()]:
+        missing.mkdir(mode=0o700)
+        os.chown(missing, *owner)
 
 
 def _url(role: str, password: str) -> str:

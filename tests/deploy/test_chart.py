@@ -178,6 +178,20 @@ def test_pods_reach_kafka_postgres_names_and_xai_only(largest: list[Manifest]) -
 
 
 @needs_helm
+def test_the_ingress_leads_to_the_apis_and_the_console_over_tls() -> None:
+    hosts = [f"ingress.hosts.{name}={name}.example.com" for name in ("connector", "ledger")]
+    (ingress,) = [one for one in rendered("production", "--set", ",".join(hosts)) if one["kind"] == "Ingress"]
+    paths = {rule["host"]: [one["path"] for one in rule["http"]["paths"]] for rule in ingress["spec"]["rules"]}
+
+    assert paths == {
+        "connector.example.com": ["/v1"],
+        "ledger.example.com": ["/v1"],
+        "costs.example.com": ["/"],
+    }, "/metrics and /readyz are for the cluster"
+    assert set(ingress["spec"]["tls"][0]["hosts"]) == paths.keys()
+
+
+@needs_helm
 def test_each_service_loses_one_pod_at_a_time(largest: list[Manifest]) -> None:
     budgets = of_kind(largest, "PodDisruptionBudget")
 

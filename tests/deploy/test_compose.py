@@ -1,7 +1,10 @@
 """docker-compose.yml, as Docker Compose itself understands it."""
 
+import itertools
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,10 +18,15 @@ from grafient.migrate import MigrateSettings
 from ledger.settings import LedgerSettings
 from syncer.settings import SyncerSettings
 
+from tests.support.commands import invoke
+
 ROOT = Path(__file__).parents[2]
+CADDYFILE = ROOT / "deploy" / "proxy" / "Caddyfile"
+CADDY = shutil.which("caddy")
 COMPOSE = Path(sys.executable).with_name("docker-compose")
 OURS = ("connector", "syncer", "ledger", "console")
 WATCHING = ("prometheus", "grafana")
+PROFILES = {"simulator": "demo", "ops": "ops", "https": "https"} | dict.fromkeys(WATCHING, "monitoring")
 OWN_USER = "kafka"  # the one image that brings a user of its own
 SETTINGS: dict[str, type[Settings]] = {
     "connector": ConnectorSettings,
@@ -47,9 +55,8 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 
 
 def test_the_whole_system_is_there(services: dict[str, Any]) -> None:
-    assert set(services) == {"kafka", "postgres", "migrate", "topics", *OURS, "cron", "simulator", *WATCHING}
-    assert services["simulator"]["profiles"] == ["demo"]
-    assert {name: services[name]["profiles"] for name in WATCHING} == {name: ["monitoring"] for name in WATCHING}
+    assert set(services) == {"kafka", "postgres", "migrate", "topics", *OURS, "cron", *PROFILES}
+    assert {name: profile for name in services for profile in services[name].get("profiles", ())} == PROFILES
 
 
 def test_nothing_runs_as_root_gains_a_right_or_writes_where_it_should_not(services: dict[str, Any]) -> None:
@@ -107,6 +114,8 @@ def test_a_service_is_given_no_key_that_is_anothers(services: dict[str, Any]) ->
         "syncer": {"keyring"},
         "ledger": {"tokens"},
         "console": {"console_links"},
+        "ops": {"keyring", "sealing_key", "tokens", "console_links"},
+        "https": {"caddy", "data"},
         "prometheus": {"prometheus.yml", "rules.yaml"},
         "grafana": {"sources.yaml", "dashboards.yaml", "boards"},
     }
@@ -121,3 +130,46 @@ def test_no_secret_is_in_an_environment(services: dict[str, Any]) -> None:
 def test_topics_are_made_by_the_command_and_never_by_a_broker(services: dict[str, Any]) -> None:
     assert services["topics"]["command"][:2] == ["topics", "apply"]
     assert services["kafka"]["environment"]["KAFKA_AUTO_CREATE_TOPICS_ENABLE"] == "false"
+
+
+COMMANDS = re.findall(r"^docker compose run --rm ops (.+)$", (ROOT / "docs" / "compose.md").read_text(), re.MULTILINE)
+
+
+@pytest.mark.parametrize("line", COMMANDS)
+def test_the_commands_of_the_document_are_commands(line: str) -> None:
+    words = list(itertools.takewhile(lambda word: not word.startswith("-"), line.split()))
+    command = next(words[:length] for length in (2, 1) if invoke(*words[:length], "--help").status == 0)
+    options = {option for option in line.split() if option.startswith("--")}
+
+    assert options <= set(re.findall(r"--[a-z-]+", invoke(*command, "--help").stdout))
+
+
+def test_operators_commands_are_given_every_setting_that_a_document_asks_for(services: dict[str, Any]) -> None:
+    ops = services["ops"]
+    given = ops["environment"].keys() | {secret["target"].rpartition("/")[2].upper() for secret in ops["secrets"]}
+    table = (ROOT / "docs" / "operations.md").read_text().split("| command | needs |")[1].split("\n\n")[0]
+    asked = set(re.findall(r"`([A-Z]+_[A-Z_]+)`", table))
+
+    assert asked
+    assert asked <= given
+    assert not ops.get("depends_on"), "a command runs whatever else does"
+
+
+def test_the_proxy_leads_to_what_customers_and_programs_use_only() -> None:
+    proxied = re.findall(r"reverse_proxy (\w+):(\d+)", CADDYFILE.read_text())
+
+    assert proxied == [("console", "8004"), ("connector", "8001"), ("ledger", "8003")]
+
+
+@pytest.mark.skipif(CADDY is None, reason="Caddy is not installed: Debian's package caddy has it")
+def test_caddy_reads_its_file(services: dict[str, Any], tmp_path: Path) -> None:
+    environment = {name: str(value) for name, value in services["https"]["environment"].items()}
+    done = subprocess.run(  # noqa: S603 - a program of the system
+        [str(CADDY), "adapt", "--validate", "--config", str(CADDYFILE)],
+        env=environment | {"HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr

@@ -75,6 +75,14 @@ def test_a_service_logs_in_with_the_password_that_migrate_sets(folder: Path, ser
     assert (url.username, url.password, url.host) == (service, password.get_secret_value(), "postgres")
 
 
+def test_the_proxy_has_a_folder_of_its_own_for_certificates_after_an_upgrade_too(folder: Path) -> None:
+    (folder / make_secrets.HTTPS).rmdir()
+
+    make_secrets.complete(folder, make_secrets.contents(FAKE_TOKEN))
+
+    assert stat.S_IMODE((folder / make_secrets.HTTPS).stat().st_mode) == 0o700
+
+
 def test_secrets_that_are_there_are_never_replaced(folder: Path) -> None:
     before = (folder / LIVE["keyring"]).read_text()
 
