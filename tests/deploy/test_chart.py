@@ -74,12 +74,15 @@ def test_the_schema_refuses_what_would_fail_later() -> None:
     assert not allowed({"image": {"tag": "latest"}}), "a floating tag"
     assert not allowed({"connector": {"env": {"KAFKA_PASSWORD": "obviously-fake"}}}), "a secret in the values"
     assert not allowed({"ledger": {"replicas": 7}}), "more than there are partitions"
+    assert allowed({"ledger": {"replicas": 7}, "kafka": {"topicPartitions": "xai.costs.v1=30"}})
+    assert not allowed({"kafka": {"topicPartitions": "30"}}), "no topic"
     assert not allowed({"console": {"url": ""}}), "links of the console need an address"
     assert not allowed({"conector": {}}), "a name that is mistyped"
 
 
 def test_replicas_are_at_most_the_partitions_of_the_topics() -> None:
-    limit = schema()["$defs"]["consumer"]["properties"]["replicas"]["maximum"]
+    limits = [case["then"]["properties"] for case in schema()["allOf"] if "topicPartitions" in str(case["if"])]
+    limit = limits[0]["ledger"]["properties"]["replicas"]["maximum"]
 
     assert limit == min(topic.partitions for access in ACCESS.values() for topic in access.reads)
     assert limit == max(topic.partitions for topic in TOPICS)

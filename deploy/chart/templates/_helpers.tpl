@@ -60,6 +60,9 @@ securityContext:
 {{- $kafka := .root.Values.kafka }}
 - { name: KAFKA_BOOTSTRAP_SERVERS, value: {{ required "kafka.bootstrapServers is not set" $kafka.bootstrapServers | quote }} }
 - { name: KAFKA_SECURITY_PROTOCOL, value: {{ $kafka.securityProtocol }} }
+{{- if $kafka.topicPartitions }}
+- { name: TOPIC_PARTITIONS, value: {{ $kafka.topicPartitions | quote }} }
+{{- end }}
 {{- if hasPrefix "SASL" $kafka.securityProtocol }}
 - { name: KAFKA_USERNAME, value: {{ .name | quote }} }
 {{- end }}
