@@ -124,6 +124,29 @@ async def test_a_direct_connection_that_broke_or_failed_is_replaced(postgres: st
     await database.close()
 
 
+async def test_the_statements_of_a_pipeline_are_one_transaction_and_the_first_error_is_the_one_that_is_raised(
+    postgres: str,
+) -> None:
+    database = Database(make_engine(SecretStr(postgres), schema=SCHEMA))
+    async with database.pipeline() as driver:
+        cursors = [await driver.execute("SELECT pg_current_xact_id()::text AS transaction") for _ in range(2)]
+        first, second = [await cursor.fetchone() for cursor in cursors]
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        await _fail_in_a_pipeline(database)
+    async with database.pipeline() as driver:
+        marked = await (await driver.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'")).fetchall()
+
+    assert first == second
+    assert marked == []
+    await database.close()
+
+
+async def _fail_in_a_pipeline(database: Database) -> None:
+    async with database.pipeline() as driver:
+        for statement in ("SELECT pg_advisory_xact_lock(1)", "SELECT 1 / 0", "SELECT 1"):
+            await driver.execute(statement)
+
+
 async def test_connections_that_the_server_closed_while_they_idled_are_replaced_unseen(postgres: str) -> None:
     database = Database(make_engine(SecretStr(postgres), schema=SCHEMA))
     async with database.transaction() as one, database.transaction() as other:

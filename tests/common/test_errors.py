@@ -5,8 +5,8 @@ import asyncio
 import psycopg
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
-from common.errors import TransientError, is_own_cancellation, is_transient
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError
+from common.errors import TransientError, is_own_cancellation, is_transient, tables_unfit
+from sqlalchemy.exc import DataError, IntegrityError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 
@@ -38,6 +38,21 @@ class StandbyError(Exception):
 )
 def test_waiting_helps_where_something_is_unavailable(error: Exception, helps: bool) -> None:  # noqa: FBT001 - a case
     assert is_transient(error) is helps
+
+
+@pytest.mark.parametrize(
+    ("error", "unfit"),
+    [
+        (ProgrammingError("", {}, Exception()), True),
+        (psycopg.errors.UndefinedTable(), True),
+        (psycopg.errors.InsufficientPrivilege(), True),
+        (DataError("", {}, Exception()), False),
+        (psycopg.errors.NumericValueOutOfRange(), False),
+        (ValueError(), False),
+    ],
+)
+def test_tables_are_unfit_where_the_database_reports_them(error: Exception, unfit: bool) -> None:  # noqa: FBT001 - a case
+    assert tables_unfit(error) is unfit
 
 
 async def test_a_cancellation_that_leaked_differs_from_ones_own() -> None:

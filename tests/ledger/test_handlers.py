@@ -8,7 +8,7 @@ import pytest
 from common.errors import TransientError
 from contract.fields import Trigger
 from contract.tracing import tracing
-from sqlalchemy.exc import ProgrammingError
+from psycopg.errors import InsufficientPrivilege
 
 from tests.ledger.support.ledger import ERASED, FIRST, NOON, REMOVED, LedgerHarness, later, reading_of, record_of
 from tests.support.messages import OTHER_PARENT, PARENT
@@ -161,7 +161,7 @@ async def test_wrong_grants_dead_letter_nothing(ledger: LedgerHarness, team: UUI
     reading = reading_of(team, {FIRST: {"a": "1"}})
     await ledger.sql("REVOKE INSERT ON days FROM ledger")
     try:
-        with pytest.raises(ProgrammingError):
+        with pytest.raises(InsufficientPrivilege):
             await ledger.receive(*reading.messages)
     finally:
         await ledger.sql("GRANT INSERT ON days TO ledger")

@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from common.errors import TransientError
 from contract.fields import History, Status
 from contract.messages import Cost, CostRecorded
@@ -219,7 +220,7 @@ class LedgerMachine(RuleBasedStateMachine):
     def _breaks(self, step: Callable[[], Any]) -> bool:
         try:
             self.stage.run(step())
-        except (OperationalError, TransientError):
+        except (psycopg.OperationalError, OperationalError, TransientError):
             return True
         finally:
             self.stage.database.breaks()

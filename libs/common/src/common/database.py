@@ -32,6 +32,8 @@ DIRECT = 4
 
 Driver = psycopg.AsyncConnection[dict[str, Any]]
 """A connection of psycopg's own, whose rows are mappings; parameters are `%(name)s`."""
+Cursor = psycopg.AsyncCursor[dict[str, Any]]
+"""The answer to a statement."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,15 @@ class Database:
                 await _discard(direct)
                 raise
             self._idle.append(direct)
+
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[Driver]:
+        """A transaction whose statements are sent at once: an answer, or its error, is waited for when it is read.
+
+        It commits when the block ends, and rolls back when it raises.
+        """
+        async with self.direct() as driver, driver.pipeline(), driver.transaction():
+            yield driver
 
     async def _idle_one(self) -> _Direct | None:
         while self._idle:

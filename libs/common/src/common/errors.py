@@ -53,7 +53,7 @@ def is_transient(error: BaseException) -> bool:
 
 def tables_unfit(error: BaseException) -> bool:
     """Whether tables or grants are not as they should be: statements are fixed text, so no message is to blame."""
-    return isinstance(error, _loaded(_SQLALCHEMY, "ProgrammingError"))
+    return isinstance(error, (psycopg.ProgrammingError, *_loaded(_SQLALCHEMY, "ProgrammingError")))
 
 
 def is_own_cancellation() -> bool:

@@ -13,7 +13,7 @@ from contract.topics import COSTS, INTEGRATIONS, SYNC_OUTCOMES
 from contract.tracing import tracing
 
 from ledger.reconciliation import reconcile
-from ledger.store import days, erasure, integrations
+from ledger.store import days, erasure, integrations, outcomes
 from ledger.store.outcomes import Reconciliation
 from ledger.tally import Tally
 
@@ -32,26 +32,36 @@ class Handlers:
 
     async def handle_batch(self, events: Sequence[Event[CostRecorded | WindowRead]]) -> Tally:
         """Handle a batch as `costs` does, and return what was done with each of its messages."""
-        outcomes, tally = await self._write([event.message for event in events])
-        if outcomes:
+        results, tally = await self._write([event.message for event in events])
+        if results:
             traces = {one.message.reading_id: one.traceparent for one in events if isinstance(one.message, WindowRead)}
-            await self._publisher.publish_all([self._event(one, traces[one.outcome.reading_id]) for one in outcomes])
+            await self._publisher.publish_all([self._event(one, traces[one.outcome.reading_id]) for one in results])
         return tally
 
     async def _write(self, messages: Sequence[CostRecorded | WindowRead]) -> tuple[list[Reconciliation], Tally]:
-        """Write the days, then reconcile the windows; returns the outcomes to announce, and the counts."""
-        async with self._database.transaction() as connection:
-            await erasure.block_erasure(connection)
-            erased = await erasure.erased(connection, {message.integration_id for message in messages})
-            kept = [message for message in messages if message.integration_id not in erased]
-            recorded = [message for message in kept if isinstance(message, CostRecorded)]
-            written = await days.record(connection, recorded)
-            outcomes = await reconcile(connection, [message for message in kept if isinstance(message, WindowRead)])
+        """Write the days, then reconcile the windows; returns the outcomes to announce, and the counts.
+
+        Statements are sent without waiting for the answers of those before: Postgres is waited for twice.
+        """
+        recorded = [message for message in messages if isinstance(message, CostRecorded)]
+        windows = [message for message in messages if isinstance(message, WindowRead)]
+        async with self._database.pipeline() as driver:
+            await erasure.block_erasure(driver)
+            erasing = await erasure.erased(driver, {message.integration_id for message in messages})
+            writing = await days.record(driver, recorded)
+            finding = await outcomes.find(driver, windows)
+            erased = {row["integration_id"] async for row in erasing}
+            found = zip(windows, [outcomes.found(row) async for row in finding], strict=True)
+            results, new = reconcile([one for one in found if one[0].integration_id not in erased])
+            if new:
+                await outcomes.save(driver, new)
+        written = sum(one.rowcount for one in writing)
+        older = sum(day.integration_id not in erased for day in recorded) - written
         LEDGER_DAYS.labels("applied").inc(written)
-        LEDGER_DAYS.labels("older").inc(len(recorded) - written)
-        tally = Tally(written, len(recorded) - written, len(outcomes))
+        LEDGER_DAYS.labels("older").inc(older)
+        tally = Tally(written, older, len(results))
         tally.skip(message for message in messages if message.integration_id in erased)
-        return outcomes, tally
+        return results, tally
 
     def _event(self, one: Reconciliation, trace: str | None) -> Outgoing:
         key, at = str(one.outcome.integration_id), one.outcome.observed_at

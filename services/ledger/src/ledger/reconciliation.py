@@ -1,4 +1,4 @@
-"""Compares what windows claim with the stored days, and keeps the results."""
+"""Compares what windows claim with the stored days."""
 
 from collections.abc import Sequence
 from datetime import date
@@ -8,45 +8,36 @@ from common.metrics import UNRECONCILED
 from contract.messages import AnswerHash, SyncCompleted, WindowRead
 from contract.money import total
 from pydantic import TypeAdapter
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ledger.domain import unreconciled
-from ledger.store import days, outcomes
-from ledger.store.days import WindowDays
-from ledger.store.outcomes import Reconciliation, WindowKey, key_of
+from ledger.store.outcomes import FoundWindow, Reconciliation, WindowKey, key_of
 
 ANSWERS = TypeAdapter(tuple[AnswerHash, ...])
 
 log = structlog.get_logger()
 
 
-async def reconcile(connection: AsyncConnection, windows: Sequence[WindowRead]) -> list[Reconciliation]:
-    """Whether the ledger holds what each window claims; a stored result is final once reconciled, and never reworded.
+def reconcile(windows: Sequence[tuple[WindowRead, FoundWindow]]) -> tuple[list[Reconciliation], list[Reconciliation]]:
+    """Whether the ledger holds what each window claims: the results to announce, and those of them to be saved.
 
-    A window that comes twice is compared with its own first result the second time.
+    A result is final once reconciled, and never reworded. A window that comes twice is compared with its own first
+    result the second time.
     """
-    known = await outcomes.load(connection, windows)
-    unproven = [window for window in windows if not _is_reconciled(known.get(key_of(window)))]
-    held = dict(zip(map(id, unproven), await days.window_days(connection, unproven), strict=True))
-    results: list[Reconciliation] = []
+    known: dict[WindowKey, Reconciliation] = {}
     new: dict[WindowKey, Reconciliation] = {}
-    for window in windows:
+    results: list[Reconciliation] = []
+    for window, found in windows:
         key = key_of(window)
-        before = known.get(key)
-        if before is None or not before.reconciled:
-            known[key] = result = _compare(window, held[id(window)], before)
-            if result is not before:
-                new[key] = result
-        results.append(known[key])
-    await outcomes.save(connection, list(new.values()))
-    return results
+        before = known.get(key, found.before)
+        result = before if before and before.reconciled else _compare(window, found, before)
+        if result is not before:
+            new[key] = result
+        known[key] = result
+        results.append(result)
+    return results, list(new.values())
 
 
-def _is_reconciled(before: Reconciliation | None) -> bool:
-    return before is not None and before.reconciled
-
-
-def _compare(window: WindowRead, held: WindowDays, before: Reconciliation | None) -> Reconciliation:
+def _compare(window: WindowRead, held: FoundWindow, before: Reconciliation | None) -> Reconciliation:
     """The result to announce: `before` where that is the same."""
     missing = unreconciled(window, held.stored)
     outcome = _completed(window, missing, held.changed)

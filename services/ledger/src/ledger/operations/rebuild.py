@@ -11,11 +11,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import cast
 
+import psycopg
 from aiokafka.errors import KafkaError
-from common.database import Database, make_engine
+from common.database import Database, Driver, driver_of, make_engine
 from common.errors import UnreachableError, name_of
 from common.replay import Progress, ReplaySettings, no_progress
+from psycopg.rows import dict_row
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -102,6 +105,17 @@ class TransactionView(Database):
         async with self._connection.begin_nested():
             yield self._connection
 
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[Driver]:
+        """The same, one statement after another."""
+        async with self.transaction() as connection:
+            driver = cast("Driver", await driver_of(connection))
+            former, driver.row_factory = driver.row_factory, dict_row
+            try:
+                yield driver
+            finally:
+                driver.row_factory = former
+
 
 class Rebuild:
     """One rebuild, from the first record to the swap."""
@@ -176,12 +190,13 @@ class Rebuild:
 async def _exclusive(settings: ReplaySettings) -> AsyncIterator[Database]:
     """The rebuilt tables, for one rebuild at a time; a failure of database or broker becomes an UnreachableError."""
     engine = make_engine(settings.database_url, schema=SCHEMA)
+    database = Database(engine)
     try:
         async with engine.connect() as connection:
             await rebuild_tables.acquire_rebuild_lock(await connection.execution_options(isolation_level="AUTOCOMMIT"))
-            yield Database(engine)
-    except (OperationalError, KafkaError) as error:
+            yield database
+    except (OperationalError, psycopg.OperationalError, KafkaError) as error:
         reason = f"{name_of(error)}: the database or the broker does not answer; nothing was swapped"
         raise UnreachableError(reason, "rebuild again") from error
     finally:
-        await engine.dispose()
+        await database.close()

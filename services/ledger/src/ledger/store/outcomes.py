@@ -1,20 +1,40 @@
-"""Outcomes of windows, exactly as they were published."""
+"""Outcomes of windows, exactly as they were published, and what they are derived from."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import date
+from typing import Any, LiteralString
 from uuid import UUID
 
+from common.database import Cursor, Driver
 from contract.messages import SyncCompleted, WindowRead
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-_LOAD = """
-    SELECT integration_id, reading_id, account_id, event_id, judgements, reconciled, outcome
-    FROM unnest(%(ids)b::uuid[], %(readings)b::uuid[], %(accounts)b::text[]) AS w(integration_id, reading_id, account_id)
-    JOIN outcomes USING (integration_id, reading_id, account_id)
+from ledger.domain import StoredDay
+
+# Of a window that is reconciled the outcome alone is needed: where it is replayed its days are not looked up.
+_FIND: LiteralString = """
+    SELECT o.event_id, o.judgements, o.reconciled, o.outcome,
+        stored.days, stored.usd, stored.readings, stored.observed, changed.days AS changed
+    FROM unnest(%(ids)b::uuid[], %(readings)b::uuid[], %(accounts)b::text[], %(first_days)b::date[], %(last_days)b::date[])
+        WITH ORDINALITY AS w(integration_id, reading_id, account_id, first_day, last_day, number)
+    LEFT JOIN outcomes o USING (integration_id, reading_id, account_id)
+    CROSS JOIN LATERAL (
+        SELECT array_agg(day) AS days, array_agg(usd) AS usd, array_agg(d.reading_id) AS readings,
+            array_agg(d.observed_at) AS observed
+        FROM days d WHERE o.reconciled IS NOT TRUE AND d.integration_id = w.integration_id
+            AND d.account_id = w.account_id AND d.day BETWEEN w.first_day AND w.last_day
+    ) stored
+    CROSS JOIN LATERAL (
+        SELECT array_agg(day ORDER BY day) AS days
+        FROM day_revisions r WHERE o.reconciled IS NOT TRUE AND r.integration_id = w.integration_id
+            AND r.account_id = w.account_id AND r.day BETWEEN w.first_day AND w.last_day
+            AND r.replaced_by = w.reading_id
+    ) changed
+    ORDER BY number
 """
 
 # An array of arrays has rows of one length: the days are text until they are in their column.
-_SAVE = """
+_SAVE: LiteralString = """
     INSERT INTO outcomes (integration_id, reading_id, account_id, event_id, judgements, reconciled, first_day, last_day,
         observed_at, unreconciled_days, outcome, answers)
     SELECT integration_id, reading_id, account_id, event_id, judgements, reconciled, first_day, last_day,
@@ -50,30 +70,43 @@ class Reconciliation:
     """The window's `answers` as JSON."""
 
 
+@dataclass(frozen=True, slots=True)
+class FoundWindow:
+    """What the ledger has of a window."""
+
+    before: Reconciliation | None
+    """The last one, if there is one."""
+    stored: dict[date, StoredDay]
+    """The days of the window; empty where `before` is reconciled, as is `changed`."""
+    changed: list[date]
+    """Those whose earlier content the window's reading replaced, in order."""
+
+
 def key_of(window: WindowRead | SyncCompleted) -> WindowKey:
     """What identifies the outcome of a window."""
     return window.integration_id, window.reading_id, window.account_id
 
 
-async def load(connection: AsyncConnection, windows: Sequence[WindowRead]) -> dict[WindowKey, Reconciliation]:
-    """The last reconciliation of each of `windows` that has one."""
-    if not windows:
-        return {}
-    rows = await connection.exec_driver_sql(_LOAD, _keys(windows))
-    found = {}
-    for row in rows:
-        outcome = SyncCompleted.model_validate_json(row.outcome)
-        key = row.integration_id, row.reading_id, row.account_id
-        found[key] = Reconciliation(row.event_id, row.judgements, row.reconciled, outcome, row.outcome.encode())
-    return found
+async def find(driver: Driver, windows: Sequence[WindowRead]) -> Cursor:
+    """What the ledger has of each of `windows`: a row for each, in their order, that `found` reads."""
+    days = {"first_days": [one.first_day for one in windows], "last_days": [one.last_day for one in windows]}
+    return await driver.execute(_FIND, _keys(windows) | days)
 
 
-async def save(connection: AsyncConnection, reconciliations: Sequence[Reconciliation]) -> None:
+def found(row: dict[str, Any]) -> FoundWindow:
+    """What a row of `find` holds; an array of no rows is None."""
+    before = None
+    if (text := row["outcome"]) is not None:
+        outcome = SyncCompleted.model_validate_json(text)
+        before = Reconciliation(row["event_id"], row["judgements"], row["reconciled"], outcome, text.encode())
+    stored = map(StoredDay, row["usd"] or (), row["readings"] or (), row["observed"] or ())
+    return FoundWindow(before, dict(zip(row["days"] or (), stored, strict=True)), row["changed"] or [])
+
+
+async def save(driver: Driver, reconciliations: Sequence[Reconciliation]) -> None:
     """Store the results, at most one of a window."""
-    if not reconciliations:
-        return
     all_outcomes = [one.outcome for one in reconciliations]
-    await connection.exec_driver_sql(
+    await driver.execute(
         _SAVE,
         _keys(all_outcomes)
         | {
@@ -91,8 +124,8 @@ async def save(connection: AsyncConnection, reconciliations: Sequence[Reconcilia
 
 
 def _keys(windows: Sequence[WindowRead | SyncCompleted]) -> dict[str, list[object]]:
-    ids, readings, accounts = map(list, zip(*map(key_of, windows), strict=True))
-    return {"ids": ids, "readings": readings, "accounts": accounts}
+    keys = list(map(key_of, windows))
+    return {name: [key[number] for key in keys] for number, name in enumerate(("ids", "readings", "accounts"))}
 
 
 def _unreconciled_days(outcome: SyncCompleted) -> str:
