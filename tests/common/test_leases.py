@@ -24,11 +24,12 @@ class Queue:
         self._failing_claims = failing_claims
         self._finished = asyncio.Event()
 
-    async def claim(self) -> int | None:
+    async def claim(self, at_most: int) -> list[int]:
         if self._failing_claims:
             self._failing_claims -= 1
             raise ConnectionError
-        return self.due.pop(0) if self.due else None
+        claimed, self.due = self.due[:at_most], self.due[at_most:]
+        return claimed
 
     async def attempt(self, claim: int) -> None:
         self.attempted.append(claim)

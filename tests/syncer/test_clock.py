@@ -16,6 +16,7 @@ from syncer.provider import ReadTransientError
 from tests.support.messages import sync_completed
 from tests.support.state_machines import Tables
 from tests.support.waiting import until
+from tests.syncer.support.claims import claim_one
 from tests.syncer.support.syncer import SyncerHarness
 
 DAY, HOUR, SECOND, INSTANT = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1), timedelta(microseconds=1)
@@ -177,7 +178,7 @@ async def test_windows_that_waited_when_the_clock_stepped_back_are_read_after_th
     syncer.xai.answers.append(ReadTransientError(Code.XAI_UNAVAILABLE))
     await syncer.settle()
     await ask(syncer, tables, held)
-    assert await syncer.attempt.claim("a process that dies") is not None
+    assert await claim_one(syncer.attempt, "a process that dies") is not None
     await ask(syncer, tables, waiting)
 
     await tables.pass_time(-HOUR)
@@ -251,7 +252,7 @@ async def test_a_request_that_joins_a_window_while_a_claim_looks_for_one_is_answ
 
     async with tables.owner.transaction() as connection:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOOK})
-        claiming = asyncio.create_task(syncer.attempt.claim(""))
+        claiming = asyncio.create_task(claim_one(syncer.attempt, ""))
         await until(lambda: syncer.sql(waiting))
         await syncer.sql(
             """INSERT INTO requests (integration_id, request_id, trigger, first_day, last_day, window_id, received_at, status)

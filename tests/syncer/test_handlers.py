@@ -17,6 +17,7 @@ from syncer.requests import Request
 
 from tests.support.messages import ACCOUNT, sync_requested
 from tests.support.waiting import until
+from tests.syncer.support.claims import claim_one
 from tests.syncer.support.syncer import SyncerHarness
 
 OLD = timedelta(days=7, seconds=1)
@@ -374,7 +375,7 @@ async def test_a_thousand_requests_at_once_share_two_windows(syncer: SyncerHarne
 async def test_requests_that_come_while_a_window_is_read_share_the_next_one(syncer: SyncerHarness) -> None:
     integration_id = await syncer.integration()
     await syncer.ask(integration_id)
-    claim = await syncer.attempt.claim("")
+    claim = await claim_one(syncer.attempt, "")
     assert claim is not None
 
     later = [await syncer.ask(integration_id) for _ in range(5)]
@@ -406,7 +407,7 @@ async def test_the_daily_run_reads_one_integration_of_each_account_before_the_se
     accounts |= {await syncer.integration(account_id="small"): "small"}
 
     await syncer.ask(None, Trigger.DAILY)
-    order = [accounts[claim.integration_id] for _ in accounts if (claim := await syncer.attempt.claim(""))]
+    order = [accounts[claim.integration_id] for _ in accounts if (claim := await claim_one(syncer.attempt, ""))]
 
     assert sorted(order[:3]) == ["large", "medium", "small"]
     assert sorted(order[3:5]) == ["large", "medium"]
@@ -423,7 +424,7 @@ async def test_the_backfills_of_a_large_account_do_not_stand_before_those_of_a_s
 
     order = list[tuple[str, date]]()
     names = {integration_id: name for name, integration_id in first.items()}
-    while claim := await syncer.attempt.claim(""):
+    while claim := await claim_one(syncer.attempt, ""):
         order.append((names[claim.integration_id].split()[0], claim.days.last))
         await syncer.attempt.run(claim)
 

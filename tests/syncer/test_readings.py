@@ -7,9 +7,11 @@ from uuid import UUID
 
 import pytest
 from syncer.decide import decide, decide_plainly
+from syncer.group_commit import GroupCommit
 from syncer.leases import Claim
 from syncer.provider import Reading
 
+from tests.syncer.support.claims import claim_one
 from tests.syncer.support.provider import dates_of, empty, reading_of
 from tests.syncer.support.syncer import SyncerHarness
 
@@ -25,14 +27,13 @@ STORED = {
 
 async def _claimed(syncer: SyncerHarness) -> Claim:
     await syncer.ask(await syncer.integration(), days=await syncer.recent())
-    claim = await syncer.attempt.claim("")
+    claim = await claim_one(syncer.attempt, "")
     assert claim is not None
     return claim
 
 
 async def _plainly(syncer: SyncerHarness, claim: Claim, reading: Reading) -> bool:
-    async with syncer.database.direct() as driver:
-        return await decide_plainly(driver, claim, reading) is not None
+    return await decide_plainly(GroupCommit(syncer.database), claim, reading) is not None
 
 
 async def _stored(syncer: SyncerHarness, integration_id: UUID) -> dict[str, list[Any]]:
@@ -82,14 +83,14 @@ async def test_a_reading_that_raises_a_question_is_not_stored_plainly(syncer: Sy
     syncer.xai.answers.append(lambda days: reading_of(days, {"grok": Decimal(5)}))
     await syncer.settle()
     await syncer.ask(integration_id, days=days)
-    claim = await syncer.attempt.claim("")
+    claim = await claim_one(syncer.attempt, "")
     assert claim is not None
     assert claim.known[days.first] == {"grok": 50_000_000_000}
 
     assert not await _plainly(syncer, claim, empty(days))
     await syncer.attempt.run(claim)
     await syncer.ask(integration_id, days=days)
-    again = await syncer.attempt.claim("")
+    again = await claim_one(syncer.attempt, "")
 
     assert again is not None
     assert (again.has_questions, await _plainly(syncer, again, reading_of(days))) == (True, False)
@@ -103,7 +104,7 @@ async def test_days_that_are_no_longer_readable_are_not_loaded(syncer: SyncerHar
         )
     await syncer.ask(integration_id)
 
-    claim = await syncer.attempt.claim("")
+    claim = await claim_one(syncer.attempt, "")
 
     assert claim is not None
     assert claim.known.keys() == {today, today - timedelta(days=89)}

@@ -12,6 +12,7 @@ from syncer.domain import Days
 from syncer.teams import bucket, leased, take_call
 from syncer.xai.pacing import CallLimits
 
+from tests.syncer.support.claims import claim_one
 from tests.syncer.support.syncer import SyncerHarness
 
 TEAM = str(uuid4())
@@ -45,7 +46,7 @@ async def test_teams_do_not_wait_for_each_other(syncer: SyncerHarness) -> None:
     for number in range(4):
         await _connected_by(syncer, accounts=1, team_id=f"team-{number}")
 
-    claims = [await syncer.attempt.claim("") for _ in range(5)]
+    claims = [await claim_one(syncer.attempt, "") for _ in range(5)]
 
     assert Counter(claim.team_id for claim in claims if claim) == {f"team-{number}": 1 for number in range(4)}
     assert claims[4] is None
@@ -56,7 +57,7 @@ async def test_the_rate_of_a_team_holds_for_all_processes_together(syncer: Synce
     processes = _processes(syncer, Rate(5, 3600))
 
     async def work(process: Attempt) -> None:
-        while claim := await process.claim(""):
+        while claim := await claim_one(process, ""):
             await process.run(claim)
 
     for _ in range(20):  # who finds the team busy ends at once
@@ -76,41 +77,41 @@ async def test_a_window_that_ends_without_a_call_leaves_its_team_all_of_its_call
     process, *_ = _processes(syncer, Rate(1, 3600))
 
     for expected in (0, 1):
-        claim = await process.claim("")
+        claim = await claim_one(process, "")
         assert claim is not None
         assert claim.needs_call
         await process.run(claim)
         assert len(syncer.xai.calls) == expected
         await syncer.ask(integration_id)
 
-    assert await process.claim("") is None
+    assert await claim_one(process, "") is None
 
 
 async def test_a_process_that_died_blocks_its_team_until_its_lease_ends(syncer: SyncerHarness) -> None:
     await _connected_by(syncer, accounts=2)
     one, other, *_ = _processes(syncer, Rate(60, 60))
-    dead = await one.claim("dead")
+    dead = await claim_one(one, "dead")
 
     assert dead is not None
-    assert await other.claim("") is None
+    assert await claim_one(other, "") is None
 
     await syncer.expire_leases()
-    claim = await other.claim("")
+    claim = await claim_one(other, "")
     assert claim is not None
     await one.run(dead)  # it was only slow: its answer is dropped, and the team is still the other's
     assert syncer.readings() == []
-    assert await one.claim("") is None
+    assert await claim_one(one, "") is None
     await other.run(claim)
     assert len(syncer.readings()) == 1
 
 
 async def test_a_process_that_starts_again_frees_the_teams_that_it_held(syncer: SyncerHarness) -> None:
     await _connected_by(syncer, accounts=2)
-    assert await syncer.attempt.claim("syncer-1") is not None
+    assert await claim_one(syncer.attempt, "syncer-1") is not None
 
     await syncer.release_owner("syncer-1")
 
-    assert await syncer.attempt.claim("syncer-1") is not None
+    assert await claim_one(syncer.attempt, "syncer-1") is not None
 
 
 async def test_a_decision_is_published_although_its_team_is_read(syncer: SyncerHarness) -> None:
@@ -118,7 +119,7 @@ async def test_a_decision_is_published_although_its_team_is_read(syncer: SyncerH
     await syncer.crash_after_publishing(1)
     await syncer.sql("UPDATE integrations SET lease_until = clock_timestamp() - interval '1 second'")
 
-    claim = await syncer.attempt.claim("")
+    claim = await claim_one(syncer.attempt, "")
 
     assert claim is not None
     assert (claim.decision is None, claim.needs_call) == (False, False)
@@ -126,7 +127,7 @@ async def test_a_decision_is_published_although_its_team_is_read(syncer: SyncerH
 
 async def test_a_further_call_of_a_lease_that_was_lost_is_not_made(syncer: SyncerHarness) -> None:
     await _connected_by(syncer, accounts=1)
-    claim = await syncer.attempt.claim("")
+    claim = await claim_one(syncer.attempt, "")
     assert claim is not None
 
     async with syncer.database.direct() as driver:
@@ -144,11 +145,11 @@ async def test_an_operator_who_asks_has_the_team_alone(syncer: SyncerHarness) ->
 
     async with leased(syncer.database, TEAM, Rate(60, 60), timedelta(minutes=2)) as first:
         assert first
-        assert await syncer.attempt.claim("") is None
+        assert await claim_one(syncer.attempt, "") is None
         async with leased(syncer.database, TEAM, Rate(60, 60), timedelta(minutes=2)) as second:
             assert not second
 
-    assert await syncer.attempt.claim("") is not None
+    assert await claim_one(syncer.attempt, "") is not None
 
 
 def test_a_bucket_is_counted_in_microseconds_and_never_lets_more_through() -> None:

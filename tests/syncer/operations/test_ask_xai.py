@@ -11,6 +11,7 @@ from syncer.teams import POLL_EVERY
 from syncer.xai.pacing import CallLimits
 
 from tests.support.waiting import until
+from tests.syncer.support.claims import claim_one
 from tests.syncer.support.syncer import SyncerHarness
 
 
@@ -84,7 +85,7 @@ async def test_a_team_is_asked_about_no_more_often_than_by_a_running_syncer(sync
 
 async def test_a_team_that_a_syncer_reads_is_asked_about_afterwards(syncer: SyncerHarness) -> None:
     await syncer.ask(await syncer.integration())
-    claim = await syncer.attempt.claim("a syncer")
+    claim = await claim_one(syncer.attempt, "a syncer")
     assert claim is not None
 
     asking = asyncio.create_task(_ask(syncer, days=7))

@@ -11,6 +11,7 @@ from syncer.operations import queue
 from syncer.operations.queue import OpenWindow
 from syncer.provider import ReadTransientError
 
+from tests.syncer.support.claims import claim_one
 from tests.syncer.support.syncer import SyncerHarness
 
 
@@ -20,7 +21,7 @@ async def _waiting(syncer: SyncerHarness) -> list[OpenWindow]:
 
 
 async def _claimed(syncer: SyncerHarness) -> Claim:
-    claim = await syncer.attempt.claim("somebody")
+    claim = await claim_one(syncer.attempt, "somebody")
     assert claim is not None
     return claim
 

@@ -18,6 +18,7 @@ from syncer.leases import Claim
 
 from tests.support.messages import sync_requested
 from tests.support.state_machines import Ends, Stage
+from tests.syncer.support.claims import claim_one
 from tests.syncer.support.incidents import ANSWERS, MEANWHILE, MOSTLY_COMMITTED
 from tests.syncer.support.syncer import SyncerHarness
 
@@ -201,7 +202,7 @@ class QueueMachine(RuleBasedStateMachine):
         now, held = self.run(self.stage.now()), self.run(self._held())
         self.stage.database.breaks(ends)
         try:
-            claim: Claim | None = self.run(self.attempt.claim(""))
+            claim: Claim | None = self.run(claim_one(self.attempt, ""))
         except psycopg.OperationalError:
             claim = None
         self.stage.database.breaks()
@@ -288,7 +289,7 @@ class QueueMachine(RuleBasedStateMachine):
     async def _happens(self, team: UUID, what: str) -> None:
         if what in {"the lease expires", "another reads it"}:
             await self.syncer.expire_leases()
-        if what == "another reads it" and (claim := await self.attempt.claim("")):
+        if what == "another reads it" and (claim := await claim_one(self.attempt, "")):
             self.observed[claim.integration_id] = claim.observed_at
             answers, self.syncer.xai.answers = self.syncer.xai.answers.copy(), type(self.syncer.xai.answers)()
             await self.attempt.run(claim)

@@ -32,6 +32,7 @@ from syncer.xai.pacing import CallLimits
 from tests.support.fakes import Published, RecordingPublisher
 from tests.support.messages import credential_sealed, integration_changed, integration_removed, sync_requested
 from tests.support.waiting import until
+from tests.syncer.support.claims import claim_one
 from tests.syncer.support.provider import FakeProvider
 
 TABLES = "integrations, teams, credentials, requests, windows, coverage, raw_answers, known_days, questions"
@@ -160,7 +161,7 @@ class SyncerHarness:
 
     async def crash_after_publishing(self, records: int) -> set[Published]:
         """A process reads the due window, publishes so many of its records, and dies; answers all of its records."""
-        claim = await self.attempt.claim("another")
+        claim = await claim_one(self.attempt, "another")
         assert claim is not None
         assert claim.credential is not None
         reading = await self.xai.read(claim.team_id, claim.credential, claim.days)

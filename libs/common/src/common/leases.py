@@ -1,7 +1,7 @@
 """A worker for queues in a table: it claims entries on a lease, attempts several at a time, and releases them at the end."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import suppress
 from typing import Generic, Protocol, TypeVar
 
@@ -24,8 +24,8 @@ AFTER_FAILURE = 2.0
 class LeasedQueue(Protocol[C]):
     """A table whose entries one process at a time works on; an expired lease frees the entry of a process that died."""
 
-    async def claim(self) -> C | None:
-        """Take the most urgent entry; None where nothing is due."""
+    async def claim(self, at_most: int) -> Sequence[C]:
+        """Take the most urgent entries, maybe fewer than are due; none where nothing is due."""
 
     async def attempt(self, claim: C) -> None:
         """Work on one entry until it is done or released; what it raises is logged, and the lease expires."""
@@ -80,13 +80,14 @@ class LeasedWorker(Generic[C]):
 
     async def _round(self) -> None:
         self._wakeup.clear()
-        claim = await self._claim() if len(self._held) < self._in_flight else None
-        if claim is None:
+        free = self._in_flight - len(self._held)
+        claims = await self._claim(free) if free else ()
+        if not claims:
             await self._wakeup.wait(POLL_EVERY)
-            return
-        task = asyncio.create_task(self._queue.attempt(claim))
-        self._held[task] = claim
-        task.add_done_callback(self._done)
+        for claim in claims:
+            task = asyncio.create_task(self._queue.attempt(claim))
+            self._held[task] = claim
+            task.add_done_callback(self._done)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._held.pop(task)
@@ -95,14 +96,14 @@ class LeasedWorker(Generic[C]):
             log.warning(event, error=name_of(error), exc_info=None if is_transient(error) else error)
         self.wake()
 
-    async def _claim(self) -> C | None:
+    async def _claim(self, at_most: int) -> Sequence[C]:
         try:
-            return await self._queue.claim()
+            return await self._queue.claim(at_most)
         except Exception as error:  # noqa: BLE001 - the next look may find the database again
             event = f"{self.name}.claim_failed"
             log.warning(event, error=name_of(error))
             await self._pause(AFTER_FAILURE)
-            return None
+            return ()
 
     async def _renew(self) -> None:
         while self._renew_every is not None:

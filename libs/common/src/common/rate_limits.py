@@ -55,10 +55,10 @@ class Limiter:
         self._forget(now)
         return 0
 
-    def has_token(self, key: str) -> bool:
-        """Whether `wait` would return 0; takes nothing."""
+    def tokens(self, key: str) -> int:
+        """How often `wait` would return 0 now; takes nothing."""
         now = self._clock()
-        return self._full_at.get(key, now) + self._interval - now <= self._capacity
+        return (self._capacity - max(self._full_at.get(key, now) - now, 0)) // self._interval
 
     def _forget(self, now: int) -> None:
         """Drop full buckets, and those beyond the maximum."""

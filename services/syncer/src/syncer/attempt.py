@@ -18,6 +18,7 @@ from syncer.accepted_days import read_accepted
 from syncer.decide import Result, decide, decide_plainly
 from syncer.decisions import Decision, FailureDecision, parse_decision, publish
 from syncer.domain import MOST_URGENT_FIRST, WINDOW_CODES, Days, is_fresh, may_call, readable
+from syncer.group_commit import GroupCommit
 from syncer.leases import Claim
 from syncer.provider import READING_DEADLINE, Pacing, Provider, ReadError, Reading, ReadTransientError
 from syncer.refusals import recheck
@@ -46,19 +47,22 @@ class Attempt:
         """`chance` in [0, 1) spreads retries."""
         declare(WINDOWS, MOST_URGENT_FIRST, ["read", *WINDOW_CODES])
         self._database = database
+        self._group = GroupCommit(database)
         self._publisher = publisher
         self._provider = provider
         self._pacing = pacing
         self._call = teams.bucket(pacing.per_team)["interval"]  # what one takes of a team's rate
         self._chance = chance
 
-    async def claim(self, owner: str) -> Claim | None:
-        """The most urgent due window; of a team, whichever account connected it, one is read at a time by all processes."""
+    async def claim(self, owner: str, at_most: int) -> list[Claim]:
+        """The most urgent due windows; of a team, whichever account connected it, one is read at a time by all processes."""
         async with self._database.direct() as driver:
-            claim = await leases.claim(driver, owner, self._pacing.per_team, calls=self._pacing.may_claim())
-        if claim is not None and claim.needs_call:
-            self._pacing.note_claim()
-        return claim
+            calls = min(self._pacing.may_claim(), at_most)
+            claims = await leases.claim(driver, owner, self._pacing.per_team, calls or at_most, calls=calls > 0)
+        for claim in claims:
+            if claim.needs_call:
+                self._pacing.note_claim()
+        return claims
 
     async def run(self, claim: Claim) -> None:
         """Everything after the claim; what fails is attempted again when the lease has expired."""
@@ -92,8 +96,7 @@ class Attempt:
         """Whether the provider may be called now; the window is postponed otherwise."""
         wait = self._pacing.wait()
         if wait:
-            async with self._database.direct() as driver:
-                await windows.postpone(driver, claim, wait, unused=self._call)
+            await windows.postpone(self._group, claim, wait, unused=self._call)
         return not wait
 
     async def _read(self, claim: Claim) -> Reading | ReadError:
@@ -148,8 +151,7 @@ class Attempt:
 
     async def _store(self, claim: Claim, result: Result) -> Decision | None:
         if isinstance(result, Reading):
-            async with self._database.direct() as driver:
-                decision = await decide_plainly(driver, claim, result)
+            decision = await decide_plainly(self._group, claim, result)
             if decision is not None:
                 return decision
         async with self._database.transaction() as connection:
@@ -169,8 +171,7 @@ class Attempt:
 
     async def _close(self, claim: Claim, decision: Decision, *, unused: timedelta) -> None:
         closed = not isinstance(decision, FailureDecision) or decision.outcome.final
-        async with self._database.direct() as driver:
-            await windows.close(driver, claim, closed=closed, unused=unused)
+        await windows.close(self._group, claim, closed=closed, unused=unused)
         if closed:
             known = claim.trigger if claim.trigger in MOST_URGENT_FIRST else OTHER
             WINDOWS.labels(known, _outcome(decision)).inc()

@@ -4,7 +4,6 @@ from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from uuid import uuid4
 
-from common.database import Driver
 from contract.fields import Trigger
 from contract.messages import AnswerHash, WindowRead
 from contract.problems import Code
@@ -13,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from syncer import leases, questions, readings, windows
 from syncer.decisions import Decision, FailureDecision, Scope, decide_failure, decide_reading
 from syncer.domain import default_days, is_abandoned, pause_after
+from syncer.group_commit import GroupCommit
 from syncer.guard import amounts_of, judge
 from syncer.leases import Claim, LockedWindow
 from syncer.provider import ReadError, Reading, ReadRefusedError, ReadTransientError
@@ -24,14 +24,14 @@ Result = Reading | ReadError | Code
 """Of the read stage: the costs, why they could not be read, or why no call is made."""
 
 
-async def decide_plainly(driver: Driver, claim: Claim, reading: Reading) -> Decision | None:
+async def decide_plainly(group: GroupCommit, claim: Claim, reading: Reading) -> Decision | None:
     """Store the decision about a reading that has nothing special by one statement; None, and nothing stored, otherwise."""
     answers = {day: amounts_of(costs) for day, costs in reading.days.items()}
     if not answers or claim.has_questions or judge(answers, claim.known, {}, claim.observed_at):
         return None
     window = _window_read(claim, claim.trigger, claim.request_ids, reading, ())
     decision = decide_reading(reading, window)
-    return decision if decision.days and await readings.save(driver, claim, reading, decision) else None
+    return decision if decision.days and await readings.save(group, claim, reading, decision) else None
 
 
 async def decide(connection: AsyncConnection, claim: Claim, result: Result, chance: float) -> Decision | None:

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from common.database import Driver
 from common.rate_limits import Rate
@@ -80,21 +80,26 @@ _NEEDS_CALL = f"""(w.due_at <= clock_timestamp() AND (i.retry_after IS NULL OR i
     AND EXISTS (SELECT FROM credentials c
         WHERE c.integration_id = i.integration_id AND c.credential_version >= i.credential_version))"""
 
+_ORDER = "(w.decision IS NULL), w.urgency, w.turn, w.last_day DESC, w.due_at"
+"""Most urgent first, as in the index that is read until there are enough."""
+
 # Nothing is waited for, so that a claim takes part in no deadlock; what was updated meanwhile is looked at again.
 _CLAIM = """
-    WITH picked AS MATERIALIZED (
+    WITH due AS MATERIALIZED (
         SELECT w.*, i.team_id, NOT {needs_no_call} AS needs_call
         FROM windows w JOIN integrations i USING (integration_id) JOIN teams t USING (team_id)
         WHERE w.closed_at IS NULL AND {ready} AND (i.lease IS NULL OR i.lease_until < clock_timestamp())
-        ORDER BY (w.decision IS NULL), w.urgency, w.turn, w.last_day DESC, w.due_at LIMIT 1
+        ORDER BY {order} LIMIT %(at_most)s
         FOR UPDATE OF i, t, w SKIP LOCKED
+    ), picked AS MATERIALIZED (
+        SELECT DISTINCT ON (team_id) gen_random_uuid() AS new_lease, w.* FROM due w ORDER BY team_id, {order}
     ), team AS (
-        UPDATE teams t SET lease = %(lease)s, lease_until = clock_timestamp() + %(lasts)s,
+        UPDATE teams t SET lease = new_lease, lease_until = clock_timestamp() + %(lasts)s,
             full_at = greatest(t.full_at, clock_timestamp()) + %(interval)s
         FROM picked WHERE t.team_id = picked.team_id AND picked.needs_call
     )
     UPDATE integrations i SET
-        lease = %(lease)s, lease_owner = %(owner)s, leased_window = picked.window_id,
+        lease = new_lease, lease_owner = %(owner)s, leased_window = picked.window_id,
         lease_until = clock_timestamp() + %(lasts)s,
         observed_at = greatest(clock_timestamp(), i.observed_at + interval '1 microsecond')
     FROM picked
@@ -106,17 +111,19 @@ _CLAIM = """
 # A statement of its own, for it sees what was committed before the lease: the claim may have begun to look earlier, and
 # a request that joined the window meanwhile would be lost. Under the lease none of this changes.
 _LOAD = """
-    SELECT c.account_id AS key_account_id, c.credential_version, c.wrap_version, c.envelope,
+    SELECT one.integration_id, c.account_id AS key_account_id, c.credential_version, c.wrap_version, c.envelope,
         (SELECT array_agg(r.request_id ORDER BY r.received_at, r.request_id) FROM requests r
-            WHERE r.window_id = %(window_id)s) AS request_ids,
-        NOT EXISTS (SELECT FROM requests r WHERE r.window_id = %(window_id)s AND r.trigger <> 'visit') AS visits_only,
-        (SELECT jsonb_object_agg(k.day, k.ticks) FROM known_days k WHERE k.integration_id = i.integration_id
-            AND k.day > (i.observed_at AT TIME ZONE 'UTC')::date - %(readable_days)s AND %(needs_call)s) AS known,
-        EXISTS (SELECT FROM questions q WHERE q.integration_id = i.integration_id) AS has_questions
-    FROM integrations i LEFT JOIN credentials c USING (integration_id) WHERE i.integration_id = %(integration_id)s
+            WHERE r.window_id = one.window_id) AS request_ids,
+        NOT EXISTS (SELECT FROM requests r WHERE r.window_id = one.window_id AND r.trigger <> 'visit') AS visits_only,
+        (SELECT jsonb_object_agg(k.day, k.ticks) FROM known_days k WHERE k.integration_id = one.integration_id
+            AND k.day > one.today - %(readable_days)s AND one.needs_call) AS known,
+        EXISTS (SELECT FROM questions q WHERE q.integration_id = one.integration_id) AS has_questions
+    FROM unnest(%(ids)b::uuid[], %(window_ids)b::uuid[], %(today)b::date[], %(needs_call)b::boolean[])
+        one(integration_id, window_id, today, needs_call)
+        LEFT JOIN credentials c ON c.integration_id = one.integration_id
 """
 _CLAIMS = {
-    calls: _CLAIM.format(ready=ready, needs_no_call=_NEEDS_NO_CALL)
+    calls: _CLAIM.format(ready=ready, needs_no_call=_NEEDS_NO_CALL, order=_ORDER)
     for calls, ready in ((True, f"({_NEEDS_NO_CALL} OR {_NEEDS_CALL})"), (False, _NEEDS_NO_CALL))
 }
 
@@ -155,19 +162,25 @@ _RELEASE_CLAIMS = text(_RELEASE.format(which="integration_id = ANY(:ids) AND lea
 _RELEASE_OWNER = text(_RELEASE.format(which="lease_owner = :owner"))
 
 
-async def claim(driver: Driver, owner: str, per_team: Rate, *, calls: bool = True) -> Claim | None:
-    """Lease the most urgent due window of an integration without a lease; None where nothing is due.
+async def claim(driver: Driver, owner: str, per_team: Rate, at_most: int, *, calls: bool = True) -> list[Claim]:
+    """Lease the most urgent due windows of integrations without a lease, one of a team; none where nothing is due.
 
-    `owner`: name of the process. Without `calls` only windows that need none: decided ones, and those of removed
-    integrations. Others lease their team, too, and take one of the calls that it has `per_team`.
+    Maybe fewer than are due. `owner`: name of the process. Without `calls` only windows that need none: decided ones, and
+    those of removed integrations. Others lease their team, too, and take one of the calls that it has `per_team`.
     """
-    values = {"lease": uuid4(), "owner": owner, "lasts": LEASE} | teams.bucket(per_team)
-    row = await (await driver.execute(_CLAIMS[calls], values)).fetchone()
-    if row is None:
-        return None
-    more = await (await driver.execute(_LOAD, row | {"readable_days": READABLE_DAYS})).fetchone()
-    assert more is not None  # noqa: S101 - a row of an integration is never deleted
-    return _claim(row | more)
+    values = {"owner": owner, "lasts": LEASE, "at_most": at_most} | teams.bucket(per_team)
+    rows = await (await driver.execute(_CLAIMS[calls], values)).fetchall()
+    if not rows:
+        return []
+    of_rows = {
+        "ids": [row["integration_id"] for row in rows],
+        "window_ids": [row["window_id"] for row in rows],
+        "today": [row["observed_at"].date() for row in rows],
+        "needs_call": [row["needs_call"] for row in rows],
+    }
+    loaded = await (await driver.execute(_LOAD, of_rows | {"readable_days": READABLE_DAYS})).fetchall()
+    more = {row["integration_id"]: row for row in loaded}
+    return [_claim(row | more[row["integration_id"]]) for row in rows]
 
 
 async def lock(connection: AsyncConnection, claim: Claim) -> LockedWindow | None:

@@ -87,8 +87,8 @@ class Pacing(Protocol):
     def per_team(self) -> Rate:
         """Of the calls of one team, by all processes together."""
 
-    def may_claim(self) -> bool:
-        """Whether a window that needs a call may be claimed now."""
+    def may_claim(self) -> int:
+        """How many windows that need a call may be claimed now."""
 
     def note_claim(self) -> None:
         """A window that needs a call was claimed."""

@@ -3,11 +3,11 @@
 import json
 import zlib
 
-from common.database import Driver
 from contract.messages import WindowRead
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer.decisions import Decision, ReadingDecision
+from syncer.group_commit import GroupCommit
 from syncer.guard import amounts_of
 from syncer.leases import Claim
 from syncer.provider import Reading
@@ -51,14 +51,14 @@ _SAVE = """
 """
 
 
-async def save(driver: Driver, claim: Claim, reading: Reading, decision: ReadingDecision) -> bool:
+async def save(group: GroupCommit, claim: Claim, reading: Reading, decision: ReadingDecision) -> bool:
     """Store a reading of which all is published.
 
     False where the lease was lost, the integration is removed or refused, or a request joined: by a clock that was ahead
     for a moment, the lease had expired.
     """
-    found = await driver.execute(_SAVE, _values(claim, reading, decision.window, decision) | {"refused": False})
-    return await found.fetchone() is not None
+    values = _values(claim, reading, decision.window, decision) | {"refused": False}
+    return await group.execute(claim.integration_id, _SAVE, values) > 0
 
 
 async def save_locked(

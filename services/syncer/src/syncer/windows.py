@@ -4,7 +4,6 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from common.database import Driver
 from contract.fields import Trigger
 from contract.problems import Code
 from sqlalchemy import Row, text
@@ -12,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer.decisions import Decision, Scope, decide_failure
 from syncer.domain import Days
+from syncer.group_commit import GroupCommit
 from syncer.leases import Claim
 from syncer.provider import ReadError
 from syncer.requests import ids_of_window
@@ -42,9 +42,11 @@ _FINISH = """
     FROM released WHERE window_id = %(window_id)s
 """
 
+# In the order in which others lock them.
 _MAKE_ALL_DUE = text("""
-    UPDATE windows SET due_at = clock_timestamp()
-    WHERE closed_at IS NULL AND decision IS NULL AND due_at > clock_timestamp()
+    UPDATE windows SET due_at = clock_timestamp() WHERE window_id IN (
+        SELECT window_id FROM windows WHERE closed_at IS NULL AND decision IS NULL AND due_at > clock_timestamp()
+        ORDER BY integration_id FOR UPDATE)
 """)
 
 _UNDECIDED = text("""
@@ -82,17 +84,18 @@ async def finish(connection: AsyncConnection, claim: Claim, *, due_now: bool = F
     await connection.exec_driver_sql(_FINISH, _end_of(claim, due_in=timedelta(0) if due_now else None))
 
 
-async def close(driver: Driver, claim: Claim, *, closed: bool, unused: timedelta = NOTHING) -> None:
+async def close(group: GroupCommit, claim: Claim, *, closed: bool, unused: timedelta = NOTHING) -> None:
     """Release the window after its decision was published, closed or for its next attempt; unless the lease was lost.
 
     `unused`: what the claim took of the team's rate for a call that was not made.
     """
-    await driver.execute(_FINISH, _end_of(claim, closed=closed, unused=unused))
+    await group.execute(claim.integration_id, _FINISH, _end_of(claim, closed=closed, unused=unused))
 
 
-async def postpone(driver: Driver, claim: Claim, seconds: float, *, unused: timedelta) -> None:
+async def postpone(group: GroupCommit, claim: Claim, seconds: float, *, unused: timedelta) -> None:
     """Release the window without an attempt, due in `seconds`; `unused` as for `close`."""
-    await driver.execute(_FINISH, _end_of(claim, due_in=timedelta(seconds=seconds), unused=unused))
+    values = _end_of(claim, due_in=timedelta(seconds=seconds), unused=unused)
+    await group.execute(claim.integration_id, _FINISH, values)
 
 
 def _end_of(

@@ -23,8 +23,8 @@ class WindowQueue:
         self._attempt = attempt
         self._owner = instance_name
 
-    async def claim(self) -> Claim | None:
-        return await self._attempt.claim(self._owner)
+    async def claim(self, at_most: int) -> list[Claim]:
+        return await self._attempt.claim(self._owner, at_most)
 
     async def attempt(self, claim: Claim) -> None:
         await self._attempt.run(claim)

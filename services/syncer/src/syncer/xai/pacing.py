@@ -50,8 +50,11 @@ class CallLimits:
     def per_team(self) -> Rate:
         return self._team_rate
 
-    def may_claim(self) -> bool:
-        return not self._circuit_wait() and self._overall.has_token(OVERALL)
+    def may_claim(self) -> int:
+        if self._circuit_wait():
+            return 0
+        tokens = self._overall.tokens(OVERALL)
+        return min(tokens, 1) if any(circuit.is_open for circuit in self._circuits.values()) else tokens
 
     def note_claim(self) -> None:
         self._overall.wait(OVERALL)

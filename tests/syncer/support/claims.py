@@ -1,0 +1,9 @@
+"""One claim at a time."""
+
+from syncer.attempt import Attempt
+from syncer.leases import Claim
+
+
+async def claim_one(attempt: Attempt, owner: str) -> Claim | None:
+    """The most urgent due window."""
+    return next(iter(await attempt.claim(owner, 1)), None)
