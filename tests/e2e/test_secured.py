@@ -16,6 +16,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.admin import DescribeAclsRequest
 from common.kafka.client import TopicsError, check_topics
+from common.kafka.durability import warn_of_weak_topics
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import (
     AclBinding,
@@ -39,6 +40,7 @@ from contract.topics import COSTS, CREDENTIALS, INTEGRATIONS, SYNC_REQUESTS, TOP
 from grafient.local.securing import OPERATOR, write_certificates, write_private
 from grafient.local.system import System
 from grafient.topics.acls import apply_grants, grant_differences, librdkafka_options
+from structlog.testing import capture_logs
 
 from tests.support.commands import Completed, in_process
 from tests.support.secured_broker import Clients
@@ -196,6 +198,28 @@ async def test_a_topic_without_access_stops_the_start_with_its_name(secured: Sys
     with pytest.raises(TopicsError) as refused:
         await check_topics(secured.kafka.settings("cron"), (SYNC_REQUESTS, COSTS))
     assert str(refused.value) == "cron may not use topic xai.costs.v1: run `grafient topics apply --acls`"
+
+
+async def test_a_service_that_may_not_read_configurations_logs_nothing_about_them(secured: System) -> None:
+    admin = AdminClient(librdkafka_options(secured.kafka.settings(OPERATOR)))
+
+    async def warned(who: str) -> list[str]:
+        with capture_logs() as logs:
+            await warn_of_weak_topics(secured.kafka.settings(who), LEDGER.topics)
+        return [one["topic"] for one in logs if one["event"] == "topic.weak"]
+
+    try:
+        for future in admin.incremental_alter_configs([_unclean(COSTS, Change.SET)]).values():
+            future.result(30)
+        await until(lambda: warned(OPERATOR), lambda topics: topics == [COSTS.name])
+        assert await warned("ledger") == []
+    finally:
+        admin.incremental_alter_configs([_unclean(COSTS, Change.DELETE)])
+
+
+def _unclean(topic: Topic, change: Change) -> ConfigResource:
+    entry = ConfigEntry("unclean.leader.election.enable", "true", incremental_operation=change)
+    return ConfigResource(Resource.TOPIC, topic.name, incremental_configs=[entry])
 
 
 Command = Callable[..., Awaitable[Completed]]
