@@ -39,7 +39,7 @@ async def test_each_step_shows_what_it_promises() -> None:
 
 @pytest.mark.system
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed: the page's lines are for it")
-async def test_each_line_of_the_page_that_is_pasted_into_a_shell_answers_as_the_page_says(
+async def test_each_line_of_the_page_that_is_pasted_into_a_shell_answers_as_the_page_has_it(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(command, "_sent", _pasted)

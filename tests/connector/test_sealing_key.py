@@ -41,7 +41,7 @@ def _app(opener: SealedCommandOpener) -> FastAPI:
     async def ready() -> None:
         return None
 
-    app = make_app("connector", Watchdog(), no_lifespan, ready)
+    app = make_app("connector", Watchdog(), no_lifespan, {"postgres": ready})
     tokens = [{"token_id": str(n), "sha256": digest_of(scope), "scopes": [scope]} for n, scope in enumerate(SCOPES)]
     guard(app, Tokens.model_validate({"tokens": tokens}), requests_per_second=10_000)
     app.include_router(SealingKeyRoutes(opener.recipient, "test").router())

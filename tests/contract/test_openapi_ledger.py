@@ -36,7 +36,7 @@ async def app(tables_of: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch) 
     for usd, hours in (("1", -1), ("1.10", 0)):
         reading = reading_of(team, {FIRST: {"grok-4": usd, "grok-5": "0.0000001"}}, observed_at=later(hours))
         await ledger.receive(*(one.model_copy(update={"account_id": EXAMPLE}) for one in reading.messages))
-    app = make_app("ledger", Watchdog(), no_lifespan, ledger.database.ping)
+    app = make_app("ledger", Watchdog(), no_lifespan, {"postgres": ledger.database.ping})
     token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
     guard(app, Tokens.model_validate({"tokens": [token]}), requests_per_second=1_000_000)
     for routes in (Routes, ReportRoutes, HistoryRoutes, Exports):

@@ -3,10 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
+from signal import SIGKILL
 
 import pytest
 from contract.access import group_of
-from contract.topics import COSTS
+from contract.topics import COMMANDS_TOPIC, COSTS
 from grafient.topics.replicas import replicas
 
 from tests.faults.support.brokers import broken, cluster_of, three_brokers_under_load
@@ -21,6 +22,8 @@ SILENT = 90.0
 """Seconds: longer than a client of aiokafka waits for an answer by default."""
 ACCEPTS_WITHIN = 20.0
 """Seconds without an accepted request, while one broker is silent."""
+STORES_WITHIN = 30.0
+"""Seconds without an outcome, while one broker is silent."""
 HEALED_WITHIN = 45.0
 """Seconds, from the moment when every replica is in sync."""
 ROLES: dict[str, Callable[[Cluster], Awaitable[Node]]] = {
@@ -71,6 +74,22 @@ async def test_a_broker_that_is_silent_stops_nobody_for_as_long_as_it_is(
 
     assert is_healed_in_time(row)
     assert pauses.longest["connector"] <= ACCEPTS_WITHIN
+    assert pauses.longest["ledger"] <= STORES_WITHIN
+
+
+async def test_a_service_starts_while_a_broker_is_silent(load: Load, cluster: Cluster, fault: Fault) -> None:
+    async with fault("the connector is killed while one of three brokers is silent") as row:
+        await cluster.in_sync()
+        with (await cluster.coordinator(group_of("connector", COMMANDS_TOPIC))).silent():
+            pid = load.client.signal("connector", SIGKILL)
+            pid = await load.client.replaced("connector", pid)
+            await load.client.services_answer()
+            accepted = len(load.accepted)
+            await until(lambda: len(load.accepted) > accepted)
+            assert load.client.pid("connector") == pid, "it was started once"
+        await cluster.in_sync()
+
+    assert is_healed_in_time(row)
 
 
 async def test_without_a_majority_of_brokers_nothing_is_accepted_that_could_be_lost(

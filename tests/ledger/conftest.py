@@ -44,7 +44,7 @@ def team() -> UUID:
 @pytest.fixture
 def app(ledger: LedgerHarness) -> FastAPI:
     """The ledger's API at NOON."""
-    app = make_app("ledger", Watchdog(), no_lifespan, ledger.database.ping)
+    app = make_app("ledger", Watchdog(), no_lifespan, {"postgres": ledger.database.ping})
     bound = {"token_id": "bound", "sha256": digest_of("bound"), "scopes": ["costs:read"], "account_ids": ["other"]}
     token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": ["costs:read"]}
     guard(app, Tokens.model_validate({"tokens": [token, bound]}), requests_per_second=10_000)

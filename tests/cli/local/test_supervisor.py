@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from grafient.local.errors import StartError
 from grafient.local.processes import free_ports, spawn, stop
-from grafient.local.supervisor import Service, Supervisor, keep_running
+from grafient.local.supervisor import STRIKES, Service, Supervisor, keep_running
 
 from tests.support.processes import runs
 from tests.support.waiting import until
@@ -18,10 +18,14 @@ import http.server, pathlib, signal, sys
 
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 wedged = pathlib.Path(sys.argv[2])
-wedged.unlink(missing_ok=True)
+wedged.with_name("asked").write_text("")
+if not wedged.with_name("slow").exists():
+    wedged.unlink(missing_ok=True)
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
+        with wedged.with_name("asked").open("a") as asked:
+            asked.write(self.path)
         self.send_response(503 if self.path == "/livez" and wedged.exists() else 200)
         self.end_headers()
 
@@ -90,6 +94,40 @@ async def test_a_service_without_progress_is_killed_and_started_again(
     await until(lambda: supervisor.pids["served"] != first)
 
     assert reports[1:3] == ["served makes no progress and is killed", "served ended and is started again"]
+
+
+async def test_a_service_that_is_started_again_has_no_strikes_before_its_first_answer(
+    supervisor: Supervisor, service: Service, tmp_path: Path
+) -> None:
+    await supervisor.start([service])
+    first = supervisor.pids["served"]
+    (tmp_path / "slow").touch()
+    (tmp_path / "wedged").touch()
+
+    os.kill(first, signal.SIGKILL)
+    second = await until(lambda: supervisor.pids["served"], lambda pid: pid != first)
+    await until(lambda: (tmp_path / "asked").read_text().count("/livez") > 2 * STRIKES)
+
+    assert runs(second)
+    (tmp_path / "wedged").unlink()
+    asked = (tmp_path / "asked").read_text().count("/livez")
+    await until(lambda: (tmp_path / "asked").read_text().count("/livez") > asked + 1)
+    (tmp_path / "wedged").touch()
+    await until(lambda: supervisor.pids["served"] != second)
+
+
+async def test_a_service_that_does_not_answer_within_its_time_to_start_is_killed(
+    service: Service, tmp_path: Path, reports: list[str]
+) -> None:
+    supervisor = Supervisor(tmp_path / "logs", reports.append, poll_seconds=0.05, start_seconds=0.2)
+    await supervisor.start([service])
+    first = supervisor.pids["served"]
+    (tmp_path / "slow").touch()
+    (tmp_path / "wedged").touch()
+
+    os.kill(first, signal.SIGKILL)
+    await until(lambda: "served makes no progress and is killed" in reports)
+    await supervisor.stop()
 
 
 async def test_a_service_that_does_not_start_is_named_with_the_end_of_its_log(supervisor: Supervisor) -> None:

@@ -25,6 +25,7 @@ ERRORS = {
     "problem": ProblemError(Code.ALREADY_CONNECTED, integration_id="1"),
     "away": OperationalError(FAKE, {"key": FAKE}, Exception(FAKE), hide_parameters=True),
     "transient": TransientError(FAKE),
+    "stuck": TransientError(FAKE, retry_after=2),
     "statement": ProgrammingError(FAKE, {"key": FAKE}, Exception(FAKE), hide_parameters=True),
     "bug": ValueError(FAKE),
 }
@@ -56,9 +57,12 @@ class Strict(BaseModel):
 class Dependency:
     unavailable = False
 
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
     async def __call__(self) -> None:
         if self.unavailable:
-            raise ConnectionError(FAKE)
+            raise self._error
 
 
 @pytest.fixture
@@ -68,14 +72,21 @@ def clock() -> MonotonicClock:
 
 @pytest.fixture
 def ready() -> Dependency:
-    return Dependency()
+    return Dependency(ConnectionError(FAKE))
 
 
 @pytest.fixture
-async def client(clock: MonotonicClock, ready: Dependency) -> AsyncIterator[httpx.AsyncClient]:
+def publishing() -> Dependency:
+    """Without which the routes work."""
+    return Dependency(TransientError("no record was acknowledged for 16 s", retry_after=2))
+
+
+@pytest.fixture
+async def client(clock: MonotonicClock, ready: Dependency, publishing: Dependency) -> AsyncIterator[httpx.AsyncClient]:
     watchdog = Watchdog(clock)
     watchdog.register("worker", within=40)
-    app: FastAPI = make_app("test", watchdog, None, ready)  # type: ignore[arg-type]  # nothing to open
+    checks = {"needs": {"postgres": ready}, "uses": {"publishing": publishing, "postgres": ready}}
+    app: FastAPI = make_app("test", watchdog, None, **checks)  # type: ignore[arg-type]  # nothing to open
 
     @app.get("/v1/fails/{how}")
     async def fails(how: str) -> None:
@@ -105,11 +116,28 @@ async def test_a_process_is_alive_while_its_loops_make_progress(
     assert (answer.status_code, answer.json()["stalled"]) == (503, ["worker has finished no attempt for 41 s"])
 
 
-async def test_a_process_is_ready_while_nothing_is_unavailable(client: httpx.AsyncClient, ready: Dependency) -> None:
-    assert (await client.get("/readyz")).status_code == 200
+async def test_a_process_is_ready_while_all_that_its_routes_need_works(
+    client: httpx.AsyncClient, ready: Dependency
+) -> None:
+    answer = await client.get("/readyz")
+    assert (answer.status_code, answer.json()) == (200, {"ok": True, "failing": {}})
     ready.unavailable = True
     answer = await client.get("/readyz")
-    assert (answer.status_code, answer.json()) == (503, {"ok": False, "away": "ConnectionError"})
+    assert (answer.status_code, answer.json()) == (503, {"ok": False, "failing": {"postgres": "ConnectionError"}})
+
+
+async def test_a_process_is_ready_while_its_routes_work_and_names_what_does_not(
+    client: httpx.AsyncClient, publishing: Dependency
+) -> None:
+    publishing.unavailable = True
+    answer = await client.get("/readyz")
+    failing = {"publishing": "no record was acknowledged for 16 s"}
+    assert (answer.status_code, answer.json()) == (200, {"ok": True, "failing": failing})
+
+
+async def test_a_client_is_asked_to_wait_for_as_long_as_the_error_has_it(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/v1/fails/transient")).headers["Retry-After"] == "5"
+    assert (await client.get("/v1/fails/stuck")).headers["Retry-After"] == "2"
 
 
 async def test_metrics_are_exposed(client: httpx.AsyncClient) -> None:

@@ -35,7 +35,7 @@ class Process:
         self.server: Server
 
     async def start(self) -> None:
-        app = make_app("test", Watchdog(), no_lifespan, _ready)
+        app = make_app("test", Watchdog(), no_lifespan, {"postgres": _ready})
         app.get("/work")(self._working)
         self._pause_is_over.clear()
         self.server = server_of(app, host="127.0.0.1", port=self.port, stop_pause=5, pause=self._pause)
@@ -124,9 +124,8 @@ async def test_a_stopping_process_takes_new_connections_until_its_pause_is_over(
 
 
 async def test_a_connection_stays_open_longer_than_pools_keep_one() -> None:
-    assert (
-        server_of(make_app("test", Watchdog(), no_lifespan, _ready), host="", port=0).config.timeout_keep_alive == 120
-    )
+    app = make_app("test", Watchdog(), no_lifespan, {"postgres": _ready})
+    assert server_of(app, host="", port=0).config.timeout_keep_alive == 120
     assert KEEP_ALIVE > 90
 
 

@@ -27,7 +27,7 @@ async def ready() -> None: ...
 
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    app: FastAPI = make_app("test", Watchdog(), no_lifespan, ready)
+    app: FastAPI = make_app("test", Watchdog(), no_lifespan, {"postgres": ready})
 
     @app.get("/v1/costs")
     async def costs(first: Annotated[str, Query(alias="from")] = "", limit: int = 1) -> str:

@@ -34,7 +34,7 @@ async def _ready() -> None:
 @pytest.fixture
 async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     monkeypatch.setattr(RequestTimeoutProtocol, "seconds", {h11.IDLE: SECONDS, h11.SEND_BODY: SECONDS})
-    app = make_app("test", Watchdog(), _life, _ready)
+    app = make_app("test", Watchdog(), _life, {"postgres": _ready})
 
     @app.get("/slow")
     async def slow() -> StreamingResponse:

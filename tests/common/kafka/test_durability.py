@@ -34,7 +34,7 @@ async def test_one_line_a_weak_topic_is_logged_and_none_of_a_right_one(kafka: st
     with capture_logs() as logs:
         await warn_of_weak_topics(settings, (COSTS, bench.topic))
 
-    assert [(one["topic"], one["problems"]) for one in logs] == [
+    assert [(one["topic"], one["problems"]) for one in logs if one["event"] == "topic.weak"] == [
         (bench.topic.name, ["min.insync.replicas=2 instead of 1"])
     ]
 
@@ -43,4 +43,4 @@ async def test_a_broker_that_does_not_answer_is_left_to_those_who_need_it() -> N
     with capture_logs() as logs:
         await warn_of_weak_topics(KafkaSettings(kafka_bootstrap_servers="127.0.0.1:1"), (COSTS,))
 
-    assert logs == []
+    assert not [one for one in logs if one["event"] == "topic.weak"]

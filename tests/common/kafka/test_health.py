@@ -23,10 +23,8 @@ class Stuck:
     def __init__(self, *, position: int, end: int) -> None:
         self.running = True
         self.tasks: list[Any] = [_task(done=False)]
-        state = SimpleNamespace(has_valid_position=True, position=position)
-        assignment = SimpleNamespace(state_value=lambda _: state)
+        assignment = SimpleNamespace(all_consumed_offsets=lambda: {PARTITION: SimpleNamespace(offset=position)})
         self.consumer = SimpleNamespace(
-            assignment=lambda: {PARTITION},
             highwater=lambda _: end,
             _subscription=SimpleNamespace(subscription=SimpleNamespace(assignment=assignment)),
             _coordinator=SimpleNamespace(_coordination_task=_task(done=False)),

@@ -1,6 +1,7 @@
 """The way to the broker: what would break the producer is refused, and a topic that is not as declared is named."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from aiokafka import AIOKafkaProducer
 from common.errors import TransientError
+from common.kafka.availability import STUCK_SECONDS, Acknowledgements
 from common.kafka.client import (
     MAX_BATCH_BYTES,
     TopicsError,
@@ -155,6 +157,45 @@ async def test_a_publish_that_took_too_long_is_unknown_and_breaks_nothing(
 
     ids = {decode(record, bench.topic).event_id for record in await bench.records()}
     assert ids >= {"0", "3", "4", "5"}
+
+
+async def test_while_no_record_is_acknowledged_publishing_is_refused_at_once_until_the_cluster_would_take_one(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stuck = Acknowledgements()
+    monkeypatch.setattr("common.kafka.publisher.Acknowledgements", lambda: stuck)
+    async with publishing(bench.servers) as publisher:
+        stuck.failed(time.monotonic() - STUCK_SECONDS)
+        stuck.begin()  # the one attempt of these two seconds
+        with pytest.raises(TransientError, match="no record was acknowledged"):
+            await publisher.publish(bench.topic, MESSAGE, key="key", event_id="0", at=AT)
+
+        await publisher.check()
+        await publisher.publish(bench.topic, MESSAGE, key="key", event_id="1", at=AT)
+
+    assert len(await bench.records()) == 1
+
+
+async def test_publishing_does_not_work_while_the_cluster_would_take_no_record(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = list[bool]()
+
+    async def look(*_: object) -> bool:
+        looks.append(False)
+        return False
+
+    monkeypatch.setattr("common.kafka.publisher.is_writable", look)
+    stuck = Acknowledgements()
+    monkeypatch.setattr("common.kafka.publisher.Acknowledgements", lambda: stuck)
+    async with publishing(bench.servers) as publisher:
+        await publisher.check()
+        stuck.failed(time.monotonic() - STUCK_SECONDS)
+        for _ in range(2):
+            with pytest.raises(TransientError, match="no record was acknowledged for 15 s"):
+                await publisher.check()
+
+    assert looks == [False], "once in two seconds"
 
 
 async def test_the_topics_as_declared_are_accepted(kafka: str) -> None:

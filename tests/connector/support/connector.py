@@ -68,7 +68,7 @@ class ConnectorHarness:
     def _app(self, tests: Limiter) -> FastAPI:
         test = ConnectionTest(client("https://xai.test", transport=httpx.MockTransport(self._answer)), lambda: NOW)
         integrations = Integrations(self.database, test, Sealer(KEYRING, "test"), lambda: None)
-        app = make_app("connector", Watchdog(), no_lifespan, self.database.ping)
+        app = make_app("connector", Watchdog(), no_lifespan, {"postgres": self.database.ping})
         token = {"token_id": "test", "sha256": digest_of(TOKEN), "scopes": SCOPES}
         guard(app, Tokens.model_validate({"tokens": [token]}), requests_per_second=10_000)
         routes = IntegrationRoutes(self.database, self.publisher, test, integrations, tests, clock=lambda: NOW)

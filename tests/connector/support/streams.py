@@ -185,7 +185,7 @@ class StreamsHarness:
         watchdog = Watchdog()
         self.subscribers = Subscribers(watched, watchdog)
         self.routes = EventRoutes(watched, self.subscribers, clock=self.clock, poll_every=poll_every)
-        self.app = make_app("connector", watchdog, no_lifespan, database.ping)
+        self.app = make_app("connector", watchdog, no_lifespan, {"postgres": database.ping})
         guard(self.app, Tokens(tokens=()), requests_per_second=10_000, clock=self.clock)
         self._tokens: dict[str, Token] = {}
         self.issue(TOKEN)

@@ -123,7 +123,7 @@ def open_console(connector: httpx.AsyncClient, ledger: httpx.AsyncClient, folder
         secrets,
         lambda: datetime.now(UTC),
     )
-    app = make_app("console", Watchdog(), no_lifespan, _ready)
+    app = make_app("console", Watchdog(), no_lifespan, {"postgres": _ready})
     add_pages(app, parts, Renderer())
     return Customer.of(app, sessions)
 

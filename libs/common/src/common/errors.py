@@ -5,9 +5,17 @@ import sys
 
 import psycopg
 
+RETRY_AFTER = 5
+"""Seconds that an HTTP client is asked to wait before it tries again."""
+
 
 class TransientError(Exception):
     """Wait and try again, for as long as it takes: something outside is unavailable."""
+
+    def __init__(self, reason: str = "", *, retry_after: int = RETRY_AFTER) -> None:
+        """`retry_after`: seconds that an HTTP client is asked to wait."""
+        super().__init__(reason)
+        self.retry_after = retry_after
 
 
 class UserError(Exception):

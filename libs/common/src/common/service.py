@@ -1,7 +1,7 @@
 """The parts of every service and their lifecycle: opened and closed in one place."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from aiokafka.errors import KafkaError
 from contract.access import ACCESS, BrokerAccess
 
 from common.database import Database, SharedSessionsError, make_engine
-from common.errors import is_own_cancellation
+from common.errors import TransientError, is_own_cancellation
 from common.kafka.client import TopicsError, check_topics, make_broker
 from common.kafka.consumer import Consumers
 from common.kafka.dead_letters import DeadLetters
@@ -45,11 +45,14 @@ class Parts:
     consumers: Consumers
     access: BrokerAccess
 
-    async def ready(self) -> None:
-        """Raises when database or broker does not answer."""
-        await self.database.ping()
+    @property
+    def checks(self) -> dict[str, Callable[[], Awaitable[None]]]:
+        """By name, what raises while it does not work."""
+        return {"postgres": self.database.ping, "kafka": self._broker_answers, "publishing": self.publisher.check}
+
+    async def _broker_answers(self) -> None:
         if not await self.broker.ping(timeout=3.0):
-            raise ConnectionError("the broker does not answer")
+            raise TransientError("no broker answers")
 
 
 def assemble(settings: ServiceSettings, service: str, *, pool_size: int = 5) -> Parts:

@@ -62,7 +62,7 @@ def create_app(settings: ConnectorSettings) -> FastAPI:
         async with xai, started(parts, settings, *loops):
             yield
 
-    app = make_app("connector", parts.watchdog, lifespan, parts.ready)
+    app = make_app("connector", parts.watchdog, lifespan, parts.checks)
     guard(app, LiveTokens(settings.api_tokens_file), requests_per_second=settings.api_requests_per_second)
     tests = _tests_at(settings)
     events = EventRoutes(parts.database, subscribers, clock=_now)

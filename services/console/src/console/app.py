@@ -56,7 +56,7 @@ def create_app(settings: ConsoleSettings) -> FastAPI:
             await used_links.ping()
             yield
 
-    app = make_app("console", Watchdog(), lifespan, used_links.ping)
+    app = make_app("console", Watchdog(), lifespan, {"postgres": used_links.ping})
     app.state.on_shutdown = parts.relay.leave
     add_pages(app, parts, Renderer(settings.console_theme_file))
     return app

@@ -46,7 +46,7 @@ def create_app(settings: LedgerSettings) -> FastAPI:
             finally:
                 await reading.close()
 
-    app = make_app("ledger", parts.watchdog, lifespan, parts.ready)
+    app = make_app("ledger", parts.watchdog, lifespan, {"postgres": reading.ping}, parts.checks)
     guard(app, LiveTokens(settings.api_tokens_file), requests_per_second=settings.api_requests_per_second)
     for routes in (Routes, ReportRoutes, HistoryRoutes, Exports):
         app.include_router(routes(reading, clock=lambda: datetime.now(UTC)).router())

@@ -48,11 +48,7 @@ def create_app(settings: SyncerSettings) -> FastAPI:
         async with xai_client, started(parts, settings, *loops):
             yield
 
-    async def ready() -> None:
-        await parts.ready()
-        await xai.ready()
-
-    return make_app("syncer", parts.watchdog, lifespan, ready)
+    return make_app("syncer", parts.watchdog, lifespan, parts.checks | {"credentials": xai.ready})
 
 
 def main() -> None:

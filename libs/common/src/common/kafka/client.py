@@ -11,6 +11,7 @@ from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
 from contract.topics import MAX_DEAD_LETTER_BYTES, Topic
 from faststream.security import BaseSecurity, SASLScram512
 
+from common.kafka.aiokafka_internals import use_steady_clients
 from common.kafka.diagnostics import GRANTING, BrokerRefusedError, diagnose_connection
 from common.kafka.tolerant_consumer import TolerantBroker
 from common.settings import KafkaSettings, StartRefusedError
@@ -21,6 +22,9 @@ MAX_BATCH_BYTES = 256 * 1024
 Every topic takes larger ones.
 """
 
+PRODUCE_MS = 10_000
+"""Until a record is sent again, to whichever broker leads its partition by then."""
+
 
 class TopicsError(Exception):
     """A topic is missing or has another partition count: the service refuses to start."""
@@ -28,8 +32,10 @@ class TopicsError(Exception):
 
 def make_broker(settings: KafkaSettings, service: str) -> TolerantBroker:
     """A broker that is not connected yet: all replicas acknowledge, and no topic is created."""
+    use_steady_clients()
     broker = TolerantBroker(
         bootstrap_servers(settings),
+        request_timeout_ms=PRODUCE_MS,
         client_id=service,
         security=_security(settings),
         acks="all",
@@ -52,6 +58,7 @@ def bootstrap_servers(settings: KafkaSettings) -> list[str]:
 
 def client_options(settings: KafkaSettings) -> dict[str, object]:
     """Options of aiokafka's own clients for the same broker."""
+    use_steady_clients()
     options: dict[str, object] = {
         "bootstrap_servers": bootstrap_servers(settings),
         "security_protocol": settings.kafka_security_protocol,

@@ -18,7 +18,7 @@ from aiokafka.errors import (
 
 from common.settings import StartRefusedError
 
-DEADLINE_MS = 5_000
+DEADLINE_MS = 2_500
 GRANTING = "run `grafient topics apply --acls`"
 EXPIRED = 10
 """X509_V_ERR_CERT_HAS_EXPIRED."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,6 +16,8 @@ from contract.messages import Message
 from contract.topics import Topic
 
 from common.errors import TransientError
+from common.kafka.aiokafka_internals import is_writable
+from common.kafka.availability import RETRY_SECONDS, STUCK_SECONDS, Acknowledgements
 from common.kafka.client import MAX_BATCH_BYTES
 from common.kafka.diagnostics import authorization_hint
 from common.kafka.placement import partition_of
@@ -22,7 +25,7 @@ from common.kafka.tolerant_consumer import TolerantBroker
 from common.metrics import PUBLISHED, declare
 from common.watchdog import Watchdog
 
-PUBLISH_DEADLINE = 15.0
+PUBLISH_DEADLINE = STUCK_SECONDS
 """Seconds; after that it is unknown whether the broker has the record, and it is published again with the same ID."""
 ENVELOPE_BYTES = 70
 """Overhead of a record, and of a batch, at most."""
@@ -42,7 +45,7 @@ class Outgoing:
 
 
 class Publisher:
-    """Publishes and waits until the broker has it.
+    """Publishes and waits until the broker has it; while it acknowledges nothing, refuses at once.
 
     A record without a key, or too large for its topic, is rejected here: aiokafka assigns its sequence number before
     the broker validates it, so one rejection by the broker would break the idempotent producer.
@@ -52,7 +55,9 @@ class Publisher:
         self._broker = broker
         self._source = f"/grafient/{service}"
         self._watchdog = watchdog
-        for topic in ACCESS[service].writes if service in ACCESS else ():
+        self._acknowledgements = Acknowledgements()
+        self._writes = ACCESS[service].writes if service in ACCESS else ()
+        for topic in self._writes:
             declare(PUBLISHED, [topic.name], topic.types)
 
     async def publish(self, topic: Topic, message: Message, *, key: str, event_id: str, at: datetime) -> None:
@@ -87,18 +92,31 @@ class Publisher:
         for record in records:
             check_size(record.topic, record.body, key=record.key, headers=record.headers)
         names = ", ".join(sorted({record.topic.name for record in records}))
+        begun = self._acknowledgements.begin()
         try:
             async with asyncio.timeout(PUBLISH_DEADLINE):
                 await self._send_all(records)
         except TimeoutError:
+            self._acknowledgements.failed(begun)
             raise TransientError(f"the broker did not acknowledge a record of {names}") from None
         except KafkaError as error:
             if not error.retriable:
                 self._watchdog.fail(f"producer of {names}: {authorization_hint(error) or type(error).__name__}")
             raise TransientError(f"{names}: {type(error).__name__}") from None
+        self._acknowledgements.came()
         for (topic, kind), number in Counter(map(_kind, records)).items():
             if kind:
                 PUBLISHED.labels(topic, kind).inc(number)
+
+    async def check(self) -> None:
+        """Raises TransientError while no record is acknowledged; looks every RETRY_SECONDS whether one would be."""
+        if self._acknowledgements.missing() and self._acknowledgements.is_due("look"):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(RETRY_SECONDS):
+                    if await is_writable(self._broker.producer, [topic.name for topic in self._writes]):
+                        self._acknowledgements.came()
+        if missing := self._acknowledgements.missing():
+            raise missing
 
     async def _send_all(self, records: Sequence[Outgoing]) -> None:
         """Each batch of a partition is sent by itself: FastStream's way takes ten times the CPU, record by record."""

@@ -14,6 +14,7 @@ from contract.cloudevents import UNREADABLE_NAME
 from contract.topics import Topic
 from faststream.kafka import KafkaBroker
 
+from common.kafka.aiokafka_internals import keep_batches, positions
 from common.kafka.diagnostics import authorization_hint
 
 log = structlog.get_logger()
@@ -21,6 +22,9 @@ log = structlog.get_logger()
 PATIENCE_MS = 1000
 """How long a poll waits at least: FastStream asks for a few milliseconds, sleeps after each that was empty, and a record
 that arrives meanwhile would wait for the end of the sleep."""
+JOIN_MS = 25_000
+"""How long a consumer waits until all members of its group have joined: longer than one of them may take to finish its
+batch (REVOKE_DEADLINE) after a heartbeat."""
 STEP_MS = 500
 """How long a step waits for the next record of a partition, which is fetched again."""
 
@@ -53,7 +57,7 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
     ) -> dict[TopicPartition, list[ConsumerRecord]]:
         """Answers as soon as there is a record; `timeout_ms` is raised to PATIENCE_MS, unless it is 0."""
         timeout_ms = max(timeout_ms, PATIENCE_MS) if timeout_ms else 0
-        before = self._positions()
+        before = positions(self)
         found: dict[TopicPartition, list[ConsumerRecord]] = {}
         try:
             limit = 1 if self._careful else max_records
@@ -85,13 +89,6 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
                 await self.seek_to_beginning(partition)
             else:
                 self.seek(partition, offset)
-
-    def _positions(self) -> dict[TopicPartition, int]:
-        assignment = self._subscription.subscription and self._subscription.subscription.assignment
-        if not assignment:
-            return {}
-        states = {partition: assignment.state_value(partition) for partition in assignment.tps}
-        return {partition: state.position for partition, state in states.items() if state.has_valid_position}
 
     async def _step(self) -> dict[TopicPartition, list[ConsumerRecord]]:
         """The next record of one partition, readable or not: the error does not name its partition."""
@@ -142,5 +139,7 @@ class TolerantBroker(KafkaBroker):
     async def _connect(self) -> Callable[..., AIOKafkaConsumer]:
         builder = await super()._connect()
         assert isinstance(builder, partial)  # noqa: S101 - FastStream keeps the options so
-        self.config.broker_config.builder = partial(TolerantConsumer, **builder.keywords)
+        keep_batches(self.producer)
+        options = builder.keywords | {"request_timeout_ms": JOIN_MS}
+        self.config.broker_config.builder = partial(TolerantConsumer, **options)
         return self.config.broker_config.builder

@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ POLL_SECONDS = 4.0
 """Between two requests of `/livez`."""
 STRIKES = 3
 """Failed requests of `/livez` in a row before a process is killed."""
+START_SECONDS = 60.0
+"""From its birth, in which failed requests before the first good one do not count: what it needs may be unavailable."""
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 STEADY_AFTER = 30.0
 """Seconds of life after which a death counts as the first one again."""
@@ -72,12 +75,19 @@ class Supervisor:
     """Runs services with their output in `logs`; `report` is called with what happens."""
 
     def __init__(
-        self, logs: Path, report: Callable[[str], None] = lambda _text: None, *, poll_seconds: float = POLL_SECONDS
+        self,
+        logs: Path,
+        report: Callable[[str], None] = lambda _text: None,
+        *,
+        poll_seconds: float = POLL_SECONDS,
+        start_seconds: float = START_SECONDS,
     ) -> None:
         self._logs = logs
+        self._start_seconds = start_seconds
         self._report = report
         self._poll_seconds = poll_seconds
         self._processes: dict[str, asyncio.subprocess.Process] = {}
+        self._starting_until: dict[str, float] = {}
         self._keepers: dict[str, asyncio.Task[None]] = {}
         self._http = httpx.AsyncClient(timeout=3.0, trust_env=False)
 
@@ -108,6 +118,7 @@ class Supervisor:
 
     async def _spawn(self, service: Service) -> None:
         self._logs.mkdir(parents=True, exist_ok=True)
+        self._starting_until[service.name] = time.monotonic() + self._start_seconds
         self._processes[service.name] = await spawn(
             service.argv, self._log(service), env=service.env, when_orphaned=signal.SIGKILL
         )
@@ -120,7 +131,7 @@ class Supervisor:
         try:
             async with asyncio.timeout(READY_DEADLINE):
                 while process.returncode is None:
-                    if service.url is None or await self._is_well(f"{service.url}/readyz"):
+                    if await self._is_well(service, "/readyz"):
                         self._report(f"{service.name} is ready")
                         return
                     await asyncio.sleep(0.05)
@@ -139,14 +150,16 @@ class Supervisor:
                 async with asyncio.timeout(self._poll_seconds):
                     await process.wait()
                     return
-            strikes = 0 if service.url is None or await self._is_well(f"{service.url}/livez") else strikes + 1
+            well = await self._is_well(service, "/livez")
+            strikes = 0 if well or time.monotonic() < self._starting_until[service.name] else strikes + 1
             if strikes >= STRIKES:
                 self._report(f"{service.name} makes no progress and is killed")
                 with suppress(ProcessLookupError):
                     process.send_signal(signal.SIGKILL)
 
-    async def _is_well(self, url: str) -> bool:
-        try:
-            return (await self._http.get(url)).status_code == httpx.codes.OK
-        except httpx.HTTPError:
-            return False
+    async def _is_well(self, service: Service, path: str) -> bool:
+        with suppress(httpx.HTTPError):
+            if service.url is None or (await self._http.get(service.url + path)).status_code == httpx.codes.OK:
+                self._starting_until[service.name] = 0.0
+                return True
+        return False
