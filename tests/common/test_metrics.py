@@ -16,6 +16,7 @@ from contract.cloudevents import REASONS
 from contract.fields import Trigger
 from contract.messages import COMMANDS
 from contract.rules import XAI_CODES
+from contract.topics import COSTS
 from prometheus_client.parser import text_string_to_metric_families
 from syncer.guard import Kind
 
@@ -37,10 +38,13 @@ Series = tuple[str, frozenset[tuple[str, str]]]
 NONE: Mapping[str, list[str]] = {}
 OF_CALLS = [*(code.value for code in XAI_CODES), "key_unavailable", "internal"]
 TOKENS, KEYRING, SEALING_KEY, LINKS = "tokens.json", "keyring.json", "sealing_key.json", "console_links"
-REFUSED = ["token_refused", "too_many_requests", "request_too_large", "request_too_slow"]
+REFUSED = [
+    *("token_refused", "too_many_requests", "request_too_large", "request_too_slow"),
+    *("unavailable", "internal"),
+]
 SERIES: dict[str, dict[str, Mapping[str, list[str]]]] = {
     "connector": {
-        "commands_ended_total": {
+        "grafient_commands_ended_total": {
             "type": [*(one.__name__ for one in COMMANDS), "unread"],
             "outcome": [
                 "done",
@@ -52,29 +56,37 @@ SERIES: dict[str, dict[str, Mapping[str, list[str]]]] = {
                 "internal",
             ],
         },
-        "streams_listening": NONE,
-        "http_requests_refused_total": {"code": REFUSED},
-        "file_unusable": {"file": [TOKENS, KEYRING, SEALING_KEY]},
+        "grafient_streams_listening": NONE,
+        "grafient_refusals_total": {"of": ["request"], "code": REFUSED},
+        "grafient_backlog_age_seconds": {"queue": ["commands", "states", "results"]},
+        "grafient_file_unusable": {"file": [TOKENS, KEYRING, SEALING_KEY]},
     },
     "syncer": {
-        "xai_calls_total": {"outcome": ["ok", *OF_CALLS]},
-        "xai_circuit_open": {"kind": ["outage", "refusals"]},
-        "xai_answers_other_days": NONE,
-        "windows_total": {"trigger": list(Trigger), "outcome": ["read", *OF_CALLS, "answer_questioned", "not_found"]},
-        "windows_waiting_for_key": NONE,
-        "credentials_unavailable": NONE,
-        "questioned_days": {"kind": list(Kind), "waits_for": ["xai", "operator"]},
-        "file_unusable": {"file": [KEYRING]},
+        "grafient_xai_calls_total": {"outcome": ["ok", *OF_CALLS]},
+        "grafient_xai_circuit_open": {"kind": ["outage", "refusals"]},
+        "grafient_xai_answers_other_days": NONE,
+        "grafient_windows_total": {
+            "trigger": list(Trigger),
+            "outcome": ["read", *OF_CALLS, "answer_questioned", "not_found"],
+        },
+        "grafient_windows_waiting_for_key": NONE,
+        "grafient_credentials_unavailable": NONE,
+        "grafient_oldest_uncovered_day_seconds": NONE,
+        "grafient_unreconciled_days": NONE,
+        "grafient_refusals_total": {"of": ["window"], "code": [*OF_CALLS, "answer_questioned", "not_found"]},
+        "grafient_backlog_age_seconds": {"queue": ["windows"]},
+        "grafient_questioned_days": {"kind": list(Kind), "waits_for": ["xai", "operator"]},
+        "grafient_file_unusable": {"file": [KEYRING]},
     },
     "ledger": {
-        "ledger_days_total": {"outcome": ["applied", "older"]},
-        "ledger_windows_unreconciled_total": NONE,
-        "http_requests_refused_total": {"code": REFUSED},
-        "file_unusable": {"file": [TOKENS]},
+        "grafient_ledger_days_total": {"outcome": ["applied", "older"]},
+        "grafient_backlog_age_seconds": {"queue": [COSTS.name]},
+        "grafient_refusals_total": {"of": ["request"], "code": REFUSED},
+        "grafient_file_unusable": {"file": [TOKENS]},
     },
     "console": {
-        "console_links_total": {"outcome": ["opened", "forged", "expired", "too_long", "used"]},
-        "file_unusable": {"file": [LINKS]},
+        "grafient_console_links_total": {"outcome": ["opened", "forged", "expired", "too_long", "used"]},
+        "grafient_file_unusable": {"file": [LINKS]},
     },
 }
 """What each service exports, beside the series of its topics."""
@@ -87,15 +99,16 @@ def _expected(service: str) -> Iterator[Series]:
         return
     for topic in ACCESS[service].reads:
         of_topic = {"topic": [topic.name]}
-        for name in ("consumer_stopped", "consumer_partitions", "consumer_unsteady"):
-            yield from _each(name, of_topic)
-        yield from _each("records_misplaced_total", of_topic | {"why": list(NEXT_STEPS)})
-        yield from _each("messages_dead_lettered_total", of_topic | {"reason": [*REASONS, "handler_failed"]})
+        for name in ("stopped", "partitions", "unsteady"):
+            yield from _each(f"grafient_consumer_{name}", of_topic)
+        yield from _each("grafient_backlog_age_seconds", {"queue": [topic.name]})
+        yield from _each("grafient_records_misplaced_total", of_topic | {"why": list(NEXT_STEPS)})
+        yield from _each("grafient_messages_dead_lettered_total", of_topic | {"reason": [*REASONS, "handler_failed"]})
         yield from _each(
-            "messages_handled_total", of_topic | {"outcome": ["handled", "dead_lettered", "waits", "failed"]}
+            "grafient_messages_handled_total", of_topic | {"outcome": ["handled", "dead_lettered", "waits", "failed"]}
         )
     for topic in ACCESS[service].writes:
-        yield from _each("messages_published_total", {"topic": [topic.name], "type": list(topic.types)})
+        yield from _each("grafient_messages_published_total", {"topic": [topic.name], "type": list(topic.types)})
 
 
 def _each(name: str, values: Mapping[str, list[str]]) -> Iterator[Series]:

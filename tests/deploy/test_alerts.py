@@ -22,6 +22,25 @@ Series = tuple[str, str]
 """A series with its labels, and its values a minute, in promtool's notation."""
 WINDOWS, DAILY = name(metrics.WINDOWS), '{trigger="daily",outcome="read"}'
 CASES: dict[str, tuple[list[Series], list[Series], str]] = {
+    "GrafientDaysLate": ([(name(metrics.LATE), "43260+60x60")], [(name(metrics.LATE), "43260+60x10 0x50")], "40m"),
+    "GrafientNotReconciled": (
+        [(name(metrics.UNRECONCILED), "2x500")],
+        [(name(metrics.UNRECONCILED), "2x60 0x440")],
+        "450m",
+    ),
+    "GrafientFailing": (
+        [(f'{name(metrics.REFUSALS)}{{of="request",code="internal"}}', "0+1x30")],
+        [
+            (f'{name(metrics.REFUSALS)}{{of="request",code="internal"}}', "7x30"),
+            (f'{name(metrics.REFUSALS)}{{of="window",code="key_refused"}}', "0+1x30"),
+        ],
+        "25m",
+    ),
+    "GrafientBacklog": (
+        [(f'{name(metrics.BACKLOG_AGE)}{{queue="xai.costs.v1"}}', "1801+60x30")],
+        [(f'{name(metrics.BACKLOG_AGE)}{{queue="xai.costs.v1"}}', "1801+60x5 0x30")],
+        "20m",
+    ),
     "GrafientDown": (
         [('up{job="grafient",instance="a"}', "0x20")],
         [('up{job="grafient",instance="a"}', "1x20")],
@@ -35,6 +54,11 @@ CASES: dict[str, tuple[list[Series], list[Series], str]] = {
     "GrafientConsumerStopped": (
         [(f'{name(metrics.CONSUMER_STOPPED)}{{topic="xai.costs.v1"}}', "1x20")],
         [(f'{name(metrics.CONSUMER_STOPPED)}{{topic="xai.costs.v1"}}', "0x20")],
+        "10m",
+    ),
+    "GrafientConsumerUnsteady": (
+        [(f'{name(metrics.CONSUMER_UNSTEADY)}{{topic="xai.costs.v1"}}', "1x20")],
+        [(f'{name(metrics.CONSUMER_UNSTEADY)}{{topic="xai.costs.v1"}}', "1 0x20")],
         "10m",
     ),
     "GrafientMessagesDeadLettered": (
@@ -76,11 +100,6 @@ CASES: dict[str, tuple[list[Series], list[Series], str]] = {
         [(f'{name(metrics.QUESTIONS_OPEN)}{{kind="fell",waits_for="operator"}}', "3x90")],
         [(f'{name(metrics.QUESTIONS_OPEN)}{{kind="fell",waits_for="xai"}}', "3x90")],
         "80m",
-    ),
-    "GrafientNotReconciled": (
-        [(name(metrics.UNRECONCILED), "0+1x500")],
-        [(name(metrics.UNRECONCILED), "0x60 1x440")],
-        "450m",
     ),
     "GrafientNoDailySync": (
         [(f"{WINDOWS}{DAILY}", "5x110"), (f'{WINDOWS}{{trigger="force",outcome="read"}}', "0+1x110")],

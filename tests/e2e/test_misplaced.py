@@ -30,6 +30,6 @@ async def _misplaced(client: SystemClient) -> Counter[tuple[str, str]]:
         shown = (await client.http.get(f"{url}/metrics")).text
         for family in text_string_to_metric_families(shown):
             for one in family.samples:
-                if one.name == "records_misplaced_total":
+                if one.name == "grafient_records_misplaced_total":
                     found[one.labels["topic"], one.labels["why"]] += int(one.value)
     return found

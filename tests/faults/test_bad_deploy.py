@@ -18,7 +18,7 @@ from tests.support.system import SystemClient
 from tests.support.waiting import until
 
 pytestmark = [pytest.mark.thorough, pytest.mark.timeout(300)]
-STOPPED = f'consumer_stopped{{topic="{COSTS.name}"}} 1.0'
+STOPPED = f'grafient_consumer_stopped{{topic="{COSTS.name}"}} 1.0'
 
 
 @pytest.fixture

@@ -61,5 +61,5 @@ async def _open_circuits(client: SystemClient) -> int:
     """How many circuits the syncer's metrics show as open."""
     async with httpx.AsyncClient(trust_env=False) as http:
         shown = (await http.get(f"{client.address.syncer_url}/metrics")).text
-    circuits = [line for line in shown.splitlines() if line.startswith("xai_circuit_open{")]
+    circuits = [line for line in shown.splitlines() if line.startswith("grafient_xai_circuit_open{")]
     return sum(not line.endswith(" 0.0") for line in circuits)

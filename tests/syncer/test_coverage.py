@@ -10,7 +10,7 @@ from contract.cloudevents import Event
 from contract.fields import Trigger
 from contract.messages import SyncCompleted
 from syncer import coverage, store
-from syncer.coverage import UnreadDays
+from syncer.coverage import CoverageState, UnreadDays
 from syncer.domain import Days, Heal, readable
 
 from tests.support.messages import sync_completed
@@ -160,6 +160,47 @@ async def test_the_order_and_number_of_confirmations_change_nothing(syncer: Sync
         await syncer.sql("TRUNCATE coverage")
 
     assert found == {(YESTERDAY, _end(YESTERDAY) + timedelta(hours=3), _end(YESTERDAY) + timedelta(hours=7))}
+
+
+async def test_a_finished_day_is_late_from_its_end_until_it_is_covered(
+    syncer: SyncerHarness, integration_id: UUID
+) -> None:
+    await syncer.sql("UPDATE integrations SET added_at = '2026-11-01T00:00:00Z'")
+    assert await _state(syncer) == CoverageState(_end(YESTERDAY), 0)
+
+    await syncer.sql("UPDATE integrations SET added_at = '2026-11-20T05:00:00Z'")
+    assert await _state(syncer) == CoverageState(datetime(2026, 11, 20, 5, tzinfo=UTC), 0)
+
+    await _confirm(syncer, integration_id, YESTERDAY, _end(YESTERDAY))
+    assert await _state(syncer) == CoverageState(None, 0)
+
+
+async def test_a_day_that_waits_for_the_customer_or_for_xai_is_not_late(
+    syncer: SyncerHarness, integration_id: UUID
+) -> None:
+    await syncer.sql("UPDATE integrations SET refused_code = 'key_refused', refused_since = now()")
+    assert await _state(syncer) == CoverageState(None, 0)
+
+    await syncer.sql("UPDATE integrations SET refused_code = NULL, refused_since = NULL")
+    await syncer.remove(integration_id)
+    assert await _state(syncer) == CoverageState(None, 0)
+
+
+async def test_a_day_that_did_not_reconcile_is_counted_until_a_newer_reading_is_confirmed(
+    syncer: SyncerHarness, integration_id: UUID
+) -> None:
+    read = _end(YESTERDAY) + timedelta(minutes=1)
+    await _confirm(syncer, integration_id, YESTERDAY, read)
+    await _doubt(syncer, integration_id, YESTERDAY, read + timedelta(minutes=1))
+    assert await _state(syncer) == CoverageState(None, 1)
+
+    await _confirm(syncer, integration_id, YESTERDAY, read + timedelta(minutes=2))
+    assert await _state(syncer) == CoverageState(None, 0)
+
+
+async def _state(syncer: SyncerHarness) -> CoverageState:
+    async with syncer.database.transaction() as connection:
+        return await coverage.state(connection, AT, await store.portion(connection, None))
 
 
 async def _expected_from(syncer: SyncerHarness, first: date) -> UUID:

@@ -5,8 +5,10 @@ from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
+from common.metrics import LATE, UNRECONCILED
 from common.watchdog import Watchdog
 from contract.problems import Code
+from prometheus_client import Gauge
 from syncer.domain import Days
 from syncer.healer import Healer
 from syncer.provider import ReadRefusedError, ReadTransientError
@@ -68,6 +70,23 @@ async def test_all_integrations_are_looked_at_however_many_there_are(
     await syncer.settle()
 
     assert {reading.integration_id for reading in syncer.readings()} == ids
+
+
+async def test_a_look_measures_how_late_and_how_wrong_the_whole_fleet_is(
+    syncer: SyncerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncer.store.PORTION", 2)
+    for _ in range(3):
+        await _missing_day(syncer)
+    await syncer.sql("UPDATE integrations SET added_at = '-infinity'")
+    await syncer.sql(
+        "UPDATE coverage SET unreconciled_at = confirmed_at + interval '1 hour' WHERE day < :t", t=await syncer.today()
+    )
+
+    await syncer.healer.round()
+
+    assert 86_400 <= _value(LATE) < 2 * 86_400
+    assert _value(UNRECONCILED) == 3
 
 
 async def test_a_look_that_takes_long_is_followed_by_a_longer_rest(syncer: SyncerHarness) -> None:
@@ -147,6 +166,11 @@ async def test_a_new_key_has_what_was_missed_under_the_former_one_read_at_once(s
     finally:
         healing.cancel()
         await asyncio.gather(healing, return_exceptions=True)
+
+
+def _value(metric: Gauge) -> float:
+    value: float = metric._value.get()  # noqa: SLF001 - the client has no other way to read it
+    return value
 
 
 async def _missing_day(syncer: SyncerHarness) -> tuple[UUID, Days]:

@@ -4,7 +4,7 @@ import asyncio
 from uuid import UUID
 
 import pytest
-from common.metrics import CREDENTIALS_UNAVAILABLE, WAITING_FOR_KEY
+from common.metrics import BACKLOG_AGE, CREDENTIALS_UNAVAILABLE, WAITING_FOR_KEY
 from common.watchdog import Watchdog
 from contract.problems import Code
 from sqlalchemy import text
@@ -24,6 +24,16 @@ async def test_windows_that_wait_long_for_their_key_are_counted(syncer: SyncerHa
     await syncer.sql("UPDATE windows SET due_at = due_at + interval '2 minutes'")
     await syncer.housekeeping.count_waiting_for_key()
     assert _counted() == 0
+
+
+async def test_the_queue_is_as_old_as_the_window_that_has_been_due_for_longest(syncer: SyncerHarness) -> None:
+    await _overdue(syncer)
+    await syncer.housekeeping.measure_backlog()
+    assert 660 <= _backlog() < 700
+
+    await syncer.sql("UPDATE integrations SET retry_after = now() + interval '1 hour'")
+    await syncer.housekeeping.measure_backlog()
+    assert _backlog() == 0
 
 
 async def test_integrations_with_a_key_that_does_not_open_are_counted_until_it_does(syncer: SyncerHarness) -> None:
@@ -100,7 +110,9 @@ async def test_each_job_is_a_watched_loop_and_none_stops_another(
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
-    assert set(watchdog._limits) == {"clock_repair", "waiting_count", "questions_count", "unopened_count", "retention"}  # noqa: SLF001 - as the watchdog reports
+    limits = watchdog._limits  # noqa: SLF001 - as the watchdog reports
+    counts = {"waiting_count", "questions_count", "unopened_count"}
+    assert set(limits) == {"clock_repair", *counts, "backlog", "retention"}
 
 
 async def _fail(_: Housekeeping) -> None:
@@ -111,6 +123,11 @@ async def _overdue(syncer: SyncerHarness) -> None:
     await syncer.ask(await syncer.integration())
     await syncer.sql("DELETE FROM credentials")
     await syncer.sql("UPDATE windows SET due_at = due_at - interval '11 minutes'")
+
+
+def _backlog() -> float:
+    age: float = BACKLOG_AGE.labels("windows")._value.get()  # noqa: SLF001 - the client has no other way to read it
+    return age
 
 
 def _counted() -> float:

@@ -142,7 +142,7 @@ async def test_a_client_is_asked_to_wait_for_as_long_as_the_error_has_it(client:
 
 async def test_metrics_are_exposed(client: httpx.AsyncClient) -> None:
     await client.get("/livez")
-    assert 'progress_age_seconds{loop="worker"}' in (await client.get("/metrics")).text
+    assert 'grafient_progress_age_seconds{loop="worker"}' in (await client.get("/metrics")).text
 
 
 @pytest.mark.parametrize(

@@ -1,17 +1,20 @@
 """A subscriber that is stuck is seen; one that has nothing to do raises no alarm."""
 
 import asyncio
+import time
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
-from common.kafka.health import subscriber_problem
+from common.kafka.delivery import Unfinished
+from common.kafka.health import backlog_age, subscriber_problem
 from common.watchdog import STALLED_AFTER, Watchdog
 from contract.topics import COSTS
 
 from tests.support.consumer_bench import Bench
 from tests.support.fakes import MonotonicClock
+from tests.support.messages import raw_record
 from tests.support.waiting import until
 
 PARTITION = TopicPartition(COSTS.name, 0)
@@ -65,6 +68,31 @@ def test_a_record_that_came_after_a_long_silence_is_no_alarm() -> None:
     assert subscriber_problem(silent, COSTS, watchdog) is None  # type: ignore[arg-type]  # it has what is looked at
     clock.now += 10
     assert subscriber_problem(busy, COSTS, watchdog) is None  # type: ignore[arg-type]  # the same
+
+
+def test_what_waits_is_as_old_as_the_oldest_record_that_was_delivered_and_not_handled() -> None:
+    behind, done = Stuck(position=7, end=8), Stuck(position=8, end=8)
+    unfinished = Unfinished()
+    assert _age(behind, unfinished) == 0
+
+    now = time.time()
+    records = [
+        raw_record(COSTS, b"{}", offset=number, timestamp=int(now - age) * 1000) for number, age in ((6, 90), (7, 600))
+    ]
+    unfinished.begin(records)
+    assert _age(done, unfinished) == pytest.approx(600, abs=5)
+
+    unfinished.end(records)
+    assert _age(behind, unfinished) == pytest.approx(600, abs=5)
+    assert _age(done, unfinished) == 0
+
+    unfinished.begin(records)
+    unfinished.forget({PARTITION})
+    assert _age(done, unfinished) == 0
+
+
+def _age(subscriber: Stuck, unfinished: Unfinished) -> float:
+    return backlog_age(subscriber, unfinished)  # type: ignore[arg-type]  # it has what is looked at
 
 
 def test_a_loop_that_ended_is_seen_and_one_that_was_replaced_is_not() -> None:

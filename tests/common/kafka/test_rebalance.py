@@ -79,4 +79,4 @@ async def test_a_group_that_does_not_settle_shows_for_a_minute() -> None:
 
 
 def _unsteady() -> float | None:
-    return REGISTRY.get_sample_value("consumer_unsteady", {"topic": COSTS.name})
+    return REGISTRY.get_sample_value("grafient_consumer_unsteady", {"topic": COSTS.name})

@@ -87,7 +87,7 @@ def test_five_teams_with_answers_about_other_days_raise_one_alert_and_a_good_ans
 
 
 def _alert() -> float | None:
-    return REGISTRY.get_sample_value("xai_answers_other_days")
+    return REGISTRY.get_sample_value("grafient_xai_answers_other_days")
 
 
 def _named(logs: list[EventDict]) -> int:

@@ -20,6 +20,7 @@ from fastapi import FastAPI
 from xai_usage import client
 
 from connector.api import IntegrationRoutes
+from connector.backlog import Backlog
 from connector.commands.api import CommandRoutes
 from connector.commands.handlers import COMMAND_HANDLERS, Commands
 from connector.commands.intake import Intake
@@ -55,7 +56,8 @@ def create_app(settings: ConnectorSettings) -> FastAPI:
     intake = Intake(parts.database, worker.wake, results.wake)
     parts.consumers.subscribe(Handlers(parts.database, relay.wake), HANDLERS, BATCH_HANDLERS)
     parts.consumers.subscribe(intake, INTAKE, on_give_up=intake.reject_unreadable)
-    loops = [one.run for one in (relay, housekeeping, subscribers, worker, results)]
+    backlog = Backlog(parts.database, parts.watchdog)
+    loops = [one.run for one in (relay, housekeeping, subscribers, worker, results, backlog)]
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from datetime import date
 
 import structlog
-from common.metrics import UNRECONCILED
 from contract.messages import AnswerHash, SyncCompleted, WindowRead
 from contract.money import total
 from pydantic import TypeAdapter
@@ -44,7 +43,6 @@ def _compare(window: WindowRead, held: FoundWindow, before: Reconciliation | Non
     if before is not None and _is_same(before.outcome, outcome):
         return before
     if missing:
-        UNRECONCILED.inc()
         log.warning("window.unreconciled", integration_id=str(window.integration_id), days=len(missing))
     number = before.number + 1 if before else 1
     body = outcome.model_dump_json().encode()

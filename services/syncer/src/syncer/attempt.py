@@ -9,7 +9,7 @@ import structlog
 from common.database import Database
 from common.errors import is_transient, name_of
 from common.kafka.publisher import Publisher
-from common.metrics import WINDOWS, declare
+from common.metrics import REFUSALS, WINDOWS, declare
 from contract.problems import Code
 from contract.tracing import tracing
 
@@ -28,6 +28,8 @@ log = structlog.get_logger()
 
 OTHER = "other"
 """Label of triggers that this version does not know: anybody may send one."""
+REFUSED = frozenset(code.value for code in WINDOW_CODES) - {Code.FRESH.value}
+"""How a window ends that was not read; one that is fresh has all that a visit asks for."""
 ATTEMPT_DEADLINE = READING_DEADLINE + 40.0
 """Seconds for one window from claim to close: an attempt that hangs is ended, so that its integration is not blocked."""
 
@@ -46,6 +48,7 @@ class Attempt:
     ) -> None:
         """`chance` in [0, 1) spreads retries."""
         declare(WINDOWS, MOST_URGENT_FIRST, ["read", *WINDOW_CODES])
+        declare(REFUSALS, ["window"], REFUSED)
         self._database = database
         self._group = GroupCommit(database)
         self._publisher = publisher
@@ -174,7 +177,10 @@ class Attempt:
         await windows.close(self._group, claim, closed=closed, unused=unused)
         if closed:
             known = claim.trigger if claim.trigger in MOST_URGENT_FIRST else OTHER
-            WINDOWS.labels(known, _outcome(decision)).inc()
+            outcome = _outcome(decision)
+            WINDOWS.labels(known, outcome).inc()
+            if outcome in REFUSED:
+                REFUSALS.labels("window", outcome).inc()
 
 
 def check(claim: Claim) -> Code | None:

@@ -63,6 +63,16 @@ _UNREAD = text(f"""
     WHERE c.confirmed_at IS NULL OR c.confirmed_at < e.ends_at
 """)  # noqa: S608 - as above
 
+_STATE = text(f"""
+    WITH expected AS ({_EXPECTED} AND i.integration_id = ANY(:ids))
+    SELECT min(greatest(e.ends_at, i.added_at)) FILTER (WHERE (c.confirmed_at IS NULL OR c.confirmed_at < e.ends_at)
+            AND i.refused_code IS NULL AND q.day IS NULL) AS late_since,
+        count(*) FILTER (WHERE c.unreconciled_at > coalesce(c.confirmed_at, '-infinity')) AS unreconciled
+    FROM expected e JOIN integrations i USING (integration_id) LEFT JOIN coverage c USING (integration_id, day)
+        LEFT JOIN questions q USING (integration_id, day)
+    WHERE c.confirmed_at IS NULL OR c.confirmed_at < e.ends_at OR c.unreconciled_at > c.confirmed_at
+""")  # noqa: S608 - as above
+
 _NOTE_HEAL = text("""
     INSERT INTO coverage (integration_id, day, heals, heal_after)
     SELECT :id, d::date, :attempt, :after FROM generate_series(CAST(:first AS timestamp), :last, '1 day') d
@@ -124,6 +134,25 @@ async def unread(connection: AsyncConnection, at: datetime) -> UnreadDays:
     """Of all integrations that are connected, and of the days for which figures are available."""
     row = (await connection.execute(_UNREAD, _until(at))).one()
     return UnreadDays(row.days, row.integrations, row.oldest)
+
+
+@dataclass(frozen=True, slots=True)
+class CoverageState:
+    """Of some integrations, and of the days for which figures are available."""
+
+    late_since: datetime | None
+    """End of the oldest day that is not covered, or when its team was connected, if that was later.
+
+    Without days that xAI refuses or that are questioned: they wait for others.
+    """
+    unreconciled: int
+    """Days."""
+
+
+async def state(connection: AsyncConnection, at: datetime, integration_ids: Sequence[UUID]) -> CoverageState:
+    """How well these integrations are covered."""
+    row = (await connection.execute(_STATE, _until(at) | {"ids": list(integration_ids)})).one()
+    return CoverageState(row.late_since, row.unreconciled)
 
 
 async def note_heal(connection: AsyncConnection, integration_id: UUID, heal: Heal, at: datetime) -> None:

@@ -9,6 +9,7 @@ import structlog
 from common.database import Database
 from common.errors import name_of
 from common.loops import Loop
+from common.metrics import LATE, UNRECONCILED
 from common.watchdog import Watchdog
 from contract.fields import Trigger, rfc3339
 from sqlalchemy import text
@@ -73,15 +74,21 @@ class Healer:
 
     async def _look_at_all(self) -> None:
         last: UUID | None = None
+        late, unreconciled = 0.0, 0
         while True:
             async with self._database.transaction() as connection:
-                ids = await store.portion(connection, last)
-                missing = await coverage.missing(connection, await store.now(connection), ids)
+                ids, at = await store.portion(connection, last), await store.now(connection)
+                missing = await coverage.missing(connection, at, ids)
+                state = await coverage.state(connection, at, ids)
+            late = max(late, (at - state.late_since).total_seconds()) if state.late_since else late
+            unreconciled += state.unreconciled
             await self._heal_each(missing)
             self._loop.beat()
             if len(ids) < store.PORTION:
-                return
+                break
             last = ids[-1]
+        LATE.set(late)
+        UNRECONCILED.set(unreconciled)
 
     async def _heal_each(self, integration_ids: Iterable[UUID]) -> None:
         for integration_id in integration_ids:

@@ -6,7 +6,7 @@ from uuid import UUID
 import structlog
 from common.database import Database
 from common.loops import Loop
-from common.metrics import CREDENTIALS_UNAVAILABLE, QUESTIONS_OPEN, WAITING_FOR_KEY, declare
+from common.metrics import BACKLOG_AGE, CREDENTIALS_UNAVAILABLE, QUESTIONS_OPEN, WAITING_FOR_KEY, declare
 from common.watchdog import Watchdog
 from contract.rules import READABLE_DAYS
 from sqlalchemy import text
@@ -69,6 +69,12 @@ _WAITING_FOR_KEY = text("""
             AND c.credential_version >= i.credential_version)
 """)
 
+_DUE_FOR = text("""
+    SELECT coalesce(extract(epoch FROM clock_timestamp() - min(greatest(w.due_at, i.retry_after))), 0)::float8
+    FROM windows w JOIN integrations i USING (integration_id)
+    WHERE w.closed_at IS NULL AND greatest(w.due_at, i.retry_after) < clock_timestamp()
+""")
+
 _UNOPENED = text(
     "SELECT count(DISTINCT integration_id) FROM windows WHERE closed_at IS NULL AND code = 'key_unavailable'"
 )
@@ -79,6 +85,7 @@ class Housekeeping:
 
     def __init__(self, database: Database, watchdog: Watchdog, *, every: float) -> None:
         """`every`: seconds between two runs of a job."""
+        declare(BACKLOG_AGE, ["windows"])
         declare(QUESTIONS_OPEN, Kind, (questions.XAI, questions.OPERATOR))
         self._database = database
         self._retention = Loop("retention", watchdog, self.delete_expired, every=max(every, EXPIRED_EVERY))
@@ -87,6 +94,7 @@ class Housekeeping:
             Loop("waiting_count", watchdog, self.count_waiting_for_key, every=every),
             Loop("questions_count", watchdog, self.count_questions, every=every),
             Loop("unopened_count", watchdog, self.count_unopened, every=every),
+            Loop("backlog", watchdog, self.measure_backlog, every=every),
             self._retention,
         )
 
@@ -123,6 +131,11 @@ class Housekeeping:
         """Set the metric of integrations whose credential did not open."""
         async with self._database.transaction() as connection:
             CREDENTIALS_UNAVAILABLE.set((await connection.execute(_UNOPENED)).scalar_one())
+
+    async def measure_backlog(self) -> None:
+        """Set the metric of the window that has been due for longest."""
+        async with self._database.transaction() as connection:
+            BACKLOG_AGE.labels("windows").set((await connection.execute(_DUE_FOR)).scalar_one())
 
     async def delete_expired(self) -> None:
         """Delete the rows that nobody needs any more."""

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from http import HTTPStatus
+from importlib.metadata import version
 from typing import Any
 
 import structlog
@@ -17,7 +18,7 @@ from starlette.types import Lifespan
 
 from common.errors import RETRY_AFTER, TransientError, is_transient, transient_errors
 from common.http.strict import refuse_unknown, shown
-from common.metrics import Exported
+from common.metrics import BUILD, REFUSALS, Exported, declare
 from common.watchdog import Watchdog
 
 log = structlog.get_logger()
@@ -76,10 +77,12 @@ def make_app(
         ok = failing.keys().isdisjoint(needs)
         return JSONResponse({"ok": ok, "failing": failing}, status_code=200 if ok else 503)
 
+    declare(REFUSALS, ["request"], [Code.UNAVAILABLE, Code.INTERNAL])
+    BUILD.info({"service": service, "version": version("grafient-common")})
     exported = Exported(service)
 
     @app.get("/metrics", include_in_schema=False)
-    def metrics() -> Response:
+    async def metrics() -> Response:  # on the event loop, as above
         return Response(generate_latest(exported), media_type=CONTENT_TYPE_LATEST)
 
     return app
@@ -97,7 +100,8 @@ async def _problem_of_part(check: Check) -> str | None:
 
 
 def problem(code: Code, detail: str | None = None, headers: dict[str, str] | None = None, **extra: object) -> Response:
-    """`code` as RFC 9457 `application/problem+json`."""
+    """`code` as RFC 9457 `application/problem+json`; it is counted as refused."""
+    REFUSALS.labels("request", code.value).inc()
     body = members(code, detail) | extra
     return JSONResponse(body, cause_of(code).status, headers, media_type="application/problem+json")
 

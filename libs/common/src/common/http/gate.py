@@ -14,13 +14,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from common.http.app import problem_of
 from common.http.strict import GUARDED
 from common.http.tokens import Token, TokenStore, unauthorized
-from common.metrics import REFUSED, declare
+from common.metrics import REFUSALS, declare
 from common.rate_limits import Limiter, Rate
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_DEADLINE = 10.0
 """Seconds for a whole body, however it is split: a connection that trickles gets a 408."""
-REFUSALS = (Code.TOKEN_REFUSED, Code.TOO_MANY_REQUESTS, Code.REQUEST_TOO_LARGE, Code.REQUEST_TOO_SLOW)
+CODES = (Code.TOKEN_REFUSED, Code.TOO_MANY_REQUESTS, Code.REQUEST_TOO_LARGE, Code.REQUEST_TOO_SLOW)
 WRONG_TOKENS = Rate(10, 60)
 """Of one client address; a valid token passes all the same, so that nobody can lock others out."""
 
@@ -54,7 +54,6 @@ class Gate:
         except ClientDisconnect:
             return
         except ProblemError as error:
-            REFUSED.labels(error.code.value).inc()
             await _answer(request, error)(scope, receive, send)
         else:
             with tracing(trace_of(request.headers)):
@@ -122,7 +121,7 @@ def guard(
     for rates (nanoseconds); `body_deadline` is in seconds.
     """
     app.state.tokens = tokens
-    declare(REFUSED, REFUSALS)
+    declare(REFUSALS, ["request"], CODES)
     message = f"The limit of this token is {requests_per_second} a second."
     app.add_middleware(
         Gate,

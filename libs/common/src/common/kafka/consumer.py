@@ -17,10 +17,11 @@ from faststream.kafka import KafkaMessage
 from common.kafka.dead_letters import DeadLetters
 from common.kafka.delivery import MAX_BATCH
 from common.kafka.failure_policy import BatchHandler, FailurePolicy, OnGiveUp, RetryLaterError
-from common.kafka.health import subscriber_problem
+from common.kafka.health import backlog_age, subscriber_problem
 from common.kafka.placement import Placement
 from common.kafka.rebalance import FinishBeforeRevoke
 from common.kafka.tolerant_consumer import TolerantBroker, parse_without_headers
+from common.metrics import BACKLOG_AGE
 from common.watchdog import Watchdog
 
 BATCH_TIMEOUT_MS = 10
@@ -144,6 +145,7 @@ class Consumers:
         subscriber(consume)
         listener.subscriber = subscriber
         self._watchdog.probe(partial(subscriber_problem, subscriber, topic, self._watchdog))
+        BACKLOG_AGE.labels(topic.name).set_function(partial(backlog_age, subscriber, policy.unfinished))
 
 
 def bind(methods: Mapping[K, Callable[Concatenate[H, P], R]], instance: H) -> dict[K, Callable[P, R]]:

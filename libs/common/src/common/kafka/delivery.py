@@ -61,6 +61,20 @@ class Unfinished:
 
     def __init__(self) -> None:
         self._pending: dict[RecordRef, Pending] = {}
+        self._oldest = 0
+        self._is_open = False
+
+    def begin(self, records: Iterable[Record]) -> None:
+        """`records` were delivered, maybe again."""
+        self._oldest = min((record.timestamp for record in records), default=0)
+        self._is_open = True
+
+    def waits_since(self, *, behind: bool) -> int | None:
+        """When the oldest record that waits was written, in ms since 1970; None: none waits.
+
+        `behind`: there are more on the topic, so that the last delivery still tells how old they are.
+        """
+        return self._oldest if self._is_open or behind else None
 
     def __contains__(self, record: Record) -> bool:
         return ref_of(record) in self._pending
@@ -87,12 +101,14 @@ class Unfinished:
 
     def end(self, records: Iterable[Record]) -> int:
         """`records` do not come again; answers how many of them were dead-lettered."""
+        self._is_open = False
         if not self._pending:
             return 0
         return sum(self._pending.pop(ref_of(record), _NOTHING).dead_lettered for record in records)
 
     def forget(self, partitions: Collection[tuple[str, int]]) -> None:
         """Other processes handle these partitions (topic, number) from now on."""
+        self._is_open = False
         self._pending = {ref: one for ref, one in self._pending.items() if (ref.topic, ref.partition) not in partitions}
 
 

@@ -78,12 +78,13 @@ class FailurePolicy:
         self._limit = DeadLetterLimit(topic.name)
         declare(HANDLED, [topic.name], OUTCOMES)
         declare(DEAD_LETTERED, [topic.name], [*REASONS, UNKNOWN])
-        self._unfinished = Unfinished()
+        self.unfinished = self._unfinished = Unfinished()
         self.forget = self._unfinished.forget
 
     async def consume(self, records: Sequence[Record], handle: BatchHandler) -> int:
         """Handle or dead-letter every record; answers how many were dead-lettered. Raises RetryLaterError."""
         self._log_delivered(records)
+        self._unfinished.begin(records)
         delivery = Delivery()
         try:
             await self._consume(records, handle, delivery)

@@ -1,5 +1,6 @@
 """Whether a subscriber is alive: its loop runs, it is a member of its group, and waiting records are handled."""
 
+import time
 from typing import Any
 
 from aiokafka import AIOKafkaConsumer
@@ -7,6 +8,7 @@ from contract.topics import Topic
 from faststream.kafka.subscriber.usecase import LogicSubscriber
 
 from common.kafka.aiokafka_internals import membership_ended, positions
+from common.kafka.delivery import Unfinished
 from common.watchdog import STALLED_AFTER, Watchdog
 
 
@@ -27,6 +29,15 @@ def subscriber_problem(subscriber: LogicSubscriber[Any], topic: Topic, watchdog:
         return None
     age = watchdog.age(topic.name)
     return f"{topic.name} has records and none was handled for {age:.0f} s" if age > STALLED_AFTER else None
+
+
+def backlog_age(subscriber: LogicSubscriber[Any], unfinished: Unfinished) -> float:
+    """Seconds since the oldest record was written that this process has and did not handle; 0: none waits."""
+    consumer = subscriber.consumer
+    if not subscriber.running or consumer is None:
+        return 0.0
+    since = unfinished.waits_since(behind=_is_behind(consumer))
+    return max(time.time() - since / 1000, 0.0) if since else 0.0
 
 
 def _is_behind(consumer: AIOKafkaConsumer) -> bool:

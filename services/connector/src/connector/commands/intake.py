@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 import structlog
 from common.database import Database
 from common.kafka.failure_policy import UNKNOWN
-from common.metrics import COMMANDS_ENDED
+from common.metrics import COMMANDS_ENDED, REFUSALS
 from contract.cloudevents import Event, MalformedError, Record
 from contract.messages import Command
 from contract.problems import Code
@@ -76,6 +76,7 @@ class Intake:
         """After the commit: count and log what is new, and wake who continues."""
         if rejection is not None:
             COMMANDS_ENDED.labels(kind or UNREAD, rejection.code.value).inc()
+            REFUSALS.labels("command", rejection.code.value).inc()
             emit = log.warning if rejection.code is Code.KEY_EXPOSED else log.info  # its key is to be revoked
             emit("command.rejected", account_id=sender.account_id, type=kind, code=rejection.code.value)
         if is_due:

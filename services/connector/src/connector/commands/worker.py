@@ -10,7 +10,7 @@ import structlog
 from common.database import Database
 from common.errors import is_transient, name_of
 from common.kafka.failure_policy import MAX_TRIES
-from common.metrics import COMMANDS_ENDED, declare
+from common.metrics import COMMANDS_ENDED, REFUSALS, declare
 from contract.messages import Message
 from contract.problems import Code, ProblemError
 from contract.rules import XAI_CODES
@@ -59,6 +59,7 @@ class CommandQueue:
     ) -> None:
         """`owner`: the process's stable name; `pause` waits the given seconds."""
         declare(COMMANDS_ENDED, [*(one.__name__ for one in handlers), UNREAD], ["done", *REJECTION_CODES])
+        declare(REFUSALS, ["command"], REJECTION_CODES)
         self._database = database
         self._handlers = handlers
         self._wake_results = wake_results
@@ -108,6 +109,7 @@ class CommandQueue:
         except ProblemError as problem:
             await self._reject(claim, problem)
             outcome = problem.code.value
+            REFUSALS.labels("command", outcome).inc()
         COMMANDS_ENDED.labels(claim.type, outcome).inc()
         log.info("command.ended", account_id=claim.account_id, type=claim.type, outcome=outcome)
         self._wake_results()

@@ -12,6 +12,12 @@ RUNBOOKS = "docs/operations.md"
 """Put the address of your copy of the documents before it."""
 JOB = "grafient"
 """`job` of every series, by deploy/monitoring."""
+LATE_AFTER = 12 * 3600
+"""Seconds after a day's end: the daily sync at 06:00 UTC and the healer from 07:00 UTC on have had their turns."""
+WAITS_FOR = 1800
+"""Seconds."""
+OURS = "internal|unavailable"
+"""Codes for which neither a customer nor xAI is the reason."""
 PAGE, TICKET = "page", "ticket"
 
 
@@ -47,6 +53,38 @@ def anchor(heading: str) -> str:
 
 ALERTS = (
     Alert(
+        "GrafientDaysLate",
+        f"max({name(metrics.LATE)}) > {LATE_AFTER}",
+        "30m",
+        PAGE,
+        "A day that ended {{ $value | humanizeDuration }} ago is not covered.",
+        "Days are missing",
+    ),
+    Alert(
+        "GrafientNotReconciled",
+        f"max({name(metrics.UNRECONCILED)}) > 0",
+        "6h",
+        PAGE,
+        "The ledger has been unable to reconcile {{ $value }} days for six hours.",
+        "Days are not reconciled",
+    ),
+    Alert(
+        "GrafientFailing",
+        f"""{increased(metrics.REFUSALS, "10m", f'{{code=~"{OURS}"}}', by="of, code")} > 0""",
+        "10m",
+        PAGE,
+        "For ten minutes some {{ $labels.of }}s have ended as {{ $labels.code }}.",
+        "Requests, commands or windows are refused",
+    ),
+    Alert(
+        "GrafientBacklog",
+        f"max by (queue) ({name(metrics.BACKLOG_AGE)}) > {WAITS_FOR}",
+        "10m",
+        TICKET,
+        "The oldest of {{ $labels.queue }} has waited for {{ $value | humanizeDuration }}.",
+        "Work waits for longer than it should",
+    ),
+    Alert(
         "GrafientDown",
         f'up{{job="{JOB}"}} == 0',
         "3m",
@@ -69,6 +107,14 @@ ALERTS = (
         PAGE,
         "Every message of {{ $labels.topic }} fails; what follows waits.",
         "Every message of a topic fails, for example after a deployment",
+    ),
+    Alert(
+        "GrafientConsumerUnsteady",
+        f"max by (topic) ({name(metrics.CONSUMER_UNSTEADY)}) == 1",
+        "5m",
+        TICKET,
+        "Partitions of {{ $labels.topic }} are assigned again and again.",
+        "The log contains `consumer.unsteady`",
     ),
     Alert(
         "GrafientMessagesDeadLettered",
@@ -133,14 +179,6 @@ ALERTS = (
         TICKET,
         "xAI reports less than before of {{ $value }} days that wait for an operator.",
         "xAI reports less than before",
-    ),
-    Alert(
-        "GrafientNotReconciled",
-        f"{increased(metrics.UNRECONCILED, '1h')} > 0",
-        "6h",
-        PAGE,
-        "The ledger has been unable to reconcile windows for six hours.",
-        "Days are missing",
     ),
     Alert(
         "GrafientNoDailySync",

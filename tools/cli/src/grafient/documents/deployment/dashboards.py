@@ -33,16 +33,23 @@ OVERVIEW: tuple[Graph, ...] = (
     ("Messages published, by topic", "ops", {"{{topic}}": rate(metrics.PUBLISHED, "topic")}),
     ("Days stored by the ledger", "ops", {"{{outcome}}": rate(metrics.LEDGER_DAYS, "outcome")}),
     ("Commands that ended, by outcome", "ops", {"{{outcome}}": rate(metrics.COMMANDS_ENDED, "outcome")}),
-    ("Requests that the gate rejected", "reqps", {"{{code}}": rate(metrics.REFUSED, "code")}),
+    ("Refusals, by code", "ops", {"{{of}} {{code}}": rate(metrics.REFUSALS, "of, code")}),
+    ("Age of what waits", "s", {"{{queue}}": f"max by (queue) ({name(metrics.BACKLOG_AGE)})"}),
     ("Oldest attempt of a loop", "s", {"{{instance}} {{loop}}": name(metrics.PROGRESS_AGE)}),
 )
-NOW: tuple[tuple[str, str], ...] = (
-    ("Dead letters, 24 h", increased(metrics.DEAD_LETTERED, "24h")),
-    ("Consumers stopped", f"sum({name(metrics.CONSUMER_STOPPED)})"),
-    ("xAI's circuit open", f"max({name(metrics.CIRCUIT_OPEN)})"),
-    ("Days questioned", f"sum(max by (kind, waits_for) ({name(metrics.QUESTIONS_OPEN)}))"),
-    ("Keys that cannot be opened", f"max({name(metrics.CREDENTIALS_UNAVAILABLE)})"),
-    ("Windows not reconciled, 24 h", increased(metrics.UNRECONCILED, "24h")),
+FOUR: tuple[tuple[str, str, str], ...] = (
+    ("Is it late? Oldest day that is not covered", "s", f"max({name(metrics.LATE)})"),
+    ("Is it wrong? Days not reconciled", "short", f"max({name(metrics.UNRECONCILED)})"),
+    ("Is it failing? Refusals, 1 h", "short", increased(metrics.REFUSALS, "1h")),
+    ("Is it full? Oldest of what waits", "s", f"max({name(metrics.BACKLOG_AGE)})"),
+)
+"""Title, unit and question of what an operator wants to know first."""
+NOW: tuple[tuple[str, str, str], ...] = (
+    ("Dead letters, 24 h", "short", increased(metrics.DEAD_LETTERED, "24h")),
+    ("Consumers stopped", "short", f"sum({name(metrics.CONSUMER_STOPPED)})"),
+    ("xAI's circuit open", "short", f"max({name(metrics.CIRCUIT_OPEN)})"),
+    ("Days questioned", "short", f"sum(max by (kind, waits_for) ({name(metrics.QUESTIONS_OPEN)}))"),
+    ("Keys that cannot be opened", "short", f"max({name(metrics.CREDENTIALS_UNAVAILABLE)})"),
 )
 TEAM: tuple[tuple[str, str, str, str], ...] = (
     (
@@ -127,7 +134,7 @@ def dashboards() -> dict[str, str]:
 def expressions() -> list[str]:
     """Every question to Prometheus."""
     graphs = [question for _, _, questions in (*OVERVIEW, *PLATFORM) for question in questions.values()]
-    return graphs + [question for _, question in NOW]
+    return graphs + [question for *_, question in (*FOUR, *NOW)]
 
 
 def team_tables() -> list[tuple[str, str]]:
@@ -148,9 +155,10 @@ def _dashboard(title: str, uid: str, since: str) -> dashboard.Dashboard:
 
 def _overview() -> dashboard.Dashboard:
     made = _dashboard("overview", "overview", "24h").with_variable(_source("prometheus"))
-    for title, question in NOW:
-        panel = stat.Panel().title(title).datasource(PROMETHEUS).span(WIDTH // len(NOW)).height(4)
-        made.with_panel(panel.with_target(prometheus.Dataquery().expr(question).ref_id("A")))
+    for row in (FOUR, NOW):
+        for title, unit, question in row:
+            panel = stat.Panel().title(title).unit(unit).datasource(PROMETHEUS).span(WIDTH // len(row)).height(4)
+            made.with_panel(panel.with_target(prometheus.Dataquery().expr(question).ref_id("A")))
     return _with_graphs(made, OVERVIEW)
 
 
