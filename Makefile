@@ -122,7 +122,7 @@ format: install  ## format the code (about 1 s)
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
-docs: install  ## generate from the code: OpenAPI and AsyncAPI, manifests of Kafka and Postgres (about 10 s)
+docs: install  ## generate from the code: OpenAPI, AsyncAPI, metrics and log events, manifests, alerts, dashboards (about 10 s)
 	@$(BIN)/python -m grafient.documents docs
 	@$(BIN)/python -m grafient.documents.deployment deploy
 

@@ -168,6 +168,7 @@ def test_values_and_numbers_make_no_kind_and_causes_do() -> None:
     ours = {"event": "message.waits", "topic": "xai.costs.v1", "offset": 7, "error": "KafkaError"}
     assert kind_of(record("any", 30, ours)) == kind_of(record("any", 30, ours | {"offset": 8}))
     assert kind_of(record("any", 30, ours)) != kind_of(record("any", 30, ours | {"error": "TimeoutError"}))
+    assert kind_of(record("any", 30, ours)) != kind_of(record("any", 30, ours | {"server": "kafka-1:9092"}))
     assert kind_of(record("any", 30, ours)) != kind_of(record("any", 30, ours | {"exc_info": ValueError()}))
 
 

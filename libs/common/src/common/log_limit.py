@@ -23,7 +23,8 @@ LOOK_EVERY = 10.0
 MOST_KINDS = 100
 """Known at the same time; whatever else happens is counted together, by level."""
 OTHERS = "log.other_kinds"
-DISTINCT = ("topic", "route", "loop", "kind", "type", "code", "error", "reason")
+DISTINCT = ("topic", "server", "route", "loop", "kind", "type", "code")
+CAUSES = ("error", "reason")
 """Fields whose values make an event of its own; others, as IDs and offsets, differ in every line."""
 
 _VARYING = re.compile(r"0x[0-9a-f]+|[0-9]+")
@@ -55,7 +56,10 @@ def kind_of(record: logging.LogRecord) -> Kind:
     if not isinstance(record.msg, Mapping):
         return Kind(record.name, record.levelno, _plain(record.msg), (_exception(record.exc_info),))
     fields = record.msg
-    distinct = tuple(_plain(fields.get(name, "")) for name in DISTINCT)
+    distinct = (
+        *(str(fields.get(one, ""))[:_LONGEST] for one in DISTINCT),
+        *(_plain(fields.get(one, "")) for one in CAUSES),
+    )
     failed = _exception(fields.get("exc_info"))
     return Kind(record.name, record.levelno, _plain(fields.get("event")), (*distinct, failed), ours=True)
 

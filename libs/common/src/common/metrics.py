@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from itertools import chain, product
 
-from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info
+from prometheus_client import REGISTRY, Counter, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
+
+disable_created_metrics()  # type: ignore[no-untyped-call]  # they are a series more for each, which nobody reads
 
 BUILD = Info("grafient_build", "Which version of which service this is")
 LATE = Gauge(
@@ -105,13 +107,13 @@ LINKS = Counter(
 )
 REFUSALS = Counter(
     "grafient_refusals_total",
-    "Is it failing: HTTP requests, commands and windows that ended without what was asked for, by code",
+    "Is it failing: HTTP requests, commands and windows that were refused, by code",
     ["of", "code"],
 )
 
 
 EVERY, CONSUMERS = ("connector", "syncer", "ledger", "console"), ("connector", "syncer", "ledger")
-EXPORTED_BY: tuple[tuple[tuple[str, ...], tuple[Collector, ...]], ...] = (
+EXPORTED_BY: tuple[tuple[tuple[str, ...], tuple[Counter | Gauge | Histogram | Info, ...]], ...] = (
     (EVERY, (BUILD, FILE_UNUSABLE, PROGRESS_AGE)),
     (
         CONSUMERS,

@@ -72,7 +72,7 @@ class Unfinished:
     def waits_since(self, *, behind: bool) -> int | None:
         """When the oldest record that waits was written, in ms since 1970; None: none waits.
 
-        `behind`: there are more on the topic, so that the last delivery still tells how old they are.
+        `behind`: there are more on the topic, so that the last delivery still shows how old they are.
         """
         return self._oldest if self._is_open or behind else None
 

@@ -1,0 +1,1 @@
+"""What operators see of the system: metrics, log events, exit statuses."""
