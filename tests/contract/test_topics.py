@@ -1,6 +1,15 @@
 """The topics are those of the design: what each carries, how long, and what it may hold."""
 
-from contract.topics import COMMANDS_TOPIC, CREDENTIALS, DEAD_LETTERS, INTEGRATIONS, SYNC_REQUESTS, TOPICS
+import pytest
+from contract.topics import (
+    COMMANDS_TOPIC,
+    CREDENTIALS,
+    DEAD_LETTERS,
+    INTEGRATIONS,
+    SYNC_REQUESTS,
+    TOPICS,
+    count_to_grow_to,
+)
 
 DAY_MS = 86_400_000
 KEPT_DAYS = {
@@ -41,3 +50,11 @@ def test_a_dead_letter_is_larger_than_what_it_keeps() -> None:
     largest = max(topic.max_record_bytes for topic in TOPICS if topic is not DEAD_LETTERS)
     assert largest == 900_000
     assert DEAD_LETTERS.max_record_bytes == 1_900_000 < int(DEAD_LETTERS.config["max.message.bytes"])
+
+
+@pytest.mark.parametrize(
+    ("agreed", "found", "count"),
+    [(6, 7, 12), (6, 12, 12), (6, 13, 18), (30, 6, 30), (6, 1, 6)],
+)
+def test_a_topic_whose_count_was_altered_grows_to_a_multiple(agreed: int, found: int, count: int) -> None:
+    assert count_to_grow_to(agreed, found) == count

@@ -73,6 +73,7 @@ async def test_topics_grow_from_6_to_30_partitions_and_the_services_go_on(
 
     await _is_ordered(client, boundary)
     assert await _misplaced(client) == set()
+    assert (await client.run("rebuild"))["differences"] == []
     await _is_purged(client, *load.teams[0], sealed)
 
 

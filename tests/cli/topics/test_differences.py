@@ -49,7 +49,7 @@ def test_another_partition_count_is_refused() -> None:
 
     assert other.refused
     assert other.row()["detail"] == "3 partitions instead of 2: refused"
-    assert f"`grafient topics grow {TOPIC.name} --partitions 3`" in other.row()["next"]
+    assert f"`grafient topics grow {TOPIC.name} --partitions 4`" in other.row()["next"]
 
 
 def test_one_partition_with_one_replica_makes_a_topic_wrong_and_a_reassignment_comes_first() -> None:

@@ -172,6 +172,11 @@ async def test_a_count_never_shrinks(growing: Growing) -> None:
         await growing.grow(3)
 
 
+async def test_a_count_that_would_put_later_records_on_a_lower_partition_is_refused(growing: Growing) -> None:
+    with pytest.raises(UserError, match="8 is no multiple of 6"):
+        await growing.grow(8)
+
+
 def test_the_setting_names_every_count_that_is_not_the_declared_one() -> None:
     settings = KafkaSettings(kafka_bootstrap_servers="a:1", topic_partitions={CREDENTIALS.name: 12, COSTS.name: 30})
 

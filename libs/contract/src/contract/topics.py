@@ -78,6 +78,15 @@ class Topic:
         return timedelta(milliseconds=int(self.config["retention.ms"]))
 
 
+def count_to_grow_to(agreed: int, found: int) -> int:
+    """The lowest count with which a topic of `found` partitions is right again, where `agreed` were expected.
+
+    A multiple of the lower one: so a key's later records are on a partition with the same or a higher number.
+    """
+    lower = min(agreed, found)
+    return lower * -(-max(agreed, found) // lower)
+
+
 def _kept(days: int) -> dict[str, str]:
     return {"cleanup.policy": "delete", "retention.ms": str(days * DAY_MS)}
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, TopicAuthorizationFailedError
-from contract.topics import MAX_DEAD_LETTER_BYTES, Topic
+from contract.topics import MAX_DEAD_LETTER_BYTES, Topic, count_to_grow_to
 from faststream.security import BaseSecurity, SASLScram512
 
 from common.kafka.aiokafka_internals import use_steady_clients
@@ -114,7 +114,7 @@ def _problem(topic: Topic, found: dict[str, Any], settings: KafkaSettings) -> st
         return f"topic {topic.name} is missing: run `grafient topics apply`"
     return (
         f"topic {topic.name} has {partitions} partitions instead of {agreed}: the order of its keys would break; stop all "
-        f"services, run `grafient topics grow {topic.name} --partitions {max(partitions, agreed)}`, and set "
+        f"services, run `grafient topics grow {topic.name} --partitions {count_to_grow_to(agreed, partitions)}`, and set "
         "TOPIC_PARTITIONS as it prints"
     )
 

@@ -64,11 +64,19 @@ class TopicReader:
         async with reader(self._settings) as consumer:
             partitions = await consumer.partitions_of(topic)
             ends = {one.partition: end for one, end in (await consumer.end_offsets(partitions)).items()}
-        since = self._reached.get(topic)
+        # Where a topic has grown, a key's older records are on a partition with a lower number: a revision is what one
+        # reading changed of the one before it.
+        portions = [{one: ends[one]} for one in sorted(ends)] if len(ends) > topic.partitions else [ends]
+        return sum([await self._read_to(topic, one, handlers) for one in portions])
+
+    async def _read_to(self, topic: Topic, ends: dict[int, int], handlers: ReplayHandlers) -> int:
+        """What is new of the partitions that `ends` names, up to there."""
+        reached = self._reached.setdefault(topic, {})
+        since = {one: reached.get(one, 0) for one in ends}
         if since == ends:
             return 0
         report = await replay(handlers, self._settings, ReplayRequest(topic, since, ends), self._progress)
-        self._reached[topic] = ends
+        reached.update(ends)
         self.read[topic.name] += report.read
         return report.read
 

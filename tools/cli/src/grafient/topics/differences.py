@@ -7,7 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from common.kafka.client import admin_client
 from common.settings import KafkaSettings
-from contract.topics import DURABLE_REPLICAS, TOPICS, Topic
+from contract.topics import DURABLE_REPLICAS, TOPICS, Topic, count_to_grow_to
 
 SET_ON_TOPIC = 1
 """Kafka's code of a configuration value's source: this topic, not the broker's file or a default."""
@@ -56,7 +56,7 @@ class TopicDifference:
     replicas: int = 0
     """Replicas that it has."""
     partitions: int = 0
-    """Partitions that it has, or should have where that is more."""
+    """Partitions that it can grow to."""
 
     @property
     def state(self) -> str:
@@ -97,7 +97,11 @@ def compare(topic: Topic, found: FoundTopic | None, wanted: int, replication: in
     if partitions != wanted:
         detail = f"{partitions} partitions instead of {wanted}: refused"
         return TopicDifference(
-            topic.name, {"other_partitions": detail}, replication, found.replication, max(partitions, wanted)
+            topic.name,
+            {"other_partitions": detail},
+            replication,
+            found.replication,
+            count_to_grow_to(wanted, partitions),
         )
     if found.replication < replication:
         problems["other_replicas"] = f"replicas: {found.replication} instead of {replication}"

@@ -48,12 +48,15 @@ class Grown:
 async def grow(settings: KafkaSettings, topic: Topic, partitions: int, bar: Bar, *, dry_run: bool = False) -> Grown:
     """Create the partitions, then publish each compacted state on the one where its key is from now on.
 
-    Run again, it does what is left to do. Raises UserError while a program uses the topic, or where it has more partitions.
+    Run again, it does what is left to do. Raises UserError while a program uses the topic, or for another count than it
+    can have.
     """
     async with admin_client(settings, NAME) as admin:
         before = await _count(admin, topic)
         if before > partitions:
             raise UserError(f"{topic.name} has {before} partitions: a count never shrinks", "give that or a higher one")
+        if partitions % (lower := min(before, settings.partitions_of(topic))):
+            raise UserError(f"{partitions} is no multiple of {lower}", "give one: a rebuild reads old partitions first")
         async with reader(settings) as consumer:
             await ensure_stopped(settings, admin, consumer, topic)
         if before < partitions and not dry_run:
