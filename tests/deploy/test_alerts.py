@@ -10,6 +10,7 @@ from common import metrics
 from common.migrations import SERVICES
 from grafient.documents.deployment.alerts import ALERTS, JOB, RUNBOOKS, Alert, anchor, rules
 from grafient.documents.deployment.series import name
+from prometheus_client import Counter, Gauge
 
 from tests.deploy.support.promtool import needs_promtool, promtool
 
@@ -143,6 +144,13 @@ def test_an_alert_fires_and_is_silent(alert: Alert, tmp_path: Path) -> None:
 @needs_promtool
 def test_prometheus_reads_the_rules(tmp_path: Path) -> None:
     promtool(tmp_path, "check", rules())
+
+
+@pytest.mark.parametrize(
+    "metric", [metrics.LATE, metrics.UNRECONCILED, metrics.REFUSALS, metrics.BACKLOG_AGE], ids=name
+)
+def test_each_question_of_an_operator_has_an_alert(metric: Gauge | Counter) -> None:
+    assert any(name(metric) in alert.expression for alert in ALERTS)
 
 
 def test_every_alert_has_a_case() -> None:
