@@ -56,5 +56,5 @@ def test_a_dead_letter_is_larger_than_what_it_keeps() -> None:
     ("agreed", "found", "count"),
     [(6, 7, 12), (6, 12, 12), (6, 13, 18), (30, 6, 30), (6, 1, 6)],
 )
-def test_a_topic_whose_count_was_altered_grows_to_a_multiple(agreed: int, found: int, count: int) -> None:
+def test_a_topic_with_an_altered_count_grows_to_a_multiple(agreed: int, found: int, count: int) -> None:
     assert count_to_grow_to(agreed, found) == count
