@@ -47,7 +47,13 @@ def test_a_missing_setting_is_named(
     assert f"setting {name}: is not set" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", ["DATABASE_URL", "PORT", "LOG_LEVEL", "KAFKA_SECURITY_PROTOCOL"])
+WRONG = (
+    *("DATABASE_URL", "PORT", "LOG_LEVEL", "KAFKA_SECURITY_PROTOCOL"),
+    *("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_HEADERS"),
+)
+
+
+@pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_setting_is_named_and_not_shown(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:

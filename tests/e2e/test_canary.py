@@ -19,14 +19,17 @@ from contract.problems import Code
 from contract.rules import REFUSALS
 from contract.topics import COMMAND_RESULTS
 
+from tests.support.collector import Collector
 from tests.support.commands import grafient, in_process
 from tests.support.secret_search import Canaries, Canary, Hit, in_files, in_processes, in_tables, in_topics
 from tests.support.system import SystemClient, running_system
 from tests.support.waiting import until
 from tests.support.xai import Team
 
-pytestmark = pytest.mark.timeout(300)  # all of it is provoked before the first test
+pytestmark = pytest.mark.timeout(420)  # all of it is provoked before the first test
 AT_LEAST = 30
+SPANS = 10_000
+"""In which no key is, at least."""
 SLOW = "hang"
 """Lasts as long as the deadline of a connection test."""
 SPILT_INTO = ("xai.commands.v1", "xai.credentials.v1")
@@ -54,6 +57,8 @@ class Story:
     """What commands of operators printed."""
     link: dict[str, str] = field(default_factory=dict)
     """Parameters of a link that opened the console."""
+    collector: Collector = field(default_factory=Collector)
+    """Of OpenTelemetry: it has a span of each step of all this."""
 
     async def keep(self, response: httpx.Response) -> None:
         if "text/event-stream" not in response.headers.get("content-type", ""):
@@ -82,13 +87,19 @@ class Story:
 @pytest.fixture(scope="module")
 async def story(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Story]:
     """The whole system with everything it can log, and the whole story on it."""
-    settings = {"LOG_LEVEL": "DEBUG", "SYNCER_HEAL_EVERY_SECONDS": "1"}
     folder = tmp_path_factory.mktemp("canary")
-    async with running_system(folder, settings=settings) as system, SystemClient(system) as client:
-        story = Story(client)
-        client.http.event_hooks["response"].append(story.keep)
-        await _provoke_all(story)
-        yield story
+    with Collector() as collector:
+        settings = {
+            "LOG_LEVEL": "DEBUG",
+            "SYNCER_HEAL_EVERY_SECONDS": "1",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
+        }
+        async with running_system(folder, settings=settings) as system, SystemClient(system) as client:
+            story = Story(client, collector=collector)
+            client.http.event_hooks["response"].append(story.keep)
+            await _provoke_all(story)
+            await _many_requests(story)
+            yield story
 
 
 async def _provoke_all(story: Story) -> None:
@@ -384,6 +395,21 @@ async def _every_state(story: Story) -> None:
     assert (await client.request("DELETE", f"{one}?history=erase")).is_success
 
 
+async def _many_requests(story: Story) -> None:
+    """Until there are SPANS; each request has a key where none belongs."""
+    client, team = story.client, await story.team("spans")
+    url = f"{client.address.connector_url}/v1{team.path(await client.connect(team))}"
+    spilt = {"x-key": team.key, "baggage": f"key={team.key}", "tracestate": f"key={team.key}"}
+    traced = {"traceparent": f"00-{uuid.uuid4().hex}-{uuid.uuid4().hex[:16]}-01"}
+
+    async def ask() -> None:
+        while len(story.collector.spans) < SPANS:
+            answer = await client.http.get(url, headers=spilt | traced)
+            assert answer.status_code == httpx.codes.OK, answer.status_code
+
+    await _all(*(ask() for _ in range(4)))
+
+
 @pytest.fixture(scope="module")
 async def hits(story: Story) -> list[Hit]:
     """Every mark that was found, in any place; each place is read once."""
@@ -396,6 +422,7 @@ async def hits(story: Story) -> list[Hit]:
         "metrics": story.metrics,
         "a redirect": story.redirected,
         "an output": story.outputs,
+        "spans": story.collector.bodies,
     }
     return found + [hit for place, texts in pieces.items() for data in texts for hit in marks.search(place, data)]
 

@@ -1,6 +1,7 @@
 """Settings are environment variables, or files of the same name in SECRETS_DIR (default /run/secrets)."""
 
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,6 +14,9 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 EXIT_BAD_SETTINGS = 78
 """EX_CONFIG of sysexits.h."""
 MAX_PARTITIONS = 1000
+
+
+_HEADER_PAIR = re.compile(r" *[!#-'*+.0-9A-Z^-z|~-]+=[!-+.-~-]* *")
 
 
 def _secrets_dir() -> Path | None:
@@ -43,6 +47,13 @@ def _partition_counts(text: object) -> object:
     return dict(pairs)
 
 
+def _header_pairs(pairs: SecretStr) -> SecretStr:
+    text = pairs.get_secret_value()
+    if text and not all(_HEADER_PAIR.fullmatch(pair) for pair in text.split(",")):
+        raise ValueError("must be name=value, several of them joined by commas")
+    return pairs
+
+
 class SettingsExit(SystemExit):
     """Ends the process: `problems` has a sentence for each wrong or missing setting, and they have been printed."""
 
@@ -62,6 +73,7 @@ PartitionCounts = Annotated[
 Contact = Annotated[str, Field(pattern=r"^[ !-'*-~]{0,200}$")]
 """An address or URL of the operator: printable ASCII without parentheses."""
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HeaderPairs = Annotated[SecretStr, AfterValidator(_header_pairs)]
 
 
 class Settings(BaseSettings):
@@ -112,6 +124,10 @@ class ProcessSettings(Settings):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=1, le=65535)]
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    otel_exporter_otlp_endpoint: HttpUrl | None = None
+    """Base URL of a collector of OpenTelemetry (OTLP over HTTP); None: no span is recorded."""
+    otel_exporter_otlp_headers: HeaderPairs = SecretStr("")
+    """`name=value,…`, as the collector needs them, such as a token; values are URL-encoded."""
 
 
 class ServingSettings(ProcessSettings):

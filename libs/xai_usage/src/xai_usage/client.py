@@ -28,6 +28,9 @@ _UNAVAILABLE = (
     httpx.HTTPError,
     httpx.StreamError,
 )
+ROUTE = "/v1/billing/teams/{team_id}/usage"
+"""What every call asks."""
+
 _TEAM_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _KEY = re.compile(r"[!-~]{1,512}")
 
@@ -107,7 +110,7 @@ class UsageClient(AbstractAsyncContextManager["UsageClient"]):
             raise CallTransient(Code.XAI_UNAVAILABLE, cause=cause) from None  # httpx's own errors hold the request
 
     def _request(self, access: TeamAccess, question: object) -> httpx.Request:
-        path = f"/v1/billing/teams/{access.team_id}/usage"
+        path = ROUTE.format(team_id=access.team_id)
         base = self._base_url
         intended = base.raw_path.removesuffix(b"/") + path.encode()
         request = httpx.Request(
@@ -165,11 +168,12 @@ def client(
     contact: str = "",
     in_flight: int = MAX_IN_FLIGHT,
     transport: httpx.AsyncBaseTransport | None = None,
+    wrap: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport] = lambda pool: pool,
 ) -> UsageClient:
     """Build a client of the usage endpoint under `base_url` (http or https; ValueError otherwise); times in seconds.
 
     `contact` (printable ASCII) names the operator to xAI; `in_flight`: calls at a time, at most; `transport` replaces the
-    network in tests.
+    network in tests; `wrap` is put around every pool of connections.
     """
     url = httpx.URL(base_url)
     if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query or url.fragment:
@@ -191,7 +195,7 @@ def client(
         ]
     )
     timeout = httpx.Timeout(deadline, connect=connect_timeout)
-    return UsageClient(pools, url, headers, timeout=timeout, deadline=deadline, clock=clock)
+    return UsageClient([wrap(pool) for pool in pools], url, headers, timeout=timeout, deadline=deadline, clock=clock)
 
 
 def _user_agent(contact: str) -> str:

@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 
-from common import logs
+from common import logs, tracing
 from common.crypto.keyring import LiveKeyring
 from common.crypto.sealing import Sealer
 from common.http.app import make_app
@@ -17,7 +18,7 @@ from common.rate_limits import Limiter, Rate
 from common.service import assemble, started
 from common.settings import load
 from fastapi import FastAPI
-from xai_usage import client
+from xai_usage import ROUTE, client
 
 from connector.api import IntegrationRoutes
 from connector.backlog import Backlog
@@ -40,10 +41,12 @@ from connector.settings import ConnectorSettings
 
 def create_app(settings: ConnectorSettings) -> FastAPI:
     """The connector as an ASGI app; nothing is connected before its lifespan begins. Raises KeyFileError, TokensError."""
+    tracing.start("connector", settings)
     parts = assemble(settings, "connector")
     relay = Relay(parts.database, parts.publisher, parts.watchdog)
     housekeeping = Housekeeping(parts.database, parts.publisher, parts.watchdog)
-    xai = client(settings.xai_base_url, deadline=20.0, contact=settings.xai_contact)
+    wrap = partial(tracing.traced_client, route=ROUTE)
+    xai = client(settings.xai_base_url, deadline=20.0, contact=settings.xai_contact, wrap=wrap)
     test = ConnectionTest(xai, _now)
     sealer = Sealer(LiveKeyring(settings.keyring_file), settings.environment)
     command_opener = SealedCommandOpener(settings.sealing_key_file, settings.environment)

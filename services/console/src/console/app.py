@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from common import logs
+from common import logs, tracing
 from common.http.app import make_app
 from common.http.server import serve
 from common.settings import load
@@ -42,6 +42,7 @@ STREAMS = 500
 
 def create_app(settings: ConsoleSettings) -> FastAPI:
     """The console as an ASGI app; nothing is connected before its lifespan begins. Raises LinkSecretsError."""
+    tracing.start("console", settings)
     used_links = UsedLinks(settings.database_url)
     connector = client(settings.console_connector_url, settings.console_api_token)
     events = client(settings.console_connector_url, settings.console_api_token, connections=STREAMS)

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import httpx
 import structlog
+from common.tracing import traced_client
 from contract.problems import Code, cause_of
 from pydantic import BaseModel, SecretStr
 
@@ -84,8 +85,10 @@ def client(address: str, token: SecretStr, *, connections: int = 50) -> httpx.As
         headers={"Authorization": f"Bearer {token.get_secret_value()}"},
         timeout=DEADLINE,
         trust_env=False,
-        transport=httpx.AsyncHTTPTransport(
-            verify=tls, retries=1, limits=httpx.Limits(max_connections=connections, keepalive_expiry=30)
+        transport=traced_client(
+            httpx.AsyncHTTPTransport(
+                verify=tls, retries=1, limits=httpx.Limits(max_connections=connections, keepalive_expiry=30)
+            )
         ),
     )
 

@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from common import logs
+from common import logs, tracing
 from common.database import Database, make_engine
 from common.http.app import make_app
 from common.http.gate import guard
@@ -32,6 +32,7 @@ COLLECT_AFTER = 20_000
 
 def create_app(settings: LedgerSettings) -> FastAPI:
     """The ledger as an ASGI app; nothing is connected before its lifespan begins. Raises TokensError."""
+    tracing.start("ledger", settings)
     parts = assemble(settings, "ledger")
     engine = make_engine(settings.database_url, schema="ledger", pool_size=READ_CONNECTIONS, session=READ_SESSION)
     reading = Database(engine)

@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 
-from common import logs
+from common import logs, tracing
 from common.crypto.keyring import LiveKeyring
 from common.crypto.sealing import Opener
 from common.http.app import make_app
@@ -11,7 +12,7 @@ from common.http.server import serve
 from common.service import assemble, started
 from common.settings import load
 from fastapi import FastAPI
-from xai_usage import client
+from xai_usage import ROUTE, client
 
 from syncer.attempt import Attempt
 from syncer.handlers import BATCH_HANDLERS, HANDLERS, Handlers
@@ -29,12 +30,14 @@ POOL_SIZE = 8
 
 def create_app(settings: SyncerSettings) -> FastAPI:
     """The syncer as an ASGI app; nothing is connected before its lifespan begins. Raises KeyFileError."""
+    tracing.start("syncer", settings)
     parts = assemble(settings, "syncer", pool_size=POOL_SIZE)
-    xai_client = client(settings.xai_base_url, contact=settings.xai_contact, in_flight=settings.calls_in_flight)
+    in_flight, wrap = settings.calls_in_flight, partial(tracing.traced_client, route=ROUTE)
+    xai_client = client(settings.xai_base_url, contact=settings.xai_contact, in_flight=in_flight, wrap=wrap)
     xai = Xai(xai_client, Opener(LiveKeyring(settings.keyring_file), settings.environment))
     attempt = Attempt(parts.database, parts.publisher, xai, CallLimits(*settings.call_rates()))
     queue = WindowQueue(parts.database, attempt, settings.instance_name)
-    worker = make_worker(queue, parts.watchdog, in_flight=settings.calls_in_flight)
+    worker = make_worker(queue, parts.watchdog, in_flight=in_flight)
     every = settings.heal_every
     healer = Healer(parts.database, parts.watchdog, every=every, wake_worker=worker.wake)
     request_ends = RequestEnds(parts.database, parts.publisher, parts.watchdog)

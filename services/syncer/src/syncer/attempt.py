@@ -10,6 +10,8 @@ from common.database import Database
 from common.errors import is_transient, name_of
 from common.kafka.publisher import Publisher
 from common.metrics import REFUSALS, WINDOWS, declare
+from common.tracing import span
+from contract.fields import Trigger
 from contract.problems import Code
 from contract.tracing import tracing
 
@@ -72,7 +74,7 @@ class Attempt:
         ids = {"integration_id": str(claim.integration_id), "window_id": str(claim.window_id)}
         try:
             async with asyncio.timeout(ATTEMPT_DEADLINE):
-                with tracing(claim.traceparent):
+                with span("read window", claim.traceparent, attributes=_attributes(claim)):
                     decision = await self._run(claim)
         except Exception as error:  # the window is still there
             log.warning("window.interrupted", error=name_of(error), exc_info=not is_transient(error), **ids)
@@ -176,11 +178,23 @@ class Attempt:
         closed = not isinstance(decision, FailureDecision) or decision.outcome.final
         await windows.close(self._group, claim, closed=closed, unused=unused)
         if closed:
-            known = claim.trigger if claim.trigger in MOST_URGENT_FIRST else OTHER
             outcome = _outcome(decision)
-            WINDOWS.labels(known, outcome).inc()
+            WINDOWS.labels(_known(claim.trigger), outcome).inc()
             if outcome in REFUSED:
                 REFUSALS.labels("window", outcome).inc()
+
+
+def _known(trigger: Trigger) -> str:
+    return trigger.value if trigger in MOST_URGENT_FIRST else OTHER
+
+
+def _attributes(claim: Claim) -> dict[str, str]:
+    """Of a span, in which there is no text of anybody else."""
+    return {
+        "grafient.integration_id": str(claim.integration_id),
+        "grafient.window_id": str(claim.window_id),
+        "grafient.trigger": _known(claim.trigger),
+    }
 
 
 def check(claim: Claim) -> Code | None:

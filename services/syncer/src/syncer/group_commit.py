@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextvars import Context
 from dataclasses import dataclass, field
 from typing import LiteralString
 from uuid import UUID
@@ -37,7 +38,7 @@ class GroupCommit:
         one = _Waiting(integration_id, statement, values)
         self._waiting.append(one)
         if self._task is None:
-            self._task = asyncio.create_task(self._execute_all())
+            self._task = asyncio.create_task(self._execute_all(), context=Context())  # of nobody's trace
         return await one.rows
 
     async def _execute_all(self) -> None:

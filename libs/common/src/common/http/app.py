@@ -19,12 +19,15 @@ from starlette.types import Lifespan
 from common.errors import RETRY_AFTER, TransientError, is_transient, transient_errors
 from common.http.strict import refuse_unknown, shown
 from common.metrics import BUILD, REFUSALS, Exported, declare
+from common.tracing import telemetry
 from common.watchdog import Watchdog
 
 log = structlog.get_logger()
 
 READY_DEADLINE = 4.0
 """Of each part: whoever asks `/readyz` waits 5 s."""
+UNTRACED = ("/livez", "/readyz", "/metrics", "/events", "/live")
+"""Ends of paths: probes come every few seconds, streams stay open for hours."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 Check = Callable[[], Awaitable[None]]
 
@@ -52,6 +55,7 @@ def make_app(
         redoc_url=None,
         openapi_url=None,
         redirect_slashes=False,
+        telemetry=telemetry(exclude=lambda path: path.endswith(UNTRACED)),
     )
     app.state.stopping = False
     app.state.on_shutdown = lambda: None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from contract.problems import Code, ProblemError
-from contract.tracing import trace_of, tracing
+from contract.tracing import tracing
 from fastapi import FastAPI, Request, Response
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -16,6 +16,7 @@ from common.http.strict import GUARDED
 from common.http.tokens import Token, TokenStore, unauthorized
 from common.metrics import REFUSALS, declare
 from common.rate_limits import Limiter, Rate
+from common.tracing import trace_of_request
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_DEADLINE = 10.0
@@ -56,7 +57,7 @@ class Gate:
         except ProblemError as error:
             await _answer(request, error)(scope, receive, send)
         else:
-            with tracing(trace_of(request.headers)):
+            with tracing(trace_of_request(request.headers)):
                 await self._app(scope, _replay_body(body, receive), send)
 
     def _token_of(self, request: Request) -> Token:

@@ -11,6 +11,7 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
+from common import tracing
 from common.hardening import disable_core_dumps
 from common.http.timeouts import RequestTimeoutProtocol
 from common.settings import EXIT_BAD_SETTINGS, StartRefusedError
@@ -83,6 +84,7 @@ class _Server(uvicorn.Server):
         await self._pause()
         self._app.state.on_shutdown()
         await super().shutdown(sockets)
+        tracing.stop()  # blocks, and nothing else is left to do
 
     def _close_with_next_answers(self) -> None:
         """Of requests to come, and of those in work, which have the headers of their beginning."""

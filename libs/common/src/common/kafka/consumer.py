@@ -20,6 +20,7 @@ from common.kafka.failure_policy import BatchHandler, FailurePolicy, OnGiveUp, R
 from common.kafka.health import backlog_age, subscriber_problem
 from common.kafka.placement import Placement
 from common.kafka.rebalance import FinishBeforeRevoke
+from common.kafka.spans import traced
 from common.kafka.tolerant_consumer import TolerantBroker, parse_without_headers
 from common.metrics import BACKLOG_AGE
 from common.watchdog import Watchdog
@@ -107,6 +108,8 @@ class Consumers:
         options: dict[str, Any] | None = None,
     ) -> None:
         """`options`: further ones of FastStream's subscriber."""
+        group = group_of(self._service, topic)
+        handle = traced(topic, group, handle)
         policy = FailurePolicy(
             topic,
             self._dead_letters,
@@ -129,7 +132,7 @@ class Consumers:
             options["group_instance_id"] = self._instance_name
         subscriber = self._broker.subscriber(
             topic.name,
-            group_id=group_of(self._service, topic),
+            group_id=group,
             auto_offset_reset="earliest",
             ack_policy=AckPolicy.NACK_ON_ERROR,
             no_reply=True,

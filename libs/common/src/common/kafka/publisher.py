@@ -21,6 +21,7 @@ from common.kafka.availability import RETRY_SECONDS, STUCK_SECONDS, Acknowledgem
 from common.kafka.client import MAX_BATCH_BYTES
 from common.kafka.diagnostics import authorization_hint
 from common.kafka.placement import partition_of
+from common.kafka.spans import sending
 from common.kafka.tolerant_consumer import TolerantBroker
 from common.metrics import PUBLISHED, declare
 from common.watchdog import Watchdog
@@ -94,8 +95,9 @@ class Publisher:
         names = ", ".join(sorted({record.topic.name for record in records}))
         begun = self._acknowledgements.begin()
         try:
-            async with asyncio.timeout(PUBLISH_DEADLINE):
-                await self._send_all(records)
+            with sending(records) as traced:
+                async with asyncio.timeout(PUBLISH_DEADLINE):
+                    await self._send_all(traced)
         except TimeoutError:
             self._acknowledgements.failed(begun)
             raise TransientError(f"the broker did not acknowledge a record of {names}") from None

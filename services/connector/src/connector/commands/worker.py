@@ -11,10 +11,10 @@ from common.database import Database
 from common.errors import is_transient, name_of
 from common.kafka.failure_policy import MAX_TRIES
 from common.metrics import COMMANDS_ENDED, REFUSALS, declare
+from common.tracing import span
 from contract.messages import Message
 from contract.problems import Code, ProblemError
 from contract.rules import XAI_CODES
-from contract.tracing import tracing
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector.commands import inbox
@@ -75,7 +75,7 @@ class CommandQueue:
         """Do one command; one that fails is released, at the latest when its lease expires."""
         try:
             async with asyncio.timeout(ATTEMPT_DEADLINE):
-                with tracing(claim.traceparent):
+                with span("process command", claim.traceparent, attributes={"grafient.command": claim.type}):
                     await self._end(claim)
         except LostError:
             log.warning("command.lost", account_id=claim.account_id, type=claim.type)
