@@ -227,3 +227,21 @@ def test_an_image_may_be_named_by_its_digest() -> None:
 
     assert found["ledger"]["containers"][0]["image"] == f"grafient/ledger@{digest}"
     assert found["cron"]["containers"][0]["image"] == "grafient/grafient:0.1.0"
+
+
+@needs_helm
+def test_services_and_nobody_else_reach_a_collector_of_traces_where_one_is_set() -> None:
+    manifests = rendered("production", "--set", "tracing.endpoint=http://collector:4318")
+    named = {
+        name
+        for name, pod in pods(manifests).items()
+        if {"name": "OTEL_EXPORTER_OTLP_ENDPOINT", "value": "http://collector:4318"}
+        in pod["containers"][0].get("env", ())
+    }
+    reaching = {
+        name
+        for name, policy in of_kind(manifests, "NetworkPolicy").items()
+        if any({"protocol": "TCP", "port": 4318} in rule["ports"] for rule in policy["spec"]["egress"])
+    }
+
+    assert named == reaching == {*SERVICES}
