@@ -41,7 +41,7 @@ AT_ONCE = 10_000
 """Records of a poll and rows of a statement."""
 WARM = 0.2
 """Share of the records that is stored before the clock starts: until then the JVM still compiles."""
-LOOK_EVERY = 0.02
+LOOK_EVERY = 0.05
 DEADLINE = 540.0
 TASK_FAILED = "will not recover until manually restarted"
 """In the peer's log once its task has failed; its process stays."""

@@ -11,7 +11,6 @@ from common.crypto.sealing import Sealer
 from contract.topics import SYNC_OUTCOMES
 
 from benchmarks.support.system import Running
-from benchmarks.support.topic import batched
 
 ENVIRONMENT = "local"
 AT_ONCE = 1_000
@@ -32,7 +31,7 @@ async def connect_teams(running: Running, count: int) -> list[UUID]:
     ids = [uuid4() for _ in range(count)]
     expected = await running.broker.end(SYNC_OUTCOMES) + count
     async with await psycopg.AsyncConnection.connect(running.dsn) as connection:
-        for some in batched(ids, AT_ONCE):
+        for some in (ids[start : start + AT_ONCE] for start in range(0, count, AT_ONCE)):
             accounts = [account_of(one) for one in some]
             places = [Binding(account, one, 1) for account, one in zip(accounts, some, strict=True)]
             envelopes = [json.dumps(sealer.seal("obviously-fake-key", place)) for place in places]

@@ -1,21 +1,22 @@
 """Topics as a benchmark needs them: filled before the start, read again from the start, with their ends in view."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
-from itertools import islice
-from typing import Self, TypeVar
+from typing import Self
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, RecordsToDelete
+from aiokafka.producer.message_accumulator import BatchBuilder
+from common.kafka.placement import partition_of
 from contract.access import group_of
 from contract.topics import Topic
 
 from benchmarks.support.facts import Record
 
-T = TypeVar("T")
-AT_ONCE = 2_000
-"""Records that are on their way at the same time."""
+BATCH_BYTES = 1 << 18
+"""Of records that are published together."""
 
 
 class Broker:
@@ -39,12 +40,18 @@ class Broker:
             await admin.close()
 
     async def fill(self, topic: Topic, records: Iterable[Record]) -> None:
-        """Publish in the order of `records`, and wait until all are there."""
-        producer = AIOKafkaProducer(bootstrap_servers=self.servers, linger_ms=20, max_batch_size=1 << 18)
+        """Publish in the order of `records`, in batches as full as they may be, and wait until all are there."""
+        producer = AIOKafkaProducer(bootstrap_servers=self.servers, max_batch_size=BATCH_BYTES)
         async with producer:
-            for some in batched(records, AT_ONCE):
-                sent = [await producer.send(topic.name, one.value, one.key, headers=one.headers) for one in some]
-                await asyncio.gather(*sent)
+            open_: defaultdict[int, BatchBuilder] = defaultdict(producer.create_batch)
+            sent = []
+            for one in records:
+                place = partition_of(one.key, topic.partitions)
+                if not _append(open_[place], one):
+                    sent.append(await producer.send_batch(open_.pop(place), topic.name, partition=place))
+                    _append(open_[place], one)  # a batch takes its first record whatever its size
+            sent += [await producer.send_batch(one, topic.name, partition=place) for place, one in open_.items()]
+            await asyncio.gather(*sent)
 
     async def empty(self, topic: Topic) -> None:
         """Delete its records; offsets continue."""
@@ -93,12 +100,9 @@ class Broker:
             await consumer.commit(await consumer.beginning_offsets(_partitions(topic)))
 
 
+def _append(batch: BatchBuilder, record: Record) -> bool:
+    return batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers) is not None
+
+
 def _partitions(topic: Topic) -> list[TopicPartition]:
     return [TopicPartition(topic.name, number) for number in range(topic.partitions)]
-
-
-def batched(items: Iterable[T], count: int) -> Iterator[list[T]]:
-    """Lists of `count` items; the last one may be shorter."""
-    rest = iter(items)
-    while batch := list(islice(rest, count)):
-        yield batch
