@@ -77,8 +77,10 @@ class Intake:
         if rejection is not None:
             COMMANDS_ENDED.labels(kind or UNREAD, rejection.code.value).inc()
             REFUSALS.labels("command", rejection.code.value).inc()
-            emit = log.warning if rejection.code is Code.KEY_EXPOSED else log.info  # its key is to be revoked
-            emit("command.rejected", account_id=sender.account_id, type=kind, code=rejection.code.value)
+            if rejection.code is Code.KEY_EXPOSED:  # it is to be revoked
+                log.warning("command.rejected", account_id=sender.account_id, type=kind, code=rejection.code.value)
+            else:
+                log.info("command.rejected", account_id=sender.account_id, type=kind, code=rejection.code.value)
         if is_due:
             log.info("command.sent_again", account_id=sender.account_id)
         self._wake_worker()

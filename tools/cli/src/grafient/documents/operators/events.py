@@ -15,6 +15,7 @@ MEANINGS = {
     "command.ended": "A command was done or rejected; `outcome` is `done` or the code.",
     "command.interrupted": "A command could not be done now; it is tried again.",
     "command.lost": "Another process has continued with a command whose claim had expired.",
+    "command.rejected": "A command was rejected as it arrived; a warning where it had a key in the clear.",
     "command.sent_again": "A command came once more; its result is published again.",
     "consumer.assigned": "How many partitions of a topic this process handles.",
     "consumer.idle": "Other processes handle all partitions of a topic.",

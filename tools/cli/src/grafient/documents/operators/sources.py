@@ -34,7 +34,7 @@ class LogEvent:
 
 
 def log_events(root: Path) -> list[LogEvent]:
-    """Every one in the sources below `root`, a checkout."""
+    """Every one in the sources below `root`, a checkout. Raises ValueError for a use of `log` that hides its events."""
     paths = [path for pattern in ROOTS for folder in root.glob(pattern) for path in sorted(folder.rglob("*.py"))]
     return [event for path in paths for event in _events_of(path, ast.parse(path.read_text(encoding="utf-8")))]
 
@@ -42,7 +42,17 @@ def log_events(root: Path) -> list[LogEvent]:
 def _events_of(path: Path, module: ast.Module) -> Iterator[LogEvent]:
     package = path.parts[path.parts.index("src") + 1]
     service = {"common": "", "grafient": "cron"}.get(package, package)
-    for call in (node for node in ast.walk(module) if isinstance(node, ast.Call)):
+    calls = [node for node in ast.walk(module) if isinstance(node, ast.Call)]
+    called = {id(call.func) for call in calls}
+    for node in ast.walk(module):
+        if (
+            isinstance(node, ast.Attribute)
+            and node.attr in LEVELS
+            and _is_logger(node.value)
+            and id(node) not in called
+        ):
+            raise ValueError(f"{path}:{node.lineno}: `log.{node.attr}` is not called where it is named")
+    for call in calls:
         for keyword in call.keywords:
             if keyword.arg == OVERRIDE and (name := _text(keyword.value)):
                 yield LogEvent(name, "WARNING", service, ("error",))
@@ -58,7 +68,10 @@ def _events_of(path: Path, module: ast.Module) -> Iterator[LogEvent]:
 def _logs(call: ast.Call) -> bool:
     if not isinstance(call.func, ast.Attribute) or call.func.attr not in LEVELS or not call.args:
         return False
-    logger = call.func.value
+    return _is_logger(call.func.value)
+
+
+def _is_logger(logger: ast.expr) -> bool:
     if isinstance(logger, ast.Call):
         return isinstance(logger.func, ast.Attribute) and logger.func.attr == "get_logger"
     return isinstance(logger, ast.Name) and logger.id == "log"
