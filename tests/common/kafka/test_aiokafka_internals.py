@@ -58,6 +58,7 @@ def test_the_code_of_aiokafka_that_is_replaced_or_relied_on_has_not_changed(code
 def _patience(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Silence is noticed sooner, the first server of a list is asked first, and no other test sees what was noticed."""
     monkeypatch.setattr(aiokafka_internals, "OPEN_SECONDS", 0.6)
+    monkeypatch.setattr(aiokafka_internals, "ANSWER_SECONDS", 1.5)
     monkeypatch.setattr(aiokafka_internals, "HEAD_START_SECONDS", 0.2)
     monkeypatch.setattr("aiokafka.conn.random.shuffle", lambda _: None)
     yield
@@ -111,9 +112,9 @@ async def test_a_client_starts_whichever_server_is_silent_and_the_next_one_asks_
     other = SteadyClient(bootstrap_servers=client._bootstrap_servers)  # noqa: SLF001 - the same list
     connected = list[Server]()
 
-    async def connect(server: Server, **options: Any) -> Any:
+    async def connect(server: Server, seconds: float, **options: Any) -> Any:
         connected.append(server)
-        return await SteadyClient._connect(other, server, **options)  # noqa: SLF001 - the real one
+        return await SteadyClient._connect(other, server, seconds, **options)  # noqa: SLF001 - the real one
 
     other._connect = connect  # type: ignore[method-assign]  # noqa: SLF001 - to see which are asked
     await other.bootstrap()

@@ -1,8 +1,11 @@
 """Whether records are acknowledged: when that is known, who still tries, and what ends it."""
 
+import logging
+
 import pytest
 from common.errors import TransientError
 from common.kafka.availability import RETRY_SECONDS, STUCK_SECONDS, Acknowledgements, note, unavailable
+from structlog.testing import capture_logs
 
 from tests.support.fakes import MonotonicClock
 
@@ -71,10 +74,27 @@ def test_a_record_that_failed_sooner_proves_nothing(clock: MonotonicClock) -> No
     assert acknowledgements.missing() is None
 
 
-def test_a_server_is_unavailable_until_it_answers() -> None:
+def test_a_server_is_unavailable_until_it_answers_and_each_change_is_logged_once() -> None:
     server = ("broker.example", 9092)
-    note(server, answers=False)
-    assert server in unavailable
-    note(server, answers=True)
-    note(None, answers=False)
+    with capture_logs() as logs:
+        for _ in range(2):
+            note(server, answers=False)
+        assert server in unavailable
+        for _ in range(2):
+            note(server, answers=True)
+        note(None, answers=False)
     assert server not in unavailable
+    assert [(one["event"], one["server"]) for one in logs] == [
+        ("broker.unavailable", "broker.example:9092"),
+        ("broker.available", "broker.example:9092"),
+    ]
+
+
+def test_a_command_can_switch_off_what_is_logged(capsys: pytest.CaptureFixture[str]) -> None:
+    logger = logging.getLogger("aiokafka")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL)
+    note(("broker.example", 9092), answers=False)
+    note(("broker.example", 9092), answers=True)
+    logger.setLevel(level)
+    assert capsys.readouterr() == ("", "")

@@ -28,10 +28,10 @@ Answer = tuple[AIOKafkaConnection, Response]
 NodeId = int | str
 """A broker's number, or "bootstrap"."""
 
-OPEN_SECONDS = 2.5
+OPEN_SECONDS = 3.0
 """To open a connection, with TLS and authentication, and for an answer about the cluster."""
 ANSWER_SECONDS = 10.0
-"""For any other answer, except that of a group, which waits for its members."""
+"""For any other answer, except that of a group, which waits for its members; at a start also for the first ones."""
 HEAD_START_SECONDS = 0.5
 """Of a bootstrap server before the next one is asked too."""
 CONNECTION_OPTIONS = (
@@ -61,7 +61,7 @@ class SteadyClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untyped
 
     async def bootstrap(self) -> None:
         """Raises KafkaConnectionError where no bootstrap server answers."""
-        answer = await self._first_answer(MetadataRequest([]))
+        answer = await self._first_answer(MetadataRequest([]), ANSWER_SECONDS)
         if answer is None:
             raise KafkaConnectionError(f"no broker of {self._bootstrap_servers} answers")
         connection, metadata = answer
@@ -109,7 +109,7 @@ class SteadyClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untyped
 
     async def _open(self, node_id: NodeId, group: int, server: Server) -> AIOKafkaConnection | None:
         try:
-            connection = await self._connect(server, on_close=self._on_connection_closed)
+            connection = await self._connect(server, OPEN_SECONDS, on_close=self._on_connection_closed)
         except (OSError, KafkaError, TimeoutError):
             return None
         finally:
@@ -119,10 +119,10 @@ class SteadyClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untyped
         self._conns[node_id, group] = connection
         return connection
 
-    async def _connect(self, server: Server, **options: object) -> AIOKafkaConnection:
-        """Raises OSError, KafkaError, and TimeoutError after OPEN_SECONDS."""
+    async def _connect(self, server: Server, seconds: float, **options: object) -> AIOKafkaConnection:
+        """Raises OSError, KafkaError, and TimeoutError after so long."""
         try:
-            async with asyncio.timeout(OPEN_SECONDS):
+            async with asyncio.timeout(seconds):
                 own = {name: getattr(self, f"_{name}") for name in CONNECTION_OPTIONS}
                 connection = await create_conn(*server, max_idle_ms=self._connections_max_idle_ms, **own, **options)
         except (OSError, KafkaError, TimeoutError) as error:
@@ -138,7 +138,7 @@ class SteadyClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untyped
         self._next_update_at = self._loop.time() + self._retry_backoff
         request = MetadataRequest(list(topics) if topics else None)
         metadata = await self._ask_known(request)
-        if metadata is None and (answer := await self._first_answer(request)):
+        if metadata is None and (answer := await self._first_answer(request, OPEN_SECONDS)):
             connection, metadata = answer
             connection.close()
         if metadata is None:
@@ -162,11 +162,12 @@ class SteadyClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untyped
                     note(self._server_of(node_id), answers=False, error=type(error).__name__)
         return None
 
-    async def _first_answer(self, request: Request) -> Answer | None:
-        """Of the bootstrap servers, each of which is asked when the one before had its head start; None: of none."""
+    async def _first_answer(self, request: Request, seconds: float) -> Answer | None:
+        """Of the bootstrap servers, each given so long once the one before had its head start; None: of none."""
         servers = sorted(((host, port) for host, port, _ in self.hosts), key=unavailable.__contains__)
         delays = (number * HEAD_START_SECONDS for number in range(len(servers)))
-        asked = [asyncio.create_task(self._answer_of(*one, request)) for one in zip(servers, delays, strict=True)]
+        tasks = (self._answer_of(*one, request, seconds) for one in zip(servers, delays, strict=True))
+        asked = [asyncio.create_task(one) for one in tasks]
         try:
             for answer in asyncio.as_completed(asked):
                 if found := await answer:
@@ -175,13 +176,13 @@ class SteadyClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untyped
         finally:
             await _cancel([task for task in asked if not task.done()])
 
-    async def _answer_of(self, server: Server, delay: float, request: Request) -> Answer | None:
+    async def _answer_of(self, server: Server, delay: float, request: Request, seconds: float) -> Answer | None:
         await asyncio.sleep(delay)
         connection = answer = None
         begun = self._loop.time()
         try:
-            connection = await self._connect(server)
-            async with asyncio.timeout(OPEN_SECONDS):
+            connection = await self._connect(server, seconds)
+            async with asyncio.timeout(seconds):
                 answer = connection, await connection.send(request)
         except asyncio.CancelledError:
             if self._loop.time() - begun > HEAD_START_SECONDS:  # and another one was faster

@@ -1,5 +1,6 @@
 """What this process knows of the brokers: which of them are unavailable, and whether records are acknowledged."""
 
+import logging
 import math
 import time
 from collections.abc import Callable
@@ -8,7 +9,8 @@ import structlog
 
 from common.errors import TransientError
 
-log = structlog.get_logger()
+log = structlog.wrap_logger(logging.getLogger("aiokafka.brokers"))
+"""Commands, which print one sentence where a broker is unavailable, switch off what aiokafka logs."""
 
 Server = tuple[str, int]
 """Host and port."""
