@@ -66,6 +66,10 @@ class RecordingPublisher(Publisher):
         self.refused: list[Published] = []
         self.refuses: Callable[[Published], bool] = lambda _: False
 
+    def partitions_of(self, topic: Topic) -> int:
+        """As many as are declared."""
+        return topic.partitions
+
     async def publish_all(self, records: Sequence[Outgoing]) -> None:
         """What is refused keeps nothing else from being published."""
         for one in records:
