@@ -6,6 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import date
 from functools import partial
 
@@ -17,7 +18,7 @@ from common.http.app import make_app
 from common.open_telemetry.sdk import FLUSH_DEADLINE
 from common.watchdog import Watchdog
 from contract.tracing import traceparent
-from fastapi import Depends
+from fastapi import Depends, FastAPI
 from structlog.testing import capture_logs
 from xai_usage import ROUTE, CallRefused, TeamAccess, client
 
@@ -88,13 +89,11 @@ async def test_a_call_that_belongs_to_no_trace_begins_none() -> None:
 
 
 async def test_a_request_is_served_in_a_span_that_what_follows_from_it_carries_on() -> None:
-    async def ready() -> None: ...
-
     async def carried() -> str | None:
         return tracing.trace_of_request({})
 
     with recording() as collector:
-        app = make_app("connector", Watchdog(), lambda _app: None, ready)  # type: ignore[arg-type]  # not begun
+        app = make_app("connector", Watchdog(), _nothing, {})
         app.get("/v1/{name}")(lambda trace=Depends(carried): trace)
         transport = httpx.ASGITransport(app)
         sent = {"traceparent": PARENT, "tracestate": "fake=state", "baggage": "fake=baggage", "host": "fake.host"}
@@ -121,6 +120,11 @@ async def test_a_statement_within_a_trace_is_its_operation_and_tables_and_no_val
 
     assert [span.name for span in collector.spans] == ["SELECT pg_class pg_type", "read window"]
     assert b"fake" not in b"".join(collector.bodies)
+
+
+@asynccontextmanager
+async def _nothing(_app: FastAPI) -> AsyncIterator[None]:
+    yield
 
 
 @pytest.fixture
