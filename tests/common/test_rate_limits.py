@@ -46,6 +46,18 @@ def test_who_waits_as_required_gets_through_and_a_second_less_is_too_little(rate
             assert not limiter.wait("key")
 
 
+@given(rate=RATES, pauses=PAUSES)
+def test_as_many_get_through_as_there_are_tokens(rate: Rate, pauses: list[int]) -> None:
+    limiter = Limiter(rate, "", ticks := Ticks())
+    for number, pause in enumerate(pauses):
+        ticks.now += pause
+        tokens = limiter.tokens("key")
+        if number % 3 == 0:
+            assert [limiter.wait("key") > 0 for _ in range(tokens + 1)] == [False] * tokens + [True]
+        else:
+            assert (tokens > 0) is (limiter.wait("key") == 0)
+
+
 @given(rate=RATES, pauses=PAUSES, others=st.lists(st.integers(0, 5), max_size=40))
 def test_nobody_pays_for_others(rate: Rate, pauses: list[int], others: list[int]) -> None:
     alone, crowded = Limiter(rate, "", ticks := Ticks()), Limiter(rate, "", ticks)

@@ -2,9 +2,13 @@
 
 import asyncio
 from datetime import timedelta
+from uuid import uuid4
 
+from common.rate_limits import Rate
 from contract.fields import Trigger
+from syncer import leases
 from syncer.domain import Days
+from syncer.teams import bucket
 
 from tests.support.waiting import until
 from tests.syncer.support.syncer import SyncerHarness
@@ -126,3 +130,41 @@ async def test_a_window_of_a_dead_process_ends_though_the_removal_deleted_the_ke
 
     (failure,) = syncer.failures()
     assert (failure.code, failure.request_ids) == ("not_found", (request_id,))
+
+
+async def test_several_windows_are_claimed_together_the_most_urgent_first_and_one_of_a_team(
+    syncer: SyncerHarness,
+) -> None:
+    days, team_id = await syncer.recent(), str(uuid4())
+    daily, forced = [await syncer.integration(team_id=str(uuid4())) for _ in range(2)]
+    shared = [await syncer.integration(team_id=team_id) for _ in range(2)]
+    for integration_id in (daily, *shared):
+        await syncer.ask(integration_id, Trigger.DAILY, days)
+    await syncer.ask(forced, Trigger.FORCE, days)
+
+    (first,) = await syncer.attempt.claim("", 1)
+    others = await syncer.attempt.claim("", 9)
+
+    assert first.integration_id == forced
+    assert {one.team_id for one in others} == {others[0].team_id, others[1].team_id}
+    assert daily in {one.integration_id for one in others}
+    assert len(others) == 2
+    assert len({one.lease for one in (first, *others)}) == 3
+    assert all(len(one.request_ids) == 1 and one.credential for one in (first, *others))
+    assert await syncer.attempt.claim("", 9) == []
+
+
+async def test_a_claim_reads_the_index_from_its_begin_however_few_windows_there_are(syncer: SyncerHarness) -> None:
+    """A plan that sorts all due windows looks cheaper while there are up to some thousand, and takes ten times as long."""
+    for _ in range(20):
+        await syncer.ask(await syncer.integration(team_id=str(uuid4())))
+    values = {"owner": "", "lasts": leases.LEASE, "at_most": 1} | bucket(Rate(60, 60))
+
+    async with syncer.database.direct() as driver:
+        await driver.execute("ANALYZE")
+        rows = await (await driver.execute("EXPLAIN " + leases.CLAIMS[True], values)).fetchall()
+
+    plan = "\n".join(row["QUERY PLAN"] for row in rows)
+    assert "Index Scan using windows_turns" in plan
+    assert "Seq Scan" not in plan
+    assert plan.count("Sort Key") == 1, "of the few that were found"

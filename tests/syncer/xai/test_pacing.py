@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 from syncer.domain import REFUSALS_AFTER
 from syncer.provider import ReadError, ReadOtherDaysError, ReadRefusedError, ReadTransientError
+from syncer.xai.circuit_breaker import LONGEST_PAUSE
 from syncer.xai.pacing import OUTAGE_AFTER, CallLimits
 
 from tests.support.messages import PARENT
@@ -103,7 +104,20 @@ def test_calls_are_limited_overall() -> None:
         limits.note_claim()
     assert not limits.may_claim()
     now = SECOND
-    assert limits.may_claim()
+    assert limits.may_claim() == 1
+
+
+def test_an_open_circuit_is_probed_by_one_window() -> None:
+    now = 0
+    limits = CallLimits(overall=Rate(9, 1), clock=lambda: now)
+    assert limits.may_claim() == 9
+    for _ in range(OUTAGE_AFTER):
+        limits.record(str(uuid4()), UNAVAILABLE, AT)
+    assert limits.may_claim() == 0
+
+    now = int(LONGEST_PAUSE * SECOND)
+
+    assert limits.may_claim() == 1
 
 
 async def test_an_outage_of_xai_is_probed_and_then_everything_is_read_without_anyone_asking(

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, cast
+from typing import Any, LiteralString, cast
 
 import psycopg
 from psycopg.rows import dict_row
@@ -36,6 +36,8 @@ Driver = psycopg.AsyncConnection[dict[str, Any]]
 """A connection of psycopg's own, whose rows are mappings; parameters are `%(name)s`."""
 Cursor = psycopg.AsyncCursor[dict[str, Any]]
 """The answer to a statement."""
+Rows = psycopg.AsyncCursor[dict[str, Any]]
+"""What a statement answers: mappings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,25 @@ class Database:
             if first == second or first != await _session(one):
                 raise SharedSessionsError
             self._has_own_sessions = True
+
+
+class Pipeline:
+    """Executes statements without waiting for what they answer."""
+
+    def __init__(self, driver: psycopg.AsyncConnection) -> None:
+        self._driver = driver
+
+    async def execute(self, statement: LiteralString, values: Mapping[str, object]) -> Rows:
+        """The rows are there when the block of `pipeline` has ended."""
+        return await self._driver.cursor(row_factory=dict_row).execute(statement, values)
+
+
+@asynccontextmanager
+async def pipeline(connection: AsyncConnection) -> AsyncIterator[Pipeline]:
+    """In the transaction of `connection`: all statements of the block take one round trip."""
+    driver = await driver_of(connection)
+    async with driver.pipeline():
+        yield Pipeline(driver)
 
 
 async def driver_of(connection: AsyncConnection) -> psycopg.AsyncConnection:

@@ -1,11 +1,11 @@
 """What outcomes read and change of the rows of integrations, many at once. Callers own the transaction."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from contract.rules import READABLE_DAYS
+from common.database import Pipeline, Rows
 from contract.tracing import traceparent
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,22 +26,24 @@ class LockedIntegration:
     """Some healing left days open."""
 
 
-_LOCK_ACCOUNTS = text("SELECT 1 FROM accounts WHERE account_id = ANY(:ids) ORDER BY account_id FOR NO KEY UPDATE")
+_LOCK_ACCOUNTS = "SELECT FROM accounts WHERE account_id = ANY(%(ids)s) ORDER BY account_id FOR NO KEY UPDATE"
 
-_LOCK = text(f"""
+_LOCK = f"""
     SELECT {COLUMNS}, {QUESTIONED},
         EXISTS (SELECT 1 FROM syncs WHERE integration_id = i.integration_id AND trigger = 'heal' AND NOT reconciled) AS open_heals
     {FROM}
-    JOIN unnest(CAST(:ids AS uuid[]), CAST(:account_ids AS text[])) AS of (integration_id, account_id)
+    JOIN unnest(%(ids)s::uuid[], %(account_ids)s::text[]) AS of (integration_id, account_id)
         ON (i.integration_id, i.account_id) = (of.integration_id, of.account_id)
     WHERE i.removed_at IS NULL ORDER BY i.integration_id FOR UPDATE OF i
-""")  # noqa: S608 - only constants are put in
+"""  # noqa: S608 - only constants are put in
 
-_ADVANCE = text("""
-    UPDATE integrations i SET observed_at = newer.observed_at
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:observed_at AS timestamptz[])) AS newer (integration_id, observed_at)
-    WHERE i.integration_id = newer.integration_id
-""")
+_ADVANCE = """
+    UPDATE integrations i SET observed_at = new.observed_at
+    FROM unnest(%(ids)s::uuid[], %(account_ids)s::text[], %(observed_at)s::timestamptz[])
+        AS new (integration_id, account_id, observed_at)
+    WHERE (i.integration_id, i.account_id) = (new.integration_id, new.account_id) AND i.removed_at IS NULL
+        AND new.observed_at > coalesce(i.observed_at, '-infinity')
+"""
 
 _SET_HEALTH = text("""
     UPDATE integrations i SET status = new.status, status_code = new.code, changed_at = clock_timestamp(),
@@ -59,28 +61,33 @@ _SET_BEYOND = text("""
 """)
 
 
-async def lock_accounts(connection: AsyncConnection, account_ids: Collection[str]) -> None:
+async def lock_accounts(pipeline: Pipeline, account_ids: Collection[str]) -> None:
     """Lock the accounts' rows, as `store.lock_account` does: in one order, so that no two transactions deadlock."""
-    await connection.execute(_LOCK_ACCOUNTS, {"ids": list(account_ids)})
+    await pipeline.execute(_LOCK_ACCOUNTS, {"ids": list(account_ids)})
 
 
-async def lock(connection: AsyncConnection, accounts: Mapping[UUID, str]) -> dict[UUID, LockedIntegration]:
+async def lock(pipeline: Pipeline, accounts: Mapping[UUID, str]) -> Rows:
     """Lock integrations of locked accounts; those that are removed, or another account's, are left out.
 
     `accounts`: the account of each integration.
     """
-    values = {"ids": list(accounts), "account_ids": list(accounts.values()), "readable_days": READABLE_DAYS}
-    rows = (await connection.execute(_LOCK, values)).mappings()
+    values = {"ids": list(accounts), "account_ids": list(accounts.values())}
+    return await pipeline.execute(_LOCK, values)
+
+
+async def locked(rows: Rows) -> dict[UUID, LockedIntegration]:
+    """What `lock` found."""
     return {
-        row["integration_id"]: LockedIntegration(integration_of(dict(row)), row["questioned_days"], row["open_heals"])
-        for row in rows
+        row["integration_id"]: LockedIntegration(integration_of(row), row["questioned_days"], row["open_heals"])
+        async for row in rows
     }
 
 
-async def advance_observed_at(connection: AsyncConnection, newest: Mapping[UUID, datetime]) -> None:
-    """Store the instant of each integration's newest outcome."""
-    if newest:
-        await connection.execute(_ADVANCE, {"ids": list(newest), "observed_at": list(newest.values())})
+async def advance_observed_at(pipeline: Pipeline, observed: Sequence[tuple[UUID, str, datetime]]) -> None:
+    """Store the instants of outcomes where they are newer: integration, its account, and instant."""
+    ids, account_ids, instants = zip(*observed, strict=True)
+    values = {"ids": [*ids], "account_ids": [*account_ids], "observed_at": [*instants]}
+    await pipeline.execute(_ADVANCE, values)
 
 
 async def set_health(connection: AsyncConnection, changes: Mapping[UUID, tuple[Health, str | None]]) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
+from common.database import pipeline
 from contract.cloudevents import Event
 from contract.fields import Status, Trigger
 from contract.messages import SyncCompleted
@@ -82,8 +83,8 @@ class _Case:
 async def apply(connection: AsyncConnection, events: Sequence[Event[SyncOutcome]]) -> bool:
     """Store outcomes and what they change; returns whether an integration has a new version."""
     ours = [event for event in events if event.message.account_id is not None]
-    await health.lock_accounts(connection, {event.message.account_id or "" for event in ours})
-    return any([await _apply(connection, some) for some in _rounds(ours)])
+    account_ids = {event.message.account_id or "" for event in ours}
+    return any([await _apply(connection, account_ids, some) for some in _rounds(ours)])
 
 
 def _rounds(events: Sequence[Event[SyncOutcome]]) -> list[list[Event[SyncOutcome]]]:
@@ -99,21 +100,40 @@ def _rounds(events: Sequence[Event[SyncOutcome]]) -> list[list[Event[SyncOutcome
     return rounds
 
 
-async def _apply(connection: AsyncConnection, events: Sequence[Event[SyncOutcome]]) -> bool:
-    locked = await health.lock(connection, {one.message.integration_id: one.message.account_id or "" for one in events})
-    recorded = await syncs.record(connection, events)
+async def _apply(
+    connection: AsyncConnection, account_ids: AbstractSet[str], events: Sequence[Event[SyncOutcome]]
+) -> bool:
+    locked, recorded = await _record(connection, account_ids, events)
     cases = []
     for event in events:
         before, observed_at = locked.get(event.message.integration_id), event.message.observed_at
         if before is not None and observed_at is not None:  # a failure without a call of xAI is history only
             cases.append(await _case(connection, event, before, observed_at))
-    newest = {case.integration_id: case.observed_at for case in cases if case.is_newest}
-    await health.advance_observed_at(connection, newest)
     healths = await _healths(connection, [case for case in cases if case.sets_health])
     await health.set_health(connection, healths)
     announced = {case.integration_id for case in cases if case.known != case.before.integration} | set(healths)
     await _log(connection, events, recorded, cases, announced)
     return bool(announced)
+
+
+async def _record(
+    connection: AsyncConnection, account_ids: AbstractSet[str], events: Sequence[Event[SyncOutcome]]
+) -> tuple[Mapping[UUID, LockedIntegration], Mapping[UUID, Sync]]:
+    """Store the outcomes; answers their integrations as they were, locked, and the new lines of the history."""
+    accounts = {one.message.integration_id: one.message.account_id or "" for one in events}
+    observed = [
+        (one.message.integration_id, one.message.account_id or "", one.message.observed_at)
+        for one in events
+        if one.message.observed_at is not None
+    ]
+    lines = {event.message.integration_id: syncs.sync_of(event) for event in events}
+    async with pipeline(connection) as statements:
+        await health.lock_accounts(statements, account_ids)
+        before = await health.lock(statements, accounts)
+        recorded = await syncs.record(statements, lines, events)
+        if observed:
+            await health.advance_observed_at(statements, observed)
+    return await health.locked(before), {row["integration_id"]: lines[row["integration_id"]] async for row in recorded}
 
 
 async def _case(

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from common.database import Pipeline, Rows
 from contract.cloudevents import Event
 from contract.messages import SyncCompleted, SyncFailed
 from contract.problems import Code
@@ -57,10 +58,10 @@ _SYNC_COLUMNS = ", ".join(Sync.__slots__)
 _COMPLETED: dict[str, object] = {"final": True, "attempts": 0}
 """Of a SyncCompleted, which has no such fields; other fields that an outcome does not have are null."""
 
-_RECORD = text("""
+_RECORD = """
     INSERT INTO syncs (integration_id, event_id, account_id, trigger, request_ids, first_day, last_day, covered, usd,
         days_changed, reconciled, questioned_days, code, final, attempts, next_attempt_at, observed_at, recorded_at)
-    SELECT new.* FROM json_to_recordset(CAST(:outcomes AS json)) AS new (
+    SELECT new.* FROM json_to_recordset(%(outcomes)s::json) AS new (
         integration_id uuid, event_id text, account_id text, trigger text, request_ids text[], first_day date, last_day date,
         covered datemultirange, usd numeric, days_changed integer, reconciled boolean, questioned_days date[], code text,
         final boolean, attempts integer, next_attempt_at timestamptz, observed_at timestamptz, recorded_at timestamptz)
@@ -68,7 +69,7 @@ _RECORD = text("""
     WHERE i.history IS DISTINCT FROM 'erase'
     ON CONFLICT (integration_id, event_id) DO NOTHING
     RETURNING integration_id
-""")
+"""
 
 _BACKFILL = "daterange(i.backfill_first, greatest(i.backfill_first, i.backfill_last + 1))"
 """Empty where xAI refuses all of its days."""
@@ -84,16 +85,16 @@ Both instants are of one clock, the database's; those of the broker's records ar
 """
 
 # The newest sync of a day decides; of two of one instant the same one, in whatever order they came.
-QUESTIONED = """ARRAY(
+QUESTIONED = f"""ARRAY(
     SELECT day FROM (
         SELECT DISTINCT unnest(questioned_days) AS day FROM syncs
-        WHERE integration_id = i.integration_id AND questioned_days <> '{}' AND observed_at >= i.added_at
+        WHERE integration_id = i.integration_id AND questioned_days <> '{{}}' AND observed_at >= i.added_at
     ) asked
     WHERE i.removed_at IS NULL
-        AND day > CAST(clock_timestamp() AT TIME ZONE 'UTC' AS date) - CAST(:readable_days AS integer)
+        AND day > CAST(clock_timestamp() AT TIME ZONE 'UTC' AS date) - {READABLE_DAYS}
         AND day = ANY (CAST((SELECT questioned_days FROM syncs WHERE integration_id = i.integration_id AND covered @> asked.day
             AND observed_at >= i.added_at ORDER BY observed_at DESC, event_id LIMIT 1) AS date[]))
-    ORDER BY day) AS questioned_days"""
+    ORDER BY day) AS questioned_days"""  # noqa: S608 - only a constant is put in
 """Of the integration `i`: days of which xAI reported less than before and is asked again; none of a removed one."""
 
 _PROGRESS = text(f"SELECT {COLUMNS}, {_DAYS_READ}, {QUESTIONED} {FROM} WHERE i.integration_id = ANY(:ids)")
@@ -135,18 +136,17 @@ _DELETE_EXPIRED = text(f"""
 """)  # noqa: S608 - only a constant is put in
 
 
-async def record(connection: AsyncConnection, events: Sequence[Event[SyncOutcome]]) -> dict[UUID, Sync]:
-    """Store outcomes, at most one of each integration; returns what was stored, by integration.
+async def record(pipeline: Pipeline, syncs: Mapping[UUID, Sync], events: Sequence[Event[SyncOutcome]]) -> Rows:
+    """Store outcomes, at most one of each integration, as `syncs` has them; the rows are the integrations' IDs.
 
     Not what is stored already, and not where the integration is not the account's.
     """
-    syncs = {event.message.integration_id: _sync_of(event) for event in events}
     rows = [_row(event, syncs[event.message.integration_id]) for event in events]
-    stored = await connection.execute(_RECORD, {"outcomes": json.dumps(rows, default=str)})
-    return {integration_id: syncs[integration_id] for integration_id in stored.scalars()}
+    return await pipeline.execute(_RECORD, {"outcomes": json.dumps(rows, default=str)})
 
 
-def _sync_of(event: Event[SyncOutcome]) -> Sync:
+def sync_of(event: Event[SyncOutcome]) -> Sync:
+    """The line of the history."""
     outcome = event.message
     values: dict[str, Any] = {name: getattr(outcome, name, _COMPLETED.get(name)) for name in Sync.__slots__}
     own = {"request_ids": list(outcome.request_ids), "questioned_days": questioned_in(outcome)}
@@ -199,8 +199,7 @@ async def progress(connection: AsyncConnection, integration_ids: Collection[UUID
     """Integrations with what their cards show of their syncs, by ID; also removed ones."""
     if not integration_ids:
         return {}
-    values = {"ids": list(integration_ids), "readable_days": READABLE_DAYS}
-    rows = (await connection.execute(_PROGRESS, values)).mappings()
+    rows = (await connection.execute(_PROGRESS, {"ids": list(integration_ids)})).mappings()
     return {
         row["integration_id"]: Progress(integration_of(dict(row)), int(row["days_read"]), row["questioned_days"])
         for row in rows

@@ -6,7 +6,7 @@ from itertools import groupby
 from uuid import UUID
 
 import structlog
-from common.database import Database
+from common.database import Database, pipeline
 from common.kafka.consumer import BatchTable, HandlerTable
 from common.metrics import REQUESTS_IGNORED
 from contract.cloudevents import Event, MalformedError, Tombstone
@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer import coverage, questions, requests, store
 from syncer.domain import Days, backfill, default_days, end_without_call, ended_at, makes_no_calls
-from syncer.requests import Request
+from syncer.requests import Request, Target
 from syncer.windows import close_windows
 
 log = structlog.get_logger()
@@ -92,10 +92,10 @@ class Handlers:
                 continue
             async with self._database.transaction() as connection:
                 # Or it is left pending while the integration arrives.
-                at = await store.serialize(connection, integration_id)
+                at, targets = await requests.lock(connection, integration_id)
                 for event in some:
                     with tracing(event.traceparent):
-                        await _take(connection, integration_id, event.message, at)
+                        await _take(connection, integration_id, event.message, at, targets)
             self._wake_worker()
 
     async def _take_for_all(self, message: SyncRequested) -> None:
@@ -119,9 +119,9 @@ class Handlers:
     async def sync_outcomes(self, events: Sequence[Event[Message]]) -> None:
         """Coverage is what the ledger confirmed."""
         completed = [event.message for event in events if isinstance(event.message, SyncCompleted)]
-        async with self._database.transaction() as connection:
-            await store.serialize_all(connection, {one.integration_id for one in completed})  # or it survives an erase
-            await coverage.confirm(connection, completed)
+        async with self._database.transaction() as connection, pipeline(connection) as statements:
+            await store.serialize_all(statements, {one.integration_id for one in completed})  # or it survives an erase
+            await coverage.confirm(statements, completed)
 
 
 async def _store_run(connection: AsyncConnection, run: Sequence[Message]) -> None:
@@ -167,10 +167,12 @@ def _by_integration(events: Sequence[Event[SyncRequested]]) -> dict[UUID | None,
     return found
 
 
-async def _take(connection: AsyncConnection, integration_id: UUID, message: SyncRequested, at: datetime) -> None:
+async def _take(
+    connection: AsyncConnection, integration_id: UUID, message: SyncRequested, at: datetime, targets: Sequence[Target]
+) -> None:
     request, code = _request(message, at)
     if code is None:
-        await requests.take(connection, request, integration_id, at)
+        await requests.take_locked(connection, request, integration_id, at, targets)
     else:
         await requests.end(connection, request, integration_id, code, ended_at(message.requested_at, at))
 

@@ -122,10 +122,11 @@ _LOAD = """
         one(integration_id, window_id, today, needs_call)
         LEFT JOIN credentials c ON c.integration_id = one.integration_id
 """
-_CLAIMS = {
+CLAIMS = {
     calls: _CLAIM.format(ready=ready, needs_no_call=_NEEDS_NO_CALL, order=_ORDER)
     for calls, ready in ((True, f"({_NEEDS_NO_CALL} OR {_NEEDS_CALL})"), (False, _NEEDS_NO_CALL))
 }
+"""By whether a window that needs a call may be claimed."""
 
 _LOCK = text("""
     SELECT i.removed, i.refused_code IS NOT NULL AS refused, w.trigger,
@@ -158,7 +159,7 @@ _RELEASE = """
     UPDATE teams t SET lease = NULL, lease_until = NULL FROM released
     WHERE t.team_id = released.team_id AND t.lease = released.lease
 """
-_RELEASE_CLAIMS = text(_RELEASE.format(which="integration_id = ANY(:ids) AND lease = ANY(:leases)"))
+_RELEASECLAIMS = text(_RELEASE.format(which="integration_id = ANY(:ids) AND lease = ANY(:leases)"))
 _RELEASE_OWNER = text(_RELEASE.format(which="lease_owner = :owner"))
 
 
@@ -169,7 +170,7 @@ async def claim(driver: Driver, owner: str, per_team: Rate, at_most: int, *, cal
     those of removed integrations. Others lease their team, too, and take one of the calls that it has `per_team`.
     """
     values = {"owner": owner, "lasts": LEASE, "at_most": at_most} | teams.bucket(per_team)
-    rows = await (await driver.execute(_CLAIMS[calls], values)).fetchall()
+    rows = await (await driver.execute(CLAIMS[calls], values)).fetchall()
     if not rows:
         return []
     of_rows = {
@@ -200,7 +201,7 @@ async def renew(connection: AsyncConnection, claims: Collection[Claim]) -> None:
 
 async def release(connection: AsyncConnection, claims: Collection[Claim]) -> None:
     """Leave the windows to others, as they are: undecided, or decided and maybe not published."""
-    await connection.execute(_RELEASE_CLAIMS, _leases(claims))
+    await connection.execute(_RELEASECLAIMS, _leases(claims))
 
 
 async def release_owner(connection: AsyncConnection, owner: str) -> None:

@@ -1,16 +1,19 @@
 """Requests become windows here: each is taken once, and joins an open window that covers its days, or opens one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
+from common.database import pipeline
 from contract.fields import Trigger
 from contract.problems import Code
 from contract.tracing import traceparent
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from syncer import store
 from syncer.decisions import Scope, decide_failure
 from syncer.domain import Days, Refusal, may_call, refusal_of, urgency_of
 
@@ -43,10 +46,10 @@ class Target:
     refusal: Refusal | None
 
 
-_TARGETS = text("""
+_TARGETS = """
     SELECT integration_id, account_id, removed, refused_code, refused_since FROM integrations
-    WHERE integration_id = ANY(:ids) ORDER BY integration_id FOR UPDATE
-""")
+    WHERE integration_id = ANY(%(ids)s) ORDER BY integration_id FOR UPDATE
+"""
 
 # The first integrations of all accounts, then the second ones: an account with many delays no other.
 _ALL = text("""
@@ -123,7 +126,22 @@ _IDS = text("SELECT request_id FROM requests WHERE window_id = :id ORDER BY rece
 
 async def take(connection: AsyncConnection, request: Request, integration_id: UUID, now: datetime) -> None:
     """Queue `request` for one integration, which may not be known yet; once only."""
-    if targets := await _targets(connection, [integration_id]):
+    await take_locked(connection, request, integration_id, now, await _targets(connection, [integration_id]))
+
+
+async def lock(connection: AsyncConnection, integration_id: UUID) -> tuple[datetime, list[Target]]:
+    """As `store.serialize`, and the integration, locked, where it is known."""
+    async with pipeline(connection) as statements:
+        at = await store.serialize_first(statements, integration_id)
+        rows = await statements.execute(_TARGETS, {"ids": [integration_id]})
+    return await store.instant_of(at), [_target(row) async for row in rows]
+
+
+async def take_locked(
+    connection: AsyncConnection, request: Request, integration_id: UUID, now: datetime, targets: Sequence[Target]
+) -> None:
+    """As `take`; `targets` has the integration where it is known."""
+    if targets:
         await _queue(connection, request, targets, now)
     else:
         await _store(connection, request, integration_id)
@@ -178,12 +196,13 @@ async def _queue(connection: AsyncConnection, request: Request, targets: Sequenc
 
 
 async def _targets(connection: AsyncConnection, ids: Sequence[UUID]) -> list[Target]:
-    return [_target(row) for row in await connection.execute(_TARGETS, {"ids": list(ids)})]
+    rows = await connection.exec_driver_sql(_TARGETS, {"ids": list(ids)})
+    return [_target(dict(row)) for row in rows.mappings()]
 
 
-def _target(row: Row[tuple[object, ...]]) -> Target:
-    refusal = refusal_of(row.refused_code, row.refused_since)
-    return Target(row.integration_id, row.account_id, row.removed, refusal)
+def _target(row: Mapping[str, Any]) -> Target:
+    refusal = refusal_of(row["refused_code"], row["refused_since"])
+    return Target(row["integration_id"], row["account_id"], row["removed"], refusal)
 
 
 async def _store(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
+from common.database import Pipeline, Rows, pipeline
 from contract.fields import canonical_team_id
 from contract.messages import CredentialSealed, IntegrationState
 from sqlalchemy import text
@@ -75,6 +76,14 @@ _CLEAR_REFUSAL = (
 )
 
 
+_SERIALIZE = """
+    SELECT clock_timestamp() AS at
+    FROM (SELECT pg_advisory_xact_lock(hashtextextended(%(id)s::text, 0)) OFFSET 0) locked
+"""
+_SERIALIZE_ALL = """
+    SELECT pg_advisory_xact_lock(hashtextextended(id, 0)) FROM (SELECT id FROM unnest(%(ids)s::text[]) id ORDER BY id) ordered
+"""
+
 _PORTION = text("""
     SELECT integration_id FROM integrations WHERE integration_id > :after ORDER BY integration_id LIMIT :portion
 """)
@@ -88,17 +97,26 @@ async def now(connection: AsyncConnection) -> datetime:
 
 async def serialize(connection: AsyncConnection, integration_id: UUID) -> datetime:
     """Wait until other transactions about this integration, known or not, have ended; answers when, by the clock of `now`."""
-    statement = text("""SELECT clock_timestamp() FROM (
-        SELECT pg_advisory_xact_lock(hashtextextended(CAST(:id AS text), 0)) OFFSET 0) locked""")
-    instant: datetime = (await connection.execute(statement, {"id": str(integration_id)})).scalar_one()
+    async with pipeline(connection) as statements:
+        rows = await serialize_first(statements, integration_id)
+    return await instant_of(rows)
+
+
+async def serialize_first(statements: Pipeline, integration_id: UUID) -> Rows:
+    """The same before further statements; the row is for `instant_of`."""
+    return await statements.execute(_SERIALIZE, {"id": str(integration_id)})
+
+
+async def instant_of(rows: Rows) -> datetime:
+    """What `serialize_first` answered."""
+    (row,) = await rows.fetchall()
+    instant: datetime = row["at"]
     return instant
 
 
-async def serialize_all(connection: AsyncConnection, integration_ids: Collection[UUID]) -> None:
+async def serialize_all(statements: Pipeline, integration_ids: Collection[UUID]) -> None:
     """The same for several; the order keeps two batches from deadlocking."""
-    statement = text("""SELECT pg_advisory_xact_lock(hashtextextended(id, 0))
-        FROM (SELECT id FROM unnest(CAST(:ids AS text[])) id ORDER BY id) ordered""")
-    await connection.execute(statement, {"ids": [str(one) for one in integration_ids]})
+    await statements.execute(_SERIALIZE_ALL, {"ids": [str(one) for one in integration_ids]})
 
 
 async def portion(connection: AsyncConnection, after: UUID | None) -> Sequence[UUID]:

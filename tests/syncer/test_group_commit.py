@@ -1,0 +1,71 @@
+"""Statements that wait at the same time are one transaction, and none pays for another's fault."""
+
+import asyncio
+from typing import Any
+from uuid import UUID, uuid4
+
+import psycopg
+import pytest
+from syncer.group_commit import AT_ONCE, GroupCommit
+
+from tests.syncer.support.syncer import SyncerHarness
+
+ADD = """INSERT INTO known_days (integration_id, day, ticks)
+    SELECT %(id)s, date '2026-01-01' + number, '{}' FROM generate_series(1, %(days)s) number"""
+FAIL = "INSERT INTO known_days (integration_id, day, ticks) VALUES (%(id)s, NULL, '{}')"
+
+
+async def _added(syncer: SyncerHarness) -> dict[UUID, Any]:
+    """The transaction that added the days of each integration."""
+    return dict(await syncer.sql("SELECT integration_id, max(xmin::text) FROM known_days GROUP BY 1"))
+
+
+async def test_statements_that_wait_together_are_one_transaction_and_each_learns_what_it_changed(
+    syncer: SyncerHarness,
+) -> None:
+    group, ids = GroupCommit(syncer.database), [uuid4() for _ in range(5)]
+
+    rows = await asyncio.gather(*(group.execute(one, ADD, {"id": one, "days": n}) for n, one in enumerate(ids)))
+
+    assert rows == [0, 1, 2, 3, 4]
+    added = await _added(syncer)
+    assert added.keys() == set(ids[1:])
+    assert len(set(added.values())) == 1
+
+
+async def test_many_statements_are_several_transactions(syncer: SyncerHarness) -> None:
+    group, ids = GroupCommit(syncer.database), [uuid4() for _ in range(AT_ONCE + 1)]
+
+    await asyncio.gather(*(group.execute(one, ADD, {"id": one, "days": 1}) for one in ids))
+
+    assert len(set((await _added(syncer)).values())) == 2
+
+
+async def test_a_statement_that_fails_takes_no_other_with_it(syncer: SyncerHarness) -> None:
+    group, good, bad, late = GroupCommit(syncer.database), uuid4(), uuid4(), uuid4()
+
+    results = await asyncio.gather(
+        group.execute(good, ADD, {"id": good, "days": 1}),
+        group.execute(bad, FAIL, {"id": bad}),
+        group.execute(late, ADD, {"id": late, "days": object()}),
+        return_exceptions=True,
+    )
+
+    assert results[0] == 1
+    assert isinstance(results[1], psycopg.IntegrityError)
+    assert isinstance(results[2], psycopg.ProgrammingError)
+    assert (await _added(syncer)).keys() == {good}
+    assert await group.execute(late, ADD, {"id": late, "days": 1}) == 1
+
+
+async def test_whoever_stops_waiting_stops_nobody_else(syncer: SyncerHarness) -> None:
+    group, gone, stays = GroupCommit(syncer.database), uuid4(), uuid4()
+    leaving = asyncio.create_task(group.execute(gone, ADD, {"id": gone, "days": 1}))
+    staying = asyncio.create_task(group.execute(stays, ADD, {"id": stays, "days": 1}))
+    await asyncio.sleep(0)  # both wait
+
+    leaving.cancel()
+
+    assert await staying == 1
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
