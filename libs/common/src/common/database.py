@@ -29,7 +29,10 @@ LIMITS_MS = {
 
 DIRECT = 4
 """Connections on which statements are executed directly, at most: each is in use for milliseconds."""
-ONE_PLAN = "SET plan_cache_mode = force_generic_plan; SET enable_sort = off; SET enable_hashjoin = off; SET enable_seqscan = off"
+ONE_PLAN = (
+    "plan_cache_mode = force_generic_plan",
+    *(f"enable_{one} = off" for one in ("sort", "presorted_aggregate", "hashjoin", "seqscan")),
+)
 """Their statements are planned once, maybe while a table is empty, for the indexes that they were written for."""
 
 Driver = psycopg.AsyncConnection[dict[str, Any]]
@@ -174,7 +177,7 @@ class Database:
             driver = cast("Driver", await driver_of(connection))
             await driver.set_autocommit(True)
             driver.row_factory = dict_row
-            await driver.execute(ONE_PLAN)
+            await driver.execute("; ".join(f"SET {one}" for one in ONE_PLAN))
             driver.prepare_threshold = 0  # each is used again
         except BaseException:
             await connection.invalidate()

@@ -109,15 +109,17 @@ _CLAIM = """
         picked.needs_call, picked.failed_since, picked.code, picked.decision, picked.traceparent
 """
 # A statement of its own, for it sees what was committed before the lease: the claim may have begun to look earlier, and
-# a request that joined the window meanwhile would be lost. Under the lease none of this changes.
+# a request that joined the window meanwhile would be lost. Under the lease none of this changes. Its subqueries are sums,
+# which Postgres does not answer by a hash of the whole table.
 _LOAD = """
     SELECT one.integration_id, c.account_id AS key_account_id, c.credential_version, c.wrap_version, c.envelope,
         (SELECT array_agg(r.request_id ORDER BY r.received_at, r.request_id) FROM requests r
             WHERE r.window_id = one.window_id) AS request_ids,
-        NOT EXISTS (SELECT FROM requests r WHERE r.window_id = one.window_id AND r.trigger <> 'visit') AS visits_only,
+        (SELECT coalesce(bool_and(r.trigger = 'visit'), true) FROM requests r
+            WHERE r.window_id = one.window_id) AS visits_only,
         (SELECT jsonb_object_agg(k.day, k.ticks) FROM known_days k WHERE k.integration_id = one.integration_id
             AND k.day > one.today - %(readable_days)s AND one.needs_call) AS known,
-        EXISTS (SELECT FROM questions q WHERE q.integration_id = one.integration_id) AS has_questions
+        (SELECT count(*) > 0 FROM questions q WHERE q.integration_id = one.integration_id) AS has_questions
     FROM unnest(%(ids)b::uuid[], %(window_ids)b::uuid[], %(today)b::date[], %(needs_call)b::boolean[])
         one(integration_id, window_id, today, needs_call)
         LEFT JOIN credentials c ON c.integration_id = one.integration_id
