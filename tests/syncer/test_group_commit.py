@@ -17,7 +17,8 @@ FAIL = "INSERT INTO known_days (integration_id, day, ticks) VALUES (%(id)s, NULL
 
 async def _added(syncer: SyncerHarness) -> dict[UUID, Any]:
     """The transaction that added the days of each integration."""
-    return dict(await syncer.sql("SELECT integration_id, max(xmin::text) FROM known_days GROUP BY 1"))
+    rows = await syncer.sql("SELECT integration_id, max(xmin::text) AS added_by FROM known_days GROUP BY 1")
+    return {row.integration_id: row.added_by for row in rows}
 
 
 async def test_statements_that_wait_together_are_one_transaction_and_each_learns_what_it_changed(
