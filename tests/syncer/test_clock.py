@@ -7,7 +7,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from common.database import pipeline
 from contract.problems import Code
 from sqlalchemy import text
 from syncer import coverage, store
@@ -66,8 +65,8 @@ async def ask(syncer: SyncerHarness, tables: Tables, team: UUID, days: Days | No
 
 
 async def confirmed(syncer: SyncerHarness, team: UUID, day: date, at: datetime) -> None:
-    async with syncer.database.transaction() as connection, pipeline(connection) as statements:
-        await coverage.confirm(statements, [sync_completed(team, first_day=day, last_day=day, observed_at=at)])
+    async with syncer.database.pipeline() as driver:
+        await coverage.confirm(driver, [sync_completed(team, first_day=day, last_day=day, observed_at=at)])
 
 
 async def healed(syncer: SyncerHarness) -> list[tuple[date, date]]:

@@ -160,11 +160,12 @@ async def test_a_claim_reads_the_index_from_its_begin_however_few_windows_there_
         await syncer.ask(await syncer.integration(team_id=str(uuid4())))
     values = {"owner": "", "lasts": leases.LEASE, "at_most": 1} | bucket(Rate(60, 60))
 
-    async with syncer.database.direct() as driver:
-        await driver.execute("ANALYZE")
-        rows = await (await driver.execute("EXPLAIN " + leases.CLAIMS[True], values)).fetchall()
+    await syncer.sql("ANALYZE")
+    async with syncer.database.pipeline() as driver:
+        await driver.execute(leases.BY_INDEX)
+        plans = await driver.execute("EXPLAIN " + leases.CLAIMS[True], values)
 
-    plan = "\n".join(row["QUERY PLAN"] for row in rows)
+    plan = "\n".join([row["QUERY PLAN"] async for row in plans])
     assert "Index Scan using windows_turns" in plan
     assert "Seq Scan" not in plan
     assert plan.count("Sort Key") == 1, "of the few that were found"

@@ -29,18 +29,11 @@ LIMITS_MS = {
 
 DIRECT = 4
 """Connections on which statements are executed directly, at most: each is in use for milliseconds."""
-ONE_PLAN = (
-    "plan_cache_mode = force_generic_plan",
-    *(f"enable_{one} = off" for one in ("sort", "presorted_aggregate", "hashjoin", "seqscan")),
-)
-"""Their statements are planned once, maybe while a table is empty, for the indexes that they were written for."""
 
 Driver = psycopg.AsyncConnection[dict[str, Any]]
 """A connection of psycopg's own, whose rows are mappings; parameters are `%(name)s`."""
 Cursor = psycopg.AsyncCursor[dict[str, Any]]
 """The answer to a statement."""
-Rows = psycopg.AsyncCursor[dict[str, Any]]
-"""What a statement answers: mappings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +132,7 @@ class Database:
 
     @asynccontextmanager
     async def direct(self) -> AsyncIterator[Driver]:
-        """A connection on which each statement is a transaction of its own: for a fifth of the CPU of `transaction`.
-
-        Statements of a transaction take one round trip within `driver.pipeline(), driver.transaction()`.
-        """
+        """A connection on which each statement is a transaction of its own: for a fifth of the CPU of `transaction`."""
         if not self._has_own_sessions:
             await self._check_sessions()
         async with self._direct_places:
@@ -177,8 +167,6 @@ class Database:
             driver = cast("Driver", await driver_of(connection))
             await driver.set_autocommit(True)
             driver.row_factory = dict_row
-            await driver.execute("; ".join(f"SET {one}" for one in ONE_PLAN))
-            driver.prepare_threshold = 0  # each is used again
         except BaseException:
             await connection.invalidate()
             raise
@@ -223,14 +211,14 @@ class Pipeline:
     def __init__(self, driver: psycopg.AsyncConnection) -> None:
         self._driver = driver
 
-    async def execute(self, statement: LiteralString, values: Mapping[str, object]) -> Rows:
-        """The rows are there when the block of `pipeline` has ended."""
+    async def execute(self, statement: LiteralString, values: Mapping[str, object]) -> Cursor:
+        """Read what it answers when the block of `pipelined` has ended."""
         return await self._driver.cursor(row_factory=dict_row).execute(statement, values)
 
 
 @asynccontextmanager
-async def pipeline(connection: AsyncConnection) -> AsyncIterator[Pipeline]:
-    """In the transaction of `connection`: all statements of the block take one round trip."""
+async def pipelined(connection: AsyncConnection) -> AsyncIterator[Pipeline]:
+    """As `Database.pipeline`, within the transaction of `connection`."""
     driver = await driver_of(connection)
     async with driver.pipeline():
         yield Pipeline(driver)

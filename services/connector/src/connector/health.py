@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from common.database import Pipeline, Rows
+from common.database import Cursor, Pipeline
 from contract.tracing import traceparent
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -66,7 +66,7 @@ async def lock_accounts(pipeline: Pipeline, account_ids: Collection[str]) -> Non
     await pipeline.execute(_LOCK_ACCOUNTS, {"ids": list(account_ids)})
 
 
-async def lock(pipeline: Pipeline, accounts: Mapping[UUID, str]) -> Rows:
+async def lock(pipeline: Pipeline, accounts: Mapping[UUID, str]) -> Cursor:
     """Lock integrations of locked accounts; those that are removed, or another account's, are left out.
 
     `accounts`: the account of each integration.
@@ -75,7 +75,7 @@ async def lock(pipeline: Pipeline, accounts: Mapping[UUID, str]) -> Rows:
     return await pipeline.execute(_LOCK, values)
 
 
-async def locked(rows: Rows) -> dict[UUID, LockedIntegration]:
+async def locked(rows: Cursor) -> dict[UUID, LockedIntegration]:
     """What `lock` found."""
     return {
         row["integration_id"]: LockedIntegration(integration_of(row), row["questioned_days"], row["open_heals"])

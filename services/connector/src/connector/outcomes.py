@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
-from common.database import pipeline
+from common.database import pipelined
 from contract.cloudevents import Event
 from contract.fields import Status, Trigger
 from contract.messages import SyncCompleted
@@ -127,7 +127,7 @@ async def _record(
         if one.message.observed_at is not None
     ]
     lines = {event.message.integration_id: syncs.sync_of(event) for event in events}
-    async with pipeline(connection) as statements:
+    async with pipelined(connection) as statements:
         await health.lock_accounts(statements, account_ids)
         before = await health.lock(statements, accounts)
         recorded = await syncs.record(statements, lines, events)

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from common.database import Pipeline, Rows
+from common.database import Cursor, Pipeline
 from contract.cloudevents import Event
 from contract.messages import SyncCompleted, SyncFailed
 from contract.problems import Code
@@ -136,7 +136,7 @@ _DELETE_EXPIRED = text(f"""
 """)  # noqa: S608 - only a constant is put in
 
 
-async def record(pipeline: Pipeline, syncs: Mapping[UUID, Sync], events: Sequence[Event[SyncOutcome]]) -> Rows:
+async def record(pipeline: Pipeline, syncs: Mapping[UUID, Sync], events: Sequence[Event[SyncOutcome]]) -> Cursor:
     """Store outcomes, at most one of each integration, as `syncs` has them; the rows are the integrations' IDs.
 
     Not what is stored already, and not where the integration is not the account's.

@@ -61,9 +61,8 @@ class Attempt:
 
     async def claim(self, owner: str, at_most: int) -> list[Claim]:
         """The most urgent due windows; of a team, whichever account connected it, one is read at a time by all processes."""
-        async with self._database.direct() as driver:
-            calls = min(self._pacing.may_claim(), at_most)
-            claims = await leases.claim(driver, owner, self._pacing.per_team, calls or at_most, calls=calls > 0)
+        calls = min(self._pacing.may_claim(), at_most)
+        claims = await leases.claim(self._database, owner, self._pacing.per_team, calls or at_most, calls=calls > 0)
         for claim in claims:
             if claim.needs_call:
                 self._pacing.note_claim()

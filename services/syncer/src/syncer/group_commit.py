@@ -61,7 +61,7 @@ class GroupCommit:
                 _end(one.rows, result)
 
     async def _commit(self, group: Sequence[_Waiting]) -> Sequence[int | Exception]:
-        async with self._database.direct() as driver, driver.pipeline(), driver.transaction():
+        async with self._database.pipeline() as driver:
             cursors = [await driver.execute(one.statement, one.values) for one in group]
         return [cursor.rowcount for cursor in cursors]
 

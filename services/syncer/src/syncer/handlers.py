@@ -6,7 +6,7 @@ from itertools import groupby
 from uuid import UUID
 
 import structlog
-from common.database import Database, pipeline
+from common.database import Database
 from common.kafka.consumer import BatchTable, HandlerTable
 from common.metrics import REQUESTS_IGNORED
 from contract.cloudevents import Event, MalformedError, Tombstone
@@ -119,9 +119,9 @@ class Handlers:
     async def sync_outcomes(self, events: Sequence[Event[Message]]) -> None:
         """Coverage is what the ledger confirmed."""
         completed = [event.message for event in events if isinstance(event.message, SyncCompleted)]
-        async with self._database.transaction() as connection, pipeline(connection) as statements:
-            await store.serialize_all(statements, {one.integration_id for one in completed})  # or it survives an erase
-            await coverage.confirm(statements, completed)
+        async with self._database.pipeline() as driver:
+            await store.serialize_all(driver, {one.integration_id for one in completed})  # or it survives an erase
+            await coverage.confirm(driver, completed)
 
 
 async def _store_run(connection: AsyncConnection, run: Sequence[Message]) -> None:

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from common.database import Driver
+from common.database import Database
 from common.rate_limits import Rate
 from contract.fields import Trigger
 from contract.problems import Code
@@ -83,6 +83,11 @@ _NEEDS_CALL = f"""(w.due_at <= clock_timestamp() AND (i.retry_after IS NULL OR i
 _ORDER = "(w.decision IS NULL), w.urgency, w.turn, w.last_day DESC, w.due_at"
 """Most urgent first, as in the index that is read until there are enough."""
 
+# A plan is kept, maybe from a time when the table was empty; and to sort some thousand due windows seems cheaper than it is.
+BY_INDEX = """
+    SELECT set_config(name, value, true) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'), ('enable_sort', 'off'),
+        ('enable_hashjoin', 'off'), ('enable_seqscan', 'off')) setting(name, value)
+"""
 # Nothing is waited for, so that a claim takes part in no deadlock; what was updated meanwhile is looked at again.
 _CLAIM = """
     WITH due AS MATERIALIZED (
@@ -109,8 +114,8 @@ _CLAIM = """
         picked.needs_call, picked.failed_since, picked.code, picked.decision, picked.traceparent
 """
 # A statement of its own, for it sees what was committed before the lease: the claim may have begun to look earlier, and
-# a request that joined the window meanwhile would be lost. Under the lease none of this changes. Its subqueries are sums,
-# which Postgres does not answer by a hash of the whole table.
+# a request that joined the window meanwhile would be lost. Under the lease none of this changes. Its subqueries are such
+# that Postgres does not answer them by a hash of the whole table.
 _LOAD = """
     SELECT one.integration_id, c.account_id AS key_account_id, c.credential_version, c.wrap_version, c.envelope,
         (SELECT array_agg(r.request_id ORDER BY r.received_at, r.request_id) FROM requests r
@@ -122,7 +127,7 @@ _LOAD = """
         (SELECT count(*) > 0 FROM questions q WHERE q.integration_id = one.integration_id) AS has_questions
     FROM unnest(%(ids)b::uuid[], %(window_ids)b::uuid[], %(today)b::date[], %(needs_call)b::boolean[])
         one(integration_id, window_id, today, needs_call)
-        LEFT JOIN credentials c ON c.integration_id = one.integration_id
+        LEFT JOIN LATERAL (SELECT * FROM credentials WHERE integration_id = one.integration_id OFFSET 0) c ON true
 """
 CLAIMS = {
     calls: _CLAIM.format(ready=ready, needs_no_call=_NEEDS_NO_CALL, order=_ORDER)
@@ -165,15 +170,17 @@ _RELEASECLAIMS = text(_RELEASE.format(which="integration_id = ANY(:ids) AND leas
 _RELEASE_OWNER = text(_RELEASE.format(which="lease_owner = :owner"))
 
 
-async def claim(driver: Driver, owner: str, per_team: Rate, at_most: int, *, calls: bool = True) -> list[Claim]:
+async def claim(database: Database, owner: str, per_team: Rate, at_most: int, *, calls: bool = True) -> list[Claim]:
     """Lease the most urgent due windows of integrations without a lease, one of a team; none where nothing is due.
 
     Maybe fewer than are due. `owner`: name of the process. Without `calls` only windows that need none: decided ones, and
     those of removed integrations. Others lease their team, too, and take one of the calls that it has `per_team`.
     """
     values = {"owner": owner, "lasts": LEASE, "at_most": at_most} | teams.bucket(per_team)
-    rows = await (await driver.execute(CLAIMS[calls], values)).fetchall()
-    if not rows:
+    async with database.pipeline() as driver:
+        await driver.execute(BY_INDEX)
+        leased = await driver.execute(CLAIMS[calls], values)
+    if not (rows := await leased.fetchall()):
         return []
     of_rows = {
         "ids": [row["integration_id"] for row in rows],
@@ -181,7 +188,8 @@ async def claim(driver: Driver, owner: str, per_team: Rate, at_most: int, *, cal
         "today": [row["observed_at"].date() for row in rows],
         "needs_call": [row["needs_call"] for row in rows],
     }
-    loaded = await (await driver.execute(_LOAD, of_rows | {"readable_days": READABLE_DAYS})).fetchall()
+    async with database.direct() as driver:
+        loaded = await (await driver.execute(_LOAD, of_rows | {"readable_days": READABLE_DAYS})).fetchall()
     more = {row["integration_id"]: row for row in loaded}
     return [_claim(row | more[row["integration_id"]]) for row in rows]
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from common.database import pipeline
+from common.database import pipelined
 from contract.fields import Trigger
 from contract.problems import Code
 from contract.tracing import traceparent
@@ -131,7 +131,7 @@ async def take(connection: AsyncConnection, request: Request, integration_id: UU
 
 async def lock(connection: AsyncConnection, integration_id: UUID) -> tuple[datetime, list[Target]]:
     """As `store.serialize`, and the integration, locked, where it is known."""
-    async with pipeline(connection) as statements:
+    async with pipelined(connection) as statements:
         at = await store.serialize_first(statements, integration_id)
         rows = await statements.execute(_TARGETS, {"ids": [integration_id]})
     return await store.instant_of(at), [_target(row) async for row in rows]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from common.database import Pipeline, Rows, pipeline
+from common.database import Cursor, Driver, Pipeline, pipelined
 from contract.fields import canonical_team_id
 from contract.messages import CredentialSealed, IntegrationState
 from sqlalchemy import text
@@ -97,26 +97,26 @@ async def now(connection: AsyncConnection) -> datetime:
 
 async def serialize(connection: AsyncConnection, integration_id: UUID) -> datetime:
     """Wait until other transactions about this integration, known or not, have ended; answers when, by the clock of `now`."""
-    async with pipeline(connection) as statements:
+    async with pipelined(connection) as statements:
         rows = await serialize_first(statements, integration_id)
     return await instant_of(rows)
 
 
-async def serialize_first(statements: Pipeline, integration_id: UUID) -> Rows:
+async def serialize_first(statements: Pipeline, integration_id: UUID) -> Cursor:
     """The same before further statements; the row is for `instant_of`."""
     return await statements.execute(_SERIALIZE, {"id": str(integration_id)})
 
 
-async def instant_of(rows: Rows) -> datetime:
+async def instant_of(rows: Cursor) -> datetime:
     """What `serialize_first` answered."""
     (row,) = await rows.fetchall()
     instant: datetime = row["at"]
     return instant
 
 
-async def serialize_all(statements: Pipeline, integration_ids: Collection[UUID]) -> None:
+async def serialize_all(driver: Driver, integration_ids: Collection[UUID]) -> None:
     """The same for several; the order keeps two batches from deadlocking."""
-    await statements.execute(_SERIALIZE_ALL, {"ids": [str(one) for one in integration_ids]})
+    await driver.execute(_SERIALIZE_ALL, {"ids": [str(one) for one in integration_ids]})
 
 
 async def portion(connection: AsyncConnection, after: UUID | None) -> Sequence[UUID]:
