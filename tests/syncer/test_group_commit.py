@@ -12,6 +12,7 @@ from tests.syncer.support.syncer import SyncerHarness
 
 ADD = """INSERT INTO known_days (integration_id, day, ticks)
     SELECT %(id)s, date '2026-01-01' + number, '{}' FROM generate_series(1, %(days)s) number"""
+SLEEP = "SELECT pg_sleep(10) WHERE %(id)s IS NOT NULL"
 FAIL = "INSERT INTO known_days (integration_id, day, ticks) VALUES (%(id)s, NULL, '{}')"
 
 
@@ -70,3 +71,16 @@ async def test_whoever_stops_waiting_stops_nobody_else(syncer: SyncerHarness) ->
     assert await staying == 1
     with pytest.raises(asyncio.CancelledError):
         await leaving
+
+
+async def test_a_task_that_is_ended_leaves_nobody_waiting(syncer: SyncerHarness) -> None:
+    group, one, before = GroupCommit(syncer.database), uuid4(), asyncio.all_tasks()
+    waiting = asyncio.create_task(group.execute(one, SLEEP, {"id": one}))
+    while not (executing := asyncio.all_tasks() - before - {waiting}):
+        await asyncio.sleep(0)
+    await asyncio.sleep(0)  # it has begun
+    executing.pop().cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await group.execute(one, ADD, {"id": one, "days": 1}) == 1

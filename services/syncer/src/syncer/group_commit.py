@@ -38,14 +38,23 @@ class GroupCommit:
         one = _Waiting(integration_id, statement, values)
         self._waiting.append(one)
         if self._task is None:
-            self._task = asyncio.create_task(self._execute_all(), context=Context())  # of nobody's trace
+            self._start()
         return await one.rows
+
+    def _start(self) -> None:
+        self._task = asyncio.create_task(self._execute_all(), context=Context())  # of nobody's trace
+        self._task.add_done_callback(self._ended)
+
+    def _ended(self, _task: asyncio.Task[None]) -> None:
+        """However it ended: whoever waits has the next one."""
+        self._task = None
+        if self._waiting:
+            self._start()
 
     async def _execute_all(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
             await self._execute(sorted(group, key=lambda one: one.integration_id))  # so that no two groups deadlock
-        self._task = None
 
     async def _execute(self, group: Sequence[_Waiting]) -> None:
         try:
@@ -56,6 +65,10 @@ class GroupCommit:
                     await self._execute([one])
                 return
             rows = [error] * len(group)
+        except BaseException:  # nobody waits for a task that was ended
+            for one in group:
+                one.rows.cancel()
+            raise
         for one, result in zip(group, rows, strict=True):
             if not one.rows.done():  # whoever waited was cancelled
                 _end(one.rows, result)
