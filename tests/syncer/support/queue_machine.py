@@ -68,7 +68,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.stage.database.breaks(ends)
         try:
             self.run(step())
-        except OperationalError:
+        except (psycopg.OperationalError, OperationalError):
             self.run(step())
         self.stage.database.breaks()
 
