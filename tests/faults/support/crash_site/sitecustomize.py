@@ -30,6 +30,7 @@ STEPS = {
         "connector.commands.worker:CommandQueue.claim",
         "connector.commands.worker:CommandQueue.attempt",
         "connector.housekeeping:Housekeeping.clean_up",
+        "connector.backlog:Backlog.measure",
     ),
     "syncer": (
         "syncer.handlers:Handlers.integration",
@@ -43,6 +44,7 @@ STEPS = {
         "syncer.housekeeping:Housekeeping.count_questions",
         "syncer.housekeeping:Housekeeping.count_unopened",
         "syncer.housekeeping:Housekeeping.delete_expired",
+        "syncer.housekeeping:Housekeeping.measure_backlog",
         "syncer.attempt:Attempt.claim",
         "syncer.attempt:Attempt.run",
     ),
