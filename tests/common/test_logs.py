@@ -9,27 +9,15 @@ import structlog
 from common.logs import CHATTY, configure
 from faststream.kafka import KafkaBroker
 
+from tests.support.logging_state import logging_as_it_was
+
 KEY = "obviously-a-fake-key"
 
 
 @pytest.fixture(autouse=True)
 def _logging_as_it_was() -> Iterator[None]:
-    root, hook = logging.getLogger(), sys.excepthook
-    before = (root.handlers[:], root.level, logging.raiseExceptions)
-    loggers = [
-        (logger, logger.handlers[:], logger.level, logger.propagate) for logger in map(logging.getLogger, CHATTY)
-    ]
-    yield
-    for handler in root.handlers:
-        if handler not in before[0]:
-            handler.close()
-    root.handlers[:], root.level, logging.raiseExceptions = before
-    for logger, handlers, level, propagate in loggers:
-        logger.handlers[:], logger.propagate = handlers, propagate
-        logger.setLevel(level)
-    logging.captureWarnings(capture=False)
-    sys.excepthook = hook
-    structlog.reset_defaults()
+    with logging_as_it_was():
+        yield
 
 
 class Stdout:

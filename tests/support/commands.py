@@ -11,6 +11,8 @@ from typing import Any
 from grafient.main import app
 from typer.testing import CliRunner
 
+from tests.support.logging_state import logging_as_it_was
+
 Environment = Mapping[str, str | None]
 """Variables beside those of this process; None: not set."""
 NOTHING: Environment = {}
@@ -52,5 +54,6 @@ async def in_process(*arguments: str, env: Environment = NOTHING) -> Completed:
 
 def invoke(*arguments: str, env: Environment = NOTHING) -> Completed:
     """Run a command in this process, outside of an event loop; one that hardens its process hardens this one."""
-    result = CliRunner().invoke(app, arguments, env=env, catch_exceptions=False)
+    with logging_as_it_was():
+        result = CliRunner().invoke(app, arguments, env=env, catch_exceptions=False)
     return Completed(result.stdout, result.stderr, result.exit_code)
