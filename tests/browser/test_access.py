@@ -55,6 +55,14 @@ async def test_another_accounts_integration_is_not_there(enter: Enter, marked: t
 
     assert answer
     assert answer.status == 404
+    again: list[str] = []
+    page.on("request", lambda request: again.append(request.url))
+    await page.evaluate("""() => {
+        document.querySelector("live-view").dataset.state = "";
+        document.dispatchEvent(new Event("visibilitychange"));
+    }""")
+    await page.locator("live-view[data-state=live]").wait_for()
+    assert [url for url in again if url.endswith(integration_id)] == [], "a page without figures does not ask again"
 
 
 async def test_somebody_who_may_only_look_sees_figures_and_no_form(enter: Enter, marked: tuple[Team, str]) -> None:

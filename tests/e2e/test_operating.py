@@ -24,9 +24,8 @@ async def test_lag_shows_the_age_of_what_nobody_has_handled_yet(client: SystemCl
 
     assert behind["since"]
     await client.ended(team, integration_id, "waits")
-    await client.consumed("ledger", COSTS)
-    caught_up = await lag()
-    assert (caught_up["waiting"], caught_up["since"]) == (0, None)
+    caught_up = await until(lag, lambda got: got["waiting"] == 0)  # other tests' days may arrive meanwhile
+    assert caught_up["since"] is None
 
 
 async def test_status_shows_the_whole_system_on_one_page(client: SystemClient) -> None:

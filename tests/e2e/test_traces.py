@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Iterator
 
 import httpx
 import pytest
-from contract.topics import COSTS
 
 from tests.support.collector import Collector, SeenSpan
 from tests.support.system import SystemClient, running_system
@@ -63,25 +62,6 @@ async def test_a_button_on_a_page_is_one_trace_through_four_services_and_the_cal
         assert [path for path in paths(spans) if path[:-1] == above and path[-1].startswith(begun)], begun
     assert {path[0] for path in paths(spans)} == {WINDOW[0]}, "one trace with one beginning, and nothing missing"
     assert [span for span in spans if span.failed] == []
-
-
-async def test_days_of_several_traces_that_are_written_together_are_a_trace_of_its_own_with_links_to_theirs(
-    client: SystemClient, collector: Collector
-) -> None:
-    teams = [await client.connected_team() for _ in range(3)]
-    async with client.locked("ledger.days"):  # meanwhile the next batch gathers
-        asked = [await client.request_sync(team, integration_id) for team, integration_id in teams]
-        await client.row_is_there("SELECT 1 FROM syncer.windows WHERE closed_at IS NULL HAVING count(*) = 0")
-    for (team, integration_id), request_id in zip(teams, asked, strict=True):
-        await client.ended(team, integration_id, request_id)
-    await client.consumed("ledger", COSTS)
-
-    def batches() -> list[SeenSpan]:
-        return [span for span in collector.named("ledger", "process xai.costs.v1") if len(span.links) > 1]
-
-    for batch in await until(batches):
-        assert batch.parent_id == ""
-        assert all(collector.trace(trace_id) for trace_id in batch.links)
 
 
 async def _press_force_sync(client: SystemClient, team: Team, integration_id: str) -> None:

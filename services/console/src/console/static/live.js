@@ -40,6 +40,7 @@ customElements.define("live-view", class extends HTMLElement {
   }
   state(name, text) { if (this.dataset.state !== name) { this.dataset.state = name; this.textContent = text; } }
   async refresh() {
+    if (!document.querySelector("[data-live]")) return; // a page that explains an error has nothing to follow
     if (this.busy) return void (this.due = true);
     this.busy = true;
     try {
