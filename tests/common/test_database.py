@@ -128,13 +128,13 @@ async def test_the_statements_of_a_pipeline_are_one_transaction_and_the_first_er
     postgres: str,
 ) -> None:
     database = Database(make_engine(SecretStr(postgres), schema=SCHEMA))
-    async with database.pipeline() as driver:
-        cursors = [await driver.execute("SELECT pg_current_xact_id()::text AS transaction") for _ in range(2)]
+    async with database.pipeline() as pipeline:
+        cursors = [await pipeline.execute("SELECT pg_current_xact_id()::text AS transaction") for _ in range(2)]
         first, second = [await cursor.fetchone() for cursor in cursors]
     with pytest.raises(psycopg.errors.DivisionByZero):
         await _fail_in_a_pipeline(database)
-    async with database.pipeline() as driver:
-        marked = await (await driver.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'")).fetchall()
+    async with database.pipeline() as pipeline:
+        marked = await (await pipeline.execute("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'")).fetchall()
 
     assert first == second
     assert marked == []
@@ -142,9 +142,9 @@ async def test_the_statements_of_a_pipeline_are_one_transaction_and_the_first_er
 
 
 async def _fail_in_a_pipeline(database: Database) -> None:
-    async with database.pipeline() as driver:
+    async with database.pipeline() as pipeline:
         for statement in ("SELECT pg_advisory_xact_lock(1)", "SELECT 1 / 0", "SELECT 1"):
-            await driver.execute(statement)
+            await pipeline.execute(statement)
 
 
 async def test_connections_that_the_server_closed_while_they_idled_are_replaced_unseen(postgres: str) -> None:

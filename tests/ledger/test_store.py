@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import pytest
-from common.database import Database, Driver, driver_of
+from common.database import Database, pipelined
 from common.migrations import migrate
 from contract.rules import SETTLED_AFTER, ends_at
 from hypothesis import HealthCheck, given, settings
@@ -110,8 +110,8 @@ Step = Callable[[AsyncConnection, UUID], Awaitable[object]]
 
 
 async def _record(connection: AsyncConnection, team: UUID, usd: str, hours: float = 0) -> None:
-    driver = cast("Driver", await driver_of(connection))
-    await days.record(driver, reading_of(team, {FIRST: {"a": usd}}, observed_at=later(hours)).days)
+    async with pipelined(connection) as pipeline:
+        await days.record(pipeline, reading_of(team, {FIRST: {"a": usd}}, observed_at=later(hours)).days)
 
 
 async def _restate(connection: AsyncConnection, team: UUID) -> None:
@@ -136,7 +136,7 @@ async def test_a_temporary_table_does_not_misdirect_the_functions_of_the_owner(
 
 
 async def test_an_erasure_waits_for_the_running_batch(ledger: LedgerHarness, team: UUID) -> None:
-    async with ledger.database.direct() as batch, batch.transaction():
+    async with ledger.database.pipeline() as batch:
         await erasure.block_erasure(batch)
         assert await (await erasure.erased(batch, {team})).fetchall() == []
         erasing = asyncio.create_task(ledger.add(team, **ERASED))

@@ -65,8 +65,8 @@ async def ask(syncer: SyncerHarness, tables: Tables, team: UUID, days: Days | No
 
 
 async def confirmed(syncer: SyncerHarness, team: UUID, day: date, at: datetime) -> None:
-    async with syncer.database.pipeline() as driver:
-        await coverage.confirm(driver, [sync_completed(team, first_day=day, last_day=day, observed_at=at)])
+    async with syncer.database.pipeline() as pipeline:
+        await coverage.confirm(pipeline, [sync_completed(team, first_day=day, last_day=day, observed_at=at)])
 
 
 async def healed(syncer: SyncerHarness) -> list[tuple[date, date]]:

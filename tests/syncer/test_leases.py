@@ -161,9 +161,9 @@ async def test_a_claim_reads_the_index_from_its_begin_however_few_windows_there_
     values = {"owner": "", "lasts": leases.LEASE, "at_most": 1} | bucket(Rate(60, 60))
 
     await syncer.sql("ANALYZE")
-    async with syncer.database.pipeline() as driver:
-        await driver.execute(leases.BY_INDEX)
-        plans = await driver.execute("EXPLAIN " + leases.CLAIMS[True], values)
+    async with syncer.database.pipeline() as pipeline:
+        await pipeline.execute(leases.BY_INDEX)
+        plans = await pipeline.execute("EXPLAIN " + leases.CLAIMS[True], values)
 
     plan = "\n".join([row["QUERY PLAN"] async for row in plans])
     assert "Index Scan using windows_turns" in plan

@@ -109,6 +109,17 @@ def _set_up(settings: Mapping[str, str], connection: DBAPIConnection, _record: o
     connection.commit()
 
 
+class Pipeline:
+    """Executes statements without waiting for what they answer: an answer, or its error, is waited for when it is read."""
+
+    def __init__(self, driver: psycopg.AsyncConnection[Any]) -> None:
+        self._driver = driver
+
+    async def execute(self, statement: LiteralString, values: Mapping[str, object] | None = None) -> Cursor:
+        """What the statement answers, in rows that are mappings; parameters are `%(name)s`."""
+        return await self._driver.cursor(row_factory=dict_row).execute(statement, values)
+
+
 class Database:
     """Opens transactions: handlers and routes own them, stores work inside."""
 
@@ -145,13 +156,10 @@ class Database:
             self._idle.append(direct)
 
     @asynccontextmanager
-    async def pipeline(self) -> AsyncIterator[Driver]:
-        """A transaction whose statements are sent at once: an answer, or its error, is waited for when it is read.
-
-        It commits when the block ends, and rolls back when it raises.
-        """
+    async def pipeline(self) -> AsyncIterator[Pipeline]:
+        """A transaction whose statements are sent at once; it commits when the block ends, and rolls back when it raises."""
         async with self.direct() as driver, driver.pipeline(), driver.transaction():
-            yield driver
+            yield Pipeline(driver)
 
     async def _idle_one(self) -> _Direct | None:
         while self._idle:
@@ -203,17 +211,6 @@ class Database:
             if first == second or first != await _session(one):
                 raise SharedSessionsError
             self._has_own_sessions = True
-
-
-class Pipeline:
-    """Executes statements without waiting for what they answer."""
-
-    def __init__(self, driver: psycopg.AsyncConnection) -> None:
-        self._driver = driver
-
-    async def execute(self, statement: LiteralString, values: Mapping[str, object]) -> Cursor:
-        """Read what it answers when the block of `pipelined` has ended."""
-        return await self._driver.cursor(row_factory=dict_row).execute(statement, values)
 
 
 @asynccontextmanager

@@ -127,12 +127,12 @@ async def _record(
         if one.message.observed_at is not None
     ]
     lines = {event.message.integration_id: syncs.sync_of(event) for event in events}
-    async with pipelined(connection) as statements:
-        await health.lock_accounts(statements, account_ids)
-        before = await health.lock(statements, accounts)
-        recorded = await syncs.record(statements, lines, events)
+    async with pipelined(connection) as pipeline:
+        await health.lock_accounts(pipeline, account_ids)
+        before = await health.lock(pipeline, accounts)
+        recorded = await syncs.record(pipeline, lines, events)
         if observed:
-            await health.advance_observed_at(statements, observed)
+            await health.advance_observed_at(pipeline, observed)
     return await health.locked(before), {row["integration_id"]: lines[row["integration_id"]] async for row in recorded}
 
 

@@ -45,16 +45,16 @@ class Handlers:
         """
         recorded = [message for message in messages if isinstance(message, CostRecorded)]
         windows = [message for message in messages if isinstance(message, WindowRead)]
-        async with self._database.pipeline() as driver:
-            await erasure.block_erasure(driver)
-            erasing = await erasure.erased(driver, {message.integration_id for message in messages})
-            writing = await days.record(driver, recorded)
-            finding = await outcomes.find(driver, windows)
+        async with self._database.pipeline() as pipeline:
+            await erasure.block_erasure(pipeline)
+            erasing = await erasure.erased(pipeline, {message.integration_id for message in messages})
+            writing = await days.record(pipeline, recorded)
+            finding = await outcomes.find(pipeline, windows)
             erased = {row["integration_id"] async for row in erasing}
             found = zip(windows, [outcomes.found(row) async for row in finding], strict=True)
             results, new = reconcile([one for one in found if one[0].integration_id not in erased])
             if new:
-                await outcomes.save(driver, new)
+                await outcomes.save(pipeline, new)
         written = sum(one.rowcount for one in writing)
         older = sum(day.integration_id not in erased for day in recorded) - written
         LEDGER_DAYS.labels("applied").inc(written)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
-from common.database import Driver
+from common.database import Pipeline
 from contract.messages import SyncCompleted
 from contract.rules import SETTLED_AFTER, readable_from
 from sqlalchemy import text
@@ -85,7 +85,7 @@ _Day = tuple[UUID, date, datetime]
 """Of which integration, which day, observed when."""
 
 
-async def confirm(driver: Driver, completed: Sequence[SyncCompleted]) -> None:
+async def confirm(pipeline: Pipeline, completed: Sequence[SyncCompleted]) -> None:
     """The ledger stored windows: their days are covered, but for `unreconciled_days`; nothing is known of questioned ones.
 
     Replays and any order change nothing.
@@ -99,7 +99,7 @@ async def confirm(driver: Driver, completed: Sequence[SyncCompleted]) -> None:
     for statement, rows in ((_CONFIRM, read), (_DOUBT, doubtful)):
         if rows:
             ids, days_, observed = zip(*rows, strict=True)
-            await driver.execute(statement, {"ids": [*ids], "days": [*days_], "observed": [*observed]})
+            await pipeline.execute(statement, {"ids": [*ids], "days": [*days_], "observed": [*observed]})
 
 
 def _days_of(completed: SyncCompleted) -> set[date]:

@@ -74,8 +74,8 @@ class GroupCommit:
                 _end(one.rows, result)
 
     async def _commit(self, group: Sequence[_Waiting]) -> Sequence[int | Exception]:
-        async with self._database.pipeline() as driver:
-            cursors = [await driver.execute(one.statement, one.values) for one in group]
+        async with self._database.pipeline() as pipeline:
+            cursors = [await pipeline.execute(one.statement, one.values) for one in group]
         return [cursor.rowcount for cursor in cursors]
 
 

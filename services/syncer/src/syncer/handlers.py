@@ -119,9 +119,9 @@ class Handlers:
     async def sync_outcomes(self, events: Sequence[Event[Message]]) -> None:
         """Coverage is what the ledger confirmed."""
         completed = [event.message for event in events if isinstance(event.message, SyncCompleted)]
-        async with self._database.pipeline() as driver:
-            await store.serialize_all(driver, {one.integration_id for one in completed})  # or it survives an erase
-            await coverage.confirm(driver, completed)
+        async with self._database.pipeline() as pipeline:
+            await store.serialize_all(pipeline, {one.integration_id for one in completed})  # or it survives an erase
+            await coverage.confirm(pipeline, completed)
 
 
 async def _store_run(connection: AsyncConnection, run: Sequence[Message]) -> None:

@@ -166,7 +166,7 @@ _RELEASE = """
     UPDATE teams t SET lease = NULL, lease_until = NULL FROM released
     WHERE t.team_id = released.team_id AND t.lease = released.lease
 """
-_RELEASECLAIMS = text(_RELEASE.format(which="integration_id = ANY(:ids) AND lease = ANY(:leases)"))
+_RELEASE_CLAIMS = text(_RELEASE.format(which="integration_id = ANY(:ids) AND lease = ANY(:leases)"))
 _RELEASE_OWNER = text(_RELEASE.format(which="lease_owner = :owner"))
 
 
@@ -177,9 +177,9 @@ async def claim(database: Database, owner: str, per_team: Rate, at_most: int, *,
     those of removed integrations. Others lease their team, too, and take one of the calls that it has `per_team`.
     """
     values = {"owner": owner, "lasts": LEASE, "at_most": at_most} | teams.bucket(per_team)
-    async with database.pipeline() as driver:
-        await driver.execute(BY_INDEX)
-        leased = await driver.execute(CLAIMS[calls], values)
+    async with database.pipeline() as pipeline:
+        await pipeline.execute(BY_INDEX)
+        leased = await pipeline.execute(CLAIMS[calls], values)
     if not (rows := await leased.fetchall()):
         return []
     of_rows = {
@@ -211,7 +211,7 @@ async def renew(connection: AsyncConnection, claims: Collection[Claim]) -> None:
 
 async def release(connection: AsyncConnection, claims: Collection[Claim]) -> None:
     """Leave the windows to others, as they are: undecided, or decided and maybe not published."""
-    await connection.execute(_RELEASECLAIMS, _leases(claims))
+    await connection.execute(_RELEASE_CLAIMS, _leases(claims))
 
 
 async def release_owner(connection: AsyncConnection, owner: str) -> None:

@@ -131,9 +131,9 @@ async def take(connection: AsyncConnection, request: Request, integration_id: UU
 
 async def lock(connection: AsyncConnection, integration_id: UUID) -> tuple[datetime, list[Target]]:
     """As `store.serialize`, and the integration, locked, where it is known."""
-    async with pipelined(connection) as statements:
-        at = await store.serialize_first(statements, integration_id)
-        rows = await statements.execute(_TARGETS, {"ids": [integration_id]})
+    async with pipelined(connection) as pipeline:
+        at = await store.serialize_first(pipeline, integration_id)
+        rows = await pipeline.execute(_TARGETS, {"ids": [integration_id]})
     return await store.instant_of(at), [_target(row) async for row in rows]
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
-from common.database import Cursor, Driver, Pipeline, pipelined
+from common.database import Cursor, Pipeline, pipelined
 from contract.fields import canonical_team_id
 from contract.messages import CredentialSealed, IntegrationState
 from sqlalchemy import text
@@ -97,14 +97,14 @@ async def now(connection: AsyncConnection) -> datetime:
 
 async def serialize(connection: AsyncConnection, integration_id: UUID) -> datetime:
     """Wait until other transactions about this integration, known or not, have ended; answers when, by the clock of `now`."""
-    async with pipelined(connection) as statements:
-        rows = await serialize_first(statements, integration_id)
+    async with pipelined(connection) as pipeline:
+        rows = await serialize_first(pipeline, integration_id)
     return await instant_of(rows)
 
 
-async def serialize_first(statements: Pipeline, integration_id: UUID) -> Cursor:
+async def serialize_first(pipeline: Pipeline, integration_id: UUID) -> Cursor:
     """The same before further statements; the row is for `instant_of`."""
-    return await statements.execute(_SERIALIZE, {"id": str(integration_id)})
+    return await pipeline.execute(_SERIALIZE, {"id": str(integration_id)})
 
 
 async def instant_of(rows: Cursor) -> datetime:
@@ -114,9 +114,9 @@ async def instant_of(rows: Cursor) -> datetime:
     return instant
 
 
-async def serialize_all(driver: Driver, integration_ids: Collection[UUID]) -> None:
+async def serialize_all(pipeline: Pipeline, integration_ids: Collection[UUID]) -> None:
     """The same for several; the order keeps two batches from deadlocking."""
-    await driver.execute(_SERIALIZE_ALL, {"ids": [str(one) for one in integration_ids]})
+    await pipeline.execute(_SERIALIZE_ALL, {"ids": [str(one) for one in integration_ids]})
 
 
 async def portion(connection: AsyncConnection, after: UUID | None) -> Sequence[UUID]:

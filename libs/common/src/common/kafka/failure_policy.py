@@ -78,20 +78,20 @@ class FailurePolicy:
         self._limit = DeadLetterLimit(topic.name)
         declare(HANDLED, [topic.name], OUTCOMES)
         declare(DEAD_LETTERED, [topic.name], [*REASONS, UNKNOWN])
-        self.unfinished = self._unfinished = Unfinished()
-        self.forget = self._unfinished.forget
+        self.unfinished = Unfinished()
+        self.forget = self.unfinished.forget
 
     async def consume(self, records: Sequence[Record], handle: BatchHandler) -> int:
         """Handle or dead-letter every record; answers how many were dead-lettered. Raises RetryLaterError."""
         self._log_delivered(records)
-        self._unfinished.begin(records)
+        self.unfinished.begin(records)
         delivery = Delivery()
         try:
             await self._consume(records, handle, delivery)
         except BaseException:
-            self._unfinished.keep(records, delivery.handled)
+            self.unfinished.keep(records, delivery.handled)
             raise
-        return self._unfinished.end(records)
+        return self.unfinished.end(records)
 
     async def _consume(self, records: Sequence[Record], handle: BatchHandler, delivery: Delivery) -> None:
         batches = portions(records, self._max_records)
@@ -112,7 +112,7 @@ class FailurePolicy:
         """Own retries are not logged: who looks for records that the broker delivered twice compares these lines."""
         if not log.is_enabled_for(logging.DEBUG):
             return
-        new = [record for record in records if record not in self._unfinished]
+        new = [record for record in records if record not in self.unfinished]
         for partition, some in groupby(new, key=lambda record: record.partition):
             offsets = [record.offset for record in some]
             log.debug("message.delivered", topic=self._topic.name, partition=partition, offsets=offsets)
@@ -134,7 +134,7 @@ class FailurePolicy:
 
     def _parts(self, entries: Sequence[DecodedRecord]) -> Iterator[list[DecodedRecord]]:
         """Records that failed before are handled alone, in their place."""
-        for failed, some in groupby(entries, key=self._unfinished.has_failed):
+        for failed, some in groupby(entries, key=self.unfinished.has_failed):
             part = list(some)
             yield from ([entry] for entry in part) if failed else [part]
 
@@ -157,7 +157,7 @@ class FailurePolicy:
 
     def _record_handled(self, entries: Sequence[DecodedRecord], delivery: Delivery) -> None:
         """A batch that comes again counts once."""
-        new = self._unfinished.uncounted(entries)
+        new = self.unfinished.uncounted(entries)
         delivery.handled += [entry.record for entry in new]
         if self._placement:
             for entry in new:
@@ -166,7 +166,7 @@ class FailurePolicy:
         self._count("handled", len(new))
 
     def _retry_or_give_up(self, record: Record, error: BaseException, delivery: Delivery) -> None:
-        pending = self._unfinished.state(record)
+        pending = self.unfinished.state(record)
         if isinstance(error, MalformedError):
             delivery.rejected.append((record, error))
         elif not pending.dead_lettered:
@@ -180,7 +180,7 @@ class FailurePolicy:
                 delivery.rejected.append((record, MalformedError(UNKNOWN, name_of(error))))
 
     async def _dead_letter(self, record: Record, error: MalformedError) -> None:
-        pending = self._unfinished.state(record)
+        pending = self.unfinished.state(record)
         if pending.dead_lettered:
             return
         if error.reason == UNKNOWN and not self._limit.take():
@@ -206,7 +206,7 @@ class FailurePolicy:
             return False
 
     async def _wait(self, event: str, record: Record, error: BaseException) -> None:
-        pending = self._unfinished.state(record)
+        pending = self.unfinished.state(record)
         pending.waits += 1
         log.warning(event, **_where(record), tries=pending.waits, error=name_of(error))
         await self._retry_later(WAITING, pending.waits, TRANSIENT_PAUSES, error)

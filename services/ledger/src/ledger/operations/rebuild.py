@@ -11,14 +11,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import cast
 
 import psycopg
 from aiokafka.errors import KafkaError
-from common.database import Database, Driver, driver_of, make_engine
+from common.database import Database, Pipeline, make_engine, pipelined
 from common.errors import UnreachableError, name_of
 from common.replay import Progress, ReplaySettings, no_progress
-from psycopg.rows import dict_row
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -106,15 +104,10 @@ class TransactionView(Database):
             yield self._connection
 
     @asynccontextmanager
-    async def pipeline(self) -> AsyncIterator[Driver]:
-        """The same, one statement after another."""
-        async with self.transaction() as connection:
-            driver = cast("Driver", await driver_of(connection))
-            former, driver.row_factory = driver.row_factory, dict_row
-            try:
-                yield driver
-            finally:
-                driver.row_factory = former
+    async def pipeline(self) -> AsyncIterator[Pipeline]:
+        """The same, whose statements are sent at once."""
+        async with self.transaction() as connection, pipelined(connection) as pipeline:
+            yield pipeline
 
 
 class Rebuild:

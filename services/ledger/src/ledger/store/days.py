@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import LiteralString
 
-from common.database import Cursor, Driver
+from common.database import Cursor, Pipeline
 from contract.messages import CostRecorded
 
 from ledger.domain import batches_of_unique_days
@@ -35,16 +35,16 @@ _RECORD: LiteralString = """
 """
 
 
-async def record(driver: Driver, days: Sequence[CostRecorded]) -> list[Cursor]:
+async def record(pipeline: Pipeline, days: Sequence[CostRecorded]) -> list[Cursor]:
     """Write the days that are newer than the stored ones, but none of an erased integration.
 
     The answers' `rowcount` are how many were written.
     """
-    return [await _record(driver, batch) for batch in batches_of_unique_days(days)]
+    return [await _record(pipeline, batch) for batch in batches_of_unique_days(days)]
 
 
-async def _record(driver: Driver, days: Sequence[CostRecorded]) -> Cursor:
-    return await driver.execute(
+async def _record(pipeline: Pipeline, days: Sequence[CostRecorded]) -> Cursor:
+    return await pipeline.execute(
         _RECORD,
         {
             "ids": [day.integration_id for day in days],

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from uuid import UUID
 
-from common.database import Cursor, Driver
+from common.database import Cursor, Pipeline
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -11,15 +11,15 @@ ERASING_LOCK = 7_205_759_405
 """Advisory lock: batches share it, an erasure holds it alone, so a batch that missed the erasure commits before it."""
 
 
-async def block_erasure(driver: Driver) -> None:
+async def block_erasure(pipeline: Pipeline) -> None:
     """Nothing is erased until the transaction ends."""
-    await driver.execute("SELECT pg_advisory_xact_lock_shared(%(lock)s)", {"lock": ERASING_LOCK})
+    await pipeline.execute("SELECT pg_advisory_xact_lock_shared(%(lock)s)", {"lock": ERASING_LOCK})
 
 
-async def erased(driver: Driver, ids: Iterable[UUID]) -> Cursor:
+async def erased(pipeline: Pipeline, ids: Iterable[UUID]) -> Cursor:
     """`integration_id` of those of `ids` whose history was erased; valid as long as `block_erasure` is in effect."""
     statement = "SELECT integration_id FROM erased WHERE integration_id = ANY(%(ids)b::uuid[])"
-    return await driver.execute(statement, {"ids": list(ids)})
+    return await pipeline.execute(statement, {"ids": list(ids)})
 
 
 async def erase(connection: AsyncConnection, integration_id: UUID) -> None:

@@ -6,7 +6,7 @@ from datetime import date
 from typing import Any, LiteralString
 from uuid import UUID
 
-from common.database import Cursor, Driver
+from common.database import Cursor, Pipeline
 from contract.messages import SyncCompleted, WindowRead
 
 from ledger.domain import StoredDay
@@ -87,10 +87,10 @@ def key_of(window: WindowRead | SyncCompleted) -> WindowKey:
     return window.integration_id, window.reading_id, window.account_id
 
 
-async def find(driver: Driver, windows: Sequence[WindowRead]) -> Cursor:
+async def find(pipeline: Pipeline, windows: Sequence[WindowRead]) -> Cursor:
     """What the ledger has of each of `windows`: a row for each, in their order, that `found` reads."""
-    days = {"first_days": [one.first_day for one in windows], "last_days": [one.last_day for one in windows]}
-    return await driver.execute(_FIND, _keys(windows) | days)
+    first_days, last_days = [one.first_day for one in windows], [one.last_day for one in windows]
+    return await pipeline.execute(_FIND, {**_keys(windows), "first_days": first_days, "last_days": last_days})
 
 
 def found(row: dict[str, Any]) -> FoundWindow:
@@ -103,10 +103,10 @@ def found(row: dict[str, Any]) -> FoundWindow:
     return FoundWindow(before, dict(zip(row["days"] or (), stored, strict=True)), row["changed"] or [])
 
 
-async def save(driver: Driver, reconciliations: Sequence[Reconciliation]) -> None:
+async def save(pipeline: Pipeline, reconciliations: Sequence[Reconciliation]) -> None:
     """Store the results, at most one of a window."""
     all_outcomes = [one.outcome for one in reconciliations]
-    await driver.execute(
+    await pipeline.execute(
         _SAVE,
         _keys(all_outcomes)
         | {

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from common.kafka.placement import partition_of
 from contract.cloudevents import MalformedError, Marker, Record, Tombstone, decode
-from contract.messages import CredentialSealed, IntegrationAdded, IntegrationChanged, IntegrationRemoved, Message
+from contract.messages import INTEGRATION_STATES, CredentialSealed, Message
 from contract.topics import Topic
 
 Place = tuple[int, int]
@@ -77,12 +77,10 @@ class CompactedTopic:
 
 def _rank(message: Message) -> tuple[int, int]:
     """Raises ValueError or LookupError for a tombstone without its version."""
-    match message:
-        case Tombstone():
-            return int(message.headers["credential_version"]), DELETES_ALL_WRAPS
-        case CredentialSealed():
-            return message.credential_version, message.wrap_version
-        case IntegrationAdded() | IntegrationChanged() | IntegrationRemoved():
-            return message.version, 0
-        case _:
-            raise ValueError(f"no compacted topic carries {type(message).__name__}")
+    if isinstance(message, Tombstone):
+        return int(message.headers["credential_version"]), DELETES_ALL_WRAPS
+    if isinstance(message, CredentialSealed):
+        return message.credential_version, message.wrap_version
+    if isinstance(message, INTEGRATION_STATES):
+        return message.version, 0
+    raise ValueError(f"no compacted topic carries {type(message).__name__}")
