@@ -10,7 +10,7 @@ from contract.cloudevents import Event
 from contract.fields import Trigger
 from contract.messages import SyncCompleted
 from syncer import coverage, store
-from syncer.coverage import CoverageState, UnreadDays
+from syncer.coverage import UnreadDays
 from syncer.domain import Days, Heal, readable
 
 from tests.support.messages import sync_completed
@@ -166,24 +166,24 @@ async def test_a_finished_day_is_late_from_its_end_until_it_is_covered(
     syncer: SyncerHarness, integration_id: UUID
 ) -> None:
     await syncer.sql("UPDATE integrations SET added_at = '2026-11-01T00:00:00Z'")
-    assert await _state(syncer) == CoverageState(_end(YESTERDAY), 0)
+    assert await _state(syncer) == (_end(YESTERDAY), 0)
 
     await syncer.sql("UPDATE integrations SET added_at = '2026-11-20T05:00:00Z'")
-    assert await _state(syncer) == CoverageState(datetime(2026, 11, 20, 5, tzinfo=UTC), 0)
+    assert await _state(syncer) == (datetime(2026, 11, 20, 5, tzinfo=UTC), 0)
 
     await _confirm(syncer, integration_id, YESTERDAY, _end(YESTERDAY))
-    assert await _state(syncer) == CoverageState(None, 0)
+    assert await _state(syncer) == (None, 0)
 
 
 async def test_a_day_that_waits_for_the_customer_or_for_xai_is_not_late(
     syncer: SyncerHarness, integration_id: UUID
 ) -> None:
     await syncer.sql("UPDATE integrations SET refused_code = 'key_refused', refused_since = now()")
-    assert await _state(syncer) == CoverageState(None, 0)
+    assert await _state(syncer) == (None, 0)
 
     await syncer.sql("UPDATE integrations SET refused_code = NULL, refused_since = NULL")
     await syncer.remove(integration_id)
-    assert await _state(syncer) == CoverageState(None, 0)
+    assert await _state(syncer) == (None, 0)
 
 
 async def test_a_day_that_did_not_reconcile_is_counted_until_a_newer_reading_is_confirmed(
@@ -192,15 +192,17 @@ async def test_a_day_that_did_not_reconcile_is_counted_until_a_newer_reading_is_
     read = _end(YESTERDAY) + timedelta(minutes=1)
     await _confirm(syncer, integration_id, YESTERDAY, read)
     await _doubt(syncer, integration_id, YESTERDAY, read + timedelta(minutes=1))
-    assert await _state(syncer) == CoverageState(None, 1)
+    assert await _state(syncer) == (None, 1)
 
     await _confirm(syncer, integration_id, YESTERDAY, read + timedelta(minutes=2))
-    assert await _state(syncer) == CoverageState(None, 0)
+    assert await _state(syncer) == (None, 0)
 
 
-async def _state(syncer: SyncerHarness) -> CoverageState:
+async def _state(syncer: SyncerHarness) -> tuple[datetime | None, int]:
+    """Since when a day is late, and how many are not reconciled."""
     async with syncer.database.transaction() as connection:
-        return await coverage.state(connection, AT, await store.portion(connection, None))
+        look = await coverage.look(connection, AT, await store.portion(connection, None))
+    return look.late_since, look.unreconciled
 
 
 async def _expected_from(syncer: SyncerHarness, first: date) -> UUID:
@@ -213,7 +215,9 @@ async def _missing(
     syncer: SyncerHarness, at: datetime = AT, *, only: date | None = None
 ) -> list[tuple[UUID, date, int]]:
     async with syncer.database.transaction() as connection:
-        missing = await coverage.missing(connection, at, await store.portion(connection, None))
+        ids = await store.portion(connection, None)
+        missing, look = await coverage.missing(connection, at, ids), await coverage.look(connection, at, ids)
+    assert set(look.missing) == missing.keys(), "what a look finds is what is then read again"
     return [(one, day, heals) for one, days in missing.items() for day, heals in days if only in {None, day}]
 
 

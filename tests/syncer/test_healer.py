@@ -141,7 +141,7 @@ async def test_one_step_that_fails_does_not_stop_the_others(
     request_id = await syncer.ask(integration_id)
     await syncer.announce(await syncer.state(integration_id))
     await syncer.sql("UPDATE requests SET window_id = NULL WHERE request_id = :id", id=request_id)
-    monkeypatch.setattr("syncer.coverage.missing", None)
+    monkeypatch.setattr("syncer.coverage.look", None)
 
     await syncer.healer.round()
 

@@ -40,38 +40,46 @@ _EXPECTED = """
     WHERE NOT i.removed
 """
 
-_MISSING = text(f"""
-    WITH expected AS ({_EXPECTED} AND i.refused_code IS NULL AND i.integration_id = ANY(:ids))
-    SELECT e.integration_id, e.day, coalesce(c.heals, 0) AS heals
-    FROM expected e LEFT JOIN coverage c USING (integration_id, day)
-    WHERE (
-            ((c.confirmed_at IS NULL OR c.confirmed_at < e.ends_at) AND :now >= e.ends_at + :read_by)
-            OR (c.confirmed_at < e.ends_at + :settled_after AND :now >= e.ends_at + :settled_after)
-            OR c.unreconciled_at > coalesce(c.confirmed_at, '-infinity')
-        )
+# Of a day `c` of `coverage`, and the same day `e` of those that are expected.
+_UNCOVERED = "(c.confirmed_at IS NULL OR c.confirmed_at < e.ends_at)"
+_UNSETTLED = "c.confirmed_at < e.ends_at + :settled_after AND :now >= e.ends_at + :settled_after"
+_UNRECONCILED = "c.unreconciled_at > coalesce(c.confirmed_at, '-infinity')"
+_UNQUESTIONED = "NOT EXISTS (SELECT 1 FROM questions q WHERE q.integration_id = e.integration_id AND q.day = e.day)"
+_MISSING = f"""(
+        (({_UNCOVERED} AND :now >= e.ends_at + :read_by) OR ({_UNSETTLED}) OR {_UNRECONCILED})
+        AND i.refused_code IS NULL
         AND (c.heal_after IS NULL OR c.heal_after <= :now)
-        AND NOT EXISTS (SELECT 1 FROM questions q WHERE q.integration_id = e.integration_id AND q.day = e.day)
+        AND {_UNQUESTIONED}
         AND NOT coalesce(c.published_at > greatest(c.confirmed_at, c.unreconciled_at, :trusted_from), false)
         AND NOT EXISTS (SELECT 1 FROM windows o WHERE o.integration_id = e.integration_id AND o.closed_at IS NULL
             AND e.day BETWEEN o.first_day AND o.last_day)
-    ORDER BY e.integration_id, e.day
-""")  # noqa: S608 - only constants are put in
+    )"""  # noqa: S608 - only constants are put in
+_DAYS = f"""
+    WITH expected AS ({_EXPECTED} AND i.integration_id = ANY(:ids))
+    SELECT {{columns}}
+    FROM expected e JOIN integrations i USING (integration_id) LEFT JOIN coverage c USING (integration_id, day)
+    WHERE """  # noqa: S608 - as above
+
+_MISSING_DAYS = text(
+    _DAYS.format(columns="integration_id, day, coalesce(c.heals, 0) AS heals")
+    + f"{_MISSING} ORDER BY integration_id, day"
+)
+
+# What is covered is left out before anything else is looked up.
+_LOOK = text(
+    _DAYS.format(
+        columns=f"""integration_id, bool_or({_MISSING}) AS is_missing, count(*) FILTER (WHERE {_UNRECONCILED}) AS unreconciled,
+        min(greatest(e.ends_at, i.added_at)) FILTER (WHERE {_UNCOVERED} AND i.refused_code IS NULL AND {_UNQUESTIONED})
+            AS late_since"""
+    )
+    + f"{_UNCOVERED} OR ({_UNSETTLED}) OR {_UNRECONCILED} GROUP BY integration_id"
+)
 
 _UNREAD = text(f"""
     WITH expected AS ({_EXPECTED})
     SELECT count(*) AS days, count(DISTINCT e.integration_id) AS integrations, min(e.day) AS oldest
     FROM expected e LEFT JOIN coverage c USING (integration_id, day)
-    WHERE c.confirmed_at IS NULL OR c.confirmed_at < e.ends_at
-""")  # noqa: S608 - as above
-
-_STATE = text(f"""
-    WITH expected AS ({_EXPECTED} AND i.integration_id = ANY(:ids))
-    SELECT min(greatest(e.ends_at, i.added_at)) FILTER (WHERE (c.confirmed_at IS NULL OR c.confirmed_at < e.ends_at)
-            AND i.refused_code IS NULL AND q.day IS NULL) AS late_since,
-        count(*) FILTER (WHERE c.unreconciled_at > coalesce(c.confirmed_at, '-infinity')) AS unreconciled
-    FROM expected e JOIN integrations i USING (integration_id) LEFT JOIN coverage c USING (integration_id, day)
-        LEFT JOIN questions q USING (integration_id, day)
-    WHERE c.confirmed_at IS NULL OR c.confirmed_at < e.ends_at OR c.unreconciled_at > c.confirmed_at
+    WHERE {_UNCOVERED}
 """)  # noqa: S608 - as above
 
 _NOTE_HEAL = text("""
@@ -114,8 +122,7 @@ async def missing(
 
     Questioned days are read again by the rules of their questions.
     """
-    rules = {"read_by": READ_BY, "settled_after": SETTLED_AFTER, "trusted_from": at - TRUSTED_FOR}
-    rows = await connection.execute(_MISSING, _until(at) | rules | {"now": at, "ids": list(integration_ids)})
+    rows = await connection.execute(_MISSING_DAYS, _rules(at, integration_ids))
     found: dict[UUID, list[tuple[date, int]]] = {}
     for row in rows:
         found.setdefault(row.integration_id, []).append((row.day, row.heals))
@@ -138,9 +145,11 @@ async def unread(connection: AsyncConnection, at: datetime) -> UnreadDays:
 
 
 @dataclass(frozen=True, slots=True)
-class CoverageState:
-    """Of some integrations, and of the days for which figures are available."""
+class Look:
+    """At some integrations, and at the days for which figures are available."""
 
+    missing: Sequence[UUID]
+    """Integrations that have days of `missing`."""
     late_since: datetime | None
     """End of the oldest day that is not covered, or when its team was connected, if that was later.
 
@@ -150,10 +159,17 @@ class CoverageState:
     """Days."""
 
 
-async def state(connection: AsyncConnection, at: datetime, integration_ids: Sequence[UUID]) -> CoverageState:
+async def look(connection: AsyncConnection, at: datetime, integration_ids: Sequence[UUID]) -> Look:
     """How well these integrations are covered."""
-    row = (await connection.execute(_STATE, _until(at) | {"ids": list(integration_ids)})).one()
-    return CoverageState(row.late_since, row.unreconciled)
+    rows = (await connection.execute(_LOOK, _rules(at, integration_ids))).all()
+    late = [row.late_since for row in rows if row.late_since]
+    missing = [row.integration_id for row in rows if row.is_missing]
+    return Look(missing, min(late, default=None), sum(row.unreconciled for row in rows))
+
+
+def _rules(at: datetime, integration_ids: Sequence[UUID]) -> dict[str, object]:
+    rules = {"read_by": READ_BY, "settled_after": SETTLED_AFTER, "trusted_from": at - TRUSTED_FOR}
+    return _until(at) | rules | {"now": at, "ids": list(integration_ids)}
 
 
 async def note_heal(connection: AsyncConnection, integration_id: UUID, heal: Heal, at: datetime) -> None:

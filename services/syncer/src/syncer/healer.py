@@ -78,11 +78,10 @@ class Healer:
         while True:
             async with self._database.transaction() as connection:
                 ids, at = await store.portion(connection, last), await store.now(connection)
-                missing = await coverage.missing(connection, at, ids)
-                state = await coverage.state(connection, at, ids)
-            late = max(late, (at - state.late_since).total_seconds()) if state.late_since else late
-            unreconciled += state.unreconciled
-            await self._heal_each(missing)
+                look = await coverage.look(connection, at, ids)
+            late = max(late, (at - look.late_since).total_seconds()) if look.late_since else late
+            unreconciled += look.unreconciled
+            await self._heal_each(look.missing)
             self._loop.beat()
             if len(ids) < store.PORTION:
                 break
