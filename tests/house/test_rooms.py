@@ -37,6 +37,7 @@ TESTED_ELSEWHERE = {
     # needs a process, a broker or a database of its own
     "libs/common/src/common/hardening.py": "tests/e2e/test_canary.py",
     "libs/common/src/common/kafka/client.py": "tests/common/test_service.py",
+    "libs/common/src/common/kafka/found_topics.py": "tests/cli/topics/test_differences.py",
     "libs/common/src/common/kafka/ranges.py": "tests/e2e/test_replay.py",
     "libs/common/src/common/kafka/tolerant_consumer.py": "tests/common/kafka/test_consumer.py",
     "libs/common/src/common/replay.py": "tests/e2e/test_replay.py",

@@ -1,12 +1,11 @@
 """What differs between a topic and its declaration, and what to do about it."""
 
+from common.kafka.found_topics import FoundTopic, Value
 from common.settings import KafkaSettings
 from contract.topics import TOPICS, Topic
 from grafient.topics.differences import (
     NEXT_STEPS,
-    FoundTopic,
     TopicDifference,
-    Value,
     compare,
     topic_differences,
 )

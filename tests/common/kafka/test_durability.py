@@ -2,6 +2,7 @@
 
 import pytest
 from common.kafka.durability import warn_of_weak_topics, weaknesses
+from common.kafka.found_topics import FoundTopic, Value
 from common.settings import KafkaSettings
 from contract.topics import COSTS
 from grafient.topics.apply import apply_topics
@@ -24,7 +25,9 @@ UNCLEAN = {"unclean.leader.election.enable": "true"}
     ],
 )
 def test_what_may_lose_records_is_named(replicas: int, config: dict[str, str], problems: list[str]) -> None:
-    assert weaknesses(COSTS, replicas, config, wanted=3) == problems
+    values = {name: Value(text, set_on_topic=True) for name, text in config.items()}
+
+    assert weaknesses(COSTS, FoundTopic({0: tuple(range(replicas))}, values), wanted=3) == problems
 
 
 async def test_one_line_a_weak_topic_is_logged_and_none_of_a_right_one(kafka: str, bench: Bench) -> None:

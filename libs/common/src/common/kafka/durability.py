@@ -1,13 +1,12 @@
 """What would lose records with a broker: replicas, writes that one replica acknowledges, unclean election."""
 
 import structlog
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import KafkaError
-from contract.topics import DURABLE_REPLICAS, Topic
+from contract.topics import Topic
 
 from common.kafka.client import admin_client
 from common.kafka.diagnostics import BrokerRefusedError
+from common.kafka.found_topics import FoundTopic, found_topics, replicas_wanted
 from common.settings import KafkaSettings
 
 log = structlog.get_logger()
@@ -23,37 +22,17 @@ async def warn_of_weak_topics(settings: KafkaSettings, topics: tuple[Topic, ...]
     """
     try:
         async with admin_client(settings, "topics-check") as admin:
-            wanted = min(DURABLE_REPLICAS, len((await admin.describe_cluster())["brokers"]))
-            replicas, configs = await _replicas(admin, topics), await _configs(admin, topics)
+            wanted, found = await replicas_wanted(admin), await found_topics(admin, topics)
     except (KafkaError, BrokerRefusedError, TimeoutError):
         return
     for topic in topics:
-        if problems := weaknesses(topic, replicas.get(topic.name, wanted), configs.get(topic.name, {}), wanted):
+        if topic.name in found and (problems := weaknesses(topic, found[topic.name], wanted)):
             log.warning("topic.weak", topic=topic.name, problems=problems, next_step="`grafient topics check` names it")
 
 
-def weaknesses(topic: Topic, replicas: int, config: dict[str, str], wanted: int) -> list[str]:
-    """What `topic` differs in from what should be; values that `config` does not name are not known."""
-    right = topic.config_with(replicas)
+def weaknesses(topic: Topic, found: FoundTopic, wanted: int) -> list[str]:
+    """What `topic` differs in from what should be; values that are not found are not known."""
+    replicas, right = found.replication, topic.config_with(found.replication)
     fewer = [f"replicas: {replicas} instead of {wanted}"] if replicas < wanted else []
-    other = [
-        f"{key}={config[key]} instead of {right[key]}" for key in KEYS if config.get(key, right[key]) != right[key]
-    ]
-    return fewer + other
-
-
-async def _replicas(admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]) -> dict[str, int]:
-    """Of the partition that has the fewest, by topic."""
-    described = await admin.describe_topics([topic.name for topic in topics])
-    return {
-        one["topic"]: min(len(partition["replicas"]) for partition in one["partitions"])
-        for one in described
-        if one["partitions"]
-    }
-
-
-async def _configs(admin: AIOKafkaAdminClient, topics: tuple[Topic, ...]) -> dict[str, dict[str, str]]:
-    """By topic, the values of KEYS; nothing where the broker refuses to say."""
-    asked = [ConfigResource(ConfigResourceType.TOPIC, topic.name, dict.fromkeys(KEYS)) for topic in topics]
-    resources = [one for response in await admin.describe_configs(asked) for one in response.resources]
-    return {name: {entry[0]: entry[1] for entry in entries} for code, _, _, name, entries in resources if not code}
+    known = {key: found.config[key].text for key in KEYS if key in found.config}
+    return fewer + [f"{key}={text} instead of {right[key]}" for key, text in known.items() if text != right[key]]

@@ -1,16 +1,12 @@
 """Where the broker's topics differ from what the code declares: partitions, replicas, configuration."""
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from common.kafka.client import admin_client
+from common.kafka.found_topics import FoundTopic, Value, found_topics, replicas_wanted
 from common.settings import KafkaSettings
-from contract.topics import DURABLE_REPLICAS, TOPICS, Topic, count_to_grow_to
+from contract.topics import TOPICS, Topic, count_to_grow_to
 
-SET_ON_TOPIC = 1
-"""Kafka's code of a configuration value's source: this topic, not the broker's file or a default."""
 NEXT_STEPS = {
     "missing": "`grafient topics apply --replication {replication}` creates it",
     "other_partitions": (
@@ -21,27 +17,6 @@ NEXT_STEPS = {
     "other_config": "`grafient topics apply` sets what is declared and removes what is not",
 }
 """By state: what to do about it."""
-
-
-class Value(NamedTuple):
-    """A configuration value that is in force for a topic."""
-
-    text: str | None
-    set_on_topic: bool
-
-
-@dataclass(frozen=True, slots=True)
-class FoundTopic:
-    """A topic as the broker describes it."""
-
-    replicas: dict[int, tuple[int, ...]]
-    """By partition: the IDs of its brokers, the preferred leader first."""
-    config: dict[str, Value]
-
-    @property
-    def replication(self) -> int:
-        """Replicas of the partition that has the fewest."""
-        return min(map(len, self.replicas.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +59,8 @@ async def topic_differences(settings: KafkaSettings, replication: int | None = N
     """One line a declared topic. By default three replicas are right, or one for each broker where there are fewer."""
     async with admin_client(settings, "grafient-topics") as admin:
         if replication is None:
-            replication = min(DURABLE_REPLICAS, len((await admin.describe_cluster())["brokers"]))
-        found = await _found(admin)
+            replication = await replicas_wanted(admin)
+        found = await found_topics(admin, TOPICS)
     return [compare(topic, found.get(topic.name), settings.partitions_of(topic), replication) for topic in TOPICS]
 
 
@@ -115,24 +90,3 @@ def _other_values(wanted: dict[str, str], config: dict[str, Value]) -> list[str]
     other = [f"{name}={texts.get(name)} instead of {text}" for name, text in wanted.items() if texts.get(name) != text]
     undeclared = sorted(name for name, value in config.items() if value.set_on_topic and name not in wanted)
     return other + [f"{name}={texts[name]} is set and not declared" for name in undeclared]
-
-
-async def _found(admin: AIOKafkaAdminClient) -> dict[str, FoundTopic]:
-    described = await admin.describe_topics([topic.name for topic in TOPICS])
-    replicas = {one["topic"]: replicas_of(one) for one in described if not one["error_code"]}
-    configs = await _configs(admin, list(replicas)) if replicas else {}
-    return {name: FoundTopic(replicas[name], configs.get(name, {})) for name in replicas}
-
-
-def replicas_of(described: dict[str, Any]) -> dict[int, tuple[int, ...]]:
-    """By partition, from aiokafka's description of a topic."""
-    return {one["partition"]: tuple(one["replicas"]) for one in described["partitions"]}
-
-
-async def _configs(admin: AIOKafkaAdminClient, topics: list[str]) -> dict[str, dict[str, Value]]:
-    asked = [ConfigResource(ConfigResourceType.TOPIC, name, None) for name in topics]
-    resources = [one for response in await admin.describe_configs(asked) for one in response.resources]
-    return {
-        name: {entry[0]: Value(entry[1], entry[3] == SET_ON_TOPIC) for entry in entries}
-        for _, _, _, name, entries in resources
-    }
