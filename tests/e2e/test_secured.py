@@ -214,7 +214,9 @@ async def test_a_service_that_may_not_read_configurations_logs_nothing_about_the
         await until(lambda: warned(OPERATOR), lambda topics: topics == [COSTS.name])
         assert await warned("ledger") == []
     finally:
-        admin.incremental_alter_configs([_unclean(COSTS, Change.DELETE)])
+        for future in admin.incremental_alter_configs([_unclean(COSTS, Change.DELETE)]).values():
+            future.result(30)
+        await until(lambda: warned(OPERATOR), lambda topics: topics == [])  # tests that follow look at this broker
 
 
 def _unclean(topic: Topic, change: Change) -> ConfigResource:
