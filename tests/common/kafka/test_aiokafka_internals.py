@@ -10,6 +10,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.client import AIOKafkaClient
 from aiokafka.cluster import ClusterMetadata
+from aiokafka.conn import AIOKafkaConnection, create_conn
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.consumer.subscription_state import Assignment
 from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
@@ -107,7 +108,7 @@ async def test_a_client_starts_whichever_server_is_silent_and_the_next_one_asks_
 ) -> None:
     assert await seconds_of(client.bootstrap()) < 3
     assert client.cluster.brokers()
-    assert unavailable == {silent}
+    await until(lambda: unavailable == {silent})
 
     other = SteadyClient(bootstrap_servers=client._bootstrap_servers)  # noqa: SLF001 - the same list
     connected = list[Server]()
@@ -127,6 +128,73 @@ async def test_a_client_that_nobody_answers_does_not_start(silent: Server) -> No
     with pytest.raises(KafkaConnectionError, match="no broker of"):
         await client.bootstrap()
     await client.close()
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> list[AIOKafkaConnection]:
+    """All connections that clients of the test have opened."""
+    opened = list[AIOKafkaConnection]()
+
+    async def create(*server: Any, **options: Any) -> AIOKafkaConnection:
+        connection = await create_conn(*server, **options)
+        opened.append(connection)
+        return connection
+
+    monkeypatch.setattr(aiokafka_internals, "create_conn", create)
+    return opened
+
+
+@pytest.fixture
+def answers(monkeypatch: pytest.MonkeyPatch) -> asyncio.Semaphore:
+    """Released with each answer of a bootstrap server."""
+    answers, answer_of = asyncio.Semaphore(0), SteadyClient._answer_of  # noqa: SLF001 - the real one
+
+    async def counted(*args: Any) -> Any:
+        answer = await answer_of(*args)
+        answers.release()
+        return answer
+
+    monkeypatch.setattr(SteadyClient, "_answer_of", counted)
+    return answers
+
+
+@pytest.mark.parametrize("steps", range(8))
+async def test_a_start_that_is_cancelled_just_when_a_server_has_answered_leaves_no_connection(
+    steps: int, answering: Server, opened: list[AIOKafkaConnection], answers: asyncio.Semaphore
+) -> None:
+    client = SteadyClient(bootstrap_servers=[f"{answering[0]}:{answering[1]}"])
+    starting = asyncio.create_task(client.bootstrap())
+    await answers.acquire()
+    for _ in range(steps):
+        await asyncio.sleep(0)
+    starting.cancel()
+    await asyncio.gather(starting, return_exceptions=True)
+    await client.close()
+    await until(lambda: not any(one.connected() for one in opened))
+
+
+async def test_where_two_servers_answer_at_once_one_is_hung_up_on(
+    answering: Server, opened: list[AIOKafkaConnection], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aiokafka_internals, "HEAD_START_SECONDS", 0.0)
+    both, answer_of = asyncio.Barrier(2), SteadyClient._answer_of  # noqa: SLF001 - the real one
+
+    async def together(*args: Any) -> Any:
+        answer = await answer_of(*args)
+        await both.wait()
+        return answer
+
+    monkeypatch.setattr(SteadyClient, "_answer_of", together)
+    client = SteadyClient(bootstrap_servers=[f"{host}:{answering[1]}" for host in ("127.0.0.1", "localhost")])
+    await client.bootstrap()
+    await until(lambda: sorted(one.connected() for one in opened) == [False, True])
+    await client.close()
+
+
+async def test_a_client_that_is_closed_connects_no_more(client: SteadyClient, answering: Server) -> None:
+    knows(client, answering)
+    await client.close()
+    assert not await client.ready(1)
 
 
 async def test_nobody_waits_for_a_silent_broker_but_who_found_out(

@@ -8,7 +8,7 @@ code that is replaced here changes.
 import asyncio
 import math
 from collections.abc import Iterable
-from typing import Any
+from functools import partial
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import client as admin_module
@@ -54,9 +54,14 @@ class SteadyClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untyped
         super().__init__(**options)
         self._opening: dict[tuple[NodeId, int], asyncio.Task[AIOKafkaConnection | None]] = {}
         self._next_update_at = 0.0
+        self._closed = False
 
     async def close(self) -> None:
-        await _cancel(list(self._opening.values()))
+        self._closed = True
+        openings = list(self._opening.values())
+        for task in openings:
+            task.cancel()
+        await asyncio.gather(*openings, return_exceptions=True)
         await super().close()
 
     async def bootstrap(self) -> None:
@@ -97,7 +102,7 @@ class SteadyClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untyped
         if connection is not None and connection.connected() and server not in unavailable:
             return connection
         connection = None
-        if server is not None:
+        if server is not None and not self._closed:
             opening = self._opening.get((node_id, group))
             if opening is None:
                 opening = self._opening[node_id, group] = asyncio.create_task(self._open(node_id, group, server))
@@ -168,13 +173,16 @@ class SteadyClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untyped
         delays = (number * HEAD_START_SECONDS for number in range(len(servers)))
         tasks = (self._answer_of(*one, request, seconds) for one in zip(servers, delays, strict=True))
         asked = [asyncio.create_task(one) for one in tasks]
+        found = None
         try:
             for answer in asyncio.as_completed(asked):
                 if found := await answer:
                     return found
             return None
         finally:
-            await _cancel([task for task in asked if not task.done()])
+            for task in asked:
+                task.cancel()
+                task.add_done_callback(partial(_close_unless_found, found))
 
     async def _answer_of(self, server: Server, delay: float, request: Request, seconds: float) -> Answer | None:
         await asyncio.sleep(delay)
@@ -200,10 +208,10 @@ class SteadyClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untyped
         return (broker.host, broker.port) if broker else None
 
 
-async def _cancel(tasks: list[asyncio.Task[Any]]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+def _close_unless_found(found: Answer | None, task: asyncio.Task[Answer | None]) -> None:
+    """It may have answered just when another one did, or when nobody waited for it any more."""
+    if not task.cancelled() and (answer := task.result()) and answer is not found:
+        answer[0].close()
 
 
 def use_steady_clients() -> None:
