@@ -8,7 +8,6 @@ code that is replaced here changes.
 import asyncio
 import math
 from collections.abc import Iterable
-from functools import partial
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import client as admin_module
@@ -58,8 +57,7 @@ class SteadyClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untyped
 
     async def close(self) -> None:
         self._closed = True
-        openings = list(self._opening.values())
-        for task in openings:
+        for task in (openings := list(self._opening.values())):
             task.cancel()
         await asyncio.gather(*openings, return_exceptions=True)
         await super().close()
@@ -171,9 +169,9 @@ class SteadyClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untyped
         """Of the bootstrap servers, each given so long once the one before had its head start; None: of none."""
         servers = sorted(((host, port) for host, port, _ in self.hosts), key=unavailable.__contains__)
         delays = (number * HEAD_START_SECONDS for number in range(len(servers)))
-        tasks = (self._answer_of(*one, request, seconds) for one in zip(servers, delays, strict=True))
+        opened, found = list[AIOKafkaConnection](), None
+        tasks = (self._answer_of(*one, request, seconds, opened) for one in zip(servers, delays, strict=True))
         asked = [asyncio.create_task(one) for one in tasks]
-        found = None
         try:
             for answer in asyncio.as_completed(asked):
                 if found := await answer:
@@ -182,36 +180,30 @@ class SteadyClient(AIOKafkaClient):  # type: ignore[misc]  # aiokafka is untyped
         finally:
             for task in asked:
                 task.cancel()
-                task.add_done_callback(partial(_close_unless_found, found))
+            for connection in opened:
+                if found is None or connection is not found[0]:
+                    connection.close()
 
-    async def _answer_of(self, server: Server, delay: float, request: Request, seconds: float) -> Answer | None:
+    async def _answer_of(
+        self, server: Server, delay: float, request: Request, seconds: float, opened: list[AIOKafkaConnection]
+    ) -> Answer | None:
         await asyncio.sleep(delay)
-        connection = answer = None
         begun = self._loop.time()
         try:
-            connection = await self._connect(server, seconds)
+            opened.append(connection := await self._connect(server, seconds))
             async with asyncio.timeout(seconds):
-                answer = connection, await connection.send(request)
+                return connection, await connection.send(request)
         except asyncio.CancelledError:
             if self._loop.time() - begun > HEAD_START_SECONDS:  # and another one was faster
                 note(server, answers=False)
             raise
         except (OSError, KafkaError, TimeoutError) as error:
             note(server, answers=False, error=type(error).__name__)
-        finally:
-            if connection is not None and answer is None:
-                connection.close()
-        return answer
+        return None
 
     def _server_of(self, node_id: NodeId) -> Server | None:
         broker = self.cluster.broker_metadata(node_id)
         return (broker.host, broker.port) if broker else None
-
-
-def _close_unless_found(found: Answer | None, task: asyncio.Task[Answer | None]) -> None:
-    """It may have answered just when another one did, or when nobody waited for it any more."""
-    if not task.cancelled() and (answer := task.result()) and answer is not found:
-        answer[0].close()
 
 
 def use_steady_clients() -> None:
