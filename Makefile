@@ -112,7 +112,7 @@ screenshots: install node  ## pictures of the console into docs/images, taken of
 	@$(BIN)/python -m tests.browser.screenshots
 
 faults: install toxiproxy  ## every fault, one after another, under load; ends with a table (under 2 h)
-	@$(PYTEST) -m "" tests/faults tests/benchmarks $(ARGS)
+	@$(PYTEST) -m "" tests/faults tests/benchmarks tests/cli/topics/test_three_brokers.py tests/e2e/test_canary.py $(ARGS)
 
 check: lint  ## formats, types, import contracts, and the tests that start no process (about 1 min)
 	@$(MAKE) --no-print-directory -j2 types imports fast

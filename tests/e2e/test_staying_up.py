@@ -23,7 +23,7 @@ async def _up(data: Path) -> AsyncIterator[dict[str, Any]]:
     process = await start("up", "--json", "--data", str(data))
     assert process.stdout is not None
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(110):
             address: dict[str, Any] = json.loads(await process.stdout.readline())
         yield address
     finally:

@@ -296,14 +296,16 @@ async def test_a_request_for_nobody_ends_under_its_trace(syncer: SyncerHarness) 
 
 
 async def test_a_request_with_a_trigger_of_a_later_version_is_read_last_and_keeps_it(syncer: SyncerHarness) -> None:
-    days = await syncer.recent()
-    for trigger in (Trigger("made_later"), *Trigger):
+    days, last = await syncer.recent(), await syncer.integration()
+    await syncer.ask(last, Trigger("made_later"), days)
+    for trigger in Trigger:
         await syncer.ask(await syncer.integration(), trigger, days)
 
     await syncer.settle(in_flight=1)
 
-    read = [window.trigger for window in syncer.readings()]
-    assert (len(read), read[-1]) == (len(Trigger) + 1, "made_later")
+    read = [integration_id for integration_id, *_ in syncer.xai.calls]
+    assert (len(read), read[-1]) == (len(Trigger) + 1, last)
+    assert [one.trigger for one in syncer.readings() if one.integration_id == last] == ["made_later"]
 
 
 async def test_each_request_of_a_batch_has_its_own_trace(syncer: SyncerHarness) -> None:

@@ -30,7 +30,10 @@ async def _connected_by(syncer: SyncerHarness, accounts: int, team_id: str = TEA
 
 def _processes(syncer: SyncerHarness, per_team: Rate) -> list[Attempt]:
     """Four syncers, each with limits of its own."""
-    return [Attempt(syncer.database, syncer.publisher, syncer.xai, CallLimits(per_team=per_team)) for _ in range(4)]
+    return [
+        Attempt(syncer.database, syncer.publisher, syncer.xai, CallLimits(per_team=per_team), in_flight=1)
+        for _ in range(4)
+    ]
 
 
 async def test_four_syncers_never_read_a_team_twice_at_once(syncer: SyncerHarness) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from contract.fields import Trigger
+from syncer import windows
 from syncer.domain import Days
 
 from tests.support.waiting import until
@@ -88,3 +89,41 @@ async def test_a_worker_reads_at_most_in_flight_windows_at_a_time(syncer: Syncer
 
     assert syncer.xai.most_at_once == 3
     assert len(syncer.xai.calls) == 9
+
+
+async def test_the_next_window_is_read_while_the_one_before_is_stored(
+    syncer: SyncerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(2):
+        await syncer.ask(await syncer.integration())
+
+    resume, close = asyncio.Event(), windows.close
+
+    async def close_late(*args: Any, **options: Any) -> None:
+        await resume.wait()
+        await close(*args, **options)
+
+    monkeypatch.setattr(windows, "close", close_late)
+    async with syncer.working(in_flight=1):
+        await until(lambda: len(syncer.xai.calls) == 2)
+        resume.set()
+        await until(lambda: len(syncer.readings()) == 2)
+
+    assert syncer.xai.most_at_once == 1
+
+
+async def test_a_window_that_gets_no_turn_is_left_to_a_process_that_has_one(
+    syncer: SyncerHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("syncer.attempt.TURN_DEADLINE", 0.05)
+    for _ in range(2):
+        await syncer.ask(await syncer.integration())
+    resume = asyncio.Event()
+    syncer.xai.meanwhile = resume.wait
+
+    async with syncer.working(workers=2, in_flight=1):
+        await until(lambda: len(syncer.xai.in_flight) == 2)
+        resume.set()
+        await until(lambda: len(syncer.readings()) == 2)
+
+    assert len(syncer.xai.calls) == 2

@@ -133,12 +133,16 @@ class SyncerHarness:
 
     @property
     def attempt(self) -> Attempt:
-        return Attempt(self.database, self.publisher, self.xai, self.limits, chance=lambda: 0.0)
+        return self.attempt_of(1)
+
+    def attempt_of(self, in_flight: int) -> Attempt:
+        services = (self.database, self.publisher, self.xai, self.limits)
+        return Attempt(*services, in_flight=in_flight, chance=lambda: 0.0)
 
     @asynccontextmanager
     async def working(self, *, workers: int = 1, in_flight: int = 4) -> AsyncIterator[None]:
         for _ in range(workers):
-            queue = WindowQueue(self.database, self.attempt, "")
+            queue = WindowQueue(self.database, self.attempt_of(in_flight), "")
             self._workers.append(make_worker(queue, Watchdog(), in_flight=in_flight))
         tasks = [asyncio.create_task(worker.run()) for worker in self._workers]
         try:

@@ -35,7 +35,7 @@ def create_app(settings: SyncerSettings) -> FastAPI:
     in_flight, wrap = settings.calls_in_flight, partial(tracing.traced_client, route=ROUTE)
     xai_client = client(settings.xai_base_url, contact=settings.xai_contact, in_flight=in_flight, wrap=wrap)
     xai = Xai(xai_client, Opener(LiveKeyring(settings.keyring_file), settings.environment))
-    attempt = Attempt(parts.database, parts.publisher, xai, CallLimits(*settings.call_rates()))
+    attempt = Attempt(parts.database, parts.publisher, xai, CallLimits(*settings.call_rates()), in_flight=in_flight)
     queue = WindowQueue(parts.database, attempt, settings.instance_name)
     worker = make_worker(queue, parts.watchdog, in_flight=in_flight)
     every = settings.heal_every

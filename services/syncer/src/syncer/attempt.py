@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 from common.database import Database
@@ -32,7 +32,9 @@ OTHER = "other"
 """Label of triggers that this version does not know: anybody may send one."""
 REFUSED = frozenset(code.value for code in WINDOW_CODES) - {Code.FRESH.value}
 """How a window ends that was not read; one that is fresh has all that a visit asks for."""
-ATTEMPT_DEADLINE = READING_DEADLINE + 40.0
+TURN_DEADLINE = 5.0
+"""Seconds that a claimed window waits while as many as may be are read; then it is left to whichever process has a turn."""
+ATTEMPT_DEADLINE = READING_DEADLINE + TURN_DEADLINE + 40.0
 """Seconds for one window from claim to close: an attempt that hangs is ended, so that its integration is not blocked."""
 
 
@@ -46,9 +48,10 @@ class Attempt:
         provider: Provider,
         pacing: Pacing,
         *,
+        in_flight: int,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        """`chance` in [0, 1) spreads retries."""
+        """`in_flight`: windows that are read at the same time, at most; `chance` in [0, 1) spreads retries."""
         declare(WINDOWS, MOST_URGENT_FIRST, ["read", *WINDOW_CODES])
         declare(REFUSALS, ["window"], REFUSED)
         self._database = database
@@ -56,6 +59,7 @@ class Attempt:
         self._publisher = publisher
         self._provider = provider
         self._pacing = pacing
+        self._in_flight = asyncio.Semaphore(in_flight)
         self._call = teams.bucket(pacing.per_team)["interval"]  # what one takes of a team's rate
         self._chance = chance
 
@@ -86,22 +90,38 @@ class Attempt:
         decision, reason = parse_decision(claim.decision) if claim.decision else None, None
         if decision is None:
             reason = check(claim)
-            if reason is None and not await self._pace(claim):
+            read = (reason, None) if reason else await self._read_in_turn(claim)
+            if read is None:
                 return None
-            result = reason or await self._read(claim)
+            result, outage_since = read
             decision = await self._decide(claim, result)
-            await self._record(claim, result)
+            if outage_since:
+                await self._end_outage(claim, outage_since)
         if decision is not None:
             await publish(decision, self._publisher)
             await self._close(claim, decision, unused=self._call if reason else windows.NOTHING)
         return decision
 
-    async def _pace(self, claim: Claim) -> bool:
-        """Whether the provider may be called now; the window is postponed otherwise."""
-        wait = self._pacing.wait()
-        if wait:
-            await windows.postpone(self._group, claim, wait, unused=self._call)
-        return not wait
+    async def _read_in_turn(self, claim: Claim) -> tuple[Reading | ReadError, datetime | None] | None:
+        """What was read, and when the outage began that it ended; None where the window was postponed."""
+        try:
+            async with asyncio.timeout(TURN_DEADLINE):
+                await self._in_flight.acquire()
+        except TimeoutError:
+            await self._postpone(claim, 0.0)
+            return None
+        try:
+            if wait := self._pacing.wait():
+                await self._postpone(claim, wait)
+                return None
+            result = await self._read(claim)
+            error = result if isinstance(result, ReadError) else None
+            return result, self._pacing.record(claim.team_id, error, claim.observed_at)  # before anything else is read
+        finally:
+            self._in_flight.release()
+
+    async def _postpone(self, claim: Claim, seconds: float) -> None:
+        await windows.postpone(self._group, claim, seconds, unused=self._call)
 
     async def _read(self, claim: Claim) -> Reading | ReadError:
         days, credential = readable(claim.days, claim.observed_at.date()), claim.credential
@@ -161,17 +181,12 @@ class Attempt:
         async with self._database.transaction() as connection:
             return await decide(connection, claim, result, self._chance())
 
-    async def _record(self, claim: Claim, result: Result) -> None:
-        """Where an outage is over, make due what waited for it, and read again for whoever was refused meanwhile."""
-        if isinstance(result, Code):
-            return
-        error = result if isinstance(result, ReadError) else None
-        since = self._pacing.record(claim.team_id, error, claim.observed_at)
-        if since is not None:
-            async with self._database.transaction() as connection:
-                await windows.make_all_due(connection)
-                with tracing(None):  # others' windows
-                    await recheck(connection, since, claim.observed_at)
+    async def _end_outage(self, claim: Claim, since: datetime) -> None:
+        """Make due what waited for it, and read again for whoever was refused meanwhile."""
+        async with self._database.transaction() as connection:
+            await windows.make_all_due(connection)
+            with tracing(None):  # others' windows
+                await recheck(connection, since, claim.observed_at)
 
     async def _close(self, claim: Claim, decision: Decision, *, unused: timedelta) -> None:
         closed = not isinstance(decision, FailureDecision) or decision.outcome.final

@@ -1,5 +1,6 @@
 """The loop of the worker: windows that are due are claimed on leases, and attempted."""
 
+import math
 from collections.abc import Collection
 
 from common.database import Database
@@ -12,6 +13,8 @@ from syncer.leases import Claim
 
 RENEW_EVERY = 5.0
 """Seconds; a fraction of a lease."""
+HELD_PER_READ = 1.5
+"""Windows: while some are read, others are claimed, stored or published."""
 
 
 class WindowQueue:
@@ -44,5 +47,6 @@ class WindowQueue:
 
 
 def make_worker(queue: WindowQueue, watchdog: Watchdog, *, in_flight: int) -> LeasedWorker[Claim]:
-    """At most `in_flight` windows at a time; one of a team, whichever account connected it."""
-    return LeasedWorker("worker", watchdog, queue, in_flight=in_flight, renew_every=RENEW_EVERY)
+    """For `in_flight` windows that are read at a time; one of a team, whichever account connected it."""
+    held = math.ceil(HELD_PER_READ * in_flight)
+    return LeasedWorker("worker", watchdog, queue, in_flight=held, renew_every=RENEW_EVERY)
