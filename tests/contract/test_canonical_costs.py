@@ -138,6 +138,14 @@ def test_what_is_wrong_is_refused_by_both(place: str, instead: str) -> None:
         CostRecorded.read(body)
 
 
+def test_a_cost_without_an_amount_is_refused_whatever_stands_in_its_place() -> None:
+    body = written(SAME).replace(b'"usd":"3.5"', b'"usd":"2"').replace(b',"usd":"1.5"', b"\0")
+
+    assert canonical_costs.read(body) is None
+    with pytest.raises(ValidationError):
+        CostRecorded.read(body)
+
+
 def test_costs_that_were_read_are_a_sequence_like_any_other() -> None:
     read, model = CostRecorded.read(written(SAME)).costs, CostRecorded.model_validate_json(written(SAME)).costs
 

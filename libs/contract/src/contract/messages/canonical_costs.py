@@ -12,16 +12,19 @@ from contract.money import CANONICAL, total
 
 _UUID = "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
 _TEXT = r"[ !#-\[\]-\U0010ffff]*+"
-_COST = rf'\{{"label":"({_TEXT})","product":(?:"{_TEXT}"|null),"model":"{_TEXT}","usd":"({CANONICAL})"\}}'
+_COST = rf'\{{"label":"({_TEXT})","product":(?:"{_TEXT}"|null),"model":"{_TEXT}"\x00\}}'
 _OWNER = rf'\{{"account_id":"(?:[A-Za-z0-9_.-]{{1,64}})","integration_id":"(?:{_UUID})'
 _READING = re.compile(rf'\],"reading_id":"({_UUID})","observed_at":"([0-9-]{{10}}T[0-9:]{{8}}\.[0-9]{{6}}Z)"\}}')
 _READING_LENGTH = len('],"reading_id":"","observed_at":""}') + 36 + 27
 _BEGINNING = re.compile(rf'({_OWNER})","day":"([0-9-]{{10}})","usd":"({CANONICAL})","costs":\[')
 _COSTS = re.compile(rf"(?:^|(?<=\}}),){_COST}|(.)", re.DOTALL)
-"""What is no cost, behind the beginning or another cost, is found character by character: nothing is passed over."""
+"""Without amounts. What is no cost, behind the beginning or another one, is found by character: nothing is passed over."""
+_AMOUNT = re.compile(rf',"usd":"({CANONICAL})"(?=\}})')
 
 REPEATED = 256
-"""Values that are kept, of each kind: the days of a window differ in the costs and in the day alone."""
+"""Values that are kept, of each kind: the days of a window differ in amounts and in the day alone."""
+LONGEST_KEPT = 10_000
+"""Characters of a value that is kept."""
 
 
 class CanonicalCosts(TypedDict):
@@ -67,8 +70,21 @@ def _adds_up(costs: str, usd: Decimal) -> bool:
     """Whether `costs` is nothing but costs, sorted by label, one entry a label, and `usd` their sum."""
     if not costs:
         return not usd
-    labels, amounts, others = zip(*_COSTS.findall(costs), strict=True)
-    return not any(others) and not any(map(ge, labels, labels[1:])) and total(map(Decimal, amounts)) == usd
+    if "\0" in costs:  # as nothing that is written has
+        return False
+    texts_and_amounts = _AMOUNT.split(costs)
+    labels = "\0".join(texts_and_amounts[::2])
+    are_sorted = _are_sorted if len(labels) <= LONGEST_KEPT else _are_sorted_once
+    return are_sorted(labels) and total(map(Decimal, texts_and_amounts[1::2])) == usd
+
+
+def _are_sorted_once(costs: str) -> bool:
+    """Whether `costs`, with a null character for each amount, is nothing but costs, sorted by label, one entry a label."""
+    labels, others = zip(*_COSTS.findall(costs), strict=True)
+    return not any(others) and not any(map(ge, labels, labels[1:]))
+
+
+_are_sorted = lru_cache(maxsize=REPEATED)(_are_sorted_once)
 
 
 @lru_cache(maxsize=REPEATED)
