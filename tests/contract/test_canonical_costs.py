@@ -18,7 +18,9 @@ AMOUNTS = st.builds(
 )
 TEXTS = st.text("aZ09 -_,:{}[]'éß\x7f\u0085\u2028\U0001f600", max_size=8)
 """Of what is written as it is; quotes and backslashes are escaped, and left to the model."""
-COSTS = st.dictionaries(TEXTS, st.tuples(st.none() | TEXTS, TEXTS, AMOUNTS), max_size=4)
+COSTS = st.dictionaries(TEXTS, st.tuples(st.none() | TEXTS, TEXTS, AMOUNTS), max_size=4).filter(
+    lambda costs: abs(total(usd for *_, usd in costs.values())) < 10**15
+)
 PIECES = st.sampled_from(
     [
         *'{}[],:"\\ 0123456789-+.eE/aZ',
@@ -138,7 +140,7 @@ def test_what_is_wrong_is_refused_by_both(place: str, instead: str) -> None:
         CostRecorded.read(body)
 
 
-def test_a_cost_without_an_amount_is_refused_whatever_stands_in_its_place() -> None:
+def test_a_cost_without_an_amount_is_refused_whatever_comes_instead() -> None:
     body = written(SAME).replace(b'"usd":"3.5"', b'"usd":"2"').replace(b',"usd":"1.5"', b"\0")
 
     assert canonical_costs.read(body) is None

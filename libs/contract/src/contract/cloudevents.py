@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Annotated, Any, Generic, NamedTuple, Protocol, TypeVar
 
 from pydantic import Base64Bytes, StringConstraints, ValidationError
@@ -189,9 +190,12 @@ def _is_structured(headers: Mapping[str, bytes | None], value: bytes) -> bool:
 
 def _recorded_at(record: Record) -> datetime:
     try:
-        return datetime.fromtimestamp(record.timestamp / 1000, UTC)
+        return _instant(record.timestamp)
     except (ValueError, OverflowError, OSError):
         raise MalformedError("timestamp_malformed", "the record's timestamp is outside the calendar") from None
+
+
+_instant = lru_cache(maxsize=256)(lambda milliseconds: datetime.fromtimestamp(milliseconds / 1000, UTC))
 
 
 def _headers(every: Mapping[str, bytes | None]) -> dict[str, str]:
