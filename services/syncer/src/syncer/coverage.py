@@ -54,10 +54,12 @@ _MISSING = f"""(
         AND NOT EXISTS (SELECT 1 FROM windows o WHERE o.integration_id = e.integration_id AND o.closed_at IS NULL
             AND e.day BETWEEN o.first_day AND o.last_day)
     )"""  # noqa: S608 - only constants are put in
+# `:ids` is there twice: otherwise all days of all integrations would be read for each portion.
 _DAYS = f"""
     WITH expected AS ({_EXPECTED} AND i.integration_id = ANY(:ids))
     SELECT {{columns}}
-    FROM expected e JOIN integrations i USING (integration_id) LEFT JOIN coverage c USING (integration_id, day)
+    FROM expected e JOIN integrations i USING (integration_id)
+        LEFT JOIN (SELECT * FROM coverage WHERE integration_id = ANY(:ids)) c USING (integration_id, day)
     WHERE """  # noqa: S608 - as above
 
 _MISSING_DAYS = text(
