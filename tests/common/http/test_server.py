@@ -1,6 +1,7 @@
 """A process that stops loses no request: who is before it learns of it in time, and closes what it holds."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -176,6 +177,8 @@ class Balancer:
                 await asyncio.sleep(THINKS)
 
 
+# A look that connects just when a server closes: asyncio 3.11 has accepted it, and drops it without closing its socket.
+@pytest.mark.filterwarnings("ignore:.*(_SelectorTransport|socket):pytest.PytestUnraisableExceptionWarning")
 async def test_pooled_clients_lose_no_call_over_a_rolling_restart() -> None:
     async with running(2) as processes:
         for process in processes:
@@ -191,5 +194,6 @@ async def test_pooled_clients_lose_no_call_over_a_rolling_restart() -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+    gc.collect()  # here, not during another test
 
     assert balancer.failures == []
