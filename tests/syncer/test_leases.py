@@ -1,6 +1,7 @@
 """Which window is claimed next, and what a lost lease means."""
 
 import asyncio
+import random
 from datetime import timedelta
 from uuid import uuid4
 
@@ -71,6 +72,18 @@ async def test_a_request_that_joined_while_the_clock_was_ahead_is_answered(synce
 
     (window,) = syncer.readings()
     assert set(window.request_ids) == {"before", "ahead"}
+
+
+async def test_windows_that_are_claimed_together_are_read_in_the_order_of_their_urgency(syncer: SyncerHarness) -> None:
+    yesterday = await syncer.today() - timedelta(days=1)
+    ago = [yesterday - timedelta(days=number) for number in range(5)]
+    wanted = [(Trigger.FORCE, ago[4]), (Trigger.DAILY, ago[0]), *((Trigger.BACKFILL, day) for day in ago)]
+    for trigger, day in random.Random(3).sample(wanted, len(wanted)):
+        await syncer.ask(await syncer.integration(), trigger, Days(day, day))
+
+    claims = await syncer.attempt.claim("any", len(wanted))
+
+    assert [(one.trigger, one.days.last) for one in claims] == wanted
 
 
 async def test_people_are_served_first_and_backfills_last_newest_first(syncer: SyncerHarness) -> None:

@@ -97,7 +97,8 @@ _CLAIM = """
         ORDER BY {order} LIMIT %(at_most)s
         FOR UPDATE OF i, t, w SKIP LOCKED
     ), picked AS MATERIALIZED (
-        SELECT DISTINCT ON (team_id) gen_random_uuid() AS new_lease, w.* FROM due w ORDER BY team_id, {order}
+        SELECT DISTINCT ON (team_id) gen_random_uuid() AS new_lease, w.*, row_number() OVER () AS place
+        FROM due w ORDER BY team_id, place
     ), team AS (
         UPDATE teams t SET lease = new_lease, lease_until = clock_timestamp() + %(lasts)s,
             full_at = greatest(t.full_at, clock_timestamp()) + %(interval)s
@@ -111,7 +112,7 @@ _CLAIM = """
     WHERE i.integration_id = picked.integration_id
     RETURNING i.lease, i.integration_id, i.account_id, i.team_id, i.observed_at, i.removed, i.refused_code, i.refused_since,
         i.read_at, picked.window_id, picked.first_day, picked.last_day, picked.trigger, picked.attempts,
-        picked.needs_call, picked.failed_since, picked.code, picked.decision, picked.traceparent, picked.urgency, picked.turn
+        picked.needs_call, picked.failed_since, picked.code, picked.decision, picked.traceparent, picked.place
 """
 # A statement of its own, for it sees what was committed before the lease: the claim may have begun to look earlier, and
 # a request that joined the window meanwhile would be lost. Under the lease none of this changes. Its subqueries are such
@@ -171,7 +172,7 @@ _RELEASE_OWNER = text(_RELEASE.format(which="lease_owner = :owner"))
 
 
 async def claim(database: Database, owner: str, per_team: Rate, at_most: int, *, calls: bool = True) -> list[Claim]:
-    """Lease the most urgent due windows of integrations without a lease, one of a team, and answer them in this order.
+    """Lease the most urgent due windows of integrations without a lease, one of a team; the most urgent comes first.
 
     Maybe fewer than are due. `owner`: name of the process. Without `calls` only windows that need none: decided ones, and
     those of removed integrations. Others lease their team, too, and take one of the calls that it has `per_team`.
@@ -191,7 +192,7 @@ async def claim(database: Database, owner: str, per_team: Rate, at_most: int, *,
     async with database.direct() as driver:
         loaded = await (await driver.execute(_LOAD, of_rows | {"readable_days": READABLE_DAYS})).fetchall()
     more = {row["integration_id"]: row for row in loaded}
-    rows.sort(key=lambda row: (row["decision"] is None, row.pop("urgency"), row.pop("turn")))
+    rows.sort(key=lambda row: row.pop("place"))
     return [_claim(row | more[row["integration_id"]]) for row in rows]
 
 
