@@ -1,10 +1,12 @@
 """The rules of the ledger: which days reconcile, and what is known of a day. Pure: no I/O, no clock, no framework."""
 
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from itertools import groupby
+from itertools import count
+from operator import attrgetter
 from uuid import UUID
 
 from contract.messages import CostRecorded, WindowRead
@@ -48,15 +50,13 @@ def is_range(first: date, last: date) -> bool:
 
 def batches_of_unique_days(days: Sequence[CostRecorded]) -> list[list[CostRecorded]]:
     """Batches with at most one reading of each day of an integration, the oldest first, so that no revision is lost."""
-    if len(set(map(_day_key, days))) == len(days):  # nearly always: to sort them takes longer than to look
-        return [list(days)] if days else []
     batches: list[list[CostRecorded]] = []
-    ordered = sorted(days, key=lambda one: (*_day_key(one), one.observed_at))
-    for _, readings in groupby(ordered, key=_day_key):
-        for number, day in enumerate(readings):
-            if number == len(batches):
-                batches.append([])
-            batches[number].append(day)
+    readings: defaultdict[tuple[UUID, date, str], Iterator[int]] = defaultdict(count)
+    for day in sorted(days, key=attrgetter("observed_at")):
+        number = next(readings[_day_key(day)])
+        if number == len(batches):
+            batches.append([])
+        batches[number].append(day)
     return batches
 
 
