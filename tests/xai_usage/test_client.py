@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from importlib.metadata import version
+from itertools import count
 
 import httpx
 import pytest
@@ -64,28 +65,33 @@ async def failure(xai: UsageClient, access: TeamAccess = ACCESS) -> CallFailed:
     return caught.value
 
 
-async def test_calls_in_flight_are_spread_over_pools_of_sixteen() -> None:
-    every, release = client("https://xai.test", in_flight=40), asyncio.Event()
-    assert len(every._pools) == 3  # noqa: SLF001 - shows nowhere else
-    in_flight = Counter[str]()
+async def test_each_call_in_flight_has_a_connection_of_its_own_and_further_ones_wait() -> None:
+    in_flight, answered, release = Counter[int](), Counter[int](), asyncio.Event()
 
-    def pool(name: str) -> httpx.MockTransport:
+    def connection(number: int) -> httpx.MockTransport:
         async def answer(_: httpx.Request) -> httpx.Response:
-            in_flight[name] += 1
+            in_flight[number] += 1
             await release.wait()
+            in_flight[number] -= 1
+            answered[number] += 1
             return ok(ANSWER)
 
         return httpx.MockTransport(answer)
 
-    every._pools = [pool(name) for name in "abc"]  # noqa: SLF001 - in place of the network
-    calls = [asyncio.create_task(every.ask(ACCESS, FIRST, LAST)) for _ in range(40)]
+    numbers = count()
+    every = client("https://xai.test", in_flight=40, wrap=lambda _: connection(next(numbers)))
+    calls = [asyncio.create_task(every.ask(ACCESS, FIRST, LAST)) for _ in range(50)]
     await until(lambda: in_flight.total() == 40)
+    assert set(in_flight.values()) == {1}
     release.set()
     await asyncio.gather(*calls)
 
-    assert sorted(in_flight.values()) == [13, 13, 14]
-    await every.ask(ACCESS, FIRST, LAST)
-    assert in_flight["a"] == 15
+    assert answered.total() == 50
+    assert len(answered) == 40
+    answered.clear()
+    for _ in range(3):
+        await every.ask(ACCESS, FIRST, LAST)
+    assert list(answered.values()) == [3]  # the connection that is open
 
 
 async def test_the_request_is_exactly_the_documented_one() -> None:

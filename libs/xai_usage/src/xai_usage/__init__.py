@@ -1,13 +1,12 @@
 """Client of xAI's usage endpoint: one call, exact amounts, every failure classified."""
 
 from xai_usage.answer import NO_LABEL, TICK, Answer, OtherDaysError, UnreadableAnswerError, parse
-from xai_usage.client import MAX_IN_FLIGHT, ROUTE, TeamAccess, UsageClient, client
+from xai_usage.client import ROUTE, TeamAccess, UsageClient, client
 from xai_usage.failures import CallFailed, CallMalformed, CallOtherDays, CallRefused, CallTransient
 from xai_usage.labels import model_of, product_and_model
 from xai_usage.reading import RawAnswer, Reading
 
 __all__ = [
-    "MAX_IN_FLIGHT",
     "NO_LABEL",
     "ROUTE",
     "TICK",

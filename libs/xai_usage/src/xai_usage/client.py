@@ -20,8 +20,8 @@ from xai_usage.causes import cause_of_silence
 from xai_usage.failures import READ_OF, CallMalformed, CallOtherDays, CallTransient, failure_of
 from xai_usage.reading import Reading, read
 
-MAX_IN_FLIGHT = 16
-"""Of one pool of connections: httpx's is quadratic in requests in flight, so a second one is faster than more of them."""
+IN_FLIGHT = 16
+"""Calls at a time, unless there are to be more."""
 
 _UNAVAILABLE = (
     TimeoutError,
@@ -54,13 +54,13 @@ class TeamAccess:
 class UsageClient(AbstractAsyncContextManager["UsageClient"]):
     """Long-lived; close it with `async with` or `aclose()`.
 
-    It sends requests to the pools of connections themselves: nothing is redirected, and no cookie of one customer is sent
-    with another's key.
+    It sends requests to the connections themselves: nothing is redirected, and no cookie of one customer is sent with
+    another's key.
     """
 
     def __init__(
         self,
-        pools: Sequence[httpx.AsyncBaseTransport],
+        connections: Sequence[httpx.AsyncBaseTransport],
         base_url: httpx.URL,
         headers: Mapping[str, str],
         *,
@@ -69,8 +69,9 @@ class UsageClient(AbstractAsyncContextManager["UsageClient"]):
         clock: Callable[[], datetime],
     ) -> None:
         """All as `client()` builds them; `deadline`: seconds a call; `clock`: aware, for Retry-After."""
-        self._pools = pools
-        self._in_flight = [0] * len(pools)
+        self._connections = tuple(connections)
+        self._idle = [*reversed(connections)]
+        self._places = asyncio.Semaphore(len(connections))
         self._base_url = base_url
         self._headers = headers
         self._extensions = {"timeout": timeout.as_dict()}
@@ -88,8 +89,8 @@ class UsageClient(AbstractAsyncContextManager["UsageClient"]):
         await self.aclose()
 
     async def aclose(self) -> None:
-        for pool in self._pools:
-            await pool.aclose()
+        for connection in self._connections:
+            await connection.aclose()
 
     async def read(self, access: TeamAccess, first_day: date, last_day: date, *, grouped: bool = True) -> Reading:
         """The whole range, both days included, read in halves where xAI cuts it; raises CallFailed."""
@@ -125,13 +126,12 @@ class UsageClient(AbstractAsyncContextManager["UsageClient"]):
         return request
 
     async def _body(self, request: httpx.Request) -> bytes:
-        number = min(range(len(self._pools)), key=self._in_flight.__getitem__)
-        self._in_flight[number] += 1
-        try:
-            response = await self._pools[number].handle_async_request(request)
-            return await self._answer(response)
-        finally:
-            self._in_flight[number] -= 1
+        async with self._places:
+            connection = self._idle.pop()  # the last one that was used is the least likely to be closed
+            try:
+                return await self._answer(await connection.handle_async_request(request))
+            finally:
+                self._idle.append(connection)
 
     async def _answer(self, response: httpx.Response) -> bytes:
         try:
@@ -166,14 +166,14 @@ def client(
     connect_timeout: float = 5.0,
     clock: Callable[[], datetime] = _utc_now,
     contact: str = "",
-    in_flight: int = MAX_IN_FLIGHT,
+    in_flight: int = IN_FLIGHT,
     transport: httpx.AsyncBaseTransport | None = None,
     wrap: Callable[[httpx.AsyncBaseTransport], httpx.AsyncBaseTransport] = lambda pool: pool,
 ) -> UsageClient:
     """Build a client of the usage endpoint under `base_url` (http or https; ValueError otherwise); times in seconds.
 
     `contact` (printable ASCII) names the operator to xAI; `in_flight`: calls at a time, at most; `transport` replaces the
-    network in tests; `wrap` is put around every pool of connections.
+    network in tests; `wrap` is put around every connection.
     """
     url = httpx.URL(base_url)
     if url.scheme not in {"http", "https"} or not url.host or url.userinfo or url.query or url.fragment:
@@ -185,17 +185,13 @@ def client(
         "User-Agent": _user_agent(contact),
     }
     context = httpx.create_ssl_context(trust_env=False)
-    limits = httpx.Limits(max_connections=MAX_IN_FLIGHT)
-    pools = (
-        [transport]
-        if transport
-        else [
-            httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits)
-            for _ in range(-(-in_flight // MAX_IN_FLIGHT))
-        ]
-    )
+    limits = httpx.Limits(max_connections=1)  # a pool looks at all of its connections twice a request
+    connections = [
+        wrap(transport or httpx.AsyncHTTPTransport(verify=context, trust_env=False, limits=limits))
+        for _ in range(in_flight)
+    ]
     timeout = httpx.Timeout(deadline, connect=connect_timeout)
-    return UsageClient([wrap(pool) for pool in pools], url, headers, timeout=timeout, deadline=deadline, clock=clock)
+    return UsageClient(connections, url, headers, timeout=timeout, deadline=deadline, clock=clock)
 
 
 def _user_agent(contact: str) -> str:
