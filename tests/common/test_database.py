@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from common.database import DIRECT, LIMITS_MS, Database, SharedSessionsError, make_engine
+from common.database import LIMITS_MS, Database, SharedSessionsError, make_engine
 from grafient.local.processes import free_ports
 from pydantic import SecretStr
 from sqlalchemy import make_url, text
@@ -92,38 +92,6 @@ async def test_a_session_has_its_settings(postgres: str) -> None:
     await database.close()
 
 
-async def test_a_direct_connection_is_kept_and_each_of_its_statements_is_a_transaction(postgres: str) -> None:
-    database = Database(make_engine(SecretStr(postgres), schema=SCHEMA))
-    found = []
-    for _ in range(2):
-        async with database.direct() as driver:
-            cursor = await driver.execute("SELECT pg_backend_pid(), pg_current_xact_id()::text AS transaction")
-            found.append(await cursor.fetchone())
-            cursor = await driver.execute("SELECT current_setting('search_path') AS path")
-            assert await cursor.fetchone() == {"path": SCHEMA}
-
-    first, second = (row for row in found if row)
-    assert first["pg_backend_pid"] == second["pg_backend_pid"]
-    assert first["transaction"] != second["transaction"]
-    await database.close()
-
-
-async def test_a_direct_connection_that_broke_or_failed_is_replaced(postgres: str) -> None:
-    database = Database(make_engine(SecretStr(postgres), schema=SCHEMA))
-    first = await _pid(database)
-    async with database.transaction() as connection:
-        ended = "SELECT pg_terminate_backend(:pid, 5000)"
-        assert (await connection.execute(text(ended), {"pid": first})).scalar_one()
-    second = await _pid(database)
-    with pytest.raises(psycopg.errors.DivisionByZero):
-        async with database.direct() as driver:
-            await driver.execute("SELECT 1 / 0")
-    third = await _pid(database)
-
-    assert len({first, second, third}) == 3
-    await database.close()
-
-
 async def test_the_statements_of_a_pipeline_are_one_transaction_and_the_first_error_is_the_one_that_is_raised(
     postgres: str,
 ) -> None:
@@ -158,23 +126,6 @@ async def test_connections_that_the_server_closed_while_they_idled_are_replaced_
         for each in (one, other):
             assert (await each.execute(text("SELECT pg_backend_pid()"))).scalar_one() not in numbers
     await database.close()
-
-
-async def test_direct_connections_are_few_however_many_statements_there_are(postgres: str) -> None:
-    database = Database(make_engine(SecretStr(postgres), schema=SCHEMA, pool_size=1 + DIRECT))
-
-    pids = await asyncio.gather(*(_pid(database) for _ in range(50)))
-
-    assert len(set(pids)) <= DIRECT
-    await database.close()
-
-
-async def _pid(database: Database) -> int:
-    async with database.direct() as driver:
-        row = await (await driver.execute("SELECT pg_backend_pid() AS pid")).fetchone()
-    assert row is not None
-    pid: int = row["pid"]
-    return pid
 
 
 @needs_pgbouncer

@@ -9,7 +9,8 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 import psycopg
-from common.database import Database, Driver, make_engine
+from common.database import Database, make_engine
+from common.direct_connections import Driver
 from hypothesis import HealthCheck, Phase, settings
 from pydantic import SecretStr
 from sqlalchemy import make_url, text

@@ -258,9 +258,8 @@ class LedgerMachine(RuleBasedStateMachine):
         return {name: sums[name] for name in ("days", "usd", "checksum", "revisions")}
 
     async def _known(self, account: str, at: datetime) -> list[IntegrationDay]:
-        async with self.stage.database.transaction() as connection:
-            selection = Selection(account, FIRST, FIRST + timedelta(days=9), as_of=at)
-            return await integration_days(connection, selection)
+        async with self.stage.database.pipeline() as pipeline:
+            return await integration_days(pipeline, Selection(account, FIRST, FIRST + timedelta(days=9), as_of=at))
 
     async def _others(self) -> tuple[dict[UUID, tuple[int, str]], set[UUID]]:
         rows = await self.ledger.sql("SELECT integration_id, version, label FROM integrations")

@@ -1,10 +1,8 @@
 """Postgres: one engine a service, with limits, so that a stuck statement does not stop the service."""
 
 import asyncio
-import select
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, LiteralString, cast
 
@@ -17,6 +15,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import PoolProxiedConnection
 
+from common.direct_connections import POOL_TIMEOUT, DirectConnections, Driver, driver_of, is_usable
 from common.errors import UserError
 
 LIMITS_MS = {
@@ -26,24 +25,8 @@ LIMITS_MS = {
 }
 """Of every session of a service; migrations set them on its role too, for other clients that log in with it."""
 
-
-DIRECT = 4
-"""Connections on which statements are executed directly, at most: each is in use for milliseconds."""
-
-Driver = psycopg.AsyncConnection[dict[str, Any]]
-"""A connection of psycopg's own, whose rows are mappings; parameters are `%(name)s`."""
 Cursor = psycopg.AsyncCursor[dict[str, Any]]
 """The answer to a statement."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Direct:
-    connection: AsyncConnection
-    driver: Driver
-
-    @property
-    def is_usable(self) -> bool:
-        return _is_usable(self.driver)
 
 
 class SharedSessionsError(UserError):
@@ -68,7 +51,7 @@ def make_engine(
         hide_parameters=True,
         pool_size=pool_size,
         max_overflow=pool_size,
-        pool_timeout=10,
+        pool_timeout=POOL_TIMEOUT,
         connect_args={
             "application_name": f"grafient-{schema}",
             "connect_timeout": 5,
@@ -87,17 +70,8 @@ def make_engine(
 def _ensure_usable(connection: DBAPIConnection, _record: object, _proxy: object) -> None:
     """Instead of a statement that asks whether the connection works: the pool replaces it, and those that idled with it."""
     driver = cast("PoolProxiedConnection", connection).driver_connection
-    if isinstance(driver, psycopg.AsyncConnection) and not _is_usable(driver):
+    if isinstance(driver, psycopg.AsyncConnection) and not is_usable(driver):
         raise InvalidatePoolError
-
-
-def _is_usable(driver: psycopg.AsyncConnection[Any]) -> bool:
-    """A server sends nothing unasked, except that it closes the connection."""
-    if driver.closed:
-        return False
-    poll = select.poll()  # `select` takes no file numbers over 1023
-    poll.register(driver.fileno(), select.POLLIN)
-    return not poll.poll(0)
 
 
 def _set_up(settings: Mapping[str, str], connection: DBAPIConnection, _record: object) -> None:
@@ -127,8 +101,7 @@ class Database:
         self._engine = engine
         self._checking = asyncio.Lock()
         self._has_own_sessions = False
-        self._direct_places = asyncio.Semaphore(DIRECT)
-        self._idle: list[_Direct] = []
+        self._direct = DirectConnections(engine)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -143,42 +116,20 @@ class Database:
 
     @asynccontextmanager
     async def direct(self) -> AsyncIterator[Driver]:
-        """A connection on which each statement is a transaction of its own: for a fifth of the CPU of `transaction`."""
+        """A connection on which each statement is a transaction of its own: for a fifth of the CPU of `transaction`.
+
+        Raises TimeoutError where none is free in time.
+        """
         if not self._has_own_sessions:
             await self._check_sessions()
-        async with self._direct_places:
-            direct = await self._idle_one() or await self._connect()
-            try:
-                yield direct.driver
-            except BaseException:
-                await _discard(direct)
-                raise
-            self._idle.append(direct)
+        async with self._direct.taken() as driver:
+            yield driver
 
     @asynccontextmanager
     async def pipeline(self) -> AsyncIterator[Pipeline]:
         """A transaction whose statements are sent at once; it commits when the block ends, and rolls back when it raises."""
         async with self.direct() as driver, driver.pipeline(), driver.transaction():
             yield Pipeline(driver)
-
-    async def _idle_one(self) -> _Direct | None:
-        while self._idle:
-            direct = self._idle.pop()
-            if direct.is_usable:
-                return direct
-            await _discard(direct)
-        return None
-
-    async def _connect(self) -> _Direct:
-        connection = await self._engine.connect()
-        try:
-            driver = cast("Driver", await driver_of(connection))
-            await driver.set_autocommit(True)
-            driver.row_factory = dict_row
-        except BaseException:
-            await connection.invalidate()
-            raise
-        return _Direct(connection, driver)
 
     @asynccontextmanager
     async def listening(self, channel: str) -> AsyncIterator[psycopg.AsyncConnection]:
@@ -198,8 +149,7 @@ class Database:
             await connection.execute(text("SELECT 1"))
 
     async def close(self) -> None:
-        while self._idle:
-            await _discard(self._idle.pop())
+        await self._direct.close()
         await self._engine.dispose()
 
     async def _check_sessions(self) -> None:
@@ -219,17 +169,6 @@ async def pipelined(connection: AsyncConnection) -> AsyncIterator[Pipeline]:
     driver = await driver_of(connection)
     async with driver.pipeline():
         yield Pipeline(driver)
-
-
-async def driver_of(connection: AsyncConnection) -> psycopg.AsyncConnection:
-    """Psycopg's own connection, for what SQLAlchemy does not have."""
-    return cast("psycopg.AsyncConnection", (await connection.get_raw_connection()).driver_connection)
-
-
-async def _discard(direct: _Direct) -> None:
-    """Close the connection, and give back its place in the pool."""
-    await direct.connection.invalidate()
-    await direct.connection.close()
 
 
 async def _session(connection: AsyncConnection) -> int:

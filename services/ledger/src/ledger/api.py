@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import Annotated, Any
 from uuid import UUID
 
-from common.database import Database
+from common.database import Database, Pipeline
 from common.http.openapi import Responses, answers
 from common.http.tokens import needs
 from contract.fields import AccountId, Day, Instant
@@ -68,12 +68,15 @@ class Routes:
         now = self._clock()
         page = Page.of(first, last, cursor, now.date()).limited(limit)
         selection = Selection(account_id, page.first, page.last, integration_id, as_of=as_of, by=by)
-        async with self._database.transaction() as connection:
-            answer = await prepare(connection, selection, now, page.next_cursor)
+        async with self._database.direct() as driver:
+            async with driver.pipeline():
+                answer = await prepare(Pipeline(driver), selection, now, page.next_cursor)
             headers = CACHING | {"ETag": answer.etag}
             if matches(if_none_match, answer.etag):
                 return Response(status_code=304, headers=headers)
-            first_part = await answer.first_part(connection)
+            first_part = await answer.first_part(driver)
+        if answer.is_one_part:
+            return Response(first_part, media_type="application/json", headers=headers)
         body = _chained(first_part, answer.further_parts(self._database))
         return StreamingResponse(body, media_type="application/json", headers=headers)
 

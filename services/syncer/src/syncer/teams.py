@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from uuid import UUID, uuid4
 
-from common.database import Database, Driver
+from common.database import Database
+from common.direct_connections import Driver
 from common.rate_limits import Rate
 
 MICROSECONDS = 1_000_000

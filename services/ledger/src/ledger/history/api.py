@@ -7,7 +7,7 @@ from datetime import date, datetime
 from typing import Annotated
 from uuid import UUID
 
-from common.database import Database
+from common.database import Database, pipelined
 from common.http.openapi import answers
 from contract.fields import AccountId, rfc3339
 from contract.money import total
@@ -151,8 +151,9 @@ async def _days(
 ) -> tuple[Days, build.Expected]:
     """The first statements of a transaction: the integrations that an answer is about, and the days expected of each."""
     await sums.one_view(connection)
-    known = await prepare(connection, Selection(account_id, *span, only), now, None)
-    return Days(account_id, sorted(known.expected.keys() | known.stored.integrations), *span), known.expected
+    async with pipelined(connection) as pipeline:
+        known = await prepare(pipeline, Selection(account_id, *span, only), now, None)
+    return Days(account_id, sorted(known.expected.keys() | known.versions.keys()), *span), known.expected
 
 
 async def _life(

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
-from common.database import Database
+from common.database import Database, pipelined
 from common.http.openapi import answers
 from contract.fields import AccountId
 from contract.problems import Code, ProblemError
@@ -136,7 +136,8 @@ async def question_of(connection: AsyncConnection, asked: Asked, now: datetime) 
     finished = span.finished(now.date())
     before = (finished or span).before(asked.compare)
     await sums.one_view(connection)
-    known = await prepare(connection, Selection(asked.account_id, before.first, span.last, only), now, None)
+    async with pipelined(connection) as pipeline:
+        known = await prepare(pipeline, Selection(asked.account_id, before.first, span.last, only), now, None)
     etag = f'"{FORM}-{known.etag[1:]}'
     return Question(asked.account_id, span, finished, before, known.expected, only, known.selection.left_out, now, etag)
 

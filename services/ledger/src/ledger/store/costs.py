@@ -1,14 +1,14 @@
-"""The read side: an account's costs by day, now or as known at an earlier instant, as JSON text made by Postgres."""
+"""The read side: an account's costs by day, now or as known at an earlier instant, as JSON text that Postgres stores."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
+from typing import LiteralString
 from uuid import UUID
 
-from sqlalchemy import TextClause, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from common.database import Cursor, Pipeline
 
 from ledger.store.days import RESTATED, RESTATED_AS_OF
 
@@ -39,15 +39,6 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Stored:
-    """What there is, without the costs themselves."""
-
-    integrations: frozenset[UUID]
-    version: str
-    """The same for the same days from the same readings only."""
-
-
-@dataclass(frozen=True, slots=True)
 class IntegrationDay:
     """The costs of one UTC day of an integration."""
 
@@ -58,95 +49,90 @@ class IntegrationDay:
     restated: bool
     """What was reported of the day after it was over has been replaced since."""
     models: str
-    """JSON objects that begin with their label, joined by commas; empty where there are no costs."""
+    """A JSON array of objects that begin with their amount, `{"usd": "`."""
 
 
-_OF_ACCOUNT = """account_id = :account_id AND day BETWEEN :first AND :last
-    AND integration_id = coalesce(CAST(:integration_id AS uuid), integration_id)
-    AND integration_id <> ALL (CAST(:left_out AS uuid[]))"""
+_OF_ACCOUNT: LiteralString = """account_id = %(account_id)s AND day BETWEEN %(first)s AND %(last)s
+    AND integration_id = coalesce(CAST(%(integration_id)s AS uuid), integration_id)
+    AND integration_id <> ALL (CAST(%(left_out)s AS uuid[]))"""
 
-_NOW = f"""
-    SELECT integration_id, day, usd, costs, reading_id, observed_at FROM days WHERE {_OF_ACCOUNT}
+_NOW: LiteralString = f"""
+    SELECT integration_id, account_id, day, usd, costs, reading_id, observed_at FROM days WHERE {_OF_ACCOUNT}
 """  # noqa: S608 - only constants are put in
 
 # A row has the first and the last of the equal readings; the ones between them are in the outcomes.
-_AS_OF = f"""
+_AS_OF: LiteralString = f"""
     WITH valid AS (
-        SELECT integration_id, day, usd, costs, reading_id, said_since, observed_at FROM days
-        WHERE {_OF_ACCOUNT} AND said_since <= :as_of
+        SELECT integration_id, account_id, day, usd, costs, reading_id, said_since, observed_at FROM days
+        WHERE {_OF_ACCOUNT} AND said_since <= %(as_of)s
         UNION ALL
-        SELECT integration_id, day, usd, costs, reading_id, said_since, said_since FROM day_revisions
-        WHERE {_OF_ACCOUNT} AND said_since <= :as_of AND said_until > :as_of
+        SELECT integration_id, account_id, day, usd, costs, reading_id, said_since, said_since FROM day_revisions
+        WHERE {_OF_ACCOUNT} AND said_since <= %(as_of)s AND said_until > %(as_of)s
     ), read AS (
         SELECT integration_id, first_day + number AS day, max(observed_at) AS observed_at
         FROM outcomes, generate_series(0, last_day - first_day) AS number
-        WHERE account_id = :account_id AND observed_at <= :as_of AND first_day <= :last AND last_day >= :first
+        WHERE account_id = %(account_id)s AND observed_at <= %(as_of)s AND first_day <= %(last)s AND last_day >= %(first)s
             AND first_day + number <> ALL (unreconciled_days)
         GROUP BY 1, 2
     )
-    SELECT integration_id, day, usd, costs, reading_id, greatest(
-        CASE WHEN valid.observed_at <= :as_of THEN valid.observed_at ELSE said_since END, read.observed_at)
+    SELECT integration_id, account_id, day, usd, costs, reading_id, greatest(
+        CASE WHEN valid.observed_at <= %(as_of)s THEN valid.observed_at ELSE said_since END, read.observed_at)
         AS observed_at
     FROM valid LEFT JOIN read USING (integration_id, day)
 """  # noqa: S608 - as above
 
-# `row_to_json` looks up each column's type for every row: it takes half as long again. An amount is written plainly
-# whatever form it was stored in.
-_MODELS = {
-    CostsBy.LABEL: """
-        SELECT string_agg('{"label":' || CAST(c -> 'label' AS text)
-            || ',"product":' || coalesce(CAST(c -> 'product' AS text), 'null') || ',"model":' || CAST(c -> 'model' AS text)
-            || ',"usd":"' || trim_scale(CAST(c ->> 'usd' AS numeric)) || '"}', ',')
-        FROM jsonb_array_elements(costs) AS c""",
-    CostsBy.MODEL: """
-        SELECT string_agg('{"label":' || model || ',"product":' || 'null' || ',"model":' || model
-            || ',"usd":"' || trim_scale(usd) || '"}', ',' ORDER BY model COLLATE "C")
+# Costs are sent as they are stored, each with its amount first: of the members of an object Postgres keeps the shortest
+# name first, and the ledger stores what `contract.messages.Cost` writes. To take them apart took most of a read.
+_MODELS: dict[CostsBy, LiteralString] = {
+    CostsBy.LABEL: "CAST(costs AS text)",
+    CostsBy.MODEL: """(
+        SELECT '[' || coalesce(string_agg('{"usd": "' || trim_scale(usd) || '", "label": ' || model || ', "model": ' || model
+            || ', "product": null}', ', ' ORDER BY model COLLATE "C"), '') || ']'
         FROM (SELECT CAST(c -> 'model' AS text) AS model, sum(CAST(c ->> 'usd' AS numeric)) AS usd
-            FROM jsonb_array_elements(costs) AS c GROUP BY 1) AS models""",
-    CostsBy.DAY: "SELECT NULL",
+            FROM jsonb_array_elements(costs) AS c GROUP BY 1) AS models)""",
+    CostsBy.DAY: "'[]'",
 }
 
 
-def _versions(source: str) -> TextClause:
-    return text(f"""
-        SELECT array_agg(DISTINCT integration_id) AS integrations, md5(string_agg(
-            concat_ws(' ', integration_id, day, reading_id, observed_at), ',' ORDER BY day, integration_id)) AS version
-        FROM ({source}) AS stored
-    """)  # noqa: S608 - as above
+def _versions(source: LiteralString) -> LiteralString:
+    return f"""
+        SELECT integration_id,
+            md5(string_agg(concat_ws(' ', day, reading_id, observed_at), ',' ORDER BY day)) AS version
+        FROM ({source}) AS stored GROUP BY integration_id ORDER BY integration_id
+    """  # noqa: S608 - as above
 
 
-def _days(source: str, restated: str, models: str) -> TextClause:
-    return text(f"""
-        SELECT integration_id, day, usd, observed_at, {restated} AS restated, coalesce(({models}), '') AS models
+def _days(source: LiteralString, restated: LiteralString, models: LiteralString) -> LiteralString:
+    return f"""
+        SELECT integration_id, day, usd, observed_at, {restated} AS restated, {models} AS models
         FROM ({source}) AS d ORDER BY day, integration_id
-    """)  # noqa: S608 - as above
+    """  # noqa: S608 - as above
 
 
-_VERSIONS = {True: _versions(_AS_OF), False: _versions(_NOW)}
-_DAYS = {(True, by): _days(_AS_OF, RESTATED_AS_OF, _MODELS[by]) for by in CostsBy} | {
-    (False, by): _days(_NOW, RESTATED, _MODELS[by]) for by in CostsBy
-}
+_VERSIONS: dict[bool, LiteralString] = {True: _versions(_AS_OF), False: _versions(_NOW)}
+_DAYS: dict[tuple[bool, CostsBy], LiteralString] = {
+    (True, by): _days(_AS_OF, RESTATED_AS_OF, _MODELS[by]) for by in CostsBy
+} | {(False, by): _days(_NOW, RESTATED, _MODELS[by]) for by in CostsBy}
 """By whether it is about an earlier instant."""
 
 
-async def stored(connection: AsyncConnection, selection: Selection) -> Stored:
-    """What is stored of the selection; a day is read whole, so its readings are its version."""
-    row = (await connection.execute(_VERSIONS[selection.as_of is not None], _parameters(selection))).one()
-    return Stored(frozenset(row.integrations or ()), row.version or "")
+async def versions(pipeline: Pipeline, selection: Selection) -> Cursor:
+    """Each integration that has days in the selection, and what is the same for the same days of the same readings only."""
+    return await pipeline.execute(_VERSIONS[selection.as_of is not None], _parameters(selection))
 
 
-async def integration_days(connection: AsyncConnection, selection: Selection) -> list[IntegrationDay]:
+async def integration_days(pipeline: Pipeline, selection: Selection) -> list[IntegrationDay]:
     """The stored days of the selection, by day and integration."""
-    rows = await connection.execute(_DAYS[selection.as_of is not None, selection.by], _parameters(selection))
-    return [IntegrationDay(*row) for row in rows]
+    rows = await pipeline.execute(_DAYS[selection.as_of is not None, selection.by], _parameters(selection))
+    return [IntegrationDay(**row) for row in await rows.fetchall()]
 
 
 def _parameters(selection: Selection) -> dict[str, object]:
-    parameters: dict[str, object] = {
+    return {
         "account_id": selection.account_id,
         "first": selection.first,
         "last": selection.last,
         "integration_id": selection.integration_id,
         "left_out": list(selection.left_out),
+        "as_of": selection.as_of,
     }
-    return parameters | ({"as_of": selection.as_of} if selection.as_of else {})

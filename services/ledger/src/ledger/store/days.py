@@ -11,10 +11,10 @@ from ledger.domain import batches_of_unique_days
 ENDS_AT: LiteralString = "(d.day + 1)::timestamp AT TIME ZONE 'UTC'"
 """The instant at which the UTC day of a row `d` is over: `contract.rules.ends_at` in SQL."""
 _REPLACED: LiteralString = f"""SELECT FROM day_revisions r WHERE r.integration_id = d.integration_id
-    AND r.day = d.day AND r.account_id = :account_id AND r.said_since >= {ENDS_AT}"""
+    AND r.day = d.day AND r.account_id = d.account_id AND r.said_since >= {ENDS_AT}"""
 RESTATED: LiteralString = f"EXISTS ({_REPLACED})"
 """Whether what was reported of the day of a row `d`, after it was over, has been replaced; the key alone answers it."""
-RESTATED_AS_OF: LiteralString = f"EXISTS ({_REPLACED} AND r.said_until <= :as_of)"
+RESTATED_AS_OF: LiteralString = f"EXISTS ({_REPLACED} AND r.said_until <= %(as_of)s)"
 """The same, as known at an instant."""
 
 # Binary arrays (%b): the text form of a list of JSON strings costs a hundred times as much. The anti-join leaves

@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any, LiteralString
 from uuid import UUID
 
-from common.database import driver_of
+from common.direct_connections import driver_of
 from contract.rules import SETTLED_AFTER
 from psycopg.sql import SQL, Composable, Composed, Identifier
 from sqlalchemy import text
@@ -35,7 +35,7 @@ _DAYS: LiteralString = """
 """
 _COSTS: LiteralString = """
     (SELECT cost ->> 'label' AS label, cost ->> 'product' AS product, cost ->> 'model' AS model,
-        trim_scale((cost ->> 'usd')::numeric)::text AS usd, number
+        cost ->> 'usd' AS usd, number
     FROM jsonb_array_elements(of_day.costs) WITH ORDINALITY AS element(cost, number) OFFSET 0) AS c
 """
 

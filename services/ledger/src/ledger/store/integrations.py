@@ -1,11 +1,12 @@
 """The integrations as the connector announced them."""
 
+from typing import LiteralString
+
+from common.database import Cursor, Pipeline
 from contract.messages import IntegrationState
 from contract.problems import Code
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
-
-from ledger.domain import Expectation
 
 _SAVE = text("""
     INSERT INTO integrations (integration_id, account_id, team_id, label, plan, status, duplicate, version, history,
@@ -27,11 +28,15 @@ async def save(connection: AsyncConnection, state: IntegrationState) -> None:
     await connection.execute(_SAVE, fields | {"duplicate": state.status_code is Code.ALREADY_CONNECTED})
 
 
-async def expectations(connection: AsyncConnection, account_id: str) -> list[Expectation]:
-    """Which days each integration of the account is expected to cover; an integration with an erased history: none."""
-    rows = await connection.execute(
-        text("""SELECT integration_id, history_from, removed_at, added_at, duplicate FROM integrations
-                WHERE account_id = :account_id AND history IS DISTINCT FROM 'erase' ORDER BY integration_id"""),
-        {"account_id": account_id},
-    )
-    return [Expectation(*row) for row in rows]
+_EXPECTATIONS: LiteralString = """
+    SELECT integration_id, history_from AS first, removed_at, added_at, duplicate AS is_duplicate FROM integrations
+    WHERE account_id = %(account_id)s AND history IS DISTINCT FROM 'erase' ORDER BY integration_id
+"""
+
+
+async def expectations(pipeline: Pipeline, account_id: str) -> Cursor:
+    """Which days each integration of the account is expected to cover: rows of the members of `Expectation`.
+
+    An integration with an erased history has none.
+    """
+    return await pipeline.execute(_EXPECTATIONS, {"account_id": account_id})
