@@ -5,6 +5,7 @@ import random
 from datetime import timedelta
 from uuid import uuid4
 
+import pytest
 from common.rate_limits import Rate
 from contract.fields import Trigger
 from syncer import leases
@@ -14,8 +15,12 @@ from syncer.teams import bucket
 from tests.support.waiting import until
 from tests.syncer.support.syncer import SyncerHarness
 
+EXPIRED = "lease_until = clock_timestamp()"
+LOST_IN_A_CRASH_OF_POSTGRES = "lease = NULL, lease_until = NULL"
 
-async def test_a_worker_that_lost_its_lease_drops_its_answer(syncer: SyncerHarness) -> None:
+
+@pytest.mark.parametrize("lost", [EXPIRED, LOST_IN_A_CRASH_OF_POSTGRES])
+async def test_a_worker_that_lost_its_lease_drops_its_answer(syncer: SyncerHarness, lost: str) -> None:
     await syncer.ask(await syncer.integration())
     frozen, resume = asyncio.Event(), asyncio.Event()
 
@@ -27,7 +32,8 @@ async def test_a_worker_that_lost_its_lease_drops_its_answer(syncer: SyncerHarne
     syncer.xai.meanwhile = freeze
     async with syncer.working(workers=2):
         await frozen.wait()
-        await syncer.expire_leases()
+        for table in ("integrations", "teams"):
+            await syncer.sql(f"UPDATE {table} SET {lost}")  # noqa: S608 - constants
         syncer.wake()
         await until(syncer.readings)
         resume.set()
@@ -175,7 +181,7 @@ async def test_a_claim_reads_the_index_from_its_begin_however_few_windows_there_
 
     await syncer.sql("ANALYZE")
     async with syncer.database.pipeline() as pipeline:
-        await pipeline.execute(leases.BY_INDEX)
+        await pipeline.execute(leases.SETTINGS)
         plans = await pipeline.execute("EXPLAIN " + leases.CLAIMS[True], values)
 
     plan = "\n".join([row["QUERY PLAN"] async for row in plans])

@@ -84,9 +84,10 @@ _ORDER = "(w.decision IS NULL), w.urgency, w.turn, w.last_day DESC, w.due_at"
 """Most urgent first, as in the index that is read until there are enough."""
 
 # A plan is kept, maybe from a time when the table was empty; and to sort some thousand due windows seems cheaper than it is.
-BY_INDEX = """
+# A claim that Postgres loses when it crashes is a lost lease: the window is due again, and its answer is dropped.
+SETTINGS = """
     SELECT set_config(name, value, true) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'), ('enable_sort', 'off'),
-        ('enable_hashjoin', 'off'), ('enable_seqscan', 'off')) setting(name, value)
+        ('enable_hashjoin', 'off'), ('enable_seqscan', 'off'), ('synchronous_commit', 'off')) setting(name, value)
 """
 # Nothing is waited for, so that a claim takes part in no deadlock; what was updated meanwhile is looked at again.
 _CLAIM = """
@@ -179,7 +180,7 @@ async def claim(database: Database, owner: str, per_team: Rate, at_most: int, *,
     """
     values = {"owner": owner, "lasts": LEASE, "at_most": at_most} | teams.bucket(per_team)
     async with database.pipeline() as pipeline:
-        await pipeline.execute(BY_INDEX)
+        await pipeline.execute(SETTINGS)
         leased = await pipeline.execute(CLAIMS[calls], values)
     if not (rows := await leased.fetchall()):
         return []
