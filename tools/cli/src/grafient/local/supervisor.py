@@ -15,7 +15,7 @@ import httpx
 from grafient.local.errors import StartError
 from grafient.local.processes import spawn, stop, tail
 
-READY_DEADLINE = 60.0
+READY_DEADLINE, READY_POLL = 60.0, 0.1
 POLL_SECONDS = 4.0
 """Between two requests of `/livez`."""
 STRIKES = 3
@@ -134,7 +134,7 @@ class Supervisor:
                     if await self._is_well(service, "/readyz"):
                         self._report(f"{service.name} is ready")
                         return
-                    await asyncio.sleep(0.05)
+                    await asyncio.sleep(READY_POLL)
         except TimeoutError:
             pass
         raise StartError(f"{service.name} did not start:\n{tail(self._log(service))}")
