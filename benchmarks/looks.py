@@ -28,16 +28,21 @@ DATABASE = "looks"
 EVERY = 60.0
 """Seconds between two rounds, as by default."""
 DAYS = 90
+# Rows are stored day by day, as they come: those of an integration are far from each other. Keys are made at once.
 FLEET = (
     """INSERT INTO syncer.integrations (integration_id, account_id, team_id, plan, removed, version, credential_version,
         history_from, read_at, sweep_at)
     SELECT gen_random_uuid(), 'account-' || number, gen_random_uuid(), 'pro', false, 1, 1, current_date - 89, now(),
         now() + interval '1 day' FROM generate_series(1, %(integrations)s) number""",
+    "ALTER TABLE syncer.coverage DROP CONSTRAINT coverage_pkey",
+    "ALTER TABLE syncer.known_days DROP CONSTRAINT known_days_pkey",
     """INSERT INTO syncer.coverage (integration_id, day, published_at, confirmed_at)
     SELECT integration_id, current_date - number, now(), now()
-    FROM syncer.integrations, generate_series(0, %(days)s - 1) number""",
+    FROM syncer.integrations, generate_series(0, %(days)s - 1) number ORDER BY number DESC""",
     """INSERT INTO syncer.known_days (integration_id, day, ticks)
     SELECT integration_id, day, '{"grok-4-0709": 10000000000}' FROM syncer.coverage""",
+    "ALTER TABLE syncer.coverage ADD PRIMARY KEY (integration_id, day)",
+    "ALTER TABLE syncer.known_days ADD PRIMARY KEY (integration_id, day)",
     "VACUUM ANALYZE",
 )
 ROWS = """SELECT coalesce(sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0)), 0)::bigint

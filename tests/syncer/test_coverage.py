@@ -9,6 +9,9 @@ import pytest
 from contract.cloudevents import Event
 from contract.fields import Trigger
 from contract.messages import SyncCompleted
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import text
 from syncer import coverage, store
 from syncer.coverage import UnreadDays
 from syncer.domain import Days, Heal, readable
@@ -196,6 +199,48 @@ async def test_a_day_that_did_not_reconcile_is_counted_until_a_newer_reading_is_
 
     await _confirm(syncer, integration_id, YESTERDAY, read + timedelta(minutes=2))
     assert await _state(syncer) == (None, 0)
+
+
+hours = st.none() | st.integers(-30, 400)
+"""Hours from the end of the day, or never."""
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.dictionaries(st.integers(0, 14), st.tuples(hours, hours), max_size=12))
+async def test_a_look_finds_what_a_look_at_each_day_would(
+    syncer: SyncerHarness, integration_id: UUID, rows: dict[int, tuple[int | None, int | None]]
+) -> None:
+    first = YESTERDAY - timedelta(days=11)
+    await syncer.sql("TRUNCATE coverage")
+    await syncer.sql("UPDATE integrations SET history_from = :first, added_at = '2026-01-01T00:00:00Z'", first=first)
+    days = [first + timedelta(days=number) for number in range(12)]
+    confirmed, doubted = dict[date, datetime](), dict[date, datetime]()
+    for number, (confirmed_after, doubted_after) in rows.items():
+        day = first + timedelta(days=number - 1)  # also days before and after those that are expected
+        for after, known in ((confirmed_after, confirmed), (doubted_after, doubted)):
+            if after is not None:
+                known[day] = _end(day) + timedelta(hours=after)
+        await syncer.sql(
+            "INSERT INTO coverage (integration_id, day, confirmed_at, unreconciled_at) VALUES (:id, :day, :one, :other)",
+            id=integration_id,
+            day=day,
+            one=confirmed.get(day),
+            other=doubted.get(day),
+        )
+
+    never = datetime.min.replace(tzinfo=UTC)
+    late = [_end(day) for day in days if confirmed.get(day, never) < _end(day)]
+    unreconciled = [day for day in days if doubted.get(day, never) > confirmed.get(day, never)]
+    assert await _state(syncer) == (min(late, default=None), len(unreconciled))
+    assert len(await _missing(syncer)) >= len({*late, *map(_end, unreconciled)})
+
+
+async def test_days_that_may_have_to_be_read_are_found_by_an_index_of_their_own(syncer: SyncerHarness) -> None:
+    async with syncer.database.transaction() as connection:
+        await connection.execute(text("SELECT set_config('enable_seqscan', 'off', true)"))
+        plan = await connection.execute(text(f"EXPLAIN SELECT FROM coverage c WHERE {coverage.OPEN}"))
+
+        assert "coverage_open" in "".join(plan.scalars())
 
 
 async def _state(syncer: SyncerHarness) -> tuple[datetime | None, int]:

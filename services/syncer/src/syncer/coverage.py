@@ -54,28 +54,42 @@ _MISSING = f"""(
         AND NOT EXISTS (SELECT 1 FROM windows o WHERE o.integration_id = e.integration_id AND o.closed_at IS NULL
             AND e.day BETWEEN o.first_day AND o.last_day)
     )"""  # noqa: S608 - only constants are put in
-# `:ids` is there twice: otherwise all days of all integrations would be read for each portion.
-_DAYS = f"""
+_MISSING_DAYS = text(f"""
     WITH expected AS ({_EXPECTED} AND i.integration_id = ANY(:ids))
-    SELECT {{columns}}
-    FROM expected e JOIN integrations i USING (integration_id)
-        LEFT JOIN (SELECT * FROM coverage WHERE integration_id = ANY(:ids)) c USING (integration_id, day)
-    WHERE """  # noqa: S608 - as above
+    SELECT integration_id, day, coalesce(c.heals, 0) AS heals
+    FROM expected e JOIN integrations i USING (integration_id) LEFT JOIN coverage c USING (integration_id, day)
+    WHERE {_MISSING} ORDER BY integration_id, day
+""")  # noqa: S608 - as above
 
-_MISSING_DAYS = text(
-    _DAYS.format(columns="integration_id, day, coalesce(c.heals, 0) AS heals")
-    + f"{_MISSING} ORDER BY integration_id, day"
-)
-
-# What is covered is left out before anything else is looked up.
-_LOOK = text(
-    _DAYS.format(
-        columns=f"""integration_id, bool_or({_MISSING}) AS is_missing, count(*) FILTER (WHERE {_UNRECONCILED}) AS unreconciled,
-        min(greatest(e.ends_at, i.added_at)) FILTER (WHERE {_UNCOVERED} AND i.refused_code IS NULL AND {_UNQUESTIONED})
-            AS late_since"""
+# Nearly all days are settled, and of these nothing but their number is read: the days of the fleet fill no memory. The
+# index `coverage_open` has the others. What is covered is left out before anything else is looked up.
+OPEN = f"""(c.confirmed_at IS NULL OR c.unreconciled_at > c.confirmed_at
+    OR c.confirmed_at < (c.day + {1 + SETTLED_AFTER.days})::timestamp AT TIME ZONE 'UTC')"""
+_LOOK = text(f"""
+    WITH spans AS (
+        SELECT integration_id, greatest(history_from, :readable_from, beyond_xai_until + 1) AS first, :today - 1 AS last
+        FROM integrations WHERE NOT removed AND integration_id = ANY(:ids)
+    ), stored AS (
+        SELECT integration_id, count(*) AS days FROM coverage c JOIN spans USING (integration_id)
+        WHERE integration_id = ANY(:ids) AND c.day BETWEEN first AND last GROUP BY integration_id
+    ), c AS (
+        SELECT integration_id, day, published_at, confirmed_at, unreconciled_at, heal_after
+        FROM coverage c JOIN spans USING (integration_id)
+        WHERE integration_id = ANY(:ids) AND c.day BETWEEN first AND last AND {OPEN}
+        UNION ALL
+        SELECT integration_id, d.day::date, NULL, NULL, NULL, NULL
+        FROM spans s LEFT JOIN stored USING (integration_id),
+            generate_series(first::timestamp, last::timestamp, '1 day') AS d(day)
+        WHERE last - first + 1 > coalesce(days, 0) AND NOT EXISTS (
+            SELECT FROM coverage c WHERE c.integration_id = s.integration_id AND c.day = d.day::date)
     )
-    + f"{_UNCOVERED} OR ({_UNSETTLED}) OR {_UNRECONCILED} GROUP BY integration_id"
-)
+    SELECT i.integration_id, bool_or({_MISSING}) AS is_missing, count(*) FILTER (WHERE {_UNRECONCILED}) AS unreconciled,
+        min(greatest(e.ends_at, i.added_at)) FILTER (WHERE {_UNCOVERED} AND i.refused_code IS NULL AND {_UNQUESTIONED})
+            AS late_since
+    FROM c JOIN integrations i USING (integration_id), LATERAL (
+        SELECT c.integration_id, c.day, (c.day + interval '1 day') AT TIME ZONE 'UTC' AS ends_at) e
+    WHERE {_UNCOVERED} OR ({_UNSETTLED}) OR {_UNRECONCILED} GROUP BY i.integration_id
+""")  # noqa: S608 - as above
 
 _UNREAD = text(f"""
     WITH expected AS ({_EXPECTED})
