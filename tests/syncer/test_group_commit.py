@@ -43,6 +43,27 @@ async def test_many_statements_are_several_transactions(syncer: SyncerHarness) -
     assert len(set((await _added(syncer)).values())) == 2
 
 
+async def test_while_several_come_those_of_a_while_are_one_transaction(syncer: SyncerHarness) -> None:
+    group, ids = GroupCommit(syncer.database, rest=0.5), [uuid4() for _ in range(4)]
+    await asyncio.gather(*(group.execute(one, ADD, {"id": one, "days": 1}) for one in ids[:2]))
+
+    early = asyncio.create_task(group.execute(ids[2], ADD, {"id": ids[2], "days": 1}))
+    for _ in range(10):
+        await asyncio.sleep(0)  # without a rest it would have begun
+    await asyncio.gather(early, group.execute(ids[3], ADD, {"id": ids[3], "days": 1}))
+
+    added = await _added(syncer)
+    assert added[ids[0]] == added[ids[1]] != added[ids[2]] == added[ids[3]]
+
+
+async def test_who_comes_alone_waits_for_nobody(syncer: SyncerHarness) -> None:
+    group, ids = GroupCommit(syncer.database, rest=3600.0), [uuid4() for _ in range(3)]
+
+    async with asyncio.timeout(10):
+        for one in ids:
+            assert await group.execute(one, ADD, {"id": one, "days": 1}) == 1
+
+
 async def test_a_statement_that_fails_takes_no_other_with_it(syncer: SyncerHarness) -> None:
     group, good, bad, late = GroupCommit(syncer.database), uuid4(), uuid4(), uuid4()
 

@@ -4,10 +4,11 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
-from aiokafka import ConsumerRecord
+from aiokafka import AIOKafkaConsumer, ConsumerRecord, TopicPartition
 from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from common.errors import TransientError
+from common.kafka import tolerant_consumer
 from common.kafka.consumer import Consumers
 from common.kafka.failure_policy import MAX_TRIES, STOPPED_PAUSES, OnGiveUp
 from contract.cloudevents import Event, MalformedError
@@ -304,3 +305,28 @@ async def test_a_version_that_fails_on_everything_is_stopped_before_the_topic_is
     async with bench.consuming():
         await until(lambda: len(bench.handled) == 10)
     assert bench.handled == [str(number) for number in range(10, 20)]
+
+
+@pytest.mark.parametrize(
+    ("keys", "max_records", "rests"),
+    [("ab", 10, True), ("ab", None, True), ("ab", 2, False), ("aa", 10, False), ("a", 10, False), ("", 10, False)],
+)
+async def test_only_while_records_of_several_keys_arrive_and_no_more_are_there_the_next_poll_waits(
+    monkeypatch: pytest.MonkeyPatch, keys: str, max_records: int | None, *, rests: bool
+) -> None:
+    records = [ConsumerRecord("topic", 0, 0, 0, 0, key.encode(), b"", None, 0, 0, ()) for key in keys]
+
+    async def found(*_: object, **__: object) -> dict[TopicPartition, list[ConsumerRecord]]:
+        return {TopicPartition("topic", 0): records}
+
+    monkeypatch.setattr(AIOKafkaConsumer, "getmany", found)
+    monkeypatch.setattr(tolerant_consumer, "REST_SECONDS", 3600.0)
+    consumer = tolerant_consumer.TolerantConsumer()
+    await consumer.getmany(max_records=max_records)
+    polling = asyncio.create_task(consumer.getmany(max_records=max_records))
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+    assert polling.done() is not rests
+    polling.cancel()
+    await consumer.stop()

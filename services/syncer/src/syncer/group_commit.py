@@ -10,6 +10,8 @@ from uuid import UUID
 from common.database import Database
 from common.errors import is_transient
 
+REST_SECONDS = 0.04
+"""Least time from a group of several statements to the next group: while many come, those of so long are one commit."""
 AT_ONCE = 32
 """Statements of a transaction, at most: the rows of their integrations are locked meanwhile."""
 
@@ -25,11 +27,13 @@ class _Waiting:
 class GroupCommit:
     """Executes statements that lock one integration each, and its windows and team behind it.
 
-    What waits while a group is executed is the next group: nobody waits for others to come.
+    What waits while a group is executed is the next group. Who comes alone waits for nobody.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, rest: float = REST_SECONDS) -> None:
         self._database = database
+        self._rest = rest
+        self._next_at = 0.0
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -52,8 +56,12 @@ class GroupCommit:
             self._start()
 
     async def _execute_all(self) -> None:
+        clock = asyncio.get_running_loop().time
         while self._waiting:
+            if (rest := self._next_at - clock()) > 0:
+                await asyncio.sleep(rest)
             group, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
+            self._next_at = clock() + self._rest if 1 < len(group) < AT_ONCE else 0.0
             await self._execute(sorted(group, key=lambda one: one.integration_id))  # so that no two groups deadlock
 
     async def _execute(self, group: Sequence[_Waiting]) -> None:

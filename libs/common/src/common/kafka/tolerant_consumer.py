@@ -1,9 +1,11 @@
 """A consumer that no record can stop: a record with undecodable header names is passed on without its content."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from operator import attrgetter
 from typing import Any
 
@@ -22,6 +24,9 @@ log = structlog.get_logger()
 PATIENCE_MS = 1000
 """How long a poll waits at least: FastStream asks for a few milliseconds, sleeps after each that was empty, and a record
 that arrives meanwhile would wait for the end of the sleep."""
+REST_SECONDS = 0.1
+"""Least time between two polls of which the first had records of several keys, and nothing was left: while many arrive,
+those of so long are one batch. A record that comes alone is never waited for."""
 JOIN_MS = 25_000
 """How long a consumer waits until all members of its group have joined: longer than one of them may take to finish its
 batch (REVOKE_DEADLINE) after a heartbeat."""
@@ -34,6 +39,9 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
 
     _careful = False
     """Read one record at a time until the unreadable one is found."""
+
+    _next_poll = 0.0
+    """By the clock of the loop."""
 
     refused: str | None = None
     """Why the broker denies access, and the next step; None while it does not."""
@@ -57,6 +65,8 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
     ) -> dict[TopicPartition, list[ConsumerRecord]]:
         """Answers as soon as there is a record; `timeout_ms` is raised to PATIENCE_MS, unless it is 0."""
         timeout_ms = max(timeout_ms, PATIENCE_MS) if timeout_ms else 0
+        if (rest := self._next_poll - self._loop.time()) > 0:
+            await asyncio.sleep(rest)
         before = positions(self)
         found: dict[TopicPartition, list[ConsumerRecord]] = {}
         try:
@@ -68,6 +78,8 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
                 return await self._step()
             self._careful = True
             await self._rewind(before)
+        if _many_arrive(found, max_records):
+            self._next_poll = self._loop.time() + REST_SECONDS
         return found
 
     @contextmanager
@@ -105,6 +117,12 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
             if found:
                 return found
         return {}
+
+
+def _many_arrive(found: dict[TopicPartition, list[ConsumerRecord]], max_records: int | None) -> bool:
+    """Whether all that was there is `found`, and it has several keys."""
+    records = list(chain.from_iterable(found.values()))
+    return len(records) != max_records and any(one.key != records[0].key for one in records)
 
 
 def _unreadable(partition: TopicPartition, offset: int) -> ConsumerRecord:
