@@ -10,6 +10,7 @@ from common.rate_limits import Rate
 from contract.fields import Trigger
 from syncer import leases
 from syncer.domain import Days
+from syncer.group_commit import BY_INDEX
 from syncer.teams import bucket
 
 from tests.support.waiting import until
@@ -181,7 +182,7 @@ async def test_a_claim_reads_the_index_from_its_begin_however_few_windows_there_
 
     await syncer.sql("ANALYZE")
     async with syncer.database.pipeline() as pipeline:
-        await pipeline.execute(leases.SETTINGS)
+        await pipeline.execute(BY_INDEX)
         plans = await pipeline.execute("EXPLAIN " + leases.CLAIMS[True], values)
 
     plan = "\n".join([row["QUERY PLAN"] async for row in plans])

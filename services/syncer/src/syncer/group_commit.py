@@ -1,7 +1,7 @@
 """Statements of several windows that wait at the same time are one transaction: one round trip and one commit."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
 from typing import LiteralString
@@ -15,17 +15,29 @@ REST_SECONDS = 0.04
 AT_ONCE = 32
 """Statements of a transaction, at most: the rows of their integrations are locked meanwhile."""
 
+Values = Mapping[str, object]
+"""Of the parameters of a statement: one each, or a list of several."""
+
+# A plan is kept, maybe from a time when the table was empty; and to sort some thousand due windows seems cheaper than it is.
+BY_INDEX = """
+    SELECT set_config(name, value, true) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'), ('enable_sort', 'off'),
+        ('enable_hashjoin', 'off'), ('enable_seqscan', 'off')) setting(name, value)
+"""
+# In one order, so that no two groups deadlock; and what was committed by whoever held a row is seen.
+_LOCK = "SELECT FROM integrations WHERE integration_id = ANY(%(ids)b::uuid[]) ORDER BY integration_id FOR UPDATE"
+
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     integration_id: UUID
+    lease: UUID
     statement: LiteralString
-    values: Mapping[str, object]
-    rows: asyncio.Future[int] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    values: Values
+    changed: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class GroupCommit:
-    """Executes statements that lock one integration each, and its windows and team behind it.
+    """Executes statements of claims, each about one integration, its windows and its team, which it locks behind it.
 
     What waits while a group is executed is the next group. Who comes alone waits for nobody.
     """
@@ -37,13 +49,16 @@ class GroupCommit:
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def execute(self, integration_id: UUID, statement: LiteralString, values: Mapping[str, object]) -> int:
-        """The rows that `statement` answered or changed, once that is committed; raises what it failed with."""
-        one = _Waiting(integration_id, statement, values)
+    async def execute(self, integration_id: UUID, lease: UUID, statement: LiteralString, values: Values) -> bool:
+        """Whether `statement` returned `lease`, once that is committed; raises what it failed with.
+
+        It is executed once for all that wait with it, and takes `columns` of their values.
+        """
+        one = _Waiting(integration_id, lease, statement, values)
         self._waiting.append(one)
         if self._task is None:
             self._start()
-        return await one.rows
+        return await one.changed
 
     def _start(self) -> None:
         self._task = asyncio.create_task(self._execute_all(), context=Context())  # of nobody's trace
@@ -65,30 +80,50 @@ class GroupCommit:
             await self._execute(sorted(group, key=lambda one: one.integration_id))  # so that no two groups deadlock
 
     async def _execute(self, group: Sequence[_Waiting]) -> None:
+        changed: Collection[UUID] | Exception
         try:
-            rows = await self._commit(group)
+            changed = await self._commit(group)
         except Exception as error:  # noqa: BLE001 - whoever waits decides on every failure
             if len(group) > 1 and not is_transient(error):  # one of them is to blame
                 for one in group:
                     await self._execute([one])
                 return
-            rows = [error] * len(group)
+            changed = error
         except BaseException:  # nobody waits for a task that was ended
             for one in group:
-                one.rows.cancel()
+                one.changed.cancel()
             raise
-        for one, result in zip(group, rows, strict=True):
-            if not one.rows.done():  # whoever waited was cancelled
-                _end(one.rows, result)
+        for one in group:
+            if not one.changed.done():  # whoever waited was cancelled
+                _end(one, changed)
 
-    async def _commit(self, group: Sequence[_Waiting]) -> Sequence[int | Exception]:
+    async def _commit(self, group: Sequence[_Waiting]) -> Collection[UUID]:
+        """The leases that were returned."""
+        together: dict[LiteralString, list[Values]] = {}
+        for one in group:
+            together.setdefault(one.statement, []).append(one.values)
         async with self._database.pipeline() as pipeline:
-            cursors = [await pipeline.execute(one.statement, one.values) for one in group]
-        return [cursor.rowcount for cursor in cursors]
+            await pipeline.execute(BY_INDEX)
+            await pipeline.execute(_LOCK, {"ids": [one.integration_id for one in group]})
+            cursors = [await pipeline.execute(statement, columns(rows)) for statement, rows in together.items()]
+        return {row["lease"] for cursor in cursors for row in await cursor.fetchall()}
 
 
-def _end(rows: asyncio.Future[int], result: int | Exception) -> None:
-    if isinstance(result, Exception):
-        rows.set_exception(result)
+def _end(one: _Waiting, changed: Collection[UUID] | Exception) -> None:
+    if isinstance(changed, Exception):
+        one.changed.set_exception(changed)
     else:
-        rows.set_result(result)
+        one.changed.set_result(one.lease in changed)
+
+
+def columns(rows: Sequence[Values]) -> dict[str, list[object]]:
+    """The values of all `rows` by name; those that are lists in one list."""
+    found: dict[str, list[object]] = {}
+    for row in rows:
+        for name, value in row.items():
+            column = found.setdefault(name, [])
+            if isinstance(value, list):
+                column.extend(value)
+            else:
+                column.append(value)
+    return found

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer import teams
 from syncer.domain import Days, Refusal, refusal_of
+from syncer.group_commit import BY_INDEX
 from syncer.guard import Amounts
 from syncer.requests import ids_of_window
 from syncer.store import Credential
@@ -83,12 +84,8 @@ _NEEDS_CALL = f"""(w.due_at <= clock_timestamp() AND (i.retry_after IS NULL OR i
 _ORDER = "(w.decision IS NULL), w.urgency, w.turn, w.last_day DESC, w.due_at"
 """Most urgent first, as in the index that is read until there are enough."""
 
-# A plan is kept, maybe from a time when the table was empty; and to sort some thousand due windows seems cheaper than it is.
 # A claim that Postgres loses when it crashes is a lost lease: the window is due again, and its answer is dropped.
-SETTINGS = """
-    SELECT set_config(name, value, true) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'), ('enable_sort', 'off'),
-        ('enable_hashjoin', 'off'), ('enable_seqscan', 'off'), ('synchronous_commit', 'off')) setting(name, value)
-"""
+UNFLUSHED = "SET LOCAL synchronous_commit = off"
 # Nothing is waited for, so that a claim takes part in no deadlock; what was updated meanwhile is looked at again.
 _CLAIM = """
     WITH due AS MATERIALIZED (
@@ -180,7 +177,8 @@ async def claim(database: Database, owner: str, per_team: Rate, at_most: int, *,
     """
     values = {"owner": owner, "lasts": LEASE, "at_most": at_most} | teams.bucket(per_team)
     async with database.pipeline() as pipeline:
-        await pipeline.execute(SETTINGS)
+        await pipeline.execute(UNFLUSHED)
+        await pipeline.execute(BY_INDEX)
         leased = await pipeline.execute(CLAIMS[calls], values)
     if not (rows := await leased.fetchall()):
         return []

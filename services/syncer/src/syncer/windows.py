@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer.decisions import Decision, Scope, decide_failure
 from syncer.domain import Days
-from syncer.group_commit import GroupCommit
+from syncer.group_commit import GroupCommit, columns
 from syncer.leases import Claim
 from syncer.provider import ReadError
 from syncer.requests import ids_of_window
@@ -31,15 +31,18 @@ _RETRY_AFTER = text(
 
 _FINISH = """
     WITH released AS (
-        UPDATE integrations SET lease = NULL, lease_until = NULL, leased_window = NULL
-        WHERE integration_id = %(id)s AND lease = %(lease)s RETURNING integration_id
+        UPDATE integrations i SET lease = NULL, lease_until = NULL, leased_window = NULL
+        FROM unnest(%(id)b::uuid[], %(lease)b::uuid[], %(window_id)b::uuid[], %(team_id)b::text[], %(closed)b::boolean[],
+                %(due_in)s::interval[], %(unused)b::interval[])
+            ended(integration_id, lease, window_id, team_id, closed, due_in, unused)
+        WHERE i.integration_id = ended.integration_id AND i.lease = ended.lease RETURNING ended.*
     ), team AS (
-        UPDATE teams SET lease = NULL, lease_until = NULL, full_at = full_at - %(unused)s
-        FROM released WHERE team_id = %(team_id)s AND lease = %(lease)s
+        UPDATE teams t SET lease = NULL, lease_until = NULL, full_at = t.full_at - released.unused
+        FROM released WHERE t.team_id = released.team_id AND t.lease = released.lease
     )
-    UPDATE windows SET decision = NULL, closed_at = CASE WHEN %(closed)s THEN clock_timestamp() END,
-        due_at = coalesce(clock_timestamp() + CAST(%(due_in)s AS interval), due_at)
-    FROM released WHERE window_id = %(window_id)s
+    UPDATE windows w SET decision = NULL, closed_at = CASE WHEN released.closed THEN clock_timestamp() END,
+        due_at = coalesce(clock_timestamp() + released.due_in, w.due_at)
+    FROM released WHERE w.window_id = released.window_id RETURNING released.lease
 """
 
 # In the order in which others lock them.
@@ -81,7 +84,7 @@ async def record_failure(
 
 async def finish(connection: AsyncConnection, claim: Claim, *, due_now: bool = False) -> None:
     """Release the window, which has nothing to publish, for its next attempt; unless the lease was lost."""
-    await connection.exec_driver_sql(_FINISH, _end_of(claim, due_in=timedelta(0) if due_now else None))
+    await connection.exec_driver_sql(_FINISH, columns([_end_of(claim, due_in=timedelta(0) if due_now else None)]))
 
 
 async def close(group: GroupCommit, claim: Claim, *, closed: bool, unused: timedelta = NOTHING) -> None:
@@ -89,13 +92,13 @@ async def close(group: GroupCommit, claim: Claim, *, closed: bool, unused: timed
 
     `unused`: what the claim took of the team's rate for a call that was not made.
     """
-    await group.execute(claim.integration_id, _FINISH, _end_of(claim, closed=closed, unused=unused))
+    await group.execute(claim.integration_id, claim.lease, _FINISH, _end_of(claim, closed=closed, unused=unused))
 
 
 async def postpone(group: GroupCommit, claim: Claim, seconds: float, *, unused: timedelta) -> None:
     """Release the window without an attempt, due in `seconds`; `unused` as for `close`."""
     values = _end_of(claim, due_in=timedelta(seconds=seconds), unused=unused)
-    await group.execute(claim.integration_id, _FINISH, values)
+    await group.execute(claim.integration_id, claim.lease, _FINISH, values)
 
 
 def _end_of(
