@@ -4,6 +4,7 @@ from decimal import Decimal
 from uuid import UUID
 
 import pytest
+from common import redaction
 from common.redaction import MAX_TEXT, REDACTED, is_secret_name, redacted, redacted_text
 from hypothesis import given
 from hypothesis import strategies as st
@@ -128,3 +129,29 @@ def test_no_text_takes_long(hostile: str) -> None:
 )
 def test_no_character_of_a_secret_is_left(secret: str, shape: str) -> None:
     assert secret not in redacted_text(f"before {shape.format(secret)} after").replace(REDACTED, "")
+
+
+FRAGMENTS = ["bearer ", "BASIC ", "xai-", "Grafient_", "grafient_", "://", "management_key", "api_KEY", "sealed_key"]
+FRAGMENTS += [
+    "wrapped_key",
+    "ciphertext",
+    "Password",
+    "passwd",
+    "secret",
+    "token",
+    "=",
+    ": ",
+    "@",
+    "\u017f",
+    "\u212a",
+    "a" * 20,
+]
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS) | st.text(max_size=3), max_size=8).map("".join))
+def test_a_text_without_a_mark_is_none_that_a_pattern_finds(text: str) -> None:
+    expected = text
+    for pattern, replacement in redaction._SECRET_TEXTS:  # noqa: SLF001 - the rule itself
+        expected = pattern.sub(replacement, expected)
+
+    assert redacted_text(text) == expected

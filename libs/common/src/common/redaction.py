@@ -29,6 +29,9 @@ _SECRET_TEXTS = (
     ),
 )
 
+_MARKS = ("bearer", "basic", "xai-", "grafient_", "://", "_key", "ciphertext", "password", "passwd", "secret", "token")
+"""One is in every text that a pattern finds, unless letters beyond ASCII stand for its own."""
+
 
 def redacted(value: object, name: str = "", depth: int = 0) -> object:
     """Copy `value`, the field called `name`, as plain JSON types without secrets; what is nested too deep is cut."""
@@ -59,8 +62,10 @@ def is_secret_name(name: str) -> bool:
 
 def redacted_text(text: str) -> str:
     """Redact what looks like a secret, then shorten to MAX_TEXT."""
-    for pattern, replacement in _SECRET_TEXTS:
-        text = pattern.sub(replacement, text)
+    lower = text.lower()
+    if not text.isascii() or any(mark in lower for mark in _MARKS):  # a tenth of the time of the patterns
+        for pattern, replacement in _SECRET_TEXTS:
+            text = pattern.sub(replacement, text)
     if len(text) <= MAX_TEXT:
         return text
     half = MAX_TEXT // 2
