@@ -8,7 +8,7 @@ from uuid import UUID
 from common.database import Pipeline
 from contract.messages import SyncCompleted
 from contract.rules import SETTLED_AFTER, readable_from
-from sqlalchemy import text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer.domain import READ_BY, TRUSTED_FOR, Heal, heal_pause
@@ -32,71 +32,86 @@ _DOUBT = f"""
     WHERE coverage.unreconciled_at IS NULL OR coverage.unreconciled_at < excluded.unreconciled_at
 """
 
-_EXPECTED = """
-    SELECT i.integration_id, d.day::date AS day, (d.day + interval '1 day') AT TIME ZONE 'UTC' AS ends_at
-    FROM integrations i,
-        generate_series(greatest(i.history_from, :readable_from, i.beyond_xai_until + 1)::timestamp, (:today - 1)::timestamp,
-            '1 day') AS d(day)
-    WHERE NOT i.removed
-"""
-
-# Of a day `c` of `coverage`, and the same day `e` of those that are expected.
-_UNCOVERED = "(c.confirmed_at IS NULL OR c.confirmed_at < e.ends_at)"
-_UNSETTLED = "c.confirmed_at < e.ends_at + :settled_after AND :now >= e.ends_at + :settled_after"
-_UNRECONCILED = "c.unreconciled_at > coalesce(c.confirmed_at, '-infinity')"
+# Of a day `e` that is expected, with what `coverage` has of it.
+_UNCOVERED = "(e.confirmed_at IS NULL OR e.confirmed_at < e.ends_at)"
+_UNSETTLED = "e.confirmed_at < e.ends_at + :settled_after AND :now >= e.ends_at + :settled_after"
+_UNRECONCILED = "e.unreconciled_at > coalesce(e.confirmed_at, '-infinity')"
 _UNQUESTIONED = "NOT EXISTS (SELECT 1 FROM questions q WHERE q.integration_id = e.integration_id AND q.day = e.day)"
 _MISSING = f"""(
         (({_UNCOVERED} AND :now >= e.ends_at + :read_by) OR ({_UNSETTLED}) OR {_UNRECONCILED})
         AND i.refused_code IS NULL
-        AND (c.heal_after IS NULL OR c.heal_after <= :now)
+        AND (e.heal_after IS NULL OR e.heal_after <= :now)
         AND {_UNQUESTIONED}
-        AND NOT coalesce(c.published_at > greatest(c.confirmed_at, c.unreconciled_at, :trusted_from), false)
+        AND NOT coalesce(e.published_at > greatest(e.confirmed_at, e.unreconciled_at, :trusted_from), false)
         AND NOT EXISTS (SELECT 1 FROM windows o WHERE o.integration_id = e.integration_id AND o.closed_at IS NULL
             AND e.day BETWEEN o.first_day AND o.last_day)
     )"""  # noqa: S608 - only constants are put in
+_FIRST_AND_LAST = "greatest(history_from, :readable_from, beyond_xai_until + 1) AS first, :today - 1 AS last"
+"""Of an integration: the first and the last day that is expected and over."""
+_ENDS_AT = "(day + interval '1 day') AT TIME ZONE 'UTC' AS ends_at"
+
 _MISSING_DAYS = text(f"""
-    WITH expected AS ({_EXPECTED} AND i.integration_id = ANY(:ids))
-    SELECT integration_id, day, coalesce(c.heals, 0) AS heals
-    FROM expected e JOIN integrations i USING (integration_id) LEFT JOIN coverage c USING (integration_id, day)
-    WHERE {_MISSING} ORDER BY integration_id, day
+    WITH spans AS (
+        SELECT integration_id, {_FIRST_AND_LAST} FROM integrations WHERE NOT removed AND integration_id = ANY(:ids)
+    ), days AS (
+        SELECT integration_id, d.day::date AS day
+        FROM spans, generate_series(first::timestamp, last::timestamp, '1 day') AS d(day)
+    ), e AS (
+        SELECT *, {_ENDS_AT} FROM days LEFT JOIN coverage USING (integration_id, day)
+    )
+    SELECT e.integration_id, e.day, coalesce(e.heals, 0) AS heals FROM e JOIN integrations i USING (integration_id)
+    WHERE {_MISSING} ORDER BY e.integration_id, e.day
 """)  # noqa: S608 - as above
 
-# Nearly all days are settled, and of these nothing but their number is read: the days of the fleet fill no memory. The
-# index `coverage_open` has the others. What is covered is left out before anything else is looked up.
+# Nearly all days are settled, and of these nothing but their number is read, from the key: the days of a fleet fill no
+# memory. The index `coverage_open` has the others.
 OPEN = f"""(c.confirmed_at IS NULL OR c.unreconciled_at > c.confirmed_at
     OR c.confirmed_at < (c.day + {1 + SETTLED_AFTER.days})::timestamp AT TIME ZONE 'UTC')"""
-_LOOK = text(f"""
-    WITH spans AS (
-        SELECT integration_id, greatest(history_from, :readable_from, beyond_xai_until + 1) AS first, :today - 1 AS last
-        FROM integrations WHERE NOT removed AND integration_id = ANY(:ids)
-    ), stored AS (
-        SELECT integration_id, count(*) AS days FROM coverage c JOIN spans USING (integration_id)
-        WHERE integration_id = ANY(:ids) AND c.day BETWEEN first AND last GROUP BY integration_id
-    ), c AS (
-        SELECT integration_id, day, published_at, confirmed_at, unreconciled_at, heal_after
-        FROM coverage c JOIN spans USING (integration_id)
-        WHERE integration_id = ANY(:ids) AND c.day BETWEEN first AND last AND {OPEN}
-        UNION ALL
-        SELECT integration_id, d.day::date, NULL, NULL, NULL, NULL
-        FROM spans s LEFT JOIN stored USING (integration_id),
-            generate_series(first::timestamp, last::timestamp, '1 day') AS d(day)
-        WHERE last - first + 1 > coalesce(days, 0) AND NOT EXISTS (
-            SELECT FROM coverage c WHERE c.integration_id = s.integration_id AND c.day = d.day::date)
-    )
-    SELECT i.integration_id, bool_or({_MISSING}) AS is_missing, count(*) FILTER (WHERE {_UNRECONCILED}) AS unreconciled,
-        min(greatest(e.ends_at, i.added_at)) FILTER (WHERE {_UNCOVERED} AND i.refused_code IS NULL AND {_UNQUESTIONED})
-            AS late_since
-    FROM c JOIN integrations i USING (integration_id), LATERAL (
-        SELECT c.integration_id, c.day, (c.day + interval '1 day') AT TIME ZONE 'UTC' AS ends_at) e
-    WHERE {_UNCOVERED} OR ({_UNSETTLED}) OR {_UNRECONCILED} GROUP BY i.integration_id
-""")  # noqa: S608 - as above
 
-_UNREAD = text(f"""
-    WITH expected AS ({_EXPECTED})
-    SELECT count(*) AS days, count(DISTINCT e.integration_id) AS integrations, min(e.day) AS oldest
-    FROM expected e LEFT JOIN coverage c USING (integration_id, day)
-    WHERE {_UNCOVERED}
-""")  # noqa: S608 - as above
+
+def _about_open_days(which: str, statement: str) -> TextClause:
+    """`statement` about the days `e` of the integrations for which `which` is true, but for those that are settled."""
+    return text(f"""
+        WITH spans AS (
+            SELECT integration_id, {_FIRST_AND_LAST} FROM integrations WHERE NOT removed AND {which}
+        ), stored AS (
+            SELECT integration_id, count(*) AS days FROM coverage c JOIN spans USING (integration_id)
+            WHERE {which} AND c.day BETWEEN first AND last GROUP BY integration_id
+        ), open AS (
+            SELECT integration_id, day, published_at, confirmed_at, unreconciled_at, heal_after
+            FROM coverage c JOIN spans USING (integration_id)
+            WHERE {which} AND c.day BETWEEN first AND last AND {OPEN}
+            UNION ALL
+            SELECT integration_id, d.day::date, NULL, NULL, NULL, NULL
+            FROM spans s LEFT JOIN stored USING (integration_id),
+                generate_series(first::timestamp, last::timestamp, '1 day') AS d(day)
+            WHERE last - first + 1 > coalesce(days, 0) AND NOT EXISTS (
+                SELECT FROM coverage c WHERE c.integration_id = s.integration_id AND c.day = d.day::date)
+        ), e AS (
+            SELECT *, {_ENDS_AT} FROM open
+        )
+        {statement}
+    """)  # noqa: S608 - as above
+
+
+# What is covered is left out before anything else is looked up.
+_LOOK = _about_open_days(
+    "integration_id = ANY(:ids)",
+    f"""
+        SELECT i.integration_id, bool_or({_MISSING}) AS is_missing, count(*) FILTER (WHERE {_UNRECONCILED}) AS unreconciled,
+            min(greatest(e.ends_at, i.added_at))
+                FILTER (WHERE {_UNCOVERED} AND i.refused_code IS NULL AND {_UNQUESTIONED}) AS late_since
+        FROM e JOIN integrations i USING (integration_id)
+        WHERE {_UNCOVERED} OR ({_UNSETTLED}) OR {_UNRECONCILED} GROUP BY i.integration_id
+    """,  # noqa: S608 - as above
+)
+_UNREAD = _about_open_days(
+    "true",
+    f"""
+        SELECT count(*) AS days, count(DISTINCT e.integration_id) AS integrations, min(e.day) AS oldest
+        FROM e WHERE {_UNCOVERED}
+    """,  # noqa: S608 - as above
+)
 
 _NOTE_HEAL = text("""
     INSERT INTO coverage (integration_id, day, heals, heal_after)
