@@ -55,7 +55,7 @@ async def connector() -> FakeConnector:
 @pytest.fixture
 async def relay(connector: FakeConnector) -> AsyncIterator[Relay]:
     async with served(connector.app) as url, httpx.AsyncClient(base_url=url, trust_env=False) as client:
-        relay = Relay(client, retry=0.01, linger=0.05)
+        relay = Relay(client, retry=0.01, linger=0.5)  # long enough for a tab to begin on a busy machine
         yield relay
         relay.leave()
         await until(lambda: connector.open == 0)

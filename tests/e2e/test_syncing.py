@@ -23,15 +23,15 @@ async def test_force_sync_stores_what_xai_reports_now(client: SystemClient) -> N
     assert shown[today] == {"Chat grok-4-0709": Decimal("12.3456789012")}
 
 
-async def test_a_thousand_requests_at_once_share_a_few_calls(client: SystemClient) -> None:
+async def test_a_hundred_requests_at_once_share_a_few_calls(client: SystemClient) -> None:
     team, integration_id = await client.connected_team()
     calls = len(await client.calls(team))
 
-    await asyncio.gather(*(client.ask(integration_id, f"at-once-{number}") for number in range(1001)))
+    await asyncio.gather(*(client.ask(integration_id, f"at-once-{number}") for number in range(100)))
 
     ended = """SELECT count(DISTINCT id) FROM connector.syncs, unnest(request_ids) AS id
                WHERE integration_id = %s AND id LIKE 'at-once-%%' AND final"""
-    await until(lambda: client.rows(ended, integration_id), lambda rows: rows == [(1001,)])
+    await until(lambda: client.rows(ended, integration_id), lambda rows: rows == [(100,)])
     assert len(await client.calls(team)) - calls <= 10
 
 
