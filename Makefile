@@ -18,7 +18,7 @@ BUILD_IN = $(UV) pip install --quiet --no-deps --require-hashes --python $(PYTHO
 AT_THE_END = output=$$({ $(1); } 2>&1); status=$$?; echo "$$output"; exit $$status
 PYTEST = folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && $(BIN)/pytest --basetemp="$$folder/run"
 
-.PHONY: help install node clients sbom check-focus toxiproxy helm demo ci test whole-system apart parts faults bench screenshots check fast types-and-imports types imports lint format docs lock clean
+.PHONY: help install node clients sbom check-focus toxiproxy helm demo ci test whole-system parts apart plain faults bench screenshots check fast types-and-imports types imports lint format docs lock clean
 .DEFAULT_GOAL := help
 
 help:  ## list these targets
@@ -95,11 +95,11 @@ demo: install  ## the whole system on this machine, with three sample teams, in 
 	@$(BIN)/grafient demo $(ARGS)
 
 ci: lint node clients  ## formats, types, import contracts and every test, each once: what CI runs (about 12 min)
-	@$(MAKE) --no-print-directory -j4 whole-system apart parts types-and-imports
+	@$(MAKE) --no-print-directory -j5 whole-system parts apart plain types-and-imports
 
 test: install node clients  ## every test, on a real broker and database (about 11 min)
 ifeq ($(ARGS),)
-	@$(MAKE) --no-print-directory -j3 whole-system apart parts
+	@$(MAKE) --no-print-directory -j4 whole-system parts apart plain
 else
 	@$(PYTEST) $(ARGS)
 endif
@@ -111,7 +111,10 @@ apart:
 	@$(call AT_THE_END,$(PYTEST) -m "not thorough and apart" $(WHOLE))
 
 parts:
-	@$(call AT_THE_END,$(PYTEST) -m "not thorough" $(addprefix --ignore=,$(WHOLE)))
+	@$(call AT_THE_END,$(PYTEST) -m "not thorough and system" $(addprefix --ignore=,$(WHOLE)))
+
+plain:
+	@$(call AT_THE_END,$(PYTEST) -m "not thorough and not system")
 
 bench: install  ## measure how fast the system is, as ratios; ARGS="--help" lists the benchmarks, ARGS="ledger" runs one
 	@$(BIN)/python -m benchmarks $(ARGS)
