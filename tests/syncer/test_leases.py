@@ -17,10 +17,10 @@ from tests.support.waiting import until
 from tests.syncer.support.syncer import SyncerHarness
 
 EXPIRED = "lease_until = clock_timestamp()"
-LOST_IN_A_CRASH_OF_POSTGRES = "lease = NULL, lease_until = NULL"
+RELEASED = "lease = NULL, lease_until = NULL"
 
 
-@pytest.mark.parametrize("lost", [EXPIRED, LOST_IN_A_CRASH_OF_POSTGRES])
+@pytest.mark.parametrize("lost", [EXPIRED, RELEASED])
 async def test_a_worker_that_lost_its_lease_drops_its_answer(syncer: SyncerHarness, lost: str) -> None:
     await syncer.ask(await syncer.integration())
     frozen, resume = asyncio.Event(), asyncio.Event()

@@ -84,8 +84,6 @@ _NEEDS_CALL = f"""(w.due_at <= clock_timestamp() AND (i.retry_after IS NULL OR i
 _ORDER = "(w.decision IS NULL), w.urgency, w.turn, w.last_day DESC, w.due_at"
 """Most urgent first, as in the index that is read until there are enough."""
 
-# A claim that Postgres loses when it crashes is a lost lease: the window is due again, and its answer is dropped.
-UNFLUSHED = "SET LOCAL synchronous_commit = off"
 # Nothing is waited for, so that a claim takes part in no deadlock; what was updated meanwhile is looked at again.
 _CLAIM = """
     WITH due AS MATERIALIZED (
@@ -177,7 +175,6 @@ async def claim(database: Database, owner: str, per_team: Rate, at_most: int, *,
     """
     values = {"owner": owner, "lasts": LEASE, "at_most": at_most} | teams.bucket(per_team)
     async with database.pipeline() as pipeline:
-        await pipeline.execute(UNFLUSHED)
         await pipeline.execute(BY_INDEX)
         leased = await pipeline.execute(CLAIMS[calls], values)
     if not (rows := await leased.fetchall()):
