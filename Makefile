@@ -94,10 +94,10 @@ check-focus: install  ## let FOCUS's validator read an export, where there is a 
 demo: install  ## the whole system on this machine, with three sample teams, in a browser (about 15 s); ARGS=--exit ends after the table
 	@$(BIN)/grafient demo $(ARGS)
 
-ci: lint node clients  ## formats, types, import contracts and every test, each once: what CI runs (about 15 min)
+ci: lint node clients  ## formats, types, import contracts and every test, each once: what CI runs (about 18 min)
 	@$(MAKE) --no-print-directory -j5 whole-system parts apart plain types-and-imports
 
-test: install node clients  ## every test, on a real broker and database (about 15 min)
+test: install node clients  ## every test, on a real broker and database (about 17 min)
 ifeq ($(ARGS),)
 	@$(MAKE) --no-print-directory -j4 whole-system parts apart plain
 else
