@@ -46,18 +46,22 @@ _MISSING = f"""(
         AND NOT EXISTS (SELECT 1 FROM windows o WHERE o.integration_id = e.integration_id AND o.closed_at IS NULL
             AND e.day BETWEEN o.first_day AND o.last_day)
     )"""  # noqa: S608 - only constants are put in
-_FIRST_AND_LAST = "greatest(history_from, :readable_from, beyond_xai_until + 1) AS first, :today - 1 AS last"
-"""Of an integration: the first and the last day that is expected and over."""
+# The first and the last day that is expected and over, of each integration, and its days.
+_SPANS = """spans AS (
+        SELECT integration_id, greatest(history_from, :readable_from, beyond_xai_until + 1) AS first, :today - 1 AS last
+        FROM integrations WHERE NOT removed AND {which}
+    )"""
+_SERIES = "generate_series(first::timestamp, last::timestamp, '1 day') AS d(day)"
 _ENDS_AT = "(day + interval '1 day') AT TIME ZONE 'UTC' AS ends_at"
+_OF_PORTION = "integration_id = ANY(:ids)"
 
+# `:ids` is there twice: otherwise all days of all integrations could be read for those of one.
 _MISSING_DAYS = text(f"""
-    WITH spans AS (
-        SELECT integration_id, {_FIRST_AND_LAST} FROM integrations WHERE NOT removed AND integration_id = ANY(:ids)
-    ), days AS (
-        SELECT integration_id, d.day::date AS day
-        FROM spans, generate_series(first::timestamp, last::timestamp, '1 day') AS d(day)
+    WITH {_SPANS.format(which=_OF_PORTION)}, days AS (
+        SELECT integration_id, d.day::date AS day FROM spans, {_SERIES}
     ), e AS (
-        SELECT *, {_ENDS_AT} FROM days LEFT JOIN coverage USING (integration_id, day)
+        SELECT *, {_ENDS_AT}
+        FROM days LEFT JOIN (SELECT * FROM coverage WHERE {_OF_PORTION}) c USING (integration_id, day)
     )
     SELECT e.integration_id, e.day, coalesce(e.heals, 0) AS heals FROM e JOIN integrations i USING (integration_id)
     WHERE {_MISSING} ORDER BY e.integration_id, e.day
@@ -72,9 +76,7 @@ OPEN = f"""(c.confirmed_at IS NULL OR c.unreconciled_at > c.confirmed_at
 def _about_open_days(which: str, statement: str) -> TextClause:
     """`statement` about the days `e` of the integrations for which `which` is true, but for those that are settled."""
     return text(f"""
-        WITH spans AS (
-            SELECT integration_id, {_FIRST_AND_LAST} FROM integrations WHERE NOT removed AND {which}
-        ), stored AS (
+        WITH {_SPANS.format(which=which)}, stored AS (
             SELECT integration_id, count(*) AS days FROM coverage c JOIN spans USING (integration_id)
             WHERE {which} AND c.day BETWEEN first AND last GROUP BY integration_id
         ), open AS (
@@ -83,8 +85,7 @@ def _about_open_days(which: str, statement: str) -> TextClause:
             WHERE {which} AND c.day BETWEEN first AND last AND {OPEN}
             UNION ALL
             SELECT integration_id, d.day::date, NULL, NULL, NULL, NULL
-            FROM spans s LEFT JOIN stored USING (integration_id),
-                generate_series(first::timestamp, last::timestamp, '1 day') AS d(day)
+            FROM spans s LEFT JOIN stored USING (integration_id), {_SERIES}
             WHERE last - first + 1 > coalesce(days, 0) AND NOT EXISTS (
                 SELECT FROM coverage c WHERE c.integration_id = s.integration_id AND c.day = d.day::date)
         ), e AS (
@@ -96,7 +97,7 @@ def _about_open_days(which: str, statement: str) -> TextClause:
 
 # What is covered is left out before anything else is looked up.
 _LOOK = _about_open_days(
-    "integration_id = ANY(:ids)",
+    _OF_PORTION,
     f"""
         SELECT i.integration_id, bool_or({_MISSING}) AS is_missing, count(*) FILTER (WHERE {_UNRECONCILED}) AS unreconciled,
             min(greatest(e.ends_at, i.added_at))
