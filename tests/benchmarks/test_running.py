@@ -72,7 +72,7 @@ async def test_a_claim_takes_another_window_each_time(stack: Stack) -> None:
 
 
 @pytest.mark.thorough
-async def test_a_look_reads_every_day_of_the_fleet() -> None:
+async def test_a_look_is_measured_by_the_rows_that_it_reads() -> None:
     healer, *_ = (await looks.measure(2, 1)).rows
     assert int(str(healer["rows_read"])) >= 2 * looks.DAYS
 

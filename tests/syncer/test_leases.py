@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from uuid import uuid4
 
@@ -16,12 +17,16 @@ from syncer.teams import bucket
 from tests.support.waiting import until
 from tests.syncer.support.syncer import SyncerHarness
 
-EXPIRED = "lease_until = clock_timestamp()"
-RELEASED = "lease = NULL, lease_until = NULL"
+
+async def _release_leases(syncer: SyncerHarness) -> None:
+    for table in ("integrations", "teams"):
+        await syncer.sql(f"UPDATE {table} SET lease = NULL, lease_until = NULL")  # noqa: S608 - constants
 
 
-@pytest.mark.parametrize("lost", [EXPIRED, RELEASED])
-async def test_a_worker_that_lost_its_lease_drops_its_answer(syncer: SyncerHarness, lost: str) -> None:
+@pytest.mark.parametrize("lose", [SyncerHarness.expire_leases, _release_leases])
+async def test_a_worker_that_lost_its_lease_drops_its_answer(
+    syncer: SyncerHarness, lose: Callable[[SyncerHarness], Awaitable[None]]
+) -> None:
     await syncer.ask(await syncer.integration())
     frozen, resume = asyncio.Event(), asyncio.Event()
 
@@ -33,8 +38,7 @@ async def test_a_worker_that_lost_its_lease_drops_its_answer(syncer: SyncerHarne
     syncer.xai.meanwhile = freeze
     async with syncer.working(workers=2):
         await frozen.wait()
-        for table in ("integrations", "teams"):
-            await syncer.sql(f"UPDATE {table} SET {lost}")  # noqa: S608 - constants
+        await lose(syncer)
         syncer.wake()
         await until(syncer.readings)
         resume.set()

@@ -70,8 +70,9 @@ class UsageClient(AbstractAsyncContextManager["UsageClient"]):
     ) -> None:
         """All as `client()` builds them; `deadline`: seconds a call; `clock`: aware, for Retry-After."""
         self._connections = tuple(connections)
-        self._idle = [*reversed(connections)]
-        self._places = asyncio.Semaphore(len(connections))
+        self._idle = asyncio.LifoQueue[httpx.AsyncBaseTransport]()
+        for connection in reversed(connections):
+            self._idle.put_nowait(connection)
         self._base_url = base_url
         self._headers = headers
         self._extensions = {"timeout": timeout.as_dict()}
@@ -126,12 +127,11 @@ class UsageClient(AbstractAsyncContextManager["UsageClient"]):
         return request
 
     async def _body(self, request: httpx.Request) -> bytes:
-        async with self._places:
-            connection = self._idle.pop()  # the last one that was used is the least likely to be closed
-            try:
-                return await self._answer(await connection.handle_async_request(request))
-            finally:
-                self._idle.append(connection)
+        connection = await self._idle.get()  # the last one that was used is the least likely to be closed
+        try:
+            return await self._answer(await connection.handle_async_request(request))
+        finally:
+            self._idle.put_nowait(connection)
 
     async def _answer(self, response: httpx.Response) -> bytes:
         try:

@@ -109,10 +109,8 @@ async def prepare(pipeline: Pipeline, selection: Selection, now: datetime, next_
     Raises ProblemError where it names one that the account neither has nor had.
     """
     only = selection.integration_id
-    announced, stored = (
-        await integrations.expectations(pipeline, selection.account_id),
-        await costs.versions(pipeline, selection),
-    )
+    announced = await integrations.expectations(pipeline, selection.account_id)
+    stored = await costs.versions(pipeline, selection)
     expected = [Expectation(**row) for row in await announced.fetchall()]
     left_out = {one.integration_id for one in expected if one.is_duplicate and only is None}
     versions = {
