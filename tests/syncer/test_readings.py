@@ -62,10 +62,11 @@ async def test_a_plain_reading_is_stored_as_any_other(syncer: SyncerHarness) -> 
     [
         "UPDATE integrations SET removed = true",
         "UPDATE integrations SET refused_code = 'key_refused', refused_since = now()",
+        "UPDATE integrations SET refused_once_at = now()",
         "UPDATE integrations SET lease = gen_random_uuid()",
         "UPDATE integrations SET lease_until = clock_timestamp() - interval '1 second'",
     ],
-    ids=["removed", "refused", "lost", "expired"],
+    ids=["removed", "refused", "refused once", "lost", "expired"],
 )
 async def test_a_claim_that_is_not_as_it_was_stores_nothing_plainly(syncer: SyncerHarness, meanwhile: str) -> None:
     claim = await _claimed(syncer)

@@ -64,6 +64,20 @@ async def test_the_other_windows_of_the_integration_wait_for_the_minute_as_well(
     assert len(syncer.xai.calls) == 2
 
 
+async def test_when_the_key_is_accepted_nothing_waits_for_the_minute_any_more(syncer: SyncerHarness) -> None:
+    integration_id, days = await _read_before(syncer), await syncer.recent()
+    older = Days(days.first - timedelta(days=9), days.first)
+    syncer.xai.answers.append(REFUSED)
+    await syncer.ask(integration_id, Trigger.HEAL, older)
+    await syncer.settle()
+
+    await syncer.ask(integration_id)
+    await syncer.settle()
+
+    assert [Days(one.first_day, one.last_day) for one in syncer.readings()[1:]] == [days, older]
+    assert (await syncer.row_of(integration_id)).refused_once_at is None
+
+
 async def test_refusals_with_a_success_between_them_are_all_the_first(syncer: SyncerHarness) -> None:
     integration_id = await _read_before(syncer)
     for _ in range(3):

@@ -65,8 +65,10 @@ async def _read(connection: AsyncConnection, claim: Claim, locked: LockedWindow,
         decision = _failure(claim, locked, Code.ANSWER_QUESTIONED if questioned else Code.ANSWER_CUT)
     if not await readings.save_locked(connection, claim, reading, read, decision):
         return None
+    if locked.refused or locked.refused_once:
+        await clear_refusal(connection, claim.integration_id)
     if locked.refused:
-        await _recover(connection, claim)
+        await _read_up_to_today(connection, claim)
     return decision
 
 
@@ -137,9 +139,8 @@ def _failure(
     )
 
 
-async def _recover(connection: AsyncConnection, claim: Claim) -> None:
-    """The provider accepts the key again: read up to today."""
-    await clear_refusal(connection, claim.integration_id)
+async def _read_up_to_today(connection: AsyncConnection, claim: Claim) -> None:
+    """The provider accepts the key again."""
     at = claim.observed_at
     request = Request(f"recovered:{claim.window_id}", Trigger.DAILY, default_days(at.date()))
     await take(connection, request, claim.integration_id, at)

@@ -69,6 +69,8 @@ class LockedWindow:
 
     removed: bool
     refused: bool
+    refused_once: bool
+    """The key worked before; its windows wait until it is tried again."""
     credential_version: int
     """Newest that was announced or has arrived."""
     trigger: Trigger
@@ -133,7 +135,7 @@ CLAIMS = {
 """By whether a window that needs a call may be claimed."""
 
 _LOCK = text("""
-    SELECT i.removed, i.refused_code IS NOT NULL AS refused, w.trigger,
+    SELECT i.removed, i.refused_code IS NOT NULL AS refused, i.refused_once_at IS NOT NULL AS refused_once, w.trigger,
         greatest(i.credential_version, (SELECT c.credential_version FROM credentials c
             WHERE c.integration_id = i.integration_id)) AS credential_version
     FROM integrations i JOIN windows w ON w.window_id = i.leased_window
@@ -199,7 +201,9 @@ async def lock(connection: AsyncConnection, claim: Claim) -> LockedWindow | None
     if row is None:
         return None
     request_ids = await ids_of_window(connection, claim.window_id)
-    return LockedWindow(row.removed, row.refused, row.credential_version, Trigger(row.trigger), request_ids)
+    return LockedWindow(
+        row.removed, row.refused, row.refused_once, row.credential_version, Trigger(row.trigger), request_ids
+    )
 
 
 async def renew(connection: AsyncConnection, claims: Collection[Claim]) -> None:

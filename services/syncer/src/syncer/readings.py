@@ -25,7 +25,7 @@ _SAVE = """
                 observed_at)
             JOIN integrations i USING (integration_id)
         WHERE i.lease = new.lease AND i.lease_until >= clock_timestamp() AND i.leased_window = new.window_id
-            AND NOT i.removed AND (i.refused_code IS NULL OR new.refused)
+            AND NOT i.removed AND (i.refused_code IS NULL AND i.refused_once_at IS NULL OR new.refused)
             AND (SELECT count(*) FROM requests r WHERE r.window_id = new.window_id) = new.requests
         FOR UPDATE OF i
     ), decided AS (
@@ -63,8 +63,8 @@ _SAVE = """
 async def save(group: GroupCommit, claim: Claim, reading: Reading, decision: ReadingDecision) -> bool:
     """Store a reading of which all is published.
 
-    False where the lease was lost, the integration is removed or refused, or a request joined: by a clock that was ahead
-    for a moment, the lease had expired.
+    False where the lease was lost, the integration is removed, its key was refused, be it once, or a request joined: by a
+    clock that was ahead for a moment, the lease had expired.
     """
     values = _values(claim, reading, decision.window, decision) | {"refused": False}
     return await group.execute(claim.integration_id, claim.lease, _SAVE, values)
