@@ -79,8 +79,8 @@ async def add(running: Running, adds: int, at_once: int) -> Row:
         "ratio_to_ideal": rounded(per_second / (1000 * at_once / ANSWER_MS)),
         "p50_ms": rounded(percentile(took, 0.5)),
         "p99_ms": rounded(percentile(took, 0.99)),
-        "connector_cpu_ms_an_add": rounded(1000 * cpu["connector"] / adds),
-        "all_cpu_ms_an_add": rounded(1000 * sum(spent for name, spent in cpu.items() if name != "xai") / adds),
+        "cpu_ms_an_add": rounded(1000 * sum(spent for name, spent in cpu.items() if name != "xai") / adds),
+        **{f"{name}_ms": rounded(1000 * spent / adds) for name, spent in cpu.items()},
     }
 
 

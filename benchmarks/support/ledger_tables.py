@@ -9,7 +9,9 @@ import psycopg
 from benchmarks.support.facts import Reading
 from benchmarks.support.report import RefusedRunError
 
-SIZE = "SELECT pg_total_relation_size('ledger.days')"
+SIZE = """
+    SELECT pg_total_relation_size('ledger.days') + coalesce(pg_total_relation_size(to_regclass('ledger.label_lists')), 0)
+"""
 STORED = """
     SELECT (SELECT count(*) FROM ledger.days WHERE observed_at = %(at)s),
         (SELECT count(*) FROM ledger.outcomes WHERE observed_at = %(at)s AND reconciled)
@@ -50,7 +52,7 @@ async def check_stored(dsn: str, reading: Reading) -> None:
 
 
 async def size_of_days(dsn: str) -> int:
-    """Bytes of the table, indexes included, after VACUUM."""
+    """Bytes of the table and of its lists of labels, indexes included, after VACUUM."""
     async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
         await connection.execute("VACUUM ledger.days")
         row = await (await connection.execute(SIZE)).fetchone()

@@ -13,7 +13,7 @@ from contract.topics import COSTS, INTEGRATIONS, SYNC_OUTCOMES
 from tests.support.commands import in_process, start
 from tests.support.system import SystemClient
 
-STORED = """SELECT day, usd, costs, reading_id, observed_at, said_since FROM ledger.days
+STORED = """SELECT day, usd, labels_id, amounts, reading_id, observed_at, said_since FROM ledger.days
           WHERE integration_id = %s::uuid ORDER BY day"""
 READ = """SELECT reading_id, reconciled, first_day, last_day, observed_at FROM ledger.outcomes
           WHERE integration_id = %s::uuid ORDER BY observed_at, reading_id"""
@@ -156,9 +156,7 @@ async def test_a_rebuild_that_was_killed_is_started_again_and_shows_what_differs
     found = [(one["kind"], one["place"]) for one in mine if one["of_table"] == "days"]
     assert found == [("different", str(day))]
     await _swapped(client)
-    uneven = (
-        "SELECT 1 FROM ledger.days WHERE usd <> (SELECT sum((c ->> 'usd')::numeric) FROM jsonb_array_elements(costs) c)"
-    )
+    uneven = "SELECT 1 FROM ledger.days WHERE usd <> (SELECT sum(amount) FROM unnest(amounts) amount)"
     assert await client.rows(uneven) == []
 
 

@@ -77,8 +77,15 @@ async def test_what_is_not_as_it_was_read_is_named(client: SystemClient, harm: s
 async def test_a_field_beside_the_amounts_is_no_difference(client: SystemClient) -> None:
     _, integration_id = await _connected(client)
     await client.rows(
-        """UPDATE ledger.days SET costs = (SELECT coalesce(jsonb_agg(c || '{"tokens": 7}'), '[]')
-               FROM jsonb_array_elements(costs) c) WHERE integration_id = %s RETURNING 1""",
+        """INSERT INTO ledger.label_lists
+           SELECT md5(labels_id::text)::uuid, (SELECT coalesce(jsonb_agg(label || '{"family": "a"}'), '[]')
+               FROM jsonb_array_elements(labels) label)
+           FROM ledger.label_lists WHERE labels_id IN (SELECT labels_id FROM ledger.days WHERE integration_id = %s)
+           RETURNING 1""",
+        integration_id,
+    )
+    await client.rows(
+        "UPDATE ledger.days SET labels_id = md5(labels_id::text)::uuid WHERE integration_id = %s RETURNING 1",
         integration_id,
     )
 
@@ -110,9 +117,14 @@ async def test_the_ledger_holds_what_xai_reports_now(client: SystemClient) -> No
 
 async def test_a_day_that_was_changed_by_hand_differs_from_xai(client: SystemClient) -> None:
     team, integration_id = await _connected(client)
+    ((other,),) = await client.rows(
+        """INSERT INTO ledger.label_lists VALUES (gen_random_uuid(), '[{"label": "SKU X", "model": "SKU X"}]')
+           RETURNING labels_id"""
+    )
     ((day,),) = await client.rows(
-        """UPDATE ledger.days SET usd = 1.5, costs = '[{"label": "SKU X", "model": "SKU X", "usd": "1.5"}]',
-               observed_at = now() WHERE integration_id = %s AND day = current_date - 20 RETURNING day""",
+        """UPDATE ledger.days SET usd = 1.5, labels_id = %s, amounts = '{1.5}', observed_at = now()
+           WHERE integration_id = %s AND day = current_date - 20 RETURNING day""",
+        other,
         integration_id,
     )
 

@@ -9,7 +9,7 @@ from contract.topics import COSTS, SYNC_REQUESTS
 from tests.support.system import SystemClient
 
 CURRENT = """
-    SELECT integration_id::text, day, account_id, usd::text, costs::text, reading_id::text, observed_at
+    SELECT integration_id::text, day, account_id, usd::text, labels_id::text, amounts::text, reading_id::text, observed_at
     FROM ledger.days ORDER BY 1, 2
 """
 REVISIONS = "SELECT count(*), coalesce(sum(usd), 0)::text FROM ledger.day_revisions"

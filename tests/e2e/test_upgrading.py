@@ -115,7 +115,9 @@ async def upgraded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up
         await client.consumed("connector", SYNC_OUTCOMES)
         await client.consumed("syncer", INTEGRATIONS, CREDENTIALS, SYNC_REQUESTS, SYNC_OUTCOMES)
         await client.consumed("ledger", INTEGRATIONS, COSTS)
-        days = await client.rows("SELECT integration_id::text, day::text, costs FROM ledger.days")
+        days = await client.rows(
+            "SELECT integration_id::text, day::text, ledger.costs_of(labels_id, amounts) FROM ledger.days"
+        )
         found = Upgraded(
             client,
             {(of, day): {one["label"]: one["usd"] for one in costs} for of, day, costs in days},

@@ -3,7 +3,7 @@
 import json
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from contract.money import plain, same_costs
 from hypothesis import HealthCheck, given, settings
@@ -55,7 +55,7 @@ async def test_sql_and_python_agree_on_any_two_days(
 
 
 async def _row(ledger: LedgerHarness) -> Any:
-    (row,) = await ledger.sql("SELECT usd, costs, reading_id, observed_at, said_since AS valid_from FROM days")
+    (row,) = await ledger.sql("SELECT usd, reading_id, observed_at, said_since AS valid_from FROM days")
     return row
 
 
@@ -82,9 +82,13 @@ async def test_a_tick_makes_a_revision(ledger: LedgerHarness, team: UUID) -> Non
 
 async def test_a_field_beside_the_amounts_makes_no_revision(ledger: LedgerHarness, team: UUID) -> None:
     await ledger.record(team, {FIRST: {"a": "1.5", "b": "2"}})
+    another = uuid4()
     await ledger.sql(
-        "UPDATE days SET costs = (SELECT jsonb_agg(c || '{\"tokens\": 7}') FROM jsonb_array_elements(costs) c)"
+        """INSERT INTO label_lists SELECT :another, jsonb_agg(label || '{"family": "a"}')
+           FROM days JOIN label_lists USING (labels_id), jsonb_array_elements(labels) label""",
+        another=another,
     )
+    await ledger.sql("UPDATE days SET labels_id = :another", another=another)
 
     reading = await ledger.record(team, {FIRST: {"b": "2.0", "a": "1.50"}}, observed_at=later(1))
 

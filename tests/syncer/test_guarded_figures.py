@@ -77,7 +77,9 @@ class Figures:
         self._outcomes.published.clear()
 
     async def shown(self, integration_id: UUID) -> dict[date, Costs]:
-        rows = await self._rows("SELECT day, costs FROM days WHERE integration_id = :id", integration_id)
+        rows = await self._rows(
+            "SELECT day, costs_of(labels_id, amounts) AS costs FROM days WHERE integration_id = :id", integration_id
+        )
         return {row.day: {cost["model"]: Decimal(cost["usd"]) for cost in row.costs} for row in rows}
 
     async def revisions(self, integration_id: UUID) -> int:

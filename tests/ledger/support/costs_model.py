@@ -18,10 +18,10 @@ from tests.support.messages import ACCOUNT
 
 _AS_OF = """
     WITH valid AS (
-        SELECT integration_id, day, usd, costs, said_since, observed_at FROM days
+        SELECT integration_id, day, usd, costs_of(labels_id, amounts) AS costs, said_since, observed_at FROM days
         WHERE account_id = :account_id AND day BETWEEN :first AND :last AND said_since <= :as_of
         UNION ALL
-        SELECT integration_id, day, usd, costs, said_since, said_since FROM day_revisions
+        SELECT integration_id, day, usd, costs_of(labels_id, amounts) AS costs, said_since, said_since FROM day_revisions
         WHERE account_id = :account_id AND day BETWEEN :first AND :last AND said_since <= :as_of AND said_until > :as_of
     ), read AS (
         SELECT integration_id, first_day + number AS day, max(observed_at) AS observed_at
@@ -37,7 +37,7 @@ _AS_OF = """
     ORDER BY integration_id, day
 """
 _NOW = """
-    SELECT integration_id, day, usd, costs, observed_at FROM days
+    SELECT integration_id, day, usd, costs_of(labels_id, amounts) AS costs, observed_at FROM days
     WHERE account_id = :account_id AND day BETWEEN :first AND :last ORDER BY integration_id, day
 """
 _EXPECTED = """

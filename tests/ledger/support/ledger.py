@@ -95,7 +95,10 @@ class LedgerHarness:
         return [one.message for one in self.publisher.published]
 
     async def figures(self) -> list[Any]:
-        return await self.sql("SELECT integration_id, day, usd, costs, reading_id, observed_at FROM days ORDER BY 1, 2")
+        return await self.sql(
+            """SELECT integration_id, day, usd, costs_of(labels_id, amounts) AS costs, reading_id, observed_at
+            FROM days ORDER BY 1, 2"""
+        )
 
     async def revisions(self) -> list[Any]:
         return await self.sql(

@@ -234,14 +234,17 @@ class LedgerMachine(RuleBasedStateMachine):
             (row.integration_id, row.day, row.account_id): (
                 *(row.usd, _stored_amounts(row.costs), row.reading_id, row.observed_at, row.valid_from),
             )
-            for row in await self.ledger.sql("SELECT *, said_since AS valid_from FROM days")
+            for row in await self.ledger.sql(
+                "SELECT *, costs_of(labels_id, amounts) AS costs, said_since AS valid_from FROM days"
+            )
         }
         revisions = {
             (row.integration_id, row.day, row.account_id, row.valid_from): (
                 *(_stored_amounts(row.costs), row.reading_id, row.valid_to, row.replaced_by),
             )
             for row in await self.ledger.sql(
-                "SELECT *, said_since AS valid_from, said_until AS valid_to FROM day_revisions"
+                """SELECT *, costs_of(labels_id, amounts) AS costs, said_since AS valid_from, said_until AS valid_to
+                FROM day_revisions"""
             )
         }
         outcomes = {

@@ -1,4 +1,4 @@
-"""The answer with an account's daily costs: as Postgres stores them, framed day by day, a bounded part at a time."""
+"""The answer with an account's daily costs, written day by day, a bounded part at a time."""
 
 import hashlib
 import json
@@ -91,16 +91,17 @@ class DailyCosts:
         provisional = any(is_provisional(day, one.observed_at) for one in stored)
         restated = any(one.restated for one in stored)
         usd = f'"{plain(total(one.usd for one in stored))}"' if stored else "null"
-        models = ", ".join(models for one in stored if (models := _with_integration(one)))
+        models = ", ".join(models for one in stored if (models := _models(one)))
         return (
             f'{{"day":"{day}","covered":{_JSON[bool(expected) and not missing]},"provisional":{_JSON[provisional]},'
             f'"restated":{_JSON[restated]},"usd":{usd},"missing":[{",".join(missing)}],"models":[{models}]}}'
         )
 
 
-def _with_integration(one: IntegrationDay) -> str:
-    """Its models with their integration; inside of a JSON string, every quote has a backslash before it."""
-    return one.models[1:-1].replace('{"usd": "', f'{{"integration_id": "{one.integration_id}", "usd": "')
+def _models(one: IntegrationDay) -> str:
+    """Its costs as members of a JSON array, each with its integration."""
+    opening = f'{{"integration_id": "{one.integration_id}", "usd": "'
+    return ", ".join([f'{opening}{usd}", {label[1:]}' for usd, label in zip(one.amounts, one.labels, strict=True)])
 
 
 async def prepare(pipeline: Pipeline, selection: Selection, now: datetime, next_cursor: str | None) -> DailyCosts:

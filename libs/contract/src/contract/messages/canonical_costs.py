@@ -8,6 +8,7 @@ from operator import ge
 from typing import TypedDict
 from uuid import UUID
 
+from contract.messages.label_lists import LabelList
 from contract.money import CANONICAL, total
 
 _UUID = "[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"
@@ -19,12 +20,17 @@ _READING_LENGTH = len('],"reading_id":"","observed_at":""}') + 36 + 27
 _BEGINNING = re.compile(rf'({_OWNER})","day":"([0-9-]{{10}})","usd":"({CANONICAL})","costs":\[')
 _COSTS = re.compile(rf"(?:^|(?<=\}}),){_COST}|(.)", re.DOTALL)
 """Without amounts. What is no cost, behind the beginning or another one, is found by character: nothing is passed over."""
+_NO_AMOUNT = "\0"
 _AMOUNT = re.compile(rf',"usd":"({CANONICAL})"(?=\}})')
 
 REPEATED = 256
 """Values that are kept, of each kind: the days of a window differ in amounts and in the day alone."""
 LONGEST_KEPT = 10_000
 """Characters of a value that is kept."""
+
+
+Texts = tuple[LabelList, list[str]]
+"""The labels of costs, and the amount of each in US dollars."""
 
 
 class CanonicalCosts(TypedDict):
@@ -34,8 +40,7 @@ class CanonicalCosts(TypedDict):
     integration_id: UUID
     day: date
     usd: Decimal
-    costs: str
-    """The JSON of all costs, as the model would write it."""
+    costs: Texts
     reading_id: UUID
     observed_at: datetime
 
@@ -52,39 +57,40 @@ def read(body: bytes) -> CanonicalCosts | None:
         reading_id, observed_at = _reading(text[-_READING_LENGTH:])
     except ValueError:
         return None
-    costs = text[beginning.end() : -_READING_LENGTH]
-    if not _adds_up(costs, usd):
+    costs = _that_add_up(text[beginning.end() : -_READING_LENGTH], usd)
+    if costs is None:
         return None
     return {
         "account_id": account_id,
         "integration_id": integration_id,
         "day": day,
         "usd": usd,
-        "costs": f"[{costs}]",
+        "costs": costs,
         "reading_id": reading_id,
         "observed_at": observed_at,
     }
 
 
-def _adds_up(costs: str, usd: Decimal) -> bool:
-    """Whether `costs` is nothing but costs, sorted by label, one entry a label, and `usd` their sum."""
-    if not costs:
-        return not usd
-    if "\0" in costs:  # as nothing that is written has
-        return False
+def _that_add_up(costs: str, usd: Decimal) -> Texts | None:
+    """`costs`, where that is nothing but costs, sorted by label, one entry a label, and `usd` their sum."""
+    if _NO_AMOUNT in costs:  # as nothing that is written has
+        return None
     texts_and_amounts = _AMOUNT.split(costs)
-    labels = "\0".join(texts_and_amounts[::2])
-    are_sorted = _are_sorted if len(labels) <= LONGEST_KEPT else _are_sorted_once
-    return are_sorted(labels) and total(map(Decimal, texts_and_amounts[1::2])) == usd
+    text, amounts = _NO_AMOUNT.join(texts_and_amounts[::2]), texts_and_amounts[1::2]
+    labels = (_labels if len(text) <= LONGEST_KEPT else _labels_once)(text)
+    return (labels, amounts) if labels and total(map(Decimal, amounts)) == usd else None
 
 
-def _are_sorted_once(costs: str) -> bool:
-    """Whether `costs`, with a null character for each amount, is nothing but costs, sorted by label, one entry a label."""
-    labels, others = zip(*_COSTS.findall(costs), strict=True)
-    return not any(others) and not any(map(ge, labels, labels[1:]))
+def _labels_once(costs: str) -> LabelList | None:
+    """Those of `costs`, which has a null character for each amount, where that is nothing but costs, sorted by label."""
+    if costs:
+        labels, others = zip(*_COSTS.findall(costs), strict=True)
+        if any(others) or any(map(ge, labels, labels[1:])):
+            return None
+    return LabelList(f"[{costs.replace(_NO_AMOUNT, '')}]")
 
 
-_are_sorted = lru_cache(maxsize=REPEATED)(_are_sorted_once)
+_labels = lru_cache(maxsize=REPEATED)(_labels_once)
 
 
 @lru_cache(maxsize=REPEATED)

@@ -1,5 +1,6 @@
 """Costs of a day, label by label."""
 
+import json
 from collections.abc import Iterator, Sequence
 from operator import ge
 from typing import Any, Self, overload
@@ -11,7 +12,9 @@ from pydantic_core import CoreSchema, SchemaValidator, core_schema
 from contract.fields import AccountId, Day, Instant, Text
 from contract.messages import canonical_costs
 from contract.messages.base import Message
-from contract.money import Usd, total
+from contract.messages.canonical_costs import Texts
+from contract.messages.label_lists import LabelList
+from contract.money import Usd, plain, total
 
 
 class Cost(Message):
@@ -30,26 +33,44 @@ _COSTS: TypeAdapter[tuple[Cost, ...]] = TypeAdapter(tuple[Cost, ...])
 
 
 class Costs(Sequence[Cost]):
-    """The costs of a day. Those of a record that was read are JSON that was checked, until somebody looks at one."""
+    """The costs of a day. Those of a record that was read are texts that were checked, until somebody looks at one."""
 
-    __slots__ = ("_costs", "_json")
+    __slots__ = ("_costs", "_texts")
 
-    def __init__(self, costs: tuple[Cost, ...] | None = None, json: str | None = None) -> None:
-        """`json`: instead of `costs`, as `CostRecorded` writes them."""
+    def __init__(self, costs: tuple[Cost, ...] | None = None, texts: Texts | None = None) -> None:
+        """`texts`: instead of `costs`."""
         self._costs = costs
-        self._json = json
+        self._texts = texts
+
+    @property
+    def labels(self) -> LabelList:
+        """What the amounts are of."""
+        return self._as_texts[0]
+
+    @property
+    def amounts(self) -> list[str]:
+        """US dollars in the order of the labels, as the message has them."""
+        return self._as_texts[1]
 
     @property
     def json(self) -> str:
         """As the message has them."""
-        if self._json is None:
-            self._json = _COSTS.dump_json(self._all).decode()
-        return self._json
+        return _COSTS.dump_json(self._all).decode()
+
+    @property
+    def _as_texts(self) -> Texts:
+        if self._texts is None:
+            labels = _COSTS.dump_json(self._all, exclude={"__all__": {"usd"}}).decode()
+            self._texts = LabelList(labels), [plain(cost.usd) for cost in self._all]
+        return self._texts
 
     @property
     def _all(self) -> tuple[Cost, ...]:
         if self._costs is None:
-            self._costs = _COSTS.validate_json(self._json or "[]")
+            labels = json.loads(self.labels.json)
+            self._costs = _COSTS.validate_python(
+                [label | {"usd": usd} for label, usd in zip(labels, self.amounts, strict=True)]
+            )
         return self._costs
 
     @overload
@@ -118,7 +139,7 @@ class CostRecorded(Message):
         found = canonical_costs.read(body)
         if found is None:
             return super().read(body)
-        message: Self = _CHECKED.validate_python(found | {"costs": Costs(json=found["costs"])})
+        message: Self = _CHECKED.validate_python(found | {"costs": Costs(texts=found["costs"])})
         return message
 
 

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ledger.operations.rebuild_tables import SCHEMA
+from ledger.operations.rebuild_tables import SAME_COSTS, SCHEMA
 
 TABLES = ("days", "day_revisions", "outcomes", "integrations", "erased")
 SAMPLES = 100
 
-_COSTS_DIFFER = "(l.costs IS DISTINCT FROM r.costs AND NOT coalesce(same_costs(l.costs, r.costs), false))"
-"""Another form of the same amounts, such as a field that was added since, is no difference."""
+_COSTS_DIFFER = f"""((l.labels_id, l.amounts) IS DISTINCT FROM (r.labels_id, r.amounts)
+    AND NOT coalesce({SAME_COSTS}, false))"""
+"""The same amounts of other lists of labels, such as one with a field that was added since, are no difference."""
 
 
 def _differs(column: str) -> str:

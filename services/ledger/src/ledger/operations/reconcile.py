@@ -70,7 +70,8 @@ _STATES = text("""
         WITH ORDINALITY AS n(integration_id, day, account_id, usd, costs, reading_id, observed_at, number)
     LEFT JOIN days d USING (integration_id, day, account_id)
     CROSS JOIN LATERAL concat_ws(', ', CASE WHEN d.usd <> n.usd THEN 'usd' END,
-        CASE WHEN d.observed_at = n.observed_at AND NOT same_costs(d.costs, CAST(n.costs AS jsonb)) THEN 'costs' END,
+        CASE WHEN d.observed_at = n.observed_at AND NOT same_costs(costs_of(d.labels_id, d.amounts), CAST(n.costs AS jsonb))
+            THEN 'costs' END,
         CASE WHEN d.reading_id <> n.reading_id THEN 'reading_id' END) AS columns
     LEFT JOIN erased e ON e.integration_id = n.integration_id
     ORDER BY n.number
@@ -89,13 +90,14 @@ _GAPS = text("""
 """)
 
 _STORED = text("""
-    SELECT day, usd, costs, observed_at FROM days
+    SELECT day, usd, costs_of(labels_id, amounts) AS costs, observed_at FROM days
     WHERE integration_id = :id AND account_id = :account_id AND day = ANY(:days)
 """)
 
 _UNEVEN = text("""
-    SELECT integration_id, account_id, day AS first_day, day AS last_day FROM days
-    WHERE usd <> (SELECT coalesce(sum(CAST(c ->> 'usd' AS numeric)), 0) FROM jsonb_array_elements(costs) c)
+    SELECT integration_id, account_id, day AS first_day, day AS last_day FROM days LEFT JOIN label_lists USING (labels_id)
+    WHERE usd <> (SELECT coalesce(sum(amount), 0) FROM unnest(amounts) amount)
+        OR jsonb_array_length(labels) IS DISTINCT FROM cardinality(amounts)
     ORDER BY 1, 3
 """)
 
@@ -142,5 +144,5 @@ async def gaps(connection: AsyncConnection, today: date) -> list[Gap]:
 
 
 async def uneven(connection: AsyncConnection) -> list[Gap]:
-    """Days with a sum that is not that of their costs: only a manual change of the tables causes that."""
+    """Days with a sum that is not that of their amounts, or not as many labels: only a manual change causes that."""
     return [Gap(**row._mapping) for row in await connection.execute(_UNEVEN)]  # noqa: SLF001 - a row's public mapping has this name

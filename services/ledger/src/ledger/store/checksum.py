@@ -6,7 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 _CHECKSUM = text("""
     SELECT days.*, revisions.*, outcomes.* FROM
     (SELECT count(*) AS days, coalesce(sum(usd), 0) AS usd, coalesce(sum(hashtextextended(concat_ws('|', integration_id,
-        day, account_id, usd, costs, reading_id, extract(epoch FROM observed_at), extract(epoch FROM said_since)), 0)
+        day, account_id, usd, labels_id, amounts, reading_id, extract(epoch FROM observed_at), extract(epoch FROM said_since)), 0)
         ::numeric), 0) AS checksum FROM days) days,
     (SELECT count(*) AS revisions FROM day_revisions) revisions,
     (SELECT count(*) AS windows, count(*) FILTER (WHERE reconciled) AS reconciled FROM outcomes) outcomes

@@ -1,11 +1,11 @@
-"""The read side: an account's costs by day, now or as known at an earlier instant, as JSON text that Postgres stores."""
+"""The read side: an account's costs by day, now or as known at an earlier instant."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import LiteralString
+from typing import Any, LiteralString
 from uuid import UUID
 
 from common.database import Cursor, Pipeline
@@ -48,8 +48,10 @@ class IntegrationDay:
     observed_at: datetime
     restated: bool
     """What was reported of the day after it was over has been replaced since."""
-    models: str
-    """A JSON array of objects that begin with their amount, `{"usd": "`."""
+    labels: Sequence[str]
+    """JSON objects: label, model and product of each amount."""
+    amounts: Sequence[str]
+    """US dollars."""
 
 
 _OF_ACCOUNT: LiteralString = """account_id = %(account_id)s AND day BETWEEN %(first)s AND %(last)s
@@ -57,16 +59,16 @@ _OF_ACCOUNT: LiteralString = """account_id = %(account_id)s AND day BETWEEN %(fi
     AND integration_id <> ALL (CAST(%(left_out)s AS uuid[]))"""
 
 _NOW: LiteralString = f"""
-    SELECT integration_id, account_id, day, usd, costs, reading_id, observed_at FROM days WHERE {_OF_ACCOUNT}
+    SELECT integration_id, account_id, day, usd, labels_id, amounts, reading_id, observed_at FROM days WHERE {_OF_ACCOUNT}
 """  # noqa: S608 - only constants are put in
 
 # A row has the first and the last of the equal readings; the ones between them are in the outcomes.
 _AS_OF: LiteralString = f"""
     WITH valid AS (
-        SELECT integration_id, account_id, day, usd, costs, reading_id, said_since, observed_at FROM days
+        SELECT integration_id, account_id, day, usd, labels_id, amounts, reading_id, said_since, observed_at FROM days
         WHERE {_OF_ACCOUNT} AND said_since <= %(as_of)s
         UNION ALL
-        SELECT integration_id, account_id, day, usd, costs, reading_id, said_since, said_since FROM day_revisions
+        SELECT integration_id, account_id, day, usd, labels_id, amounts, reading_id, said_since, said_since FROM day_revisions
         WHERE {_OF_ACCOUNT} AND said_since <= %(as_of)s AND said_until > %(as_of)s
     ), read AS (
         SELECT integration_id, first_day + number AS day, max(observed_at) AS observed_at
@@ -75,22 +77,36 @@ _AS_OF: LiteralString = f"""
             AND first_day + number <> ALL (unreconciled_days)
         GROUP BY 1, 2
     )
-    SELECT integration_id, account_id, day, usd, costs, reading_id, greatest(
+    SELECT integration_id, account_id, day, usd, labels_id, amounts, reading_id, greatest(
         CASE WHEN valid.observed_at <= %(as_of)s THEN valid.observed_at ELSE said_since END, read.observed_at)
         AS observed_at
     FROM valid LEFT JOIN read USING (integration_id, day)
 """  # noqa: S608 - as above
 
-# Costs are sent as they are stored, each with its amount first: of the members of an object Postgres keeps the shortest
-# name first, and the ledger stores what `contract.messages.Cost` writes. To take them apart took most of a read.
-_MODELS: dict[CostsBy, LiteralString] = {
-    CostsBy.LABEL: "CAST(costs AS text)",
-    CostsBy.MODEL: """(
-        SELECT '[' || coalesce(string_agg('{"usd": "' || trim_scale(usd) || '", "label": ' || model || ', "model": ' || model
-            || ', "product": null}', ', ' ORDER BY model COLLATE "C"), '') || ']'
-        FROM (SELECT CAST(c -> 'model' AS text) AS model, sum(CAST(c ->> 'usd' AS numeric)) AS usd
-            FROM jsonb_array_elements(costs) AS c GROUP BY 1) AS models)""",
-    CostsBy.DAY: "'[]'",
+# Of a list of labels the first row that has it brings the texts. Sums of models are computed of each row.
+_COSTS: dict[CostsBy, tuple[LiteralString, LiteralString]] = {
+    CostsBy.LABEL: (
+        """CASE WHEN row_number() OVER (PARTITION BY labels_id ORDER BY day, integration_id) = 1 THEN (
+            SELECT (SELECT coalesce(array_agg(CAST(label AS text) ORDER BY number), '{}')
+                FROM jsonb_array_elements(labels) WITH ORDINALITY AS one(label, number))
+            FROM label_lists l WHERE l.labels_id = d.labels_id
+        ) END AS labels, CAST(amounts AS text) AS amounts""",
+        "",
+    ),
+    CostsBy.MODEL: (
+        "models.labels, CAST(models.amounts AS text) AS amounts",
+        """CROSS JOIN LATERAL (
+            SELECT coalesce(array_agg(concat('{"label": ', model, ', "model": ', model, ', "product": null}')
+                    ORDER BY model COLLATE "C"), '{}') AS labels,
+                coalesce(array_agg(trim_scale(usd) ORDER BY model COLLATE "C"), '{}') AS amounts
+            FROM (
+                SELECT CAST(c.label -> 'model' AS text) AS model, sum(c.usd) AS usd
+                FROM label_lists l, ROWS FROM (jsonb_array_elements(l.labels), unnest(d.amounts)) AS c(label, usd)
+                WHERE l.labels_id = d.labels_id GROUP BY 1
+            ) AS of_model
+        ) AS models""",
+    ),
+    CostsBy.DAY: ("CAST('{}' AS text[]) AS labels, '{}' AS amounts", ""),
 }
 
 
@@ -102,17 +118,18 @@ def _versions(source: LiteralString) -> LiteralString:
     """  # noqa: S608 - as above
 
 
-def _days(source: LiteralString, restated: LiteralString, models: LiteralString) -> LiteralString:
+def _days(source: LiteralString, restated: LiteralString, by: CostsBy) -> LiteralString:
+    columns, joined = _COSTS[by]
     return f"""
-        SELECT integration_id, day, usd, observed_at, {restated} AS restated, {models} AS models
-        FROM ({source}) AS d ORDER BY day, integration_id
+        SELECT integration_id, day, usd, observed_at, {restated} AS restated, labels_id, {columns}
+        FROM ({source}) AS d {joined} ORDER BY day, integration_id
     """  # noqa: S608 - as above
 
 
 _VERSIONS: dict[bool, LiteralString] = {True: _versions(_AS_OF), False: _versions(_NOW)}
-_DAYS: dict[tuple[bool, CostsBy], LiteralString] = {
-    (True, by): _days(_AS_OF, RESTATED_AS_OF, _MODELS[by]) for by in CostsBy
-} | {(False, by): _days(_NOW, RESTATED, _MODELS[by]) for by in CostsBy}
+_DAYS: dict[tuple[bool, CostsBy], LiteralString] = {(True, by): _days(_AS_OF, RESTATED_AS_OF, by) for by in CostsBy} | {
+    (False, by): _days(_NOW, RESTATED, by) for by in CostsBy
+}
 """By whether it is about an earlier instant."""
 
 
@@ -124,7 +141,16 @@ async def versions(pipeline: Pipeline, selection: Selection) -> Cursor:
 async def integration_days(pipeline: Pipeline, selection: Selection) -> list[IntegrationDay]:
     """The stored days of the selection, by day and integration."""
     rows = await pipeline.execute(_DAYS[selection.as_of is not None, selection.by], _parameters(selection))
-    return [IntegrationDay(**row) for row in await rows.fetchall()]
+    labels: dict[UUID, Sequence[str]] = {}
+    return [_integration_day(row, labels) for row in await rows.fetchall()]
+
+
+def _integration_day(row: dict[str, Any], labels: dict[UUID, Sequence[str]]) -> IntegrationDay:
+    """`labels`: the lists that earlier rows brought."""
+    labels_id, texts, amounts = row.pop("labels_id"), row.pop("labels"), row.pop("amounts")[1:-1]
+    if texts is not None:
+        labels[labels_id] = texts
+    return IntegrationDay(**row, labels=labels[labels_id], amounts=amounts.split(",") if amounts else [])
 
 
 def _parameters(selection: Selection) -> dict[str, object]:

@@ -17,20 +17,27 @@ RESTATED: LiteralString = f"EXISTS ({_REPLACED})"
 RESTATED_AS_OF: LiteralString = f"EXISTS ({_REPLACED} AND r.said_until <= %(as_of)s)"
 """The same, as known at an instant."""
 
-# Binary arrays (%b): the text form of a list of JSON strings costs a hundred times as much. The anti-join leaves
-# replayed rows unlocked; the order keeps two batches from deadlocking.
+# The anti-joins leave what is replayed unlocked; the order keeps two batches from deadlocking. Binary arrays (%b): the text
+# form of a list of texts costs many times as much.
+_RECORD_LABELS: LiteralString = """
+    INSERT INTO label_lists (labels_id, labels)
+    SELECT labels_id, labels::jsonb FROM unnest(%(ids)b::uuid[], %(labels)b::text[]) AS new(labels_id, labels)
+    WHERE NOT EXISTS (SELECT 1 FROM label_lists old WHERE old.labels_id = new.labels_id)
+    ORDER BY labels_id ON CONFLICT DO NOTHING
+"""
 _RECORD: LiteralString = """
-    INSERT INTO days (integration_id, day, account_id, usd, costs, reading_id, observed_at, said_since)
-    SELECT integration_id, day, account_id, usd, costs::jsonb, reading_id, observed_at, observed_at
-    FROM unnest(%(ids)b::uuid[], %(days)b::date[], %(accounts)b::text[], %(usd)b::numeric[], %(costs)b::text[],
-        %(readings)b::uuid[], %(observed)b::timestamptz[])
-        AS new(integration_id, day, account_id, usd, costs, reading_id, observed_at)
+    INSERT INTO days (integration_id, day, account_id, usd, labels_id, amounts, reading_id, observed_at, said_since)
+    SELECT integration_id, day, account_id, usd, labels_id, amounts::numeric[], reading_id, observed_at, observed_at
+    FROM unnest(%(ids)b::uuid[], %(days)b::date[], %(accounts)b::text[], %(usd)b::numeric[], %(labels_ids)b::uuid[],
+        %(amounts)b::text[], %(readings)b::uuid[], %(observed)b::timestamptz[])
+        AS new(integration_id, day, account_id, usd, labels_id, amounts, reading_id, observed_at)
     WHERE NOT EXISTS (SELECT 1 FROM days old WHERE old.integration_id = new.integration_id AND old.day = new.day
         AND old.account_id = new.account_id AND old.observed_at >= new.observed_at)
         AND NOT EXISTS (SELECT 1 FROM erased WHERE erased.integration_id = new.integration_id)
     ORDER BY integration_id, day, account_id
     ON CONFLICT (integration_id, day, account_id) DO UPDATE SET
-        usd = excluded.usd, costs = excluded.costs, reading_id = excluded.reading_id, observed_at = excluded.observed_at
+        usd = excluded.usd, labels_id = excluded.labels_id, amounts = excluded.amounts, reading_id = excluded.reading_id,
+        observed_at = excluded.observed_at
     WHERE days.observed_at < excluded.observed_at
 """
 
@@ -40,6 +47,9 @@ async def record(pipeline: Pipeline, days: Sequence[CostRecorded]) -> list[Curso
 
     The answers' `rowcount` are how many were written.
     """
+    lists = {labels.labels_id: labels.json for labels in {day.costs.labels for day in days}}
+    if lists:
+        await pipeline.execute(_RECORD_LABELS, {"ids": list(lists), "labels": list(lists.values())})
     return [await _record(pipeline, batch) for batch in batches_of_unique_days(days)]
 
 
@@ -51,7 +61,8 @@ async def _record(pipeline: Pipeline, days: Sequence[CostRecorded]) -> Cursor:
             "days": [day.day for day in days],
             "accounts": [day.account_id for day in days],
             "usd": [day.usd for day in days],
-            "costs": [day.costs.json for day in days],
+            "labels_ids": [day.costs.labels.labels_id for day in days],
+            "amounts": [f"{{{','.join(day.costs.amounts)}}}" for day in days],
             "readings": [day.reading_id for day in days],
             "observed": [day.observed_at for day in days],
         },

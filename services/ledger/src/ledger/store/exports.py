@@ -25,6 +25,7 @@ OBSERVED_AT: LiteralString = "to_char(d.observed_at AT TIME ZONE 'UTC', 'YYYY-MM
 
 _DAYS: LiteralString = """
     days d
+    JOIN label_lists USING (labels_id)
     LEFT JOIN integrations i ON i.integration_id = d.integration_id
     LEFT JOIN outcomes o ON o.integration_id = d.integration_id AND o.reading_id = d.reading_id
         AND o.account_id = d.account_id
@@ -34,21 +35,23 @@ _DAYS: LiteralString = """
         AND (%(only)s::uuid IS NULL OR d.integration_id = %(only)s) AND d.integration_id <> ALL(%(left_out)s::uuid[])
 """
 _COSTS: LiteralString = """
-    (SELECT cost ->> 'label' AS label, cost ->> 'product' AS product, cost ->> 'model' AS model,
-        cost ->> 'usd' AS usd, number
-    FROM jsonb_array_elements(of_day.costs) WITH ORDINALITY AS element(cost, number) OFFSET 0) AS c
+    (SELECT label ->> 'label' AS label, label ->> 'product' AS product, label ->> 'model' AS model,
+        CAST(usd AS text) AS usd, number
+    FROM ROWS FROM (jsonb_array_elements(of_day.labels), unnest(of_day.amounts)) WITH ORDINALITY
+        AS element(label, usd, number) OFFSET 0) AS c
 """
 
 # OFFSET 0: what is of the whole day is computed once, and not again for each of its labels.
 _CSV = SQL(f"""
-    SELECT convert_to(lines.text, 'UTF8') FROM (SELECT d.integration_id, d.costs, {{of_day}} FROM {_DAYS} OFFSET 0) AS of_day
+    SELECT convert_to(lines.text, 'UTF8')
+    FROM (SELECT d.integration_id, labels, d.amounts, {{of_day}} FROM {_DAYS} OFFSET 0) AS of_day
     CROSS JOIN LATERAL (SELECT string_agg({{line}}, '' ORDER BY c.number) AS text FROM {_COSTS}) AS lines
     WHERE lines.text IS NOT NULL ORDER BY of_day.integration_id
 """)  # noqa: S608 - only constants are put in
 _JSON = SQL(f"""
     SELECT coalesce(array_agg(lines.text ORDER BY of_day.integration_id, lines.number), ARRAY[]::text[]),
         coalesce(sum(lines.usd::numeric), 0)
-    FROM (SELECT d.integration_id, d.costs, {{of_day}} FROM {_DAYS} OFFSET 0) AS of_day
+    FROM (SELECT d.integration_id, labels, d.amounts, {{of_day}} FROM {_DAYS} OFFSET 0) AS of_day
     CROSS JOIN LATERAL (SELECT json_build_object({{members}})::text AS text, c.usd, c.number FROM {_COSTS}) AS lines
 """)  # noqa: S608 - as above
 _FOREIGN_TEXTS = ("i.label", "i.team_id", "c.label", "c.product", "c.model")

@@ -29,7 +29,7 @@ _LEFT_OUT = text("""
 """)
 
 _DAY = text("""
-    SELECT usd, costs, reading_id, observed_at, said_since AS valid_from
+    SELECT usd, costs_of(labels_id, amounts) AS costs, reading_id, observed_at, said_since AS valid_from
     FROM days WHERE integration_id = :integration_id AND day = :day AND account_id = :account_id
 """)
 
@@ -51,8 +51,8 @@ _REVISIONS = text("""
         )) AS new_usd, count(*) OVER () AS found, row_number() OVER newest_first AS number,
             sum(octet_length(CAST(costs AS text))) OVER newest_first AS bytes
         FROM (
-            SELECT integration_id, day, account_id, usd, costs, reading_id, said_since AS valid_from,
-                said_until AS valid_to, replaced_by
+            SELECT integration_id, day, account_id, usd, costs_of(labels_id, amounts) AS costs, reading_id,
+                said_since AS valid_from, said_until AS valid_to, replaced_by
             FROM day_revisions
             WHERE account_id = :account_id AND integration_id = ANY(:ids) AND day BETWEEN :first AND :last
                 AND (CAST(:valid_to AS timestamptz) IS NULL

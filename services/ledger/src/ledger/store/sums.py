@@ -42,8 +42,9 @@ _NEWEST = _statement("""
     ) AS of_integrations
 """)
 
-_LABELS = """SELECT d.day, c ->> '{by}' AS key, {model} AS model, CAST(c ->> 'usd' AS numeric) AS usd
-    FROM days d, jsonb_array_elements(d.costs) c"""
+_LABELS = """SELECT d.day, c.label ->> '{by}' AS key, {model} AS model, c.usd
+    FROM days d JOIN label_lists USING (labels_id)
+    CROSS JOIN LATERAL ROWS FROM (jsonb_array_elements(labels), unnest(amounts)) AS c(label, usd)"""
 _INTEGRATIONS = "SELECT d.day, CAST(d.integration_id AS text) AS key, NULL AS model, d.usd FROM days d"
 
 
@@ -60,7 +61,7 @@ _ROWS = """
     ORDER BY usd DESC, key NULLS LAST
 """
 _AMOUNTS = {
-    "label": _LABELS.format(by="label", model="c ->> 'model'"),
+    "label": _LABELS.format(by="label", model="c.label ->> 'model'"),
     "model": _LABELS.format(by="model", model="NULL"),
     "product": _LABELS.format(by="product", model="NULL"),
     "integration": _INTEGRATIONS,
