@@ -21,6 +21,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from common.kafka.client import client_options
 from common.migrations import SERVICES
+from contract.messages.label_lists import LabelList
 from contract.topics import COSTS, CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS
 from grafient.local.folder import PORTS
 from grafient.local.kafka import Kafka
@@ -135,6 +136,12 @@ async def upgraded(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Up
 async def test_every_figure_is_the_one_that_was(upgraded: Upgraded, former: dict[str, Any]) -> None:
     for day, costs in former["costs"].items():
         assert upgraded.days.get((former["integration_id"], day), {}) == costs, day
+
+
+async def test_lists_of_labels_have_the_ids_that_a_reading_gives_them(upgraded: Upgraded) -> None:
+    for labels_id, labels in await upgraded.client.rows("SELECT labels_id, labels FROM ledger.label_lists"):
+        written = [{name: label[name] for name in ("label", "product", "model")} for label in labels]
+        assert LabelList(json.dumps(written, separators=(",", ":"), ensure_ascii=False)).labels_id == labels_id
 
 
 async def test_revisions_and_states_are_the_ones_that_were(upgraded: Upgraded) -> None:

@@ -58,7 +58,7 @@ class LedgerHarness:
         self.policy = FailurePolicy(COSTS, self.dead_letters, Watchdog(), pause=no_pause)
 
     async def clear(self) -> None:
-        await self.sql("TRUNCATE integrations, days, day_revisions, outcomes, erased")
+        await self.sql("TRUNCATE integrations, days, label_lists, day_revisions, outcomes, erased")
 
     async def sql(self, statement: str, **values: object) -> list[Any]:
         """As the owner."""
