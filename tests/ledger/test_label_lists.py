@@ -7,7 +7,7 @@ from uuid import UUID, uuid4
 from contract.messages.label_lists import LabelList
 from ledger.operations import reconcile
 
-from tests.ledger.support.ledger import FIRST, LedgerHarness, later, reading_of
+from tests.ledger.support.ledger import ERASED, FIRST, LedgerHarness, later, reading_of
 
 LISTS = "SELECT labels_id, labels, xmin::text AS version FROM label_lists ORDER BY jsonb_array_length(labels)"
 
@@ -41,6 +41,16 @@ async def test_a_list_is_written_once_also_by_batches_at_the_same_time(ledger: L
     await ledger.record(team, {FIRST: {"a": "9"}}, observed_at=later(1))
 
     assert await ledger.sql(LISTS) == before
+
+
+async def test_what_is_erased_leaves_no_label_that_nobody_else_has(ledger: LedgerHarness, team: UUID) -> None:
+    await ledger.record(team, {FIRST: {"a": "1"}})
+    await ledger.record(team, {FIRST: {"a": "1", "own-model": "2"}}, observed_at=later(1))
+    await ledger.record(uuid4(), {FIRST: {"a": "1"}})
+
+    await ledger.add(team, **ERASED)
+
+    assert [[one["label"] for one in row.labels] for row in await ledger.sql(LISTS)] == [["a"]]
 
 
 async def test_a_day_without_its_labels_is_reported(ledger: LedgerHarness, team: UUID) -> None:

@@ -19,6 +19,9 @@ from common.settings import EXIT_BAD_SETTINGS, StartRefusedError
 
 KEEP_ALIVE = 120
 """Seconds: longer than pooled clients and proxies keep an idle connection (60 to 90), so that they close it, not we."""
+YOUNG_OBJECTS = 20_000
+"""After so many new ones Python looks for cycles among them; by default 700, of which one batch of records makes many times
+as many."""
 DRAIN, SHORTEST_DRAIN = 13.0, 8.0
 """Seconds from the signal until open requests are cancelled, and from the end of the pause."""
 CLOSE = (b"connection", b"close")
@@ -39,6 +42,7 @@ def serve(
         sys.exit(EXIT_BAD_SETTINGS)
     server = server_of(app, host=host, port=port, keep_alive=keep_alive, stop_pause=stop_pause)
     gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS)
     gc.enable()  # see `common.unloaded`
     with suppress(KeyboardInterrupt):  # uvicorn raises it after a shutdown by Ctrl-C
         server.run()

@@ -43,7 +43,10 @@ _OUTDATED_INTEGRATIONS = """
 """
 _INTEGRATIONS = "INSERT INTO integrations SELECT * FROM ledger.integrations ON CONFLICT DO NOTHING"
 
-_LABEL_LISTS = "INSERT INTO label_lists SELECT * FROM ledger.label_lists ON CONFLICT DO NOTHING"
+_LABEL_LISTS = """
+    INSERT INTO label_lists SELECT * FROM ledger.label_lists
+    WHERE labels_id IN (SELECT labels_id FROM days UNION SELECT labels_id FROM day_revisions) ON CONFLICT DO NOTHING
+"""
 _DAYS = """
     INSERT INTO days SELECT l.* FROM ledger.days l JOIN first_records f USING (integration_id)
     WHERE l.observed_at < f.at ON CONFLICT DO NOTHING
@@ -158,13 +161,13 @@ async def take_over(connection: AsyncConnection, first_records: FirstRecords) ->
     await connection.execute(text(_FIRST_RECORDS), values)
     await connection.execute(text(_OUTDATED_INTEGRATIONS))
     counts["integrations"] = await _rows(connection, _INTEGRATIONS)
-    await connection.execute(text(_LABEL_LISTS))
     counts["days"] = await _rows(connection, _DAYS)
     await connection.execute(text("ALTER TABLE days DISABLE TRIGGER keep_revision"))
     for statement in (_RUNS_OF_DAYS, _RUNS_OF_REVISIONS):
         await connection.execute(text(statement))
     await connection.execute(text("ALTER TABLE days ENABLE TRIGGER keep_revision"))
     counts["day_revisions"] = await _rows(connection, _REVISIONS)
+    await connection.execute(text(_LABEL_LISTS))
     await connection.execute(text(_EARLY_OUTCOMES))
     counts["outcomes"] = await _rows(connection, _OUTCOMES)
     for statement in (_PUBLISHED, _CHANGED, _STORED_AT, "DROP TABLE first_records"):

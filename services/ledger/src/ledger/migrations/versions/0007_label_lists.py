@@ -13,7 +13,7 @@ CREATE TABLE label_lists (
     labels_id uuid PRIMARY KEY,
     labels jsonb NOT NULL
 );
-COMMENT ON TABLE label_lists IS 'the labels of a day, each with product and model; a row never changes, and remains';
+COMMENT ON TABLE label_lists IS 'the labels of a day, each with product and model; a row never changes';
 COMMENT ON COLUMN label_lists.labels_id IS 'the beginning of the SHA-256 hash of labels, as the message has them';
 GRANT SELECT, INSERT ON label_lists TO ledger;
 
@@ -49,6 +49,7 @@ ON CONFLICT DO NOTHING;
 ALTER TABLE {table} ALTER COLUMN labels_id SET NOT NULL, ALTER COLUMN costs TYPE numeric[] USING amounts_of(costs);
 ALTER TABLE {table} RENAME COLUMN costs TO amounts;
 COMMENT ON COLUMN {table}.amounts IS 'US dollars, in the order of the labels';
+CREATE INDEX {table}_of_labels ON {table} (labels_id);
 """
 
 AFTER = """
@@ -99,6 +100,28 @@ END $$;
 """
 
 
+# A label can name a model that only one team has. No batch runs meanwhile: none counts on a list that goes.
+ERASE = """
+CREATE OR REPLACE FUNCTION erase_integration(gone uuid) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE lists uuid[];
+BEGIN
+    PERFORM pg_advisory_xact_lock(7205759405);
+    INSERT INTO erased (integration_id) VALUES (gone) ON CONFLICT DO NOTHING;
+    lists := ARRAY(SELECT labels_id FROM days WHERE integration_id = gone
+        UNION SELECT labels_id FROM day_revisions WHERE integration_id = gone);
+    DELETE FROM days WHERE integration_id = gone;
+    DELETE FROM day_revisions WHERE integration_id = gone;
+    DELETE FROM outcomes WHERE integration_id = gone;
+    DELETE FROM label_lists l WHERE labels_id = ANY(lists)
+        AND NOT EXISTS (SELECT FROM days d WHERE d.labels_id = l.labels_id)
+        AND NOT EXISTS (SELECT FROM day_revisions r WHERE r.labels_id = l.labels_id);
+END $$;
+DO $$ BEGIN
+    EXECUTE format('ALTER FUNCTION erase_integration(uuid) SET search_path TO %I, pg_temp', current_schema());
+END $$;
+"""
+
+
 def upgrade() -> None:
     op.execute(LISTS)
     op.execute(BEFORE)
@@ -106,3 +129,4 @@ def upgrade() -> None:
         op.execute(MOVE.format(table=table))
     op.execute(AFTER)
     op.execute(REVISION)
+    op.execute(ERASE)
