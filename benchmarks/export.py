@@ -32,9 +32,9 @@ DASHBOARD = tuple(
 )
 """What a screen of 90 days asks the ledger for."""
 ROWS = """
-    CREATE TABLE public.rows AS SELECT d.account_id, d.integration_id, d.day, c ->> 'label' AS label,
-        c ->> 'product' AS product, c ->> 'model' AS model, (c ->> 'usd')::numeric AS usd, d.observed_at
-    FROM ledger.days d, jsonb_array_elements(d.costs) c WHERE account_id = %s ORDER BY day, integration_id
+    CREATE TABLE public.rows AS
+    SELECT account_id, integration_id, day, label, product, model, usd, observed_at
+    FROM ledger.daily_costs WHERE account_id = %s ORDER BY day, integration_id
 """
 PLAIN = "COPY public.rows TO STDOUT WITH (FORMAT csv)"
 
