@@ -100,7 +100,7 @@ END $$;
 """
 
 
-# A label can name a model that only one team has. No batch runs meanwhile: none counts on a list that goes.
+# A label can name a model that only one team has. No batch runs meanwhile: none counts on a deleted list.
 ERASE = """
 CREATE OR REPLACE FUNCTION erase_integration(gone uuid) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE lists uuid[];
