@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import psycopg
@@ -113,6 +113,21 @@ async def _fail_in_a_pipeline(database: Database) -> None:
     async with database.pipeline() as pipeline:
         for statement in ("SELECT pg_advisory_xact_lock(1)", "SELECT 1 / 0", "SELECT 1"):
             await pipeline.execute(statement)
+
+
+async def test_connections_of_a_busy_moment_are_kept_and_the_last_one_is_used_first(postgres: str) -> None:
+    database = Database(make_engine(SecretStr(postgres), schema=SCHEMA, pool_size=8))
+
+    async def pids_of(count: int) -> set[int]:
+        async with AsyncExitStack() as used:
+            connections = [await used.enter_async_context(database.transaction()) for _ in range(count)]
+            return {(await one.execute(text("SELECT pg_backend_pid()"))).scalar_one() for one in connections}
+
+    busy = await pids_of(8)
+
+    assert await pids_of(8) == busy
+    assert len({tuple(await pids_of(1)) for _ in range(8)}) == 1
+    await database.close()
 
 
 async def test_connections_that_the_server_closed_while_they_idled_are_replaced_unseen(postgres: str) -> None:

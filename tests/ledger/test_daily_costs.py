@@ -255,7 +255,7 @@ async def reading(postgres: str) -> Any:
     """The ledger's database as the routes use it, with statements that may take no time."""
     url = make_url(postgres).set(username="ledger", password=FAKE_PASSWORD).render_as_string(hide_password=False)
     session = {"statement_timeout": "100", "default_transaction_read_only": "on"}
-    database = Database(make_engine(SecretStr(url), schema="ledger", session=session, pool_size=1))
+    database = Database(make_engine(SecretStr(url), schema="ledger", session=session, pool_size=2))
     yield database
     await database.close()
 

@@ -2,6 +2,7 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -10,7 +11,17 @@ from contract.fields import Trigger
 from contract.tracing import tracing
 from psycopg.errors import InsufficientPrivilege
 
-from tests.ledger.support.ledger import ERASED, FIRST, NOON, REMOVED, LedgerHarness, later, reading_of, record_of
+from tests.ledger.support.ledger import (
+    ERASED,
+    FIRST,
+    NOON,
+    REMOVED,
+    LedgerHarness,
+    event_of_state,
+    later,
+    reading_of,
+    record_of,
+)
 from tests.support.messages import OTHER_PARENT, PARENT
 
 DAY_2 = FIRST + timedelta(days=1)
@@ -90,6 +101,27 @@ async def test_a_crash_between_commit_and_publish_publishes_the_same_again(ledge
 
     first, second = ledger.publisher.published
     assert (first.event_id, first.message) == (second.event_id, second.message)
+
+
+async def test_states_that_arrive_together_are_stored_together_and_the_newest_counts(
+    ledger: LedgerHarness, team: UUID
+) -> None:
+    other = uuid4()
+    await ledger.record(team, {FIRST: {"a": "1"}})
+    states = [
+        (team, {}),
+        (other, {"version": 2, "label": "new"}),
+        (team, ERASED),
+        (other, {"label": "old"}),
+        (team, {}),
+    ]
+
+    await ledger.handlers.integrations([event_of_state(one, **changes) for one, changes in states])
+
+    rows = await ledger.sql("SELECT integration_id, version, label FROM integrations ORDER BY version, label")
+    assert {(row.integration_id, row.version) for row in rows} == {(team, 2), (other, 2)}
+    assert [row.label for row in rows if row.integration_id == other] == ["new"]
+    assert await ledger.figures() == []
 
 
 async def test_an_erased_integration_stays_erased(ledger: LedgerHarness, team: UUID) -> None:

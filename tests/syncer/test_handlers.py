@@ -15,7 +15,7 @@ from syncer import requests
 from syncer.domain import Days, backfill
 from syncer.requests import Request
 
-from tests.support.messages import ACCOUNT, sync_requested
+from tests.support.messages import ACCOUNT, OTHER_PARENT, PARENT, sync_requested
 from tests.support.waiting import until
 from tests.syncer.support.claims import claim_one
 from tests.syncer.support.syncer import SyncerHarness
@@ -39,6 +39,17 @@ async def test_a_new_integration_queues_the_backfill_of_its_plan(
     assert {one.request_id for one in await syncer.requests()} == {
         f"backfill:{integration_id}:1:{one.first_day}" for one in windows
     }
+
+
+async def test_states_that_arrive_together_queue_what_each_makes_due_under_its_own_trace(syncer: SyncerHarness) -> None:
+    now, states = datetime.now(UTC), [await syncer.state(uuid4()) for _ in range(2)]
+
+    await syncer.handlers.integrations(
+        [Event(state, "any", now, trace) for state, trace in zip(states, (PARENT, OTHER_PARENT), strict=True)]
+    )
+
+    found = {one.integration_id: one.traceparent for one in await syncer.windows()}
+    assert found == {states[0].integration_id: PARENT, states[1].integration_id: OTHER_PARENT}
 
 
 async def test_a_state_that_comes_again_changes_nothing(syncer: SyncerHarness) -> None:

@@ -86,8 +86,7 @@ class LedgerHarness:
         return reading
 
     async def add(self, integration_id: UUID, **changes: Any) -> None:
-        state = integration(integration_id, **changes)
-        await self.handlers.integration(Event(state, f"{integration_id}:{state.version}", NOON))
+        await self.handlers.integration(event_of_state(integration_id, **changes))
 
     @property
     def outcomes(self) -> list[Any]:
@@ -105,6 +104,11 @@ class LedgerHarness:
             """SELECT day, usd, said_since AS valid_from, said_until AS valid_to, reading_id, replaced_by
             FROM day_revisions ORDER BY day, said_since"""
         )
+
+
+def event_of_state(integration_id: UUID, **changes: Any) -> Event[IntegrationChanged]:
+    state = integration(integration_id, **changes)
+    return Event(state, f"{integration_id}:{state.version}", NOON)
 
 
 def integration(integration_id: UUID, **changes: Any) -> IntegrationChanged:

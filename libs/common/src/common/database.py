@@ -40,17 +40,19 @@ class SharedSessionsError(UserError):
 
 
 def make_engine(
-    url: SecretStr, *, schema: str, pool_size: int = 5, session: Mapping[str, str] | None = None
+    url: SecretStr, *, schema: str, pool_size: int = 10, session: Mapping[str, str] | None = None
 ) -> AsyncEngine:
     """An engine with `schema` as the search path. Errors never print parameters of statements.
 
-    `session` holds further settings of each session, or others than LIMITS_MS.
+    `pool_size`: connections at most; they are kept, and the one that was used last is used first. `session` holds further
+    settings of each session, or others than LIMITS_MS.
     """
     engine = create_async_engine(
         url.get_secret_value(),
         hide_parameters=True,
         pool_size=pool_size,
-        max_overflow=pool_size,
+        max_overflow=0,
+        pool_use_lifo=True,
         pool_timeout=POOL_TIMEOUT,
         connect_args={
             "application_name": f"grafient-{schema}",

@@ -55,7 +55,7 @@ class Parts:
             raise TransientError("no broker answers")
 
 
-def assemble(settings: ServiceSettings, service: str, *, pool_size: int = 5) -> Parts:
+def assemble(settings: ServiceSettings, service: str, *, pool_size: int = 10) -> Parts:
     """The parts of `service`, wired and not connected."""
     watchdog = Watchdog()
     broker = make_broker(settings, service)

@@ -22,8 +22,8 @@ from ledger.reports.api import ReportRoutes
 from ledger.reports.export import Exports
 from ledger.settings import LedgerSettings
 
-READ_CONNECTIONS = 4
-"""Of a pool of its own, twice as many when busy: readers wait for each other, and the consumer for none of them."""
+READ_CONNECTIONS = 8
+"""Of a pool of its own, at most: readers wait for each other, and the consumer for none of them."""
 READ_SESSION = {"statement_timeout": "5000", "default_transaction_read_only": "on"}
 """A statement that reads for longer (ms) ends, and the request with it: 503."""
 COLLECT_AFTER = 20_000

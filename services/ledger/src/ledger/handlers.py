@@ -8,7 +8,7 @@ from common.kafka.publisher import Outgoing, Publisher
 from common.metrics import LEDGER_DAYS, declare
 from contract.cloudevents import Event
 from contract.fields import History, Status
-from contract.messages import INTEGRATION_STATES, CostRecorded, IntegrationState, WindowRead
+from contract.messages import INTEGRATION_STATES, CostRecorded, IntegrationState, Message, WindowRead
 from contract.topics import COSTS, INTEGRATIONS, SYNC_OUTCOMES
 from contract.tracing import tracing
 
@@ -71,14 +71,19 @@ class Handlers:
             )
 
     async def integration(self, event: Event[IntegrationState]) -> None:
-        """Keep the newest state; erase the history of an integration that was removed with it."""
-        state = event.message
+        await self.integrations([event])
+
+    async def integrations(self, events: Sequence[Event[Message]]) -> None:
+        """Keep the newest states; erase the history of integrations that were removed with it."""
         async with self._database.transaction() as connection:
-            await integrations.save(connection, state)
-            if state.status is Status.REMOVED and state.history is History.ERASE:
-                await erasure.erase(connection, state.integration_id)
+            for state in (event.message for event in events):
+                if not isinstance(state, IntegrationState):
+                    continue
+                await integrations.save(connection, state)
+                if state.status is Status.REMOVED and state.history is History.ERASE:
+                    await erasure.erase(connection, state.integration_id)
 
 
 HANDLERS: HandlerTable[Handlers] = {INTEGRATIONS: dict.fromkeys(INTEGRATION_STATES, Handlers.integration)}
-BATCH_HANDLERS: BatchTable[Handlers] = {COSTS: Handlers.costs}
-"""CostRecorded and WindowRead."""
+BATCH_HANDLERS: BatchTable[Handlers] = {COSTS: Handlers.costs, INTEGRATIONS: Handlers.integrations}
+"""Of costs CostRecorded and WindowRead."""

@@ -24,8 +24,8 @@ from syncer.worker import WindowQueue, make_worker
 from syncer.xai.calls import Xai
 from syncer.xai.pacing import CallLimits
 
-POOL_SIZE = 8
-"""Connections to Postgres, and as many more for a while: most statements share a few, whatever the calls in flight."""
+POOL_SIZE = 16
+"""Connections to Postgres, at most: most statements share a few, whatever the calls in flight."""
 
 
 def create_app(settings: SyncerSettings) -> FastAPI:

@@ -48,8 +48,16 @@ class Handlers:
         self._wake_healer = wake_healer
 
     async def integration(self, event: Event[IntegrationState]) -> None:
-        """Store the newest state, and queue what it makes due."""
-        state = event.message
+        await self._integration(event.message)
+
+    async def integrations(self, events: Sequence[Event[Message]]) -> None:
+        """Store the newest states, and queue what they make due: one transaction each, so that none waits for others."""
+        for event in events:
+            if isinstance(event.message, IntegrationState):
+                with tracing(event.traceparent):
+                    await self._integration(event.message)
+
+    async def _integration(self, state: IntegrationState) -> None:
         async with self._database.transaction() as connection:
             at = await store.serialize(connection, state.integration_id)
             before = await store.load_integration(connection, state.integration_id)
@@ -206,6 +214,7 @@ HANDLERS: HandlerTable[Handlers] = {
     SYNC_OUTCOMES: {SyncCompleted: Handlers.sync_completed},
 }
 BATCH_HANDLERS: BatchTable[Handlers] = {
+    INTEGRATIONS: Handlers.integrations,
     CREDENTIALS: Handlers.credentials,
     SYNC_REQUESTS: Handlers.sync_requests,
     SYNC_OUTCOMES: Handlers.sync_outcomes,
