@@ -2,7 +2,6 @@
 
 from datetime import date, timedelta
 from decimal import Decimal
-from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
@@ -108,7 +107,7 @@ async def test_states_that_arrive_together_are_stored_together_and_the_newest_co
 ) -> None:
     other = uuid4()
     await ledger.record(team, {FIRST: {"a": "1"}})
-    states = [
+    states: list[tuple[UUID, dict[str, object]]] = [
         (team, {}),
         (other, {"version": 2, "label": "new"}),
         (team, ERASED),

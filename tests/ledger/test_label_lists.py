@@ -4,6 +4,7 @@ import asyncio
 from datetime import timedelta
 from uuid import UUID, uuid4
 
+import pytest
 from contract.messages.label_lists import LabelList
 from ledger.operations import reconcile
 
@@ -43,19 +44,38 @@ async def test_a_list_is_written_once_also_by_batches_at_the_same_time(ledger: L
     assert await ledger.sql(LISTS) == before
 
 
-async def test_what_is_erased_leaves_no_label_that_nobody_else_has(ledger: LedgerHarness, team: UUID) -> None:
-    await ledger.record(team, {FIRST: {"a": "1"}})
-    await ledger.record(team, {FIRST: {"a": "1", "own-model": "2"}}, observed_at=later(1))
+OWN = {"a": "1", "own-model": "2"}
+
+
+@pytest.mark.parametrize(
+    "readings",
+    [
+        [{"a": "1"}, OWN],
+        [OWN, {"a": "1"}],
+        [{"a": "1", "own-model": "0"}, {"a": "1"}],
+    ],
+    ids=["newest", "former", "no revision"],
+)
+async def test_what_is_erased_leaves_no_label_that_nobody_else_has(
+    ledger: LedgerHarness, team: UUID, readings: list[dict[str, str]]
+) -> None:
+    for hour, costs in enumerate(readings):
+        await ledger.record(team, {FIRST: costs}, observed_at=later(hour))
+    await ledger.record(team, {FIRST: {"own-model-of-an-older-reading": "1"}}, observed_at=later(-1))
     await ledger.record(uuid4(), {FIRST: {"a": "1"}})
 
     await ledger.add(team, **ERASED)
+    await ledger.record(team, {FIRST: OWN}, observed_at=later(9))
 
     assert [[one["label"] for one in row.labels] for row in await ledger.sql(LISTS)] == [["a"]]
 
 
-async def test_a_day_without_its_labels_is_reported(ledger: LedgerHarness, team: UUID) -> None:
+@pytest.mark.parametrize("table", ["days", "day_revisions"])
+async def test_a_day_without_its_labels_is_reported(ledger: LedgerHarness, team: UUID, table: str) -> None:
+    await ledger.record(team, {FIRST: {"a": "5"}}, observed_at=later(-1))
     await ledger.record(team, {FIRST: {"a": "1"}, FIRST + timedelta(days=1): {"a": "1", "b": "2"}})
-    await ledger.sql("UPDATE days SET labels_id = gen_random_uuid() WHERE day = :day", day=FIRST)
+    await ledger.sql(f"UPDATE {table} SET labels_id = gen_random_uuid() WHERE day = :day", day=FIRST)  # noqa: S608 - a constant
+    await ledger.sql("DELETE FROM day_revisions WHERE said_since > :at", at=later(-1))
 
     async with ledger.owner.transaction() as connection:
         (found,) = await reconcile.uneven(connection)

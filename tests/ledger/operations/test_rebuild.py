@@ -21,6 +21,7 @@ from ledger.operations.rebuild_tables import FirstRecords, RebuildError
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.ledger.support.ledger import FIRST, LedgerHarness, Reading, event_of, later, reading_of
 from tests.support.fakes import RecordingPublisher
@@ -44,7 +45,7 @@ class Rebuilt:
     async def clear(self) -> None:
         await self.live.clear()
         async with self.database.transaction() as connection:
-            await connection.execute(text("TRUNCATE integrations, days, day_revisions, outcomes, erased"))
+            await connection.execute(text("TRUNCATE integrations, days, label_lists, day_revisions, outcomes, erased"))
 
     async def receive(self, *messages: Message) -> None:
         await self.handlers.costs([event_of(one) for one in messages])
@@ -190,6 +191,41 @@ async def test_a_field_beside_the_amounts_is_no_difference(rebuilt: Rebuilt) -> 
         await rebuilt.live.sql(f"UPDATE {table} SET labels_id = :another, amounts = amounts || 0.0", another=another)  # noqa: S608 - a constant
 
     assert await rebuilt.differences({TEAM: later(0)}) == []
+
+
+async def test_a_list_that_is_erased_while_days_are_copied_is_copied_with_its_day(
+    rebuilt: Rebuilt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other, copied = uuid4(), rebuild_tables._rows  # noqa: SLF001 - there is no other place between the two statements
+    for one in (TEAM, other):
+        await rebuilt.live.receive(*reading_of(one, {FIRST: {"a": "1", "b": "0"}}, observed_at=later(0)).days)
+
+    async def rows(connection: AsyncConnection, statement: str) -> int:
+        found = await copied(connection, statement)
+        if statement == rebuild_tables._DAYS:  # noqa: SLF001 - as above
+            await rebuilt.live.receive(*reading_of(TEAM, {FIRST: {"a": "1"}}, observed_at=later(2)).days)
+            await rebuilt.live.add(other, **ERASED)
+        return found
+
+    monkeypatch.setattr(rebuild_tables, "_rows", rows)
+    async with rebuilt.database.transaction() as connection:
+        await rebuild_tables.take_over(connection, {TEAM: later(1), other: later(1)})
+        kept = await connection.execute(text("SELECT costs_of(labels_id, amounts) IS NOT NULL FROM days"))
+        assert set(kept.scalars()) == {True}
+
+
+async def test_what_was_erased_leaves_its_labels_in_no_rebuilt_table(rebuilt: Rebuilt) -> None:
+    published = reading_of(TEAM, {FIRST: {"own-model": "1"}}).days
+    await rebuilt.live.receive(*published)
+    await rebuilt.live.add(TEAM, **ERASED)
+
+    async with rebuilt.database.transaction() as connection:
+        await rebuild_tables.take_over_erased(connection)
+    await rebuilt.receive(*published)
+
+    assert await rebuilt.differences() == []
+    async with rebuilt.database.transaction() as connection:
+        assert (await connection.execute(text("SELECT labels FROM label_lists"))).all() == []
 
 
 async def test_a_difference_that_was_only_on_its_way_is_none(rebuilt: Rebuilt) -> None:

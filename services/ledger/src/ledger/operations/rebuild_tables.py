@@ -45,9 +45,13 @@ _INTEGRATIONS = "INSERT INTO integrations SELECT * FROM ledger.integrations ON C
 
 _LABEL_LISTS = """
     INSERT INTO label_lists SELECT * FROM ledger.label_lists
-    WHERE labels_id IN (SELECT labels_id FROM days UNION SELECT labels_id FROM day_revisions) ON CONFLICT DO NOTHING
+    WHERE labels_id IN (SELECT labels_id FROM day_revisions) ON CONFLICT DO NOTHING
 """
+# With their lists, in one statement: what is erased between two may take the list of a day that was copied.
 _DAYS = """
+    WITH lists AS (INSERT INTO label_lists SELECT * FROM ledger.label_lists WHERE labels_id IN (
+        SELECT l.labels_id FROM ledger.days l JOIN first_records f USING (integration_id) WHERE l.observed_at < f.at)
+        ON CONFLICT DO NOTHING)
     INSERT INTO days SELECT l.* FROM ledger.days l JOIN first_records f USING (integration_id)
     WHERE l.observed_at < f.at ON CONFLICT DO NOTHING
 """

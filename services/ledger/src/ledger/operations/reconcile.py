@@ -70,8 +70,8 @@ _STATES = text("""
         WITH ORDINALITY AS n(integration_id, day, account_id, usd, costs, reading_id, observed_at, number)
     LEFT JOIN days d USING (integration_id, day, account_id)
     CROSS JOIN LATERAL concat_ws(', ', CASE WHEN d.usd <> n.usd THEN 'usd' END,
-        CASE WHEN d.observed_at = n.observed_at AND NOT same_costs(costs_of(d.labels_id, d.amounts), CAST(n.costs AS jsonb))
-            THEN 'costs' END,
+        CASE WHEN d.observed_at = n.observed_at AND n.costs IS NOT NULL
+            AND same_costs(costs_of(d.labels_id, d.amounts), CAST(n.costs AS jsonb)) IS NOT TRUE THEN 'costs' END,
         CASE WHEN d.reading_id <> n.reading_id THEN 'reading_id' END) AS columns
     LEFT JOIN erased e ON e.integration_id = n.integration_id
     ORDER BY n.number
@@ -95,7 +95,10 @@ _STORED = text("""
 """)
 
 _UNEVEN = text("""
-    SELECT integration_id, account_id, day AS first_day, day AS last_day FROM days LEFT JOIN label_lists USING (labels_id)
+    SELECT integration_id, account_id, day AS first_day, day AS last_day FROM (
+        SELECT integration_id, account_id, day, usd, labels_id, amounts FROM days
+        UNION ALL SELECT integration_id, account_id, day, usd, labels_id, amounts FROM day_revisions
+    ) stored LEFT JOIN label_lists USING (labels_id)
     WHERE usd <> (SELECT coalesce(sum(amount), 0) FROM unnest(amounts) amount)
         OR jsonb_array_length(labels) IS DISTINCT FROM cardinality(amounts)
     ORDER BY 1, 3
@@ -144,5 +147,5 @@ async def gaps(connection: AsyncConnection, today: date) -> list[Gap]:
 
 
 async def uneven(connection: AsyncConnection) -> list[Gap]:
-    """Days with a sum that is not that of their amounts, or not as many labels: only a manual change causes that."""
+    """Days, former ones too, of which sum or number of labels does not fit the amounts: only a manual change causes that."""
     return [Gap(**row._mapping) for row in await connection.execute(_UNEVEN)]  # noqa: SLF001 - a row's public mapping has this name

@@ -23,6 +23,9 @@ _RECORD_LABELS: LiteralString = """
     INSERT INTO label_lists (labels_id, labels)
     SELECT labels_id, labels::jsonb FROM unnest(%(ids)b::uuid[], %(labels)b::text[]) AS new(labels_id, labels)
     WHERE NOT EXISTS (SELECT 1 FROM label_lists old WHERE old.labels_id = new.labels_id)
+        AND EXISTS (SELECT 1 FROM unnest(%(listed)b::uuid[], %(owners)b::uuid[]) AS of_owner(labels_id, integration_id)
+            WHERE of_owner.labels_id = new.labels_id AND NOT EXISTS
+                (SELECT 1 FROM erased WHERE erased.integration_id = of_owner.integration_id))
     ORDER BY labels_id ON CONFLICT DO NOTHING
 """
 _RECORD: LiteralString = """
@@ -47,10 +50,22 @@ async def record(pipeline: Pipeline, days: Sequence[CostRecorded]) -> list[Curso
 
     The answers' `rowcount` are how many were written.
     """
-    lists = {labels.labels_id: labels.json for labels in {day.costs.labels for day in days}}
-    if lists:
-        await pipeline.execute(_RECORD_LABELS, {"ids": list(lists), "labels": list(lists.values())})
+    if days:
+        await _record_labels(pipeline, days)
     return [await _record(pipeline, batch) for batch in batches_of_unique_days(days)]
+
+
+async def _record_labels(pipeline: Pipeline, days: Sequence[CostRecorded]) -> None:
+    """Write the lists that are not there, but none that only erased integrations have."""
+    lists = {day.costs.labels for day in days}
+    owners = {(day.costs.labels.labels_id, day.integration_id) for day in days}
+    values = {
+        "ids": [labels.labels_id for labels in lists],
+        "labels": [labels.json for labels in lists],
+        "listed": [labels_id for labels_id, _ in owners],
+        "owners": [integration_id for _, integration_id in owners],
+    }
+    await pipeline.execute(_RECORD_LABELS, values)
 
 
 async def _record(pipeline: Pipeline, days: Sequence[CostRecorded]) -> Cursor:

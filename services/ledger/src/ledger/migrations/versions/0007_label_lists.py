@@ -103,17 +103,13 @@ END $$;
 # A label can name a model that only one team has. No batch runs meanwhile: none counts on a deleted list.
 ERASE = """
 CREATE OR REPLACE FUNCTION erase_integration(gone uuid) RETURNS void LANGUAGE plpgsql SECURITY DEFINER AS $$
-DECLARE lists uuid[];
 BEGIN
     PERFORM pg_advisory_xact_lock(7205759405);
     INSERT INTO erased (integration_id) VALUES (gone) ON CONFLICT DO NOTHING;
-    lists := ARRAY(SELECT labels_id FROM days WHERE integration_id = gone
-        UNION SELECT labels_id FROM day_revisions WHERE integration_id = gone);
     DELETE FROM days WHERE integration_id = gone;
     DELETE FROM day_revisions WHERE integration_id = gone;
     DELETE FROM outcomes WHERE integration_id = gone;
-    DELETE FROM label_lists l WHERE labels_id = ANY(lists)
-        AND NOT EXISTS (SELECT FROM days d WHERE d.labels_id = l.labels_id)
+    DELETE FROM label_lists l WHERE NOT EXISTS (SELECT FROM days d WHERE d.labels_id = l.labels_id)
         AND NOT EXISTS (SELECT FROM day_revisions r WHERE r.labels_id = l.labels_id);
 END $$;
 DO $$ BEGIN
