@@ -168,8 +168,8 @@ async def end(
 
 async def queue_pending(connection: AsyncConnection, integration_id: UUID, now: datetime) -> None:
     """The integration became known: queue the requests that arrived before it."""
-    rows = await connection.execute(_PENDING, {"id": integration_id})
-    targets = await _targets(connection, [integration_id])
+    rows = (await connection.execute(_PENDING, {"id": integration_id})).all()
+    targets = await _targets(connection, [integration_id]) if rows else []
     for row in rows:
         days = Days(row.first_day, row.last_day)
         request = Request(row.request_id, Trigger(row.trigger), days, traceparent=row.traceparent)
