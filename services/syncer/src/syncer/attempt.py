@@ -34,6 +34,8 @@ REFUSED = frozenset(code.value for code in WINDOW_CODES) - {Code.FRESH.value}
 """How a window ends that was not read; one that is fresh has all that a visit asks for."""
 TURN_DEADLINE = 5.0
 """Seconds that a claimed window waits while as many as may be are read; then it is left to whichever process has a turn."""
+LEFT_SECONDS = 0.5
+"""Until it is due again: this process looks at once, and would take it back before another one has looked."""
 ATTEMPT_DEADLINE = READING_DEADLINE + TURN_DEADLINE + 40.0
 """Seconds for one window from claim to close: an attempt that hangs is ended, so that its integration is not blocked."""
 
@@ -108,7 +110,7 @@ class Attempt:
             async with asyncio.timeout(TURN_DEADLINE):
                 await self._in_flight.acquire()
         except TimeoutError:
-            await self._postpone(claim, 0.0)
+            await self._postpone(claim, LEFT_SECONDS)
             return None
         try:
             if wait := self._pacing.wait():

@@ -33,7 +33,7 @@ STEPS = {
         "connector.backlog:Backlog.measure",
     ),
     "syncer": (
-        "syncer.handlers:Handlers.integration",
+        "syncer.handlers:Handlers.integrations",
         "syncer.handlers:Handlers.credentials",
         "syncer.handlers:Handlers.sync_requests",
         "syncer.handlers:Handlers.sync_outcomes",
@@ -48,7 +48,7 @@ STEPS = {
         "syncer.attempt:Attempt.claim",
         "syncer.attempt:Attempt.run",
     ),
-    "ledger": ("ledger.handlers:Handlers.costs", "ledger.handlers:Handlers.integration"),
+    "ledger": ("ledger.handlers:Handlers.costs", "ledger.handlers:Handlers.integrations"),
 }
 """Every handler of a message, and every step of a loop."""
 
