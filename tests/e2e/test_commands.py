@@ -11,6 +11,7 @@ from contract.messages import ChangePlan, RemoveIntegration, RenameIntegration
 from contract.topics import COMMANDS_TOPIC, DEAD_LETTERS
 
 from tests.support.system import SystemClient
+from tests.support.waiting import until
 from tests.support.web_app import WebApp
 from tests.support.xai import Team
 
@@ -35,7 +36,7 @@ async def test_an_integration_is_added_changed_and_removed_by_commands(client: S
     assert [one["integration_id"] for one in results] == [integration_id, None, integration_id]
     assert all("code" not in one for one in (added, *results))
     assert (card["label"], card["plan"], card["backfill"]["days_expected"]) == ("Production", "pro", 90)
-    assert (await client.calls(team))[-1]["key"] == "new"
+    await until(lambda: client.calls(team), lambda calls: calls[-1]["key"] == "new")
 
     ended = (await client.request("GET", f"/accounts/{team.account_id}/commands/{connect.command_id}")).json()
     assert (ended["state"], ended["integration_id"]) == ("succeeded", integration_id)
