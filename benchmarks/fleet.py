@@ -23,7 +23,7 @@ from grafient.cli.output import Json
 from grafient.cli.tables import Row
 from syncer.settings import SyncerSettings
 
-from benchmarks.support.cpu import used
+from benchmarks.support.cpu import milliseconds_by_process, used
 from benchmarks.support.facts import Record, record_of
 from benchmarks.support.profiling import profiled
 from benchmarks.support.report import Markdown, Report, Runs, machine, median_row, progress, rounded
@@ -119,8 +119,7 @@ async def daily_run(running: Running, scenario: Scenario, ids: set[UUID]) -> Row
         "ratio_to_ideal": rounded(windows_per_second / (1000 * scenario.in_flight / ANSWER_MS)),
         "seconds": rounded(seconds),
         "missed": len(missed),
-        "cpu_ms_a_window": rounded(1000 * sum(spent for name, spent in cpu.items() if name != "xai") / len(ids)),
-        **{f"{name}_ms": rounded(1000 * spent / len(ids)) for name, spent in cpu.items()},
+        **milliseconds_by_process(cpu, len(ids), "a_window"),
     }
 
 

@@ -15,7 +15,7 @@ from contract.topics import SYNC_OUTCOMES
 from grafient.cli.output import Json
 from grafient.cli.tables import Row
 
-from benchmarks.support.cpu import used
+from benchmarks.support.cpu import milliseconds_by_process, used
 from benchmarks.support.light_http import LightConnection
 from benchmarks.support.profiling import profiled
 from benchmarks.support.report import (
@@ -44,7 +44,7 @@ def onboarding(
     as_json: Json = False,
     markdown: Markdown = False,
 ) -> None:
-    """Adds a second as a ratio to the ideal, and the CPU time that the connector takes for one."""
+    """Adds a second as a ratio to the ideal, and the CPU time that each process takes for one."""
     asyncio.run(measure(adds, at_once, runs)).show(as_json=as_json, markdown=markdown)
 
 
@@ -79,8 +79,7 @@ async def add(running: Running, adds: int, at_once: int) -> Row:
         "ratio_to_ideal": rounded(per_second / (1000 * at_once / ANSWER_MS)),
         "p50_ms": rounded(percentile(took, 0.5)),
         "p99_ms": rounded(percentile(took, 0.99)),
-        "cpu_ms_an_add": rounded(1000 * sum(spent for name, spent in cpu.items() if name != "xai") / adds),
-        **{f"{name}_ms": rounded(1000 * spent / adds) for name, spent in cpu.items()},
+        **milliseconds_by_process(cpu, adds, "an_add"),
     }
 
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
+from benchmarks.support.report import rounded
+
 TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 _PARENT, _UTIME, _CHILDREN_STIME = 1, 11, 14
 """Places in /proc/<pid>/stat behind the name of the process; between the last two are stime and cutime."""
@@ -20,6 +22,13 @@ def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
 def used(before: Mapping[str, float], after: Mapping[str, float]) -> dict[str, float]:
     """The difference of two results of `cpu_seconds`, in seconds."""
     return {name: seconds - before.get(name, 0.0) for name, seconds in after.items()}
+
+
+def milliseconds_by_process(spent: Mapping[str, float], count: int, of: str) -> dict[str, float]:
+    """Columns of a report: what one of `count` took of all processes but `xai`, as `cpu_ms_<of>`, and of each."""
+    ms = {name: 1000 * seconds / count for name, seconds in spent.items()}
+    total = sum(value for name, value in ms.items() if name != "xai")
+    return {f"cpu_ms_{of}": rounded(total)} | {f"{name}_ms": rounded(value) for name, value in ms.items()}
 
 
 def memory_mb(pid: int, field: str = "VmRSS") -> float:
