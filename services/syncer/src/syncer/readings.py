@@ -32,7 +32,7 @@ _SAVE = """
         UPDATE windows w SET decision = held.decision FROM held WHERE w.window_id = held.window_id AND w.closed_at IS NULL
         RETURNING held.lease
     ), noted AS (
-        UPDATE integrations i SET read_at = coalesce(held.read_at, i.read_at), refused_once_at = NULL, beyond_xai_until = CASE
+        UPDATE integrations i SET read_at = coalesce(held.read_at, i.read_at), beyond_xai_until = CASE
             WHEN held.beyond IS NOT NULL OR i.beyond_xai_until >= held.first_day THEN held.first_day - 1
             ELSE i.beyond_xai_until END
         FROM held WHERE i.integration_id = held.integration_id
