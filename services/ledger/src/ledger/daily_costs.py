@@ -101,7 +101,7 @@ class DailyCosts:
 def _models(one: IntegrationDay) -> str:
     """Its costs as members of a JSON array, each with its integration."""
     opening = f'{{"integration_id": "{one.integration_id}", "usd": "'
-    return ", ".join([f'{opening}{usd}", {label[1:]}' for usd, label in zip(one.amounts, one.labels, strict=True)])
+    return ", ".join([f'{opening}{usd}", {label}' for usd, label in zip(one.amounts, one.labels, strict=True)])
 
 
 async def prepare(pipeline: Pipeline, selection: Selection, now: datetime, next_cursor: str | None) -> DailyCosts:

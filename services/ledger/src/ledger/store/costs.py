@@ -49,7 +49,7 @@ class IntegrationDay:
     restated: bool
     """What was reported of the day after it was over has been replaced since."""
     labels: Sequence[str]
-    """JSON objects: label, model and product of each amount."""
+    """What follows each amount in its JSON object: label, model and product, and the end."""
     amounts: Sequence[str]
     """US dollars."""
 
@@ -149,7 +149,7 @@ def _integration_day(row: dict[str, Any], labels: dict[UUID, Sequence[str]]) -> 
     """`labels`: the lists that earlier rows brought."""
     labels_id, texts, amounts = row.pop("labels_id"), row.pop("labels"), row.pop("amounts")[1:-1]
     if texts is not None:
-        labels[labels_id] = texts
+        labels[labels_id] = [text[1:] for text in texts]
     return IntegrationDay(**row, labels=labels[labels_id], amounts=amounts.split(",") if amounts else [])
 
 

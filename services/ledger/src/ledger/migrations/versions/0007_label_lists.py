@@ -93,10 +93,6 @@ BEGIN
     END IF;
     RETURN NEW;
 END $$;
-DO $$ BEGIN
-    EXECUTE format('ALTER FUNCTION keep_revision() SET search_path TO %I, pg_temp', current_schema());
-    EXECUTE format('ALTER FUNCTION costs_of(uuid, numeric[]) SET search_path TO %I, pg_temp', current_schema());
-END $$;
 """
 
 
@@ -112,7 +108,12 @@ BEGIN
     DELETE FROM label_lists l WHERE NOT EXISTS (SELECT FROM days d WHERE d.labels_id = l.labels_id)
         AND NOT EXISTS (SELECT FROM day_revisions r WHERE r.labels_id = l.labels_id);
 END $$;
+"""
+
+SEARCH_PATHS = """
 DO $$ BEGIN
+    EXECUTE format('ALTER FUNCTION costs_of(uuid, numeric[]) SET search_path TO %I, pg_temp', current_schema());
+    EXECUTE format('ALTER FUNCTION keep_revision() SET search_path TO %I, pg_temp', current_schema());
     EXECUTE format('ALTER FUNCTION erase_integration(uuid) SET search_path TO %I, pg_temp', current_schema());
 END $$;
 """
@@ -123,6 +124,5 @@ def upgrade() -> None:
     op.execute(BEFORE)
     for table in ("days", "day_revisions"):
         op.execute(MOVE.format(table=table))
-    op.execute(AFTER)
-    op.execute(REVISION)
-    op.execute(ERASE)
+    for statements in (AFTER, REVISION, ERASE, SEARCH_PATHS):
+        op.execute(statements)
