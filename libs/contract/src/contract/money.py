@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Iterable, Mapping
-from decimal import Context, Decimal, Inexact, InvalidOperation, localcontext
+from decimal import Context, Decimal, Inexact, InvalidOperation
+from functools import reduce
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator, GetCoreSchemaHandler, PlainSerializer, WithJsonSchema
@@ -51,8 +52,7 @@ def plain(amount: Decimal) -> str:
 
 def total(amounts: Iterable[Decimal]) -> Decimal:
     """The exact sum; raises decimal.Inexact where it needs more than 60 digits."""
-    with localcontext(EXACT):
-        return sum(amounts, ZERO)
+    return reduce(EXACT.add, amounts, ZERO)
 
 
 def same_amount(one: Decimal, other: Decimal) -> bool:

@@ -91,17 +91,11 @@ class DailyCosts:
         provisional = any(is_provisional(day, one.observed_at) for one in stored)
         restated = any(one.restated for one in stored)
         usd = f'"{plain(total(one.usd for one in stored))}"' if stored else "null"
-        models = ", ".join(models for one in stored if (models := _models(one)))
+        costs_of_day = ", ".join([one.costs for one in stored if one.costs])
         return (
-            f'{{"day":"{day}","covered":{_JSON[bool(expected) and not missing]},"provisional":{_JSON[provisional]},'
-            f'"restated":{_JSON[restated]},"usd":{usd},"missing":[{",".join(missing)}],"models":[{models}]}}'
+            f'{{"day":"{day.isoformat()}","covered":{_JSON[bool(expected) and not missing]},"provisional":{_JSON[provisional]},'
+            f'"restated":{_JSON[restated]},"usd":{usd},"missing":[{",".join(missing)}],"models":[{costs_of_day}]}}'
         )
-
-
-def _models(one: IntegrationDay) -> str:
-    """Its costs as members of a JSON array, each with its integration."""
-    opening = f'{{"integration_id": "{one.integration_id}", "usd": "'
-    return ", ".join([f'{opening}{usd}", {label}' for usd, label in zip(one.amounts, one.labels, strict=True)])
 
 
 async def prepare(pipeline: Pipeline, selection: Selection, now: datetime, next_cursor: str | None) -> DailyCosts:

@@ -1,6 +1,6 @@
 """The read side: an account's costs by day, now or as known at an earlier instant."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -10,6 +10,7 @@ from uuid import UUID
 
 from common.database import Cursor, Pipeline
 
+from ledger.cost_texts import WriteCosts, by_label, by_model
 from ledger.store.days import RESTATED, RESTATED_AS_OF
 
 
@@ -48,10 +49,8 @@ class IntegrationDay:
     observed_at: datetime
     restated: bool
     """What was reported of the day after it was over has been replaced since."""
-    labels: Sequence[str]
-    """What follows each amount in its JSON object: label, model and product, and the end."""
-    amounts: Sequence[str]
-    """US dollars."""
+    costs: str
+    """Members of a JSON array, one for each label or model."""
 
 
 _OF_ACCOUNT: LiteralString = """account_id = %(account_id)s AND day BETWEEN %(first)s AND %(last)s
@@ -83,31 +82,13 @@ _AS_OF: LiteralString = f"""
     FROM valid LEFT JOIN read USING (integration_id, day)
 """  # noqa: S608 - as above
 
-# Of a list of labels the first row that has it brings the texts. Sums of models are computed of each row.
-_COSTS: dict[CostsBy, tuple[LiteralString, LiteralString]] = {
-    CostsBy.LABEL: (
-        """CASE WHEN row_number() OVER (PARTITION BY labels_id ORDER BY day, integration_id) = 1 THEN (
-            SELECT (SELECT coalesce(array_agg(CAST(label AS text) ORDER BY number), '{}')
-                FROM jsonb_array_elements(labels) WITH ORDINALITY AS one(label, number))
-            FROM label_lists l WHERE l.labels_id = d.labels_id
-        ) END AS labels, CAST(amounts AS text) AS amounts""",
-        "",
-    ),
-    CostsBy.MODEL: (
-        "models.labels, CAST(models.amounts AS text) AS amounts",
-        """CROSS JOIN LATERAL (
-            SELECT coalesce(array_agg(concat('{"label": ', model, ', "model": ', model, ', "product": null}')
-                    ORDER BY model COLLATE "C"), '{}') AS labels,
-                coalesce(array_agg(trim_scale(usd) ORDER BY model COLLATE "C"), '{}') AS amounts
-            FROM (
-                SELECT CAST(c.label -> 'model' AS text) AS model, sum(c.usd) AS usd
-                FROM label_lists l, ROWS FROM (jsonb_array_elements(l.labels), unnest(d.amounts)) AS c(label, usd)
-                WHERE l.labels_id = d.labels_id GROUP BY 1
-            ) AS of_model
-        ) AS models""",
-    ),
-    CostsBy.DAY: ("CAST('{}' AS text[]) AS labels, '{}' AS amounts", ""),
-}
+_NO_COSTS: LiteralString = "CAST('{}' AS text[]) AS labels, '{}' AS amounts"
+# Of a list of labels the first row that has it brings the texts.
+_COSTS: LiteralString = """CASE WHEN row_number() OVER (PARTITION BY labels_id ORDER BY day, integration_id) = 1 THEN (
+        SELECT (SELECT coalesce(array_agg(CAST(label AS text) ORDER BY number), '{}')
+            FROM jsonb_array_elements(labels) WITH ORDINALITY AS one(label, number))
+        FROM label_lists l WHERE l.labels_id = d.labels_id
+    ) END AS labels, CAST(amounts AS text) AS amounts"""
 
 
 def _versions(source: LiteralString) -> LiteralString:
@@ -118,19 +99,20 @@ def _versions(source: LiteralString) -> LiteralString:
     """  # noqa: S608 - as above
 
 
-def _days(source: LiteralString, restated: LiteralString, by: CostsBy) -> LiteralString:
-    columns, joined = _COSTS[by]
+def _days(source: LiteralString, restated: LiteralString, costs: LiteralString) -> LiteralString:
     return f"""
-        SELECT integration_id, day, usd, observed_at, {restated} AS restated, labels_id, {columns}
-        FROM ({source}) AS d {joined} ORDER BY day, integration_id
+        SELECT integration_id, day, usd, observed_at, {restated} AS restated, labels_id, {costs}
+        FROM ({source}) AS d ORDER BY day, integration_id
     """  # noqa: S608 - as above
 
 
 _VERSIONS: dict[bool, LiteralString] = {True: _versions(_AS_OF), False: _versions(_NOW)}
-_DAYS: dict[tuple[bool, CostsBy], LiteralString] = {(True, by): _days(_AS_OF, RESTATED_AS_OF, by) for by in CostsBy} | {
-    (False, by): _days(_NOW, RESTATED, by) for by in CostsBy
+_DAYS: dict[tuple[bool, bool], LiteralString] = {
+    (is_earlier, has_costs): _days(source, restated, _COSTS if has_costs else _NO_COSTS)
+    for is_earlier, source, restated in ((True, _AS_OF, RESTATED_AS_OF), (False, _NOW, RESTATED))
+    for has_costs in (True, False)
 }
-"""By whether it is about an earlier instant."""
+"""By whether it is about an earlier instant, and whether the days are with their costs."""
 
 
 async def versions(pipeline: Pipeline, selection: Selection) -> Cursor:
@@ -140,17 +122,25 @@ async def versions(pipeline: Pipeline, selection: Selection) -> Cursor:
 
 async def integration_days(pipeline: Pipeline, selection: Selection) -> list[IntegrationDay]:
     """The stored days of the selection, by day and integration."""
-    rows = await pipeline.execute(_DAYS[selection.as_of is not None, selection.by], _parameters(selection))
-    labels: dict[UUID, Sequence[str]] = {}
-    return [_integration_day(row, labels) for row in await rows.fetchall()]
+    statement = _DAYS[selection.as_of is not None, selection.by is not CostsBy.DAY]
+    rows = await pipeline.execute(statement, _parameters(selection))
+    return list(_integration_days(selection.by, await rows.fetchall()))
 
 
-def _integration_day(row: dict[str, Any], labels: dict[UUID, Sequence[str]]) -> IntegrationDay:
-    """`labels`: the lists that earlier rows brought."""
-    labels_id, texts, amounts = row.pop("labels_id"), row.pop("labels"), row.pop("amounts")[1:-1]
-    if texts is not None:
-        labels[labels_id] = [text[1:] for text in texts]
-    return IntegrationDay(**row, labels=labels[labels_id], amounts=amounts.split(",") if amounts else [])
+def _integration_days(by: CostsBy, rows: Iterable[dict[str, Any]]) -> Iterator[IntegrationDay]:
+    """A list of labels is in the first row that has it."""
+    form = by_model if by is CostsBy.MODEL else by_label
+    lists: dict[UUID, Sequence[str]] = {}
+    forms: dict[tuple[UUID, UUID], WriteCosts] = {}
+    for row in rows:
+        integration_id, labels_id, labels = row["integration_id"], row.pop("labels_id"), row.pop("labels")
+        if labels is not None:
+            lists[labels_id] = labels
+        write = forms.get((integration_id, labels_id))
+        if write is None:
+            write = forms[integration_id, labels_id] = form(integration_id, lists[labels_id])
+        amounts = row.pop("amounts")[1:-1]
+        yield IntegrationDay(**row, costs=write(amounts.split(",") if amounts else ()))
 
 
 def _parameters(selection: Selection) -> dict[str, object]:
