@@ -72,8 +72,8 @@ async def test_many_keys_with_a_new_wrap_do_not_delay_a_new_integration(connecto
     await connector.sql(A_HUNDRED_AND_FIFTY_NEW_WRAPS)
     await connector.add(team_id=team_of("new-team"))
 
-    async with connector.database.transaction() as connection:
-        due = await rows.due(connection)
+    async with connector.database.direct() as driver:
+        due = await rows.due(driver)
 
     assert [one.row.team_id for one in due if one.publishes_state] == [team_of("new-team")]
     assert len(due) == rows.BATCH_SIZE + 1
@@ -100,11 +100,11 @@ async def test_a_look_passes_over_no_row_that_is_not_due(connector: ConnectorHar
     await connector.sql("""UPDATE integrations SET announced_version = version, announced_at = clock_timestamp(),
         announced_credential_version = credential_version, announced_wrap_version = wrap_version""")
 
-    async with connector.database.transaction() as connection:
-        await connection.execute(text("SET LOCAL enable_seqscan = off"))
-        plan = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {rows._DUE.text}")  # noqa: SLF001 - its own statement
+    async with connector.database.pipeline() as pipeline:
+        await pipeline.execute("SET LOCAL enable_seqscan = off")
+        plan = f"EXPLAIN (ANALYZE, FORMAT JSON) {rows._DUE}"  # noqa: SLF001 - its own statement
         values = {"batch": rows.BATCH_SIZE, "reannounce_after": rows.REANNOUNCE_AFTER}
-        shown = str((await connection.execute(plan, values)).scalar_one())
+        shown = str(await (await pipeline.execute(plan, values)).fetchall())
 
     assert "integrations_by_announcement" in shown
     assert "Rows Removed by Filter" not in shown

@@ -46,8 +46,8 @@ class Relay:
             await self._announce(due)
 
     async def _due(self) -> list[Due]:
-        async with self._database.transaction() as connection:
-            return await rows.due(connection)
+        async with self._database.direct() as driver:
+            return await rows.due(driver)
 
     async def _announce(self, due: list[Due]) -> None:
         """Publish rows at the same time and mark those that the broker has; raises the first failure."""
@@ -70,11 +70,9 @@ class Relay:
     async def _mark(self, published: list[Due]) -> None:
         if not published:
             return
-        async with self._database.transaction() as connection:
-            skipped = await rows.mark_announced(connection, published, wait=False)
-        for one in skipped:
-            async with self._database.transaction() as connection:
-                await rows.mark_announced(connection, [one], wait=True)
+        async with self._database.direct() as driver:
+            for one in await rows.mark_announced(driver, published, wait=False):
+                await rows.mark_announced(driver, [one], wait=True)
 
     async def _publish_state(self, row: Integration) -> None:
         key = str(row.integration_id)

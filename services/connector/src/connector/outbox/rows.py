@@ -1,12 +1,11 @@
-"""Rows of integrations that are ahead of what was announced: each is its own outbox. Callers own the transaction."""
+"""Rows of integrations that are ahead of what was announced: each is its own outbox."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from common.direct_connections import Driver
 from contract.fields import Status
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector.store import COLUMNS, FROM, Integration, integration_of
 
@@ -16,21 +15,21 @@ REANNOUNCE_AFTER = timedelta(days=1)
 """Restores what a consumer or a compacted topic has lost."""
 
 # `now()` and not `clock_timestamp()`, which is volatile: it would be compared with every row instead of bounding the index.
-_DAILY = "announced_at < now() - CAST(:reannounce_after AS interval)"
+_DAILY = "announced_at < now() - %(reannounce_after)s::interval"
 _KEY_AHEAD = "(credential_version, wrap_version) > (announced_credential_version, announced_wrap_version)"
 
 # Each kind has its own index: a hundred thousand keys with a new wrap do not delay what changed.
-_DUE = text(f"""
+_DUE = f"""
     SELECT {COLUMNS}, i.sealed_at, i.traceparent, i.announced_version, i.announced_credential_version, i.announced_wrap_version,
         coalesce(i.{_DAILY}, false) AS daily
     {FROM}
     WHERE i.integration_id IN (
-        (SELECT integration_id FROM integrations WHERE version > announced_version ORDER BY changed_at LIMIT :batch)
-        UNION (SELECT integration_id FROM integrations WHERE {_KEY_AHEAD} ORDER BY sealed_at LIMIT :batch)
-        UNION (SELECT integration_id FROM integrations WHERE {_DAILY} ORDER BY announced_at LIMIT :batch)
+        (SELECT integration_id FROM integrations WHERE version > announced_version ORDER BY changed_at LIMIT %(batch)s)
+        UNION (SELECT integration_id FROM integrations WHERE {_KEY_AHEAD} ORDER BY sealed_at LIMIT %(batch)s)
+        UNION (SELECT integration_id FROM integrations WHERE {_DAILY} ORDER BY announced_at LIMIT %(batch)s)
     )
     ORDER BY i.changed_at
-""")  # noqa: S608 - only constants are put in
+"""  # noqa: S608 - only constants are put in
 
 _SAME_KEY = "(i.announced_credential_version, i.announced_wrap_version) = (sent.was_credential, sent.was_wrap)"
 _OTHER_KEY = """(i.announced_credential_version, i.announced_wrap_version) > (sent.credential, sent.wrap)
@@ -48,9 +47,9 @@ _MARK = """
             ELSE i.announced_at END
     FROM (
         SELECT new.* FROM unnest(
-            CAST(:ids AS uuid[]), CAST(:was_version AS bigint[]), CAST(:version AS bigint[]),
-            CAST(:was_credential AS integer[]), CAST(:was_wrap AS integer[]),
-            CAST(:credential AS integer[]), CAST(:wrap AS integer[]), CAST(:gone AS boolean[])
+            %(ids)s::uuid[], %(was_version)s::bigint[], %(version)s::bigint[],
+            %(was_credential)s::integer[], %(was_wrap)s::integer[],
+            %(credential)s::integer[], %(wrap)s::integer[], %(gone)s::boolean[]
         ) new (integration_id, was_version, version, was_credential, was_wrap, credential, wrap, gone)
         JOIN integrations locked USING (integration_id) FOR NO KEY UPDATE OF locked {waiting}
     ) sent
@@ -58,7 +57,7 @@ _MARK = """
     RETURNING i.integration_id
 """
 _MARK_FREE, _MARK_ALL = (
-    text(_MARK.format(other=_OTHER_KEY, same=_SAME_KEY, waiting=waiting)) for waiting in ("SKIP LOCKED", "")
+    _MARK.format(other=_OTHER_KEY, same=_SAME_KEY, waiting=waiting) for waiting in ("SKIP LOCKED", "")
 )
 
 
@@ -89,13 +88,12 @@ class Due:
         return self.daily or ahead or self.row.status is Status.REMOVED
 
 
-async def due(connection: AsyncConnection) -> list[Due]:
+async def due(driver: Driver) -> list[Due]:
     """Rows that are ahead or were last announced a day ago, in the order of their changes: a batch of each kind."""
     values = {"batch": BATCH_SIZE, "reannounce_after": REANNOUNCE_AFTER}
-    rows = (await connection.execute(_DUE, values)).mappings().all()
     return [
         Due(
-            row=integration_of(dict(row)),
+            row=integration_of(row),
             sealed_at=row["sealed_at"],
             traceparent=row["traceparent"],
             was_version=row["announced_version"],
@@ -103,17 +101,17 @@ async def due(connection: AsyncConnection) -> list[Due]:
             was_wrap=row["announced_wrap_version"],
             daily=row["daily"],
         )
-        for row in rows
+        async for row in await driver.execute(_DUE, values)
     ]
 
 
-async def mark_announced(connection: AsyncConnection, published: Sequence[Due], *, wait: bool) -> list[Due]:
+async def mark_announced(driver: Driver, published: Sequence[Due], *, wait: bool) -> list[Due]:
     """Set what was announced by compare-and-set; a row whose newer state was announced meanwhile is due again.
 
-    Locked rows are skipped unless `wait`: a transaction that waits for several can deadlock. Returns the skipped ones.
+    Locked rows are skipped unless `wait`: a statement that waits for several can deadlock. Returns the skipped ones.
     """
     statement = _MARK_ALL if wait else _MARK_FREE
-    marked = set((await connection.execute(statement, _columns(published))).scalars())
+    marked = {row["integration_id"] async for row in await driver.execute(statement, _columns(published))}
     return [one for one in published if one.row.integration_id not in marked]
 
 
