@@ -6,7 +6,7 @@ from operator import attrgetter
 from typing import Annotated
 from uuid import UUID, uuid4
 
-from common.database import Database
+from common.database import Database, Pipeline
 from common.http.openapi import answers
 from common.http.tokens import needs
 from common.kafka.publisher import Publisher
@@ -17,7 +17,6 @@ from contract.problems import Code
 from contract.rules import XAI_CODES
 from contract.topics import SYNC_REQUESTS
 from fastapi import APIRouter, Depends, Query, Response
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector import store, syncs
 from connector.connection_check import ConnectionTest, Credentials
@@ -101,14 +100,14 @@ class IntegrationRoutes:
 
     async def list_integrations(self, account_id: AccountId, *, removed: bool = False) -> Cards:
         """All integrations of the account; with `removed` also those that were removed with their history kept."""
-        async with self._database.transaction() as connection:
-            rows = await store.load_all(connection, account_id, removed=removed)
-            return Cards(integrations=await self._cards(connection, rows))
+        async with self._database.pipeline() as pipeline:
+            rows = await store.load_all(pipeline, account_id, removed=removed)
+            return Cards(integrations=await self._cards(pipeline, rows))
 
     async def get_integration(self, account_id: AccountId, integration_id: UUID) -> Card:
-        async with self._database.transaction() as connection:
-            row = await get_or_404(connection, account_id, integration_id)
-            return (await self._cards(connection, [row]))[0]
+        async with self._database.pipeline() as pipeline:
+            row = await get_or_404(pipeline, account_id, integration_id)
+            return (await self._cards(pipeline, [row]))[0]
 
     async def rename_integration(self, account_id: AccountId, integration_id: UUID, body: NewLabel) -> Card:
         return await self._card(await self._integrations.rename(account_id, integration_id, body.label))
@@ -130,8 +129,8 @@ class IntegrationRoutes:
     ) -> SyncAccepted:
         """Request the newest costs, or those of some days; answered when the broker has the request."""
         options = body or SyncOptions()
-        async with self._database.transaction() as connection:
-            ensure_no_duplicate(await get_or_404(connection, account_id, integration_id))
+        async with self._database.direct() as driver:
+            ensure_no_duplicate(await get_or_404(Pipeline(driver), account_id, integration_id))
         request = SyncRequested(
             request_id=options.request_id or str(uuid4()),
             trigger=Trigger(options.trigger),
@@ -149,9 +148,9 @@ class IntegrationRoutes:
         self, account_id: AccountId, integration_id: UUID, limit: Annotated[int, Query(ge=1, le=1000)] = 100
     ) -> Syncs:
         """The history of an integration, newest first."""
-        async with self._database.transaction() as connection:
-            await get_or_404(connection, account_id, integration_id)
-            newest = await syncs.newest(connection, integration_id, limit)
+        async with self._database.pipeline() as pipeline:
+            await get_or_404(pipeline, account_id, integration_id)
+            newest = await syncs.newest(pipeline, integration_id, limit)
         return Syncs(syncs=[line_of(sync) for sync in newest])
 
     async def _count_test(self, account_id: AccountId) -> None:
@@ -159,10 +158,10 @@ class IntegrationRoutes:
         self._tests.take(account_id)
 
     async def _card(self, row: Integration) -> Card:
-        async with self._database.transaction() as connection:
-            return (await self._cards(connection, [row]))[0]
+        async with self._database.pipeline() as pipeline:
+            return (await self._cards(pipeline, [row]))[0]
 
-    async def _cards(self, connection: AsyncConnection, rows: Sequence[Integration]) -> list[Card]:
+    async def _cards(self, pipeline: Pipeline, rows: Sequence[Integration]) -> list[Card]:
         ids = [row.integration_id for row in rows]
-        progress, last = await syncs.progress(connection, ids), await syncs.last_completed(connection, ids)
+        progress, last = await syncs.progress(pipeline, ids), await syncs.last_completed(pipeline, ids)
         return [card_of(progress[one], last.get(one), self._clock()) for one in ids]

@@ -25,8 +25,8 @@ class Handlers:
 
     async def outcomes(self, events: Sequence[Event[SyncOutcome]]) -> None:
         """In one transaction."""
-        async with self._database.transaction() as connection:
-            is_announced = await outcomes.apply(connection, events)
+        async with self._database.pipeline() as pipeline:
+            is_announced = await outcomes.apply(pipeline, events)
         if is_announced:
             self._wake()
 

@@ -7,8 +7,6 @@ from uuid import UUID
 
 from common.database import Cursor, Pipeline
 from contract.tracing import traceparent
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector.domain import Health
 from connector.store import COLUMNS, FROM, Integration, integration_of
@@ -45,20 +43,21 @@ _ADVANCE = """
         AND new.observed_at > coalesce(i.observed_at, '-infinity')
 """
 
-_SET_HEALTH = text("""
+_SET_HEALTH = """
     UPDATE integrations i SET status = new.status, status_code = new.code, changed_at = clock_timestamp(),
         version = version + 1, traceparent = new.traceparent,
         status_since = CASE WHEN i.status = new.status THEN status_since ELSE clock_timestamp() END
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS text[]), CAST(:codes AS text[]), CAST(:traceparents AS text[]))
+    FROM unnest(%(ids)s::uuid[], %(statuses)s::text[], %(codes)s::text[], %(traceparents)s::text[])
         AS new (integration_id, status, code, traceparent)
     WHERE i.integration_id = new.integration_id
-""")
+"""
 
-_SET_BEYOND = text("""
-    UPDATE integrations SET beyond_xai_until = :until, history_from = :history_from, version = version + 1,
-        backfill_first = greatest(backfill_first, :history_from), changed_at = clock_timestamp(), traceparent = :traceparent
-    WHERE integration_id = :id
-""")
+_SET_BEYOND = """
+    UPDATE integrations SET beyond_xai_until = %(until)s, history_from = %(history_from)s, version = version + 1,
+        backfill_first = greatest(backfill_first, %(history_from)s), changed_at = clock_timestamp(),
+        traceparent = %(traceparent)s
+    WHERE integration_id = %(id)s
+"""
 
 
 async def lock_accounts(pipeline: Pipeline, account_ids: Collection[str]) -> None:
@@ -90,7 +89,7 @@ async def advance_observed_at(pipeline: Pipeline, observed: Sequence[tuple[UUID,
     await pipeline.execute(_ADVANCE, values)
 
 
-async def set_health(connection: AsyncConnection, changes: Mapping[UUID, tuple[Health, str | None]]) -> None:
+async def set_health(pipeline: Pipeline, changes: Mapping[UUID, tuple[Health, str | None]]) -> None:
     """Give integrations a new health, and a version that is announced with the trace of what changed it."""
     if not changes:
         return
@@ -100,10 +99,10 @@ async def set_health(connection: AsyncConnection, changes: Mapping[UUID, tuple[H
         "codes": [health.code for health, _ in changes.values()],
         "traceparents": [trace for _, trace in changes.values()],
     }
-    await connection.execute(_SET_HEALTH, values)
+    await pipeline.execute(_SET_HEALTH, values)
 
 
-async def set_beyond(connection: AsyncConnection, known: Integration) -> None:
+async def set_beyond(pipeline: Pipeline, known: Integration) -> None:
     """Store up to which day xAI refuses to report, and from which day on the history is expected."""
     values = {"id": known.integration_id, "until": known.beyond_xai_until, "history_from": known.history_from}
-    await connection.execute(_SET_BEYOND, values | {"traceparent": traceparent.get()})
+    await pipeline.execute(_SET_BEYOND, values | {"traceparent": traceparent.get()})

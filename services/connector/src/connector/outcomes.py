@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from uuid import UUID
 
-from common.database import pipelined
+from common.database import Pipeline
 from contract.cloudevents import Event
 from contract.fields import Status, Trigger
 from contract.messages import SyncCompleted
 from contract.problems import Code
 from contract.rules import readable_from
 from contract.tracing import tracing
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector import health, syncs
 from connector.domain import DUPLICATE, HEALS_BEFORE_ALARM, Health, Outcome, beyond_after, health_after, history_behind
@@ -80,11 +79,11 @@ class _Case:
         return readable_from(newest.date())
 
 
-async def apply(connection: AsyncConnection, events: Sequence[Event[SyncOutcome]]) -> bool:
+async def apply(pipeline: Pipeline, events: Sequence[Event[SyncOutcome]]) -> bool:
     """Store outcomes and what they change; returns whether an integration has a new version."""
     ours = [event for event in events if event.message.account_id is not None]
     account_ids = {event.message.account_id or "" for event in ours}
-    return any([await _apply(connection, account_ids, some) for some in _rounds(ours)])
+    return any([await _apply(pipeline, account_ids, some) for some in _rounds(ours)])
 
 
 def _rounds(events: Sequence[Event[SyncOutcome]]) -> list[list[Event[SyncOutcome]]]:
@@ -100,24 +99,22 @@ def _rounds(events: Sequence[Event[SyncOutcome]]) -> list[list[Event[SyncOutcome
     return rounds
 
 
-async def _apply(
-    connection: AsyncConnection, account_ids: AbstractSet[str], events: Sequence[Event[SyncOutcome]]
-) -> bool:
-    locked, recorded = await _record(connection, account_ids, events)
+async def _apply(pipeline: Pipeline, account_ids: AbstractSet[str], events: Sequence[Event[SyncOutcome]]) -> bool:
+    locked, recorded = await _record(pipeline, account_ids, events)
     cases = []
     for event in events:
         before, observed_at = locked.get(event.message.integration_id), event.message.observed_at
         if before is not None and observed_at is not None:  # a failure without a call of xAI is history only
-            cases.append(await _case(connection, event, before, observed_at))
-    healths = await _healths(connection, [case for case in cases if case.sets_health])
-    await health.set_health(connection, healths)
+            cases.append(await _case(pipeline, event, before, observed_at))
+    healths = await _healths(pipeline, [case for case in cases if case.sets_health])
+    await health.set_health(pipeline, healths)
     announced = {case.integration_id for case in cases if case.known != case.before.integration} | set(healths)
-    await _log(connection, events, recorded, cases, announced)
+    await _log(pipeline, events, recorded, cases, announced)
     return bool(announced)
 
 
 async def _record(
-    connection: AsyncConnection, account_ids: AbstractSet[str], events: Sequence[Event[SyncOutcome]]
+    pipeline: Pipeline, account_ids: AbstractSet[str], events: Sequence[Event[SyncOutcome]]
 ) -> tuple[Mapping[UUID, LockedIntegration], Mapping[UUID, Sync]]:
     """Store the outcomes; answers their integrations as they were, locked, and the new lines of the history."""
     accounts = {one.message.integration_id: one.message.account_id or "" for one in events}
@@ -127,30 +124,27 @@ async def _record(
         if one.message.observed_at is not None
     ]
     lines = {event.message.integration_id: syncs.sync_of(event) for event in events}
-    async with pipelined(connection) as pipeline:
-        await health.lock_accounts(pipeline, account_ids)
-        before = await health.lock(pipeline, accounts)
-        recorded = await syncs.record(pipeline, lines, events)
-        if observed:
-            await health.advance_observed_at(pipeline, observed)
+    await health.lock_accounts(pipeline, account_ids)
+    before = await health.lock(pipeline, accounts)
+    recorded = await syncs.record(pipeline, lines, events)
+    if observed:
+        await health.advance_observed_at(pipeline, observed)
     return await health.locked(before), {row["integration_id"]: lines[row["integration_id"]] async for row in recorded}
 
 
 async def _case(
-    connection: AsyncConnection, event: Event[SyncOutcome], before: LockedIntegration, observed_at: datetime
+    pipeline: Pipeline, event: Event[SyncOutcome], before: LockedIntegration, observed_at: datetime
 ) -> _Case:
     integration = before.integration
     is_newest = integration.observed_at is None or integration.observed_at < observed_at
-    known = await _known(connection, integration, event.message, is_newest=is_newest)
+    known = await _known(pipeline, integration, event.message, is_newest=is_newest)
     if known != integration:
         with tracing(event.traceparent):
-            await health.set_beyond(connection, known)
+            await health.set_beyond(pipeline, known)
     return _Case(event, before, known, observed_at, is_newest)
 
 
-async def _known(
-    connection: AsyncConnection, integration: Integration, outcome: SyncOutcome, *, is_newest: bool
-) -> Integration:
+async def _known(pipeline: Pipeline, integration: Integration, outcome: SyncOutcome, *, is_newest: bool) -> Integration:
     """The integration, with the day up to which xAI refuses to report; its history begins later where none of it was read."""
     beyond = integration.beyond_xai_until
     if isinstance(outcome, SyncCompleted):
@@ -161,18 +155,18 @@ async def _known(
         return integration
     history_from = integration.history_from
     if until and history_from >= integration.backfill_first:  # what an earlier backfill read is not known any more
-        first_read = await syncs.first_read(connection, integration.integration_id)
+        first_read = await syncs.first_read(pipeline, integration.integration_id)
         history_from = history_behind(history_from, until, first_read)
     first = max(integration.backfill_first, history_from)
     return replace(integration, beyond_xai_until=until, history_from=history_from, backfill_first=first)
 
 
-async def _healths(connection: AsyncConnection, cases: Sequence[_Case]) -> dict[UUID, tuple[Health, str | None]]:
+async def _healths(pipeline: Pipeline, cases: Sequence[_Case]) -> dict[UUID, tuple[Health, str | None]]:
     """The new health of each integration that gets one, and the trace of what changed it."""
     healed = {case.integration_id: case.readable_from for case in cases if case.has_open_heals}
-    stuck = await syncs.unhealed(connection, HEALS_BEFORE_ALARM, healed)
+    stuck = await syncs.unhealed(pipeline, HEALS_BEFORE_ALARM, healed)
     filled_in = {case.integration_id for case in cases if case.is_filled_in} | await syncs.filled_in(
-        connection, [(case.known, case.readable_from) for case in cases if case.fills_in and not case.is_filled_in]
+        pipeline, [(case.known, case.readable_from) for case in cases if case.fills_in and not case.is_filled_in]
     )
     healths = {}
     for case in cases:
@@ -196,7 +190,7 @@ def _outcome(case: _Case, *, is_stuck: bool) -> Outcome:
 
 
 async def _log(
-    connection: AsyncConnection,
+    pipeline: Pipeline,
     events: Sequence[Event[SyncOutcome]],
     recorded: Mapping[UUID, Sync],
     cases: Sequence[_Case],
@@ -205,7 +199,7 @@ async def _log(
     """Append the new lines of the history, and the state of each integration where a screen shows something else now."""
     shown = announced | {case.integration_id for case in cases if _shows_progress(case, recorded)}
     asked = {case.integration_id: case.before.questioned for case in cases if _may_change_questions(case)}
-    progress = await syncs.progress(connection, shown | set(asked))
+    progress = await syncs.progress(pipeline, shown | set(asked))
     shown |= {one for one, questioned in asked.items() if progress[one].questioned != questioned}
     new = []
     for event in events:
@@ -214,7 +208,7 @@ async def _log(
             new.append(event_log.of_sync(event.message.account_id or "", integration_id, sync))
         if integration_id in shown:
             new.append(event_log.of_state(progress[integration_id]))
-    await event_log.append(connection, new)
+    await event_log.append(pipeline, new)
 
 
 def _shows_progress(case: _Case, recorded: Mapping[UUID, Sync]) -> bool:

@@ -7,10 +7,11 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
+from common.database import Cursor, Pipeline
 from contract.fields import History, Plan, Status
 from contract.problems import Code
 from contract.tracing import traceparent
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 
@@ -49,66 +50,81 @@ COLUMNS = """i.integration_id, i.account_id, i.team_id, i.label, a.plan, i.statu
     i.beyond_xai_until, i.added_at, i.removed_at, i.changed_at, i.observed_at, i.duplicate_of"""
 FROM = "FROM integrations i JOIN accounts a USING (account_id)"
 
-_FIND_BY_TEAM = text(f"""
+_FIND_BY_TEAM = f"""
     SELECT {COLUMNS} {FROM}
-    WHERE i.account_id = :account_id AND canonical_team_id(i.team_id) = :team_id AND i.history IS DISTINCT FROM 'erase'
+    WHERE i.account_id = %(account_id)s AND canonical_team_id(i.team_id) = %(team_id)s AND i.history IS DISTINCT FROM 'erase'
         AND (i.removed_at IS NOT NULL OR i.duplicate_of IS NULL)
     ORDER BY (i.removed_at IS NULL) DESC, (i.duplicate_of IS NULL) DESC, i.removed_at DESC LIMIT 1 FOR UPDATE OF i
-""")  # noqa: S608 - only constants are put in
+"""  # noqa: S608 - only constants are put in
 
-_SET_PLAN = text("""
-    INSERT INTO accounts AS a (account_id, plan) VALUES (:id, coalesce(CAST(:plan AS text), 'free'))
-    ON CONFLICT (account_id) DO UPDATE SET plan = coalesce(CAST(:plan AS text), a.plan)
+_SET_PLAN = """
+    INSERT INTO accounts AS a (account_id, plan) VALUES (%(id)s, coalesce(%(plan)s::text, 'free'))
+    ON CONFLICT (account_id) DO UPDATE SET plan = coalesce(%(plan)s::text, a.plan)
     RETURNING coalesce(old.plan, new.plan) AS former, new.plan AS plan, clock_timestamp() AS at
-""")
+"""
 
-_SAVE = text(f"""
-    WITH i AS (
+_LOCK_ACCOUNT = "SELECT FROM accounts WHERE account_id = %(id)s FOR NO KEY UPDATE"
+
+_LABELS = "SELECT label FROM integrations WHERE account_id = %(id)s AND removed_at IS NULL"
+
+_LOAD = f"""
+    SELECT {COLUMNS} {FROM}
+    WHERE i.account_id = %(account_id)s AND i.integration_id = %(integration_id)s AND i.removed_at IS NULL
+"""
+_LOAD_LOCKED = f"{_LOAD} FOR UPDATE OF i"
+
+_LOAD_ALL = f"""
+    SELECT {COLUMNS} {FROM}
+    WHERE i.account_id = %(id)s AND (i.removed_at IS NULL OR (%(removed)s AND i.history = 'keep')) ORDER BY i.added_at
+"""
+
+_SAVE = """
     INSERT INTO integrations (integration_id, account_id, team_id, label, status, status_since, version, credential_version,
         wrap_version, envelope, sealed_at, history_from, backfill_first, backfill_last, added_at, changed_at, traceparent)
-    VALUES (:integration_id, :account_id, :team_id, :label, 'backfilling', :now, :version, :credential_version,
-        1, CAST(:envelope AS jsonb), :now, :history_from, :backfill_first, :backfill_last, :now, :now, :traceparent)
+    VALUES (%(integration_id)s, %(account_id)s, %(team_id)s, %(label)s, %(status)s, %(added_at)s, %(version)s,
+        %(credential_version)s, %(wrap_version)s, %(envelope)s::jsonb, %(added_at)s, %(history_from)s, %(backfill_first)s,
+        %(backfill_last)s, %(added_at)s, %(added_at)s, %(traceparent)s)
     ON CONFLICT (integration_id) DO UPDATE SET
         team_id = excluded.team_id, duplicate_of = NULL, label = excluded.label,
         status = excluded.status, status_code = NULL, status_since = excluded.status_since,
-        version = excluded.version, credential_version = excluded.credential_version, wrap_version = 1,
+        version = excluded.version, credential_version = excluded.credential_version, wrap_version = excluded.wrap_version,
         envelope = excluded.envelope, sealed_at = excluded.sealed_at, history = NULL, history_from = excluded.history_from,
         backfill_first = excluded.backfill_first, backfill_last = excluded.backfill_last, added_at = excluded.added_at,
         removed_at = NULL, changed_at = excluded.changed_at, traceparent = excluded.traceparent, observed_at = NULL,
         beyond_xai_until = NULL
-    RETURNING *
-    )
-    SELECT {COLUMNS} FROM i JOIN accounts a USING (account_id)
-""")  # noqa: S608 - only constants are put in
+"""
 
-_REMOVE = text("""
-    UPDATE integrations SET status = 'removed', history = :history, changed_at = :now,
+_REMOVE = """
+    UPDATE integrations SET status = 'removed', history = %(history)s, changed_at = clock.now,
         status_code = CASE WHEN duplicate_of IS NOT NULL THEN 'already_connected' END,
-        status_since = CASE WHEN removed_at IS NULL THEN :now ELSE status_since END,
-        removed_at = coalesce(removed_at, :now), envelope = NULL, version = version + 1, traceparent = :traceparent
-    WHERE account_id = :account_id AND integration_id = :integration_id
-        AND (removed_at IS NULL OR (history = 'keep' AND :history = 'erase'))
-""")
+        status_since = CASE WHEN removed_at IS NULL THEN clock.now ELSE status_since END,
+        removed_at = coalesce(removed_at, clock.now), envelope = NULL, version = version + 1, traceparent = %(traceparent)s
+    FROM (SELECT clock_timestamp() AS now) clock
+    WHERE account_id = %(account_id)s AND integration_id = %(integration_id)s
+        AND (removed_at IS NULL OR (history = 'keep' AND %(history)s = 'erase'))
+    RETURNING integration_id
+"""
 
-_RENAME = text("""
-    UPDATE integrations SET label = :label, changed_at = clock_timestamp(), version = version + 1, traceparent = :traceparent
-    WHERE integration_id = :id
-""")
+_RENAME = """
+    UPDATE integrations SET label = %(label)s, changed_at = clock_timestamp(), version = version + 1,
+        traceparent = %(traceparent)s
+    WHERE integration_id = %(id)s
+"""
 
-_REPLACE_CREDENTIAL = text("""
-    UPDATE integrations SET envelope = CAST(:envelope AS jsonb), credential_version = credential_version + 1, wrap_version = 1,
+_REPLACE_CREDENTIAL = """
+    UPDATE integrations SET envelope = %(envelope)s::jsonb, credential_version = credential_version + 1, wrap_version = 1,
         sealed_at = clock_timestamp()
-    WHERE integration_id = :id
-""")
+    WHERE integration_id = %(id)s
+"""
 
-_APPLY_PLAN = text("""
-    UPDATE integrations SET version = version + 1, changed_at = :now, traceparent = :traceparent,
-        history_from = least(history_from, :history_from),
-        backfill_first = CASE WHEN history_from > :history_from THEN :history_from ELSE backfill_first END,
-        status = CASE WHEN history_from > :history_from AND status = 'active' THEN 'backfilling' ELSE status END,
-        status_since = CASE WHEN history_from > :history_from AND status = 'active' THEN :now ELSE status_since END
-    WHERE account_id = :account_id AND removed_at IS NULL
-""")
+_APPLY_PLAN = """
+    UPDATE integrations SET version = version + 1, changed_at = %(now)s, traceparent = %(traceparent)s,
+        history_from = least(history_from, %(history_from)s),
+        backfill_first = CASE WHEN history_from > %(history_from)s THEN %(history_from)s ELSE backfill_first END,
+        status = CASE WHEN history_from > %(history_from)s AND status = 'active' THEN 'backfilling' ELSE status END,
+        status_since = CASE WHEN history_from > %(history_from)s AND status = 'active' THEN %(now)s ELSE status_since END
+    WHERE account_id = %(account_id)s AND removed_at IS NULL
+"""
 
 
 async def now(connection: AsyncConnection) -> datetime:
@@ -117,101 +133,88 @@ async def now(connection: AsyncConnection) -> datetime:
     return instant
 
 
-async def set_plan(connection: AsyncConnection, account_id: str, plan: Plan | None) -> tuple[Plan, Plan, datetime]:
-    """Set the account's plan and lock its row until the transaction ends; None keeps it, and of a new account is `free`.
-
-    Returns the former plan (of a new account its first), the plan, and the instant.
-    """
-    row = (await connection.execute(_SET_PLAN, {"id": account_id, "plan": plan and plan.value})).one()
-    return Plan(row.former), Plan(row.plan), row.at
+async def set_plan(pipeline: Pipeline, account_id: str, plan: Plan | None) -> Cursor:
+    """Set the account's plan and lock its row until the transaction ends; None keeps it, and of a new account is `free`."""
+    return await pipeline.execute(_SET_PLAN, {"id": account_id, "plan": plan and plan.value})
 
 
-async def lock_account(connection: AsyncConnection, account_id: str) -> None:
+async def plan_set(rows: Cursor) -> tuple[Plan, Plan, datetime]:
+    """What `set_plan` answers: the former plan (of a new account its first), the plan, and the instant."""
+    [row] = await rows.fetchall()
+    return Plan(row["former"]), Plan(row["plan"]), row["at"]
+
+
+async def lock_account(pipeline: Pipeline, account_id: str) -> None:
     """Lock the account's row until the transaction ends, so that its changes are serial.
 
     Every change locks the account before any of its integrations: no two changes can deadlock.
     """
-    await connection.execute(
-        text("SELECT 1 FROM accounts WHERE account_id = :id FOR NO KEY UPDATE"), {"id": account_id}
-    )
+    await pipeline.execute(_LOCK_ACCOUNT, {"id": account_id})
 
 
-async def apply_plan(connection: AsyncConnection, account_id: str, history_from: date, at: datetime) -> None:
+async def apply_plan(pipeline: Pipeline, account_id: str, history_from: date, at: datetime) -> None:
     """Give every live integration of the account a new version, and a history from `history_from` at the latest."""
-    await connection.execute(_APPLY_PLAN, _traced(account_id=account_id, history_from=history_from, now=at))
+    await pipeline.execute(_APPLY_PLAN, _traced(account_id=account_id, history_from=history_from, now=at))
 
 
-async def find_by_team(connection: AsyncConnection, account_id: str, team_id: str) -> Integration | None:
-    """Lock and return the account's integration of the team: the live one, or the last one with its history kept.
+async def find_by_team(pipeline: Pipeline, account_id: str, team_id: str) -> Cursor:
+    """Lock the account's integration of the team: the live one, or the last one with its history kept; `found` reads it.
 
     `team_id` is canonical. Duplicates that are not removed do not count.
     """
-    rows = await connection.execute(_FIND_BY_TEAM, {"account_id": account_id, "team_id": team_id})
-    return _integration(rows.one_or_none())
+    return await pipeline.execute(_FIND_BY_TEAM, {"account_id": account_id, "team_id": team_id})
 
 
-async def labels(connection: AsyncConnection, account_id: str) -> set[str]:
-    rows = await connection.execute(
-        text("SELECT label FROM integrations WHERE account_id = :id AND removed_at IS NULL"), {"id": account_id}
-    )
-    return set(rows.scalars())
+async def found(rows: Cursor) -> Integration | None:
+    """The integration that was looked for, if there is one."""
+    row = await rows.fetchone()
+    return integration_of(row) if row else None
 
 
-async def save(connection: AsyncConnection, fields: Mapping[str, Any], envelope: dict[str, str]) -> Integration:
-    """Write and return a new integration, or one that returns under its former ID."""
-    rows = await connection.execute(_SAVE, _traced(**fields, envelope=json.dumps(envelope)))
-    return integration_of(dict(rows.mappings().one()))
+async def labels(pipeline: Pipeline, account_id: str) -> Cursor:
+    """The labels of the account's integrations."""
+    return await pipeline.execute(_LABELS, {"id": account_id})
 
 
-async def rename(connection: AsyncConnection, integration_id: UUID, label: str) -> None:
-    await connection.execute(_RENAME, _traced(id=integration_id, label=label))
+async def save(pipeline: Pipeline, added: Integration) -> None:
+    """Write a new integration, or one that returns under its former ID; it has no sync yet."""
+    values = {name: getattr(added, name) for name in Integration.__slots__}
+    own = {"status": added.status.value, "envelope": json.dumps(added.envelope)}
+    await pipeline.execute(_SAVE, _traced(**values | own))
 
 
-async def replace_credential(connection: AsyncConnection, integration_id: UUID, envelope: dict[str, str]) -> None:
+async def rename(pipeline: Pipeline, integration_id: UUID, label: str) -> None:
+    await pipeline.execute(_RENAME, _traced(id=integration_id, label=label))
+
+
+async def replace_credential(pipeline: Pipeline, integration_id: UUID, envelope: dict[str, str]) -> None:
     """Replace the sealed key; the caller then calls `set_health`, which increments the row's version."""
-    await connection.execute(_REPLACE_CREDENTIAL, {"id": integration_id, "envelope": json.dumps(envelope)})
+    await pipeline.execute(_REPLACE_CREDENTIAL, {"id": integration_id, "envelope": json.dumps(envelope)})
 
 
-async def load(
-    connection: AsyncConnection, account_id: str, integration_id: UUID, *, lock: bool = False
-) -> Integration | None:
+async def load(pipeline: Pipeline, account_id: str, integration_id: UUID, *, lock: bool = False) -> Integration | None:
     """The account's integration, unless it was removed; `lock`: it and its account, until the transaction ends."""
-    suffix = "FOR UPDATE OF i" if lock else ""
+    values = {"account_id": account_id, "integration_id": integration_id}
     if lock:
-        await lock_account(connection, account_id)
-    rows = await connection.execute(
-        text(f"""SELECT {COLUMNS} {FROM} WHERE i.account_id = :account_id AND i.integration_id = :integration_id
-                 AND i.removed_at IS NULL {suffix}"""),
-        {"account_id": account_id, "integration_id": integration_id},
-    )
-    return _integration(rows.one_or_none())
+        await lock_account(pipeline, account_id)
+    return await found(await pipeline.execute(_LOAD_LOCKED if lock else _LOAD, values))
 
 
-async def load_all(connection: AsyncConnection, account_id: str, *, removed: bool = False) -> list[Integration]:
+async def load_all(pipeline: Pipeline, account_id: str, *, removed: bool = False) -> list[Integration]:
     """The account's integrations, oldest first; with `removed` also those whose history was kept."""
-    rows = await connection.execute(
-        text(f"""SELECT {COLUMNS} {FROM} WHERE i.account_id = :id
-                 AND (i.removed_at IS NULL OR (:removed AND i.history = 'keep')) ORDER BY i.added_at"""),
-        {"id": account_id, "removed": removed},
-    )
-    return [integration for row in rows if (integration := _integration(row))]
+    rows = await pipeline.execute(_LOAD_ALL, {"id": account_id, "removed": removed})
+    return [integration_of(row) async for row in rows]
 
 
-async def remove(connection: AsyncConnection, account_id: str, integration_id: UUID, history: History) -> bool:
+async def remove(pipeline: Pipeline, account_id: str, integration_id: UUID, history: History) -> bool:
     """End the integration and delete its sealed key, or erase one that was removed; False where there is none."""
-    values = _traced(
-        account_id=account_id, integration_id=integration_id, history=history.value, now=await now(connection)
-    )
-    return (await connection.execute(_REMOVE, values)).rowcount > 0
+    values = _traced(account_id=account_id, integration_id=integration_id, history=history.value)
+    return bool(await (await pipeline.execute(_REMOVE, values)).fetchall())
 
 
 def _traced(**values: object) -> dict[str, object]:
     """`values` with the trace of what is handled now: the new version of the row is announced with it."""
     return values | {"traceparent": traceparent.get()}
-
-
-def _integration(row: Row[Any] | None) -> Integration | None:
-    return integration_of(dict(row._mapping)) if row is not None else None  # noqa: SLF001 - a row's public mapping has this name
 
 
 def integration_of(fields: Mapping[str, Any]) -> Integration:

@@ -97,37 +97,41 @@ QUESTIONED = f"""ARRAY(
     ORDER BY day) AS questioned_days"""  # noqa: S608 - only a constant is put in
 """Of the integration `i`: days of which xAI reported less than before and is asked again; none of a removed one."""
 
-_PROGRESS = text(f"SELECT {COLUMNS}, {_DAYS_READ}, {QUESTIONED} {FROM} WHERE i.integration_id = ANY(:ids)")
-_FILLED_IN = text(f"""
+_PROGRESS = f"SELECT {COLUMNS}, {_DAYS_READ}, {QUESTIONED} {FROM} WHERE i.integration_id = ANY(%(ids)s)"
+_FILLED_IN = f"""
     SELECT integration_id FROM (
         SELECT i.integration_id, i.backfill_last - i.backfill_first + 1 AS expected, {_DAYS_READ} FROM unnest(
-            CAST(:ids AS uuid[]), CAST(:first AS date[]), CAST(:last AS date[]), CAST(:added_at AS timestamptz[])
+            %(ids)s::uuid[], %(first)s::date[], %(last)s::date[], %(added_at)s::timestamptz[]
         ) AS i (integration_id, backfill_first, backfill_last, added_at)
     ) one WHERE days_read >= expected
-""")  # noqa: S608 - only constants are put in
+"""  # noqa: S608 - only constants are put in
 
-_FIRST_READ = text("SELECT min(lower(covered)) FROM syncs WHERE integration_id = :id AND NOT isempty(covered)")
+_FIRST_READ = "SELECT min(lower(covered)) AS day FROM syncs WHERE integration_id = %(id)s AND NOT isempty(covered)"
 
-_UNHEALED = text("""
+_UNHEALED = """
     WITH left_open AS (
         SELECT integration_id, readable_from, observed_at,
             unnest(datemultirange(daterange(first_day, last_day, '[]')) - covered) AS days
-        FROM unnest(CAST(:ids AS uuid[]), CAST(:readable_from AS date[])) AS one (integration_id, readable_from)
+        FROM unnest(%(ids)s::uuid[], %(readable_from)s::date[]) AS one (integration_id, readable_from)
         JOIN syncs USING (integration_id) WHERE trigger = 'heal' AND NOT reconciled
     )
     SELECT DISTINCT integration_id
     FROM left_open, generate_series(lower(days)::timestamp, upper(days) - 1, '1 day') AS d(day)
     WHERE d.day >= readable_from AND NOT EXISTS (SELECT 1 FROM syncs s WHERE s.integration_id = left_open.integration_id
         AND s.covered @> d.day::date AND s.observed_at >= left_open.observed_at)
-    GROUP BY integration_id, d.day HAVING count(DISTINCT observed_at) >= :tries
-""")
+    GROUP BY integration_id, d.day HAVING count(DISTINCT observed_at) >= %(tries)s
+"""
 
-_LAST_COMPLETED = text(f"""
-    SELECT one.id AS integration_id, {_SYNC_COLUMNS} FROM unnest(CAST(:ids AS uuid[])) AS one (id), LATERAL (
+_LAST_COMPLETED = f"""
+    SELECT one.id AS integration_id, {_SYNC_COLUMNS} FROM unnest(%(ids)s::uuid[]) AS one (id), LATERAL (
         SELECT {_SYNC_COLUMNS} FROM syncs WHERE integration_id = one.id AND code IS NULL
         ORDER BY observed_at DESC, event_id LIMIT 1
     ) last
-""")  # noqa: S608 - only constants are put in
+"""  # noqa: S608 - only constants are put in
+
+_NEWEST = f"""
+    SELECT {_SYNC_COLUMNS} FROM syncs WHERE integration_id = %(id)s ORDER BY recorded_at DESC, event_id LIMIT %(limit)s
+"""  # noqa: S608 - only constants are put in
 
 _DELETE_EXPIRED = text(f"""
     DELETE FROM syncs s WHERE recorded_at < now() - CAST(:keep AS interval)
@@ -179,40 +183,37 @@ def questioned_in(outcome: SyncOutcome) -> list[date]:
     ]
 
 
-async def newest(connection: AsyncConnection, integration_id: UUID, limit: int) -> list[Sync]:
+async def newest(pipeline: Pipeline, integration_id: UUID, limit: int) -> list[Sync]:
     """The history, newest first."""
-    rows = await connection.execute(
-        text(f"""SELECT {_SYNC_COLUMNS} FROM syncs WHERE integration_id = :id
-                 ORDER BY recorded_at DESC, event_id LIMIT :limit"""),  # noqa: S608 - only constants are put in
-        {"id": integration_id, "limit": limit},
-    )
-    return [_sync(row._mapping) for row in rows]  # noqa: SLF001 - a row's public mapping has this name
+    rows = await pipeline.execute(_NEWEST, {"id": integration_id, "limit": limit})
+    return [_sync(row) async for row in rows]
 
 
-async def last_completed(connection: AsyncConnection, integration_ids: Collection[UUID]) -> dict[UUID, Sync]:
+async def last_completed(pipeline: Pipeline, integration_ids: Collection[UUID]) -> dict[UUID, Sync]:
     """By integration; none of one without."""
-    rows = (await connection.execute(_LAST_COMPLETED, {"ids": list(integration_ids)})).mappings()
-    return {row["integration_id"]: _sync(row) for row in rows}
+    rows = await pipeline.execute(_LAST_COMPLETED, {"ids": list(integration_ids)})
+    return {row["integration_id"]: _sync(row) async for row in rows}
 
 
-async def progress(connection: AsyncConnection, integration_ids: Collection[UUID]) -> dict[UUID, Progress]:
+async def progress(pipeline: Pipeline, integration_ids: Collection[UUID]) -> dict[UUID, Progress]:
     """Integrations with what their cards show of their syncs, by ID; also removed ones."""
     if not integration_ids:
         return {}
-    rows = (await connection.execute(_PROGRESS, {"ids": list(integration_ids)})).mappings()
+    rows = await pipeline.execute(_PROGRESS, {"ids": list(integration_ids)})
     return {
-        row["integration_id"]: Progress(integration_of(dict(row)), int(row["days_read"]), row["questioned_days"])
-        for row in rows
+        row["integration_id"]: Progress(integration_of(row), int(row["days_read"]), row["questioned_days"])
+        async for row in rows
     }
 
 
-async def first_read(connection: AsyncConnection, integration_id: UUID) -> date | None:
+async def first_read(pipeline: Pipeline, integration_id: UUID) -> date | None:
     """The first day of the history's syncs that was read; those of the backfill are never deleted."""
-    first: date | None = (await connection.execute(_FIRST_READ, {"id": integration_id})).scalar_one()
+    [row] = await (await pipeline.execute(_FIRST_READ, {"id": integration_id})).fetchall()
+    first: date | None = row["day"]
     return first
 
 
-async def filled_in(connection: AsyncConnection, readable_from: Sequence[tuple[Integration, date]]) -> set[UUID]:
+async def filled_in(pipeline: Pipeline, readable_from: Sequence[tuple[Integration, date]]) -> set[UUID]:
     """The integrations of which every day of the backfill that xAI still answers has been confirmed."""
     if not readable_from:
         return set()
@@ -222,20 +223,20 @@ async def filled_in(connection: AsyncConnection, readable_from: Sequence[tuple[I
         row = (one.integration_id, max(one.backfill_first, readable, beyond), one.backfill_last, one.added_at)
         for column, value in zip(values.values(), row, strict=True):
             column.append(value)
-    return set((await connection.execute(_FILLED_IN, values)).scalars())
+    return {row["integration_id"] async for row in await pipeline.execute(_FILLED_IN, values)}
 
 
-async def unhealed(connection: AsyncConnection, tries: int, readable_from: Mapping[UUID, date]) -> set[UUID]:
+async def unhealed(pipeline: Pipeline, tries: int, readable_from: Mapping[UUID, date]) -> set[UUID]:
     """The integrations of which some day that xAI still answers was left open by `tries` healings and never confirmed since."""
     if not readable_from:
         return set()
     values = {"tries": tries, "ids": list(readable_from), "readable_from": list(readable_from.values())}
-    return set((await connection.execute(_UNHEALED, values)).scalars())
+    return {row["integration_id"] async for row in await pipeline.execute(_UNHEALED, values)}
 
 
-async def erase(connection: AsyncConnection, integration_id: UUID) -> None:
+async def erase(pipeline: Pipeline, integration_id: UUID) -> None:
     """Delete the integration's syncs: they hold sums."""
-    await connection.execute(text("DELETE FROM syncs WHERE integration_id = :id"), {"id": integration_id})
+    await pipeline.execute("DELETE FROM syncs WHERE integration_id = %(id)s", {"id": integration_id})
 
 
 async def delete_expired(connection: AsyncConnection, keep: timedelta) -> None:
@@ -243,5 +244,5 @@ async def delete_expired(connection: AsyncConnection, keep: timedelta) -> None:
     await connection.execute(_DELETE_EXPIRED, {"keep": keep})
 
 
-def _sync(fields: Any) -> Sync:  # noqa: ANN401 - a row's mapping
+def _sync(fields: Mapping[str, Any]) -> Sync:
     return Sync(**{name: fields[name] for name in Sync.__slots__})

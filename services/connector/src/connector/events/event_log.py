@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+from common.database import Pipeline, pipelined
 from common.metrics import ACCOUNT_EVENTS
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -55,11 +56,11 @@ class NewEvent:
     body: str
 
 
-_APPEND = text("""
+_APPEND = """
     WITH new AS (
         SELECT *, row_number() OVER (PARTITION BY account_id ORDER BY position) AS number
-        FROM unnest(CAST(:account_ids AS text[]), CAST(:integration_ids AS uuid[]), CAST(:kinds AS text[]),
-            CAST(:bodies AS text[])) WITH ORDINALITY AS new (account_id, integration_id, kind, body, position)
+        FROM unnest(%(account_ids)s::text[], %(integration_ids)s::uuid[], %(kinds)s::text[], %(bodies)s::text[])
+            WITH ORDINALITY AS new (account_id, integration_id, kind, body, position)
     ), counted AS (
         UPDATE accounts a SET last_event = a.last_event + many.count
         FROM (SELECT account_id, count(*) FROM new GROUP BY account_id) many WHERE a.account_id = many.account_id
@@ -69,8 +70,8 @@ _APPEND = text("""
         SELECT account_id, before + number, kind, integration_id, CAST(body AS json), clock_timestamp()
         FROM new JOIN counted USING (account_id)
     )
-    SELECT pg_notify(:channel, account_id) FROM counted
-""")
+    SELECT pg_notify(%(channel)s, account_id) FROM counted
+"""
 
 _AFTER = text("""
     SELECT a.last_event, e.number, e.kind, e.body FROM accounts a LEFT JOIN LATERAL (
@@ -78,6 +79,10 @@ _AFTER = text("""
         WHERE account_id = a.account_id AND number > :after ORDER BY number LIMIT :limit
     ) e ON true WHERE a.account_id = :account_id ORDER BY e.number
 """)
+
+_NEWEST = "SELECT last_event FROM accounts WHERE account_id = %(id)s"
+
+_ERASE = "DELETE FROM account_events WHERE account_id = %(account_id)s AND integration_id = %(integration_id)s"
 
 _DELETE_EXPIRED = text("""
     DELETE FROM account_events e USING (
@@ -87,15 +92,15 @@ _DELETE_EXPIRED = text("""
 """)
 
 
-async def record_change(connection: AsyncConnection, *integration_ids: UUID) -> None:
+async def record_change(pipeline: Pipeline, *integration_ids: UUID) -> None:
     """Append the state of integrations, also of removed ones: something that a screen shows has changed."""
-    progress = await syncs.progress(connection, integration_ids)
-    await append(connection, [of_state(progress[integration_id]) for integration_id in integration_ids])
+    progress = await syncs.progress(pipeline, integration_ids)
+    await append(pipeline, [of_state(progress[integration_id]) for integration_id in integration_ids])
 
 
-async def record_account_change(connection: AsyncConnection, account_id: str) -> None:
+async def record_account_change(pipeline: Pipeline, account_id: str) -> None:
     """The same for all of the account's integrations."""
-    await record_change(connection, *(one.integration_id for one in await store.load_all(connection, account_id)))
+    await record_change(pipeline, *(one.integration_id for one in await store.load_all(pipeline, account_id)))
 
 
 def of_sync(account_id: str, integration_id: UUID, sync: Sync) -> NewEvent:
@@ -110,7 +115,7 @@ def of_state(progress: Progress) -> NewEvent:
     return NewEvent(integration.account_id, integration.integration_id, "integration", _body_of(progress))
 
 
-async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> None:
+async def append(pipeline: Pipeline, events: Sequence[NewEvent]) -> None:
     """Append the events in their order; the rows of their accounts are locked."""
     if not events:
         return
@@ -121,17 +126,14 @@ async def append(connection: AsyncConnection, events: Sequence[NewEvent]) -> Non
         "bodies": [event.body for event in events],
         "channel": CHANNEL,
     }
-    await connection.execute(_APPEND, values)
+    await pipeline.execute(_APPEND, values)
     for kind, count in Counter(event.kind for event in events).items():
         ACCOUNT_EVENTS.labels(kind).inc(count)
 
 
-async def erase(connection: AsyncConnection, account_id: str, integration_id: UUID) -> None:
+async def erase(pipeline: Pipeline, account_id: str, integration_id: UUID) -> None:
     """Delete the integration's events: they hold sums."""
-    await connection.execute(
-        text("DELETE FROM account_events WHERE account_id = :account_id AND integration_id = :integration_id"),
-        {"account_id": account_id, "integration_id": integration_id},
-    )
+    await pipeline.execute(_ERASE, {"account_id": account_id, "integration_id": integration_id})
 
 
 async def delete_expired(connection: AsyncConnection, keep: timedelta) -> None:
@@ -151,14 +153,13 @@ async def events_after(connection: AsyncConnection, account_id: str, number: int
 
 async def snapshot(connection: AsyncConnection, account_id: str) -> Snapshot:
     """The account's integrations now, all of one instant; must be the first statements of the transaction."""
-    await connection.execute(text("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY"))
-    newest = await connection.execute(
-        text("SELECT last_event FROM accounts WHERE account_id = :id"), {"id": account_id}
-    )
-    ids = [one.integration_id for one in await store.load_all(connection, account_id, removed=True)]
-    progress = await syncs.progress(connection, ids)
+    async with pipelined(connection) as pipeline:
+        await pipeline.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        newest = await (await pipeline.execute(_NEWEST, {"id": account_id})).fetchone()
+        ids = [one.integration_id for one in await store.load_all(pipeline, account_id, removed=True)]
+        progress = await syncs.progress(pipeline, ids)
     return Snapshot(
-        number=newest.scalar_one_or_none() or 0,
+        number=newest["last_event"] if newest else 0,
         integrations=[_body_of(progress[one]) for one in ids],
         integration_ids=ids,
     )
