@@ -124,7 +124,7 @@ async def _claim(database: Database, first: dict[str, object], size: int) -> Row
     took, commits, claimed = list[float](), list[float](), set[UUID]()
     for _ in range(CLAIMS):
         began = time.perf_counter()
-        found = await leases.claim(database, "benchmark", PER_TEAM, 1)
+        found, _ = await leases.claim(database, "benchmark", PER_TEAM, 1)
         took.append(1000 * (time.perf_counter() - began))
         if not found or found[0].integration_id in claimed:
             raise RefusedRunError("a claim took nothing, or what was taken already")

@@ -24,12 +24,12 @@ class Queue:
         self._failing_claims = failing_claims
         self._finished = asyncio.Event()
 
-    async def claim(self, at_most: int) -> list[int]:
+    async def claim(self, at_most: int) -> tuple[list[int], bool]:
         if self._failing_claims:
             self._failing_claims -= 1
             raise ConnectionError
         claimed, self.due = self.due[:at_most], self.due[at_most:]
-        return claimed
+        return claimed, bool(self.due)
 
     async def attempt(self, claim: int) -> None:
         self.attempted.append(claim)

@@ -79,6 +79,7 @@ TESTED_ELSEWHERE = {
     "services/ledger/src/ledger/reports/columns.py": "tests/ledger/reports/test_export.py",
     "services/ledger/src/ledger/store": "tests/ledger/test_store.py",
     "services/syncer/src/syncer/requests.py": "tests/syncer/test_handlers.py",
+    "services/syncer/src/syncer/targets.py": "tests/syncer/test_handlers.py",
     "services/syncer/src/syncer/store.py": "tests/syncer/test_credentials.py",
     "services/syncer/src/syncer/windows.py": "tests/syncer/test_decide.py",
     "tools/cli/src/grafient/cli": "tests/cli/test_main.py",

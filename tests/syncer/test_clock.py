@@ -53,8 +53,8 @@ async def syncer(tables: Tables) -> SyncerHarness:
 async def connected(syncer: SyncerHarness, first: date) -> UUID:
     """An integration with its key and nothing queued, expected to cover the days from `first`."""
     state = await syncer.state(uuid4(), history_from=first)
-    async with syncer.database.transaction() as connection:
-        await store.save_integration(connection, state)
+    async with syncer.database.pipeline() as pipeline:
+        await store.save_integration(pipeline, state)
     await syncer.seal(state.integration_id)
     return state.integration_id
 

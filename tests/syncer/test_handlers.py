@@ -9,13 +9,15 @@ from common.errors import TransientError
 from common.metrics import REQUESTS_IGNORED
 from contract.cloudevents import Event, MalformedError, Tombstone
 from contract.fields import Plan, Status, Trigger
+from contract.messages import CredentialSealed, Message
 from contract.problems import Code
 from sqlalchemy.ext.asyncio import AsyncConnection
 from syncer import requests
 from syncer.domain import Days, backfill
+from syncer.handlers import Handlers
 from syncer.requests import Request
 
-from tests.support.messages import ACCOUNT, OTHER_PARENT, PARENT, sync_requested
+from tests.support.messages import ACCOUNT, OTHER_PARENT, PARENT, credential_sealed, sync_requested
 from tests.support.waiting import until
 from tests.syncer.support.claims import claim_one
 from tests.syncer.support.syncer import SyncerHarness
@@ -50,6 +52,28 @@ async def test_states_that_arrive_together_queue_what_each_makes_due_under_its_o
 
     found = {one.integration_id: one.traceparent for one in await syncer.windows()}
     assert found == {states[0].integration_id: PARENT, states[1].integration_id: OTHER_PARENT}
+
+
+async def test_the_worker_is_woken_by_what_can_be_due_and_by_nothing_else(syncer: SyncerHarness) -> None:
+    woken = list[str]()
+    handlers = Handlers(syncer.database, lambda: woken.append("worker"), lambda: woken.append("healer"))
+    state = await syncer.state(uuid4(), status=Status.BACKFILLING)
+    now = datetime.now(UTC)
+
+    async def wakes(message: Message) -> list[str]:
+        woken.clear()
+        handle = handlers.credentials if isinstance(message, CredentialSealed) else handlers.integrations
+        await handle([Event(message, "any", now)])
+        return woken
+
+    first = credential_sealed(state.integration_id)
+    second = first.model_copy(update={"credential_version": 2})
+    active = state.model_copy(update={"version": 2, "status": Status.ACTIVE})
+    assert await wakes(first) == [], "there is nothing to read with the key yet"
+    assert await wakes(state) == ["worker"]
+    assert await wakes(active) == []
+    assert await wakes(second) == ["worker"]
+    assert await wakes(active.model_copy(update={"version": 3, "credential_version": 2})) == ["worker", "healer"]
 
 
 async def test_a_state_that_comes_again_changes_nothing(syncer: SyncerHarness) -> None:

@@ -92,9 +92,11 @@ async def test_windows_that_are_claimed_together_are_read_in_the_order_of_their_
     for trigger, day in random.Random(3).sample(wanted, len(wanted)):
         await syncer.ask(await syncer.integration(), trigger, Days(day, day))
 
-    claims = await syncer.attempt.claim("any", len(wanted))
+    claims, are_more_due = await syncer.attempt.claim("any", len(wanted))
 
     assert [(one.trigger, one.days.last) for one in claims] == wanted
+    assert are_more_due
+    assert not (await syncer.attempt.claim("any", 1))[1]
 
 
 async def test_people_are_served_first_and_backfills_last_newest_first(syncer: SyncerHarness) -> None:
@@ -166,8 +168,8 @@ async def test_several_windows_are_claimed_together_the_most_urgent_first_and_on
         await syncer.ask(integration_id, Trigger.DAILY, days)
     await syncer.ask(forced, Trigger.FORCE, days)
 
-    (first,) = await syncer.attempt.claim("", 1)
-    others = await syncer.attempt.claim("", 9)
+    (first,), others_are_due = await syncer.attempt.claim("", 1)
+    others, more_are_due = await syncer.attempt.claim("", 9)
 
     assert first.integration_id == forced
     assert {one.team_id for one in others} == {others[0].team_id, others[1].team_id}
@@ -175,7 +177,8 @@ async def test_several_windows_are_claimed_together_the_most_urgent_first_and_on
     assert len(others) == 2
     assert len({one.lease for one in (first, *others)}) == 3
     assert all(len(one.request_ids) == 1 and one.credential for one in (first, *others))
-    assert await syncer.attempt.claim("", 9) == []
+    assert (others_are_due, more_are_due) == (True, False)
+    assert await syncer.attempt.claim("", 9) == ([], False)
 
 
 async def test_a_claim_reads_the_index_from_its_begin_however_few_windows_there_are(syncer: SyncerHarness) -> None:

@@ -6,4 +6,5 @@ from syncer.leases import Claim
 
 async def claim_one(attempt: Attempt, owner: str) -> Claim | None:
     """The most urgent due window."""
-    return next(iter(await attempt.claim(owner, 1)), None)
+    claims, _ = await attempt.claim(owner, 1)
+    return next(iter(claims), None)

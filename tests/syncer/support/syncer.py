@@ -98,8 +98,8 @@ class SyncerHarness:
     async def integration(self, **fields: object) -> UUID:
         """A known integration with its key, and nothing queued."""
         state = await self.state(uuid4(), **fields)
-        async with self.database.transaction() as connection:
-            await store.save_integration(connection, state)
+        async with self.database.pipeline() as pipeline:
+            await store.save_integration(pipeline, state)
         await self.seal(state.integration_id)
         return state.integration_id
 

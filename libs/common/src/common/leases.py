@@ -24,8 +24,8 @@ AFTER_FAILURE = 2.0
 class LeasedQueue(Protocol[C]):
     """A table whose entries one process at a time works on; an expired lease frees the entry of a process that died."""
 
-    async def claim(self, at_most: int) -> Sequence[C]:
-        """Take the most urgent entries, maybe fewer than are due; none where nothing is due."""
+    async def claim(self, at_most: int) -> tuple[Sequence[C], bool]:
+        """Take the most urgent entries, and whether others may be due as well; none where nothing is due."""
 
     async def attempt(self, claim: C) -> None:
         """Work on one entry until it is done or released; what it raises is logged, and the lease expires."""
@@ -81,13 +81,13 @@ class LeasedWorker(Generic[C]):
     async def _round(self) -> None:
         self._wakeup.clear()
         free = self._in_flight - len(self._held)
-        claims = await self._claim(free) if free else ()
-        if not claims:
-            await self._wakeup.wait(POLL_EVERY)
+        claims, are_more_due = await self._claim(free) if free else ((), False)
         for claim in claims:
             task = asyncio.create_task(self._queue.attempt(claim))
             self._held[task] = claim
             task.add_done_callback(self._done)
+        if not are_more_due:
+            await self._wakeup.wait(POLL_EVERY)
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._held.pop(task)
@@ -96,14 +96,14 @@ class LeasedWorker(Generic[C]):
             log.warning(event, error=name_of(error), exc_info=None if is_transient(error) else error)
         self.wake()
 
-    async def _claim(self, at_most: int) -> Sequence[C]:
+    async def _claim(self, at_most: int) -> tuple[Sequence[C], bool]:
         try:
             return await self._queue.claim(at_most)
         except Exception as error:  # noqa: BLE001 - the next look may find the database again
             event = f"{self.name}.claim_failed"
             log.warning(event, error=name_of(error))
             await self._pause(AFTER_FAILURE)
-            return ()
+            return (), False
 
     async def _renew(self) -> None:
         while self._renew_every is not None:

@@ -65,14 +65,19 @@ class Attempt:
         self._call = teams.bucket(pacing.per_team)["interval"]  # what one takes of a team's rate
         self._chance = chance
 
-    async def claim(self, owner: str, at_most: int) -> list[Claim]:
-        """The most urgent due windows; of a team, whichever account connected it, one is read at a time by all processes."""
+    async def claim(self, owner: str, at_most: int) -> tuple[list[Claim], bool]:
+        """The most urgent due windows, and whether others may be due as well.
+
+        Of a team, whichever account connected it, one is read at a time by all processes.
+        """
         calls = min(self._pacing.may_claim(), at_most)
-        claims = await leases.claim(self._database, owner, self._pacing.per_team, calls or at_most, calls=calls > 0)
+        claims, are_more_due = await leases.claim(
+            self._database, owner, self._pacing.per_team, calls or at_most, calls=calls > 0
+        )
         for claim in claims:
             if claim.needs_call:
                 self._pacing.note_claim()
-        return claims
+        return claims, are_more_due
 
     async def run(self, claim: Claim) -> None:
         """Everything after the claim; what fails is attempted again when the lease has expired."""

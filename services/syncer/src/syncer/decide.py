@@ -4,6 +4,7 @@ from collections.abc import Collection
 from datetime import date, datetime, timedelta
 from uuid import uuid4
 
+from common.database import Pipeline, pipelined
 from contract.fields import Trigger
 from contract.messages import AnswerHash, WindowRead
 from contract.problems import Code
@@ -65,10 +66,11 @@ async def _read(connection: AsyncConnection, claim: Claim, locked: LockedWindow,
         decision = _failure(claim, locked, Code.ANSWER_QUESTIONED if questioned else Code.ANSWER_CUT)
     if not await readings.save_locked(connection, claim, reading, read, decision):
         return None
-    if locked.refused or locked.refused_once:
-        await clear_refusal(connection, claim.integration_id)
-    if locked.refused:
-        await _read_up_to_today(connection, claim)
+    async with pipelined(connection) as pipeline:
+        if locked.refused or locked.refused_once:
+            await clear_refusal(pipeline, claim.integration_id)
+        if locked.refused:
+            await _read_up_to_today(pipeline, claim)
     return decision
 
 
@@ -139,11 +141,11 @@ def _failure(
     )
 
 
-async def _read_up_to_today(connection: AsyncConnection, claim: Claim) -> None:
+async def _read_up_to_today(pipeline: Pipeline, claim: Claim) -> None:
     """The provider accepts the key again."""
     at = claim.observed_at
     request = Request(f"recovered:{claim.window_id}", Trigger.DAILY, default_days(at.date()))
-    await take(connection, request, claim.integration_id, at)
+    await take(pipeline, request, claim.integration_id, at)
 
 
 def _window_read(

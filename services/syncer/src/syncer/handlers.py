@@ -6,7 +6,7 @@ from itertools import groupby
 from uuid import UUID
 
 import structlog
-from common.database import Database
+from common.database import Database, Pipeline, pipelined
 from common.kafka.consumer import BatchTable, HandlerTable
 from common.metrics import REQUESTS_IGNORED
 from contract.cloudevents import Event, MalformedError, Tombstone
@@ -26,7 +26,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer import coverage, questions, requests, store
 from syncer.domain import Days, backfill, default_days, end_without_call, ended_at, makes_no_calls
-from syncer.requests import Request, Target
+from syncer.requests import Request
+from syncer.targets import Target
 from syncer.windows import close_windows
 
 log = structlog.get_logger()
@@ -58,20 +59,28 @@ class Handlers:
                     await self._integration(event.message)
 
     async def _integration(self, state: IntegrationState) -> None:
+        id_, now_removed = state.integration_id, makes_no_calls(state)
         async with self._database.transaction() as connection:
-            at = await store.serialize(connection, state.integration_id)
-            before = await store.load_integration(connection, state.integration_id)
-            now_removed = makes_no_calls(state)  # of an equal version, where a former release could not see it
-            if before is not None and (before.version, before.removed) >= (state.version, now_removed):
-                return
-            await store.save_integration(connection, state)
+            async with pipelined(connection) as pipeline:
+                at, before = await store.lock_integration(pipeline, id_)
+                # A removal can be of an equal version, where a former release could not see it.
+                if before is not None and (before.version, before.removed) >= (state.version, now_removed):
+                    return
+                key_is_newer = before is not None and state.credential_version > before.credential_version
+                await store.save_integration(pipeline, state)
+                if key_is_newer and not now_removed:
+                    await store.clear_refusal(pipeline, id_)
+                refusal = before.refusal if before is not None and not key_is_newer else None
+                target = Target(id_, state.account_id, now_removed, refusal)
+                due = [] if now_removed else _due(before, state, at)
+                due += await requests.pending(pipeline, id_)
+                for request in due:
+                    await requests.take_locked(pipeline, request, id_, at, [target])
             if now_removed:
                 await _remove(connection, state, at)
-            else:
-                await _queue_what_is_due(connection, before, state, at)
-            await requests.queue_pending(connection, state.integration_id, at)
-        self._wake_worker()
-        if before is not None and state.credential_version > before.credential_version:
+        if due or now_removed or key_is_newer:
+            self._wake_worker()
+        if key_is_newer:
             self._wake_healer()
 
     async def credential(self, event: Event[CredentialSealed | Tombstone]) -> None:
@@ -79,10 +88,13 @@ class Handlers:
 
     async def credentials(self, events: Sequence[Event[Message]]) -> None:
         """In one transaction: a rotation wraps all credentials again."""
-        async with self._database.transaction() as connection:
+        async with self._database.pipeline() as pipeline:
             for _, run in groupby((event.message for event in events), key=type):
-                await _store_run(connection, list(run))
-        self._wake_worker()
+                await _store_run(pipeline, list(run))
+        ids = {event.message.integration_id for event in events if isinstance(event.message, CredentialSealed)}
+        async with self._database.direct() as driver:  # what is committed between the two has its own wake
+            if await store.have_open_windows(Pipeline(driver), ids):
+                self._wake_worker()
 
     async def sync_requested(self, event: Event[SyncRequested]) -> None:
         await self.sync_requests([event])
@@ -98,12 +110,12 @@ class Handlers:
                     with tracing(event.traceparent):
                         await self._take_for_all(event.message)
                 continue
-            async with self._database.transaction() as connection:
+            async with self._database.pipeline() as pipeline:
                 # Or it is left pending while the integration arrives.
-                at, targets = await requests.lock(connection, integration_id)
+                at, targets = await requests.lock(pipeline, integration_id)
                 for event in some:
                     with tracing(event.traceparent):
-                        await _take(connection, integration_id, event.message, at, targets)
+                        await _take(pipeline, integration_id, event.message, at, targets)
             self._wake_worker()
 
     async def _take_for_all(self, message: SyncRequested) -> None:
@@ -132,17 +144,18 @@ class Handlers:
             await coverage.confirm(pipeline, completed)
 
 
-async def _store_run(connection: AsyncConnection, run: Sequence[Message]) -> None:
+async def _store_run(pipeline: Pipeline, run: Sequence[Message]) -> None:
     """Messages of one type, in their order."""
     if sealed := [message for message in run if isinstance(message, CredentialSealed)]:
-        await store.save_credentials(connection, sealed)
+        await store.save_credentials(pipeline, sealed)
     for message in run:
         if isinstance(message, Tombstone):
-            await store.drop_credential(connection, *_tombstone(message))
+            await store.drop_credential(pipeline, *_tombstone(message))
 
 
 async def _remove(connection: AsyncConnection, state: IntegrationState, at: datetime) -> None:
-    await store.drop_credential(connection, state.integration_id, state.credential_version)
+    async with pipelined(connection) as pipeline:
+        await store.drop_credential(pipeline, state.integration_id, state.credential_version)
     await close_windows(connection, Code.NOT_FOUND, at, integration_id=state.integration_id)
     await questions.drop(connection, state.integration_id)
     if state.history is History.ERASE:
@@ -150,21 +163,16 @@ async def _remove(connection: AsyncConnection, state: IntegrationState, at: date
         await questions.erase(connection, state.integration_id)
 
 
-async def _queue_what_is_due(
-    connection: AsyncConnection, before: store.Integration | None, state: IntegrationState, at: datetime
-) -> None:
-    today, due = at.date(), list[Request]()
-    key_is_newer = before is not None and state.credential_version > before.credential_version
-    if key_is_newer:
-        await store.clear_refusal(connection, state.integration_id)
+def _due(before: store.Integration | None, state: IntegrationState, at: datetime) -> list[Request]:
+    """What is to be read because of the state."""
+    today = at.date()
     if before is None or before.removed or state.history_from < before.history_from:
         prefix = f"backfill:{state.integration_id}:{state.version}"
-        due = [Request(f"{prefix}:{days.first}", Trigger.BACKFILL, days) for days in backfill(state.plan, today)]
-    elif key_is_newer:
+        return [Request(f"{prefix}:{days.first}", Trigger.BACKFILL, days) for days in backfill(state.plan, today)]
+    if state.credential_version > before.credential_version:
         request_id = f"credential:{state.integration_id}:{state.credential_version}"
-        due = [Request(request_id, Trigger.DAILY, default_days(today))]
-    for request in due:
-        await requests.take(connection, request, state.integration_id, at)
+        return [Request(request_id, Trigger.DAILY, default_days(today))]
+    return []
 
 
 def _by_integration(events: Sequence[Event[SyncRequested]]) -> dict[UUID | None, list[Event[SyncRequested]]]:
@@ -176,13 +184,13 @@ def _by_integration(events: Sequence[Event[SyncRequested]]) -> dict[UUID | None,
 
 
 async def _take(
-    connection: AsyncConnection, integration_id: UUID, message: SyncRequested, at: datetime, targets: Sequence[Target]
+    pipeline: Pipeline, integration_id: UUID, message: SyncRequested, at: datetime, targets: Sequence[Target]
 ) -> None:
     request, code = _request(message, at)
     if code is None:
-        await requests.take_locked(connection, request, integration_id, at, targets)
+        await requests.take_locked(pipeline, request, integration_id, at, targets)
     else:
-        await requests.end(connection, request, integration_id, code, ended_at(message.requested_at, at))
+        await requests.end(pipeline, request, integration_id, code, ended_at(message.requested_at, at))
 
 
 def _request(message: SyncRequested, at: datetime) -> tuple[Request, Code | None]:

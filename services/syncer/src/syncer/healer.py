@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 import structlog
-from common.database import Database
+from common.database import Database, pipelined
 from common.errors import name_of
 from common.loops import Loop
 from common.metrics import LATE, UNRECONCILED
@@ -111,8 +111,10 @@ class Healer:
         """Requests that arrived while their integration was being added."""
         async with self._database.transaction() as connection:
             at = await store.now(connection)
-            for integration_id in (await connection.execute(_UNPLACED)).scalars().all():
-                await requests.queue_pending(connection, integration_id, at)
+            unplaced = (await connection.execute(_UNPLACED)).scalars().all()
+            async with pipelined(connection) as pipeline:
+                for integration_id in unplaced:
+                    await requests.queue_pending(pipeline, integration_id, at)
 
 
 async def heal(connection: AsyncConnection, integration_id: UUID) -> None:
@@ -130,5 +132,6 @@ async def heal(connection: AsyncConnection, integration_id: UUID) -> None:
 
 async def _take(connection: AsyncConnection, integration_id: UUID, found: Heal, at: datetime) -> None:
     request_id = f"heal:{integration_id}:{found.days.first}:{found.days.last}:{found.attempt}:{rfc3339(at)}"
-    await requests.take(connection, Request(request_id, Trigger.HEAL, found.days), integration_id, at)
+    async with pipelined(connection) as pipeline:
+        await requests.take(pipeline, Request(request_id, Trigger.HEAL, found.days), integration_id, at)
     log.info("days.healing", request_id=request_id)

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -95,7 +96,8 @@ _CLAIM = """
         ORDER BY {order} LIMIT %(at_most)s
         FOR UPDATE OF i, t, w SKIP LOCKED
     ), picked AS MATERIALIZED (
-        SELECT DISTINCT ON (team_id) gen_random_uuid() AS new_lease, w.*, row_number() OVER () AS place
+        SELECT DISTINCT ON (team_id) gen_random_uuid() AS new_lease, w.*, row_number() OVER () AS place,
+            count(*) OVER () = %(at_most)s AS are_more_due
         FROM due w ORDER BY team_id, place
     ), team AS (
         UPDATE teams t SET lease = new_lease, lease_until = clock_timestamp() + %(lasts)s,
@@ -110,7 +112,8 @@ _CLAIM = """
     WHERE i.integration_id = picked.integration_id
     RETURNING i.lease, i.integration_id, i.account_id, i.team_id, i.observed_at, i.removed, i.refused_code, i.refused_since,
         i.read_at, picked.window_id, picked.first_day, picked.last_day, picked.trigger, picked.attempts,
-        picked.needs_call, picked.failed_since, picked.code, picked.decision, picked.traceparent, picked.place
+        picked.needs_call, picked.failed_since, picked.code, picked.decision, picked.traceparent, picked.place,
+        picked.are_more_due
 """
 # A statement of its own, for it sees what was committed before the lease: the claim may have begun to look earlier, and
 # a request that joined the window meanwhile would be lost. Under the lease none of this changes. Its subqueries are such
@@ -169,18 +172,21 @@ _RELEASE_CLAIMS = text(_RELEASE.format(which="integration_id = ANY(:ids) AND lea
 _RELEASE_OWNER = text(_RELEASE.format(which="lease_owner = :owner"))
 
 
-async def claim(database: Database, owner: str, per_team: Rate, at_most: int, *, calls: bool = True) -> list[Claim]:
+async def claim(
+    database: Database, owner: str, per_team: Rate, at_most: int, *, calls: bool = True
+) -> tuple[list[Claim], bool]:
     """Lease the most urgent due windows of integrations without a lease, one of a team; the most urgent comes first.
 
-    Maybe fewer than are due. `owner`: name of the process. Without `calls` only windows that need none: decided ones, and
-    those of removed integrations. Others lease their team, too, and take one of the calls that it has `per_team`.
+    And whether others may be due as well: as many were found as were looked for. `owner`: name of the process. Without
+    `calls` only windows that need none: decided ones, and those of removed integrations. Others lease their team, too,
+    and take one of the calls that it has `per_team`.
     """
     values = {"owner": owner, "lasts": LEASE, "at_most": at_most} | teams.bucket(per_team)
     async with database.pipeline() as pipeline:
         await pipeline.execute(BY_INDEX)
         leased = await pipeline.execute(CLAIMS[calls], values)
     if not (rows := await leased.fetchall()):
-        return []
+        return [], False
     of_rows = {
         "ids": [row["integration_id"] for row in rows],
         "window_ids": [row["window_id"] for row in rows],
@@ -190,20 +196,18 @@ async def claim(database: Database, owner: str, per_team: Rate, at_most: int, *,
     async with database.direct() as driver:
         loaded = await (await driver.execute(_LOAD, of_rows | {"readable_days": READABLE_DAYS})).fetchall()
     more = {row["integration_id"]: row for row in loaded}
-    rows.sort(key=lambda row: row.pop("place"))
-    return [_claim(row | more[row["integration_id"]]) for row in rows]
+    rows.sort(key=itemgetter("place"))
+    return [_claim(row | more[row["integration_id"]]) for row in rows], rows[0]["are_more_due"]
 
 
 async def lock(connection: AsyncConnection, claim: Claim) -> LockedWindow | None:
     """Lock the integration and window of `claim`, to decide on it; None where the lease was lost or has expired."""
     values = {"id": claim.integration_id, "lease": claim.lease, "window_id": claim.window_id}
-    row = (await connection.execute(_LOCK, values)).one_or_none()
+    row = (await connection.execute(_LOCK, values)).mappings().one_or_none()
     if row is None:
         return None
     request_ids = await ids_of_window(connection, claim.window_id)
-    return LockedWindow(
-        row.removed, row.refused, row.refused_once, row.credential_version, Trigger(row.trigger), request_ids
-    )
+    return LockedWindow(**dict(row) | {"trigger": Trigger(row["trigger"])}, request_ids=request_ids)
 
 
 async def renew(connection: AsyncConnection, claims: Collection[Claim]) -> None:
@@ -226,6 +230,7 @@ def _leases(claims: Collection[Claim]) -> dict[str, list[UUID]]:
 
 
 def _claim(row: dict[str, Any]) -> Claim:
+    del row["place"], row["are_more_due"]
     days = Days(row.pop("first_day"), row.pop("last_day"))
     refusal = refusal_of(row.pop("refused_code"), row.pop("refused_since"))
     key = {name: row.pop(name) for name in ("credential_version", "wrap_version", "envelope")}

@@ -1,21 +1,21 @@
 """Requests become windows here: each is taken once, and joins an open window that covers its days, or opens one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID, uuid4
 
-from common.database import pipelined
+from common.database import Pipeline, pipelined
 from contract.fields import Trigger
 from contract.problems import Code
 from contract.tracing import traceparent
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncer import store
+from syncer import store, targets
 from syncer.decisions import Scope, decide_failure
-from syncer.domain import Days, Refusal, may_call, refusal_of, urgency_of
+from syncer.domain import Days, urgency_of
+from syncer.targets import Target, blocking_code
 
 MAX_REQUESTS = 1000
 """Of one window: their IDs must fit into its outcome's record."""
@@ -36,21 +36,6 @@ class Request:
     """Of what is handled now, or as it is stored."""
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """An integration that a request is for, its row locked."""
-
-    integration_id: UUID
-    account_id: str
-    removed: bool
-    refusal: Refusal | None
-
-
-_TARGETS = """
-    SELECT integration_id, account_id, removed, refused_code, refused_since FROM integrations
-    WHERE integration_id = ANY(%(ids)s) ORDER BY integration_id FOR UPDATE
-"""
-
 # The first integrations of all accounts, then the second ones: an account with many delays no other.
 _ALL = text("""
     SELECT integration_id FROM integrations i
@@ -59,32 +44,33 @@ _ALL = text("""
     ORDER BY row_number() OVER (PARTITION BY account_id ORDER BY integration_id), integration_id
 """)
 
-_STORE = text("""
+_STORE = """
     INSERT INTO requests
         (integration_id, request_id, trigger, first_day, last_day, traceparent, received_at, status, ended_at)
-    VALUES (:id, :request_id, :trigger, :first_day, :last_day, :traceparent, clock_timestamp(), :status, :ended_at)
+    VALUES (%(id)s, %(request_id)s, %(trigger)s, %(first_day)s, %(last_day)s, %(traceparent)s, clock_timestamp(),
+        %(status)s, %(ended_at)s)
     ON CONFLICT (integration_id, request_id) DO NOTHING
-""")
+"""
 
 # A request that is stored and waits for its integration gets its window, too.
-_QUEUE = text("""
+_QUEUE = """
     WITH new AS MATERIALIZED (
-        SELECT * FROM unnest(CAST(:window_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:decisions AS text[])) WITH ORDINALITY
-            AS new(window_id, integration_id, decision, place)
-        WHERE NOT EXISTS (SELECT FROM requests r WHERE r.integration_id = new.integration_id AND r.request_id = :request_id
+        SELECT * FROM unnest(CAST(%(window_ids)s AS uuid[]), CAST(%(ids)s AS uuid[]), CAST(%(decisions)s AS text[]))
+            WITH ORDINALITY AS new(window_id, integration_id, decision, place)
+        WHERE NOT EXISTS (SELECT FROM requests r WHERE r.integration_id = new.integration_id AND r.request_id = %(request_id)s
             AND (r.window_id IS NOT NULL OR r.status <> 'accepted'))
     ), joined AS MATERIALIZED (
         SELECT DISTINCT ON (w.integration_id) w.integration_id, w.window_id
         FROM new JOIN windows w USING (integration_id) JOIN integrations i USING (integration_id)
         WHERE new.decision IS NULL AND w.closed_at IS NULL AND w.decision IS NULL
-            AND w.first_day <= :first_day AND w.last_day >= :last_day
+            AND w.first_day <= %(first_day)s AND w.last_day >= %(last_day)s
             AND (i.leased_window IS DISTINCT FROM w.window_id OR i.lease_until < clock_timestamp())
-            AND (SELECT count(*) FROM requests r WHERE r.window_id = w.window_id) < :max_requests
+            AND (SELECT count(*) FROM requests r WHERE r.window_id = w.window_id) < %(max_requests)s
         ORDER BY w.integration_id, w.urgency, w.created_at
     ), taken AS (
         INSERT INTO requests
             (integration_id, request_id, trigger, first_day, last_day, traceparent, received_at, window_id)
-        SELECT integration_id, :request_id, :trigger, :first_day, :last_day, :traceparent, clock_timestamp(),
+        SELECT integration_id, %(request_id)s, %(trigger)s, %(first_day)s, %(last_day)s, %(traceparent)s, clock_timestamp(),
             coalesce(joined.window_id, new.window_id)
         FROM new LEFT JOIN joined USING (integration_id)
         ON CONFLICT (integration_id, request_id) DO UPDATE SET window_id = excluded.window_id
@@ -92,10 +78,11 @@ _QUEUE = text("""
         RETURNING integration_id, window_id
     ), shared AS (
         UPDATE windows w SET
-            trigger = CASE WHEN :urgency < urgency THEN :trigger ELSE trigger END,
-            urgency = least(urgency, :urgency),
-            traceparent = coalesce(traceparent, :traceparent),
-            due_at = CASE WHEN :now_due AND due_at > clock_timestamp() + :shared_for THEN clock_timestamp() ELSE due_at END
+            trigger = CASE WHEN %(urgency)s < urgency THEN %(trigger)s ELSE trigger END,
+            urgency = least(urgency, %(urgency)s),
+            traceparent = coalesce(traceparent, %(traceparent)s),
+            due_at = CASE WHEN %(now_due)s AND due_at > clock_timestamp() + %(shared_for)s
+                THEN clock_timestamp() ELSE due_at END
         FROM joined JOIN taken USING (window_id) WHERE w.window_id = joined.window_id
     ), opened AS MATERIALIZED (
         SELECT new.*, i.account_id, i.lease_until
@@ -103,48 +90,47 @@ _QUEUE = text("""
     ), waiting AS MATERIALIZED (
         SELECT account_id, (SELECT count(*) FROM integrations i JOIN windows w USING (integration_id)
             WHERE i.account_id = one.account_id AND w.closed_at IS NULL AND w.decision IS NULL
-                AND w.urgency = :urgency AND w.last_day >= :last_day) AS windows
+                AND w.urgency = %(urgency)s AND w.last_day >= %(last_day)s) AS windows
         FROM (SELECT DISTINCT account_id FROM opened) one
     )
     INSERT INTO windows (window_id, integration_id, trigger, urgency, turn, first_day, last_day, traceparent, created_at,
         due_at, decision)
-    SELECT window_id, integration_id, :trigger, :urgency,
+    SELECT window_id, integration_id, %(trigger)s, %(urgency)s,
         waiting.windows + row_number() OVER (PARTITION BY account_id ORDER BY place) - 1,
-        :first_day, :last_day, :traceparent, clock.at,
-        clock.at - (cardinality(CAST(:ids AS uuid[])) - place) * interval '1 microsecond'
-            + CASE WHEN lease_until >= clock.at THEN :shared_for ELSE interval '0' END, decision
+        %(first_day)s, %(last_day)s, %(traceparent)s, clock.at,
+        clock.at - (cardinality(CAST(%(ids)s AS uuid[])) - place) * interval '1 microsecond'
+            + CASE WHEN lease_until >= clock.at THEN %(shared_for)s ELSE interval '0' END, decision
     FROM opened JOIN waiting USING (account_id), (SELECT clock_timestamp() AS at OFFSET 0) clock
-""")
+"""
 
-_PENDING = text("""
-    SELECT * FROM requests WHERE integration_id = :id AND window_id IS NULL AND status = 'accepted'
+_PENDING = """
+    SELECT * FROM requests WHERE integration_id = %(id)s AND window_id IS NULL AND status = 'accepted'
     ORDER BY received_at FOR UPDATE
-""")
+"""
 
 _IDS = text("SELECT request_id FROM requests WHERE window_id = :id ORDER BY received_at, request_id")
 
 
-async def take(connection: AsyncConnection, request: Request, integration_id: UUID, now: datetime) -> None:
+async def take(pipeline: Pipeline, request: Request, integration_id: UUID, now: datetime) -> None:
     """Queue `request` for one integration, which may not be known yet; once only."""
-    await take_locked(connection, request, integration_id, now, await _targets(connection, [integration_id]))
+    await take_locked(pipeline, request, integration_id, now, await targets.lock(pipeline, [integration_id]))
 
 
-async def lock(connection: AsyncConnection, integration_id: UUID) -> tuple[datetime, list[Target]]:
+async def lock(pipeline: Pipeline, integration_id: UUID) -> tuple[datetime, list[Target]]:
     """As `store.serialize`, and the integration, locked, where it is known."""
-    async with pipelined(connection) as pipeline:
-        at = await store.serialize_first(pipeline, integration_id)
-        rows = await pipeline.execute(_TARGETS, {"ids": [integration_id]})
-    return await store.instant_of(at), [_target(row) async for row in rows]
+    at = await store.serialize_first(pipeline, integration_id)
+    known = await targets.lock(pipeline, [integration_id])
+    return await store.instant_of(at), known
 
 
 async def take_locked(
-    connection: AsyncConnection, request: Request, integration_id: UUID, now: datetime, targets: Sequence[Target]
+    pipeline: Pipeline, request: Request, integration_id: UUID, now: datetime, known: Sequence[Target]
 ) -> None:
-    """As `take`; `targets` has the integration where it is known."""
-    if targets:
-        await _queue(connection, request, targets, now)
+    """As `take`; `known` has the integration where it is known."""
+    if known:
+        await _queue(pipeline, request, known, now)
     else:
-        await _store(connection, request, integration_id)
+        await _store(pipeline, request, integration_id)
 
 
 async def targets_of_all(connection: AsyncConnection, request: Request) -> list[UUID]:
@@ -155,25 +141,36 @@ async def targets_of_all(connection: AsyncConnection, request: Request) -> list[
 
 async def take_for_some(connection: AsyncConnection, request: Request, ids: Sequence[UUID], now: datetime) -> None:
     """Queue a request for all for some of its targets, in their order; once only."""
-    active = {one.integration_id: one for one in await _targets(connection, ids) if not one.removed}
-    await _queue(connection, request, [active[one] for one in ids if one in active], now)
+    async with pipelined(connection) as pipeline:
+        active = {one.integration_id: one for one in await targets.lock(pipeline, ids) if not one.removed}
+        await _queue(pipeline, request, [active[one] for one in ids if one in active], now)
 
 
-async def end(
-    connection: AsyncConnection, request: Request, integration_id: UUID, code: Code, ended_at: datetime
-) -> None:
+async def end(pipeline: Pipeline, request: Request, integration_id: UUID, code: Code, ended_at: datetime) -> None:
     """Take `request` for one integration, which may not be known, and end it without a window; once only."""
-    await _store(connection, request, integration_id, status=code.value, ended_at=ended_at)
+    await _store(pipeline, request, integration_id, status=code.value, ended_at=ended_at)
 
 
-async def queue_pending(connection: AsyncConnection, integration_id: UUID, now: datetime) -> None:
+async def pending(pipeline: Pipeline, integration_id: UUID) -> list[Request]:
+    """The requests that arrived before the integration was known, in their order."""
+    rows = await pipeline.execute(_PENDING, {"id": integration_id})
+    return [
+        Request(
+            one["request_id"],
+            Trigger(one["trigger"]),
+            Days(one["first_day"], one["last_day"]),
+            traceparent=one["traceparent"],
+        )
+        for one in await rows.fetchall()
+    ]
+
+
+async def queue_pending(pipeline: Pipeline, integration_id: UUID, now: datetime) -> None:
     """The integration became known: queue the requests that arrived before it."""
-    rows = (await connection.execute(_PENDING, {"id": integration_id})).all()
-    targets = await _targets(connection, [integration_id]) if rows else []
-    for row in rows:
-        days = Days(row.first_day, row.last_day)
-        request = Request(row.request_id, Trigger(row.trigger), days, traceparent=row.traceparent)
-        await _queue(connection, request, targets, now)
+    if waiting := await pending(pipeline, integration_id):
+        known = await targets.lock(pipeline, [integration_id])
+        for request in waiting:
+            await _queue(pipeline, request, known, now)
 
 
 async def ids_of_window(connection: AsyncConnection, window_id: UUID) -> tuple[str, ...]:
@@ -181,9 +178,9 @@ async def ids_of_window(connection: AsyncConnection, window_id: UUID) -> tuple[s
     return tuple((await connection.execute(_IDS, {"id": window_id})).scalars())
 
 
-async def _queue(connection: AsyncConnection, request: Request, targets: Sequence[Target], now: datetime) -> None:
+async def _queue(pipeline: Pipeline, request: Request, known: Sequence[Target], now: datetime) -> None:
     """Let `request`, unless it has a window already, join an open window of each target, or open one."""
-    windows = {uuid4(): target for target in targets}
+    windows = {uuid4(): target for target in known}
     values = _values(request) | {
         "window_ids": list(windows),
         "ids": [target.integration_id for target in windows.values()],
@@ -192,21 +189,11 @@ async def _queue(connection: AsyncConnection, request: Request, targets: Sequenc
         "max_requests": MAX_REQUESTS,
         "shared_for": SHARED_FOR,
     }
-    await connection.execute(_QUEUE, values)
-
-
-async def _targets(connection: AsyncConnection, ids: Sequence[UUID]) -> list[Target]:
-    rows = await connection.exec_driver_sql(_TARGETS, {"ids": list(ids)})
-    return [_target(dict(row)) for row in rows.mappings()]
-
-
-def _target(row: Mapping[str, Any]) -> Target:
-    refusal = refusal_of(row["refused_code"], row["refused_since"])
-    return Target(row["integration_id"], row["account_id"], row["removed"], refusal)
+    await pipeline.execute(_QUEUE, values)
 
 
 async def _store(
-    connection: AsyncConnection,
+    pipeline: Pipeline,
     request: Request,
     integration_id: UUID,
     *,
@@ -215,7 +202,7 @@ async def _store(
 ) -> None:
     """Without a window."""
     values = _values(request) | {"id": integration_id, "status": status, "ended_at": ended_at}
-    await connection.execute(_STORE, values)
+    await pipeline.execute(_STORE, values)
 
 
 def _values(request: Request) -> dict[str, object]:
@@ -227,15 +214,6 @@ def _values(request: Request) -> dict[str, object]:
         "last_day": request.days.last,
         "traceparent": request.traceparent,
     }
-
-
-def blocking_code(target: Target, trigger: Trigger, now: datetime) -> Code | None:
-    """Why no call is made for a request of this kind; None where one is."""
-    if target.removed:
-        return Code.NOT_FOUND
-    if target.refusal and not may_call(trigger, target.refusal, now):
-        return target.refusal.code
-    return None
 
 
 def _ended(request: Request, target: Target, window_id: UUID, now: datetime) -> str | None:

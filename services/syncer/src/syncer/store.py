@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any, LiteralString
 from uuid import UUID
 
 from common.database import Cursor, Pipeline, pipelined
@@ -12,7 +13,7 @@ from contract.messages import CredentialSealed, IntegrationState
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from syncer.domain import makes_no_calls
+from syncer.domain import Refusal, makes_no_calls, refusal_of
 
 PORTION = 2_000
 """Integrations."""
@@ -26,6 +27,7 @@ class Integration:
     version: int
     credential_version: int
     history_from: date
+    refusal: Refusal | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +41,28 @@ class Credential:
     envelope: dict[str, str]
 
 
-_SAVE = text("""
+_SAVE = """
     INSERT INTO integrations
         (integration_id, account_id, team_id, plan, removed, version, credential_version, history_from, added_at)
-    VALUES (:integration_id, :account_id, :team_id, :plan, :removed, :version, :credential_version, :history_from, :added_at)
+    VALUES (%(integration_id)s, %(account_id)s, %(team_id)s, %(plan)s, %(removed)s, %(version)s, %(credential_version)s,
+        %(history_from)s, %(added_at)s)
     ON CONFLICT (integration_id) DO UPDATE SET
         account_id = excluded.account_id, team_id = excluded.team_id, plan = excluded.plan,
         removed = excluded.removed, version = excluded.version,
         credential_version = excluded.credential_version, history_from = excluded.history_from, added_at = excluded.added_at
     WHERE integrations.version <= excluded.version
-""")
+"""
 
-_LOAD = text("""
-    SELECT removed, version, credential_version, history_from FROM integrations WHERE integration_id = :id FOR UPDATE
-""")
+_LOAD = """
+    SELECT removed, version, credential_version, history_from, refused_code, refused_since FROM integrations
+    WHERE integration_id = %(id)s FOR UPDATE
+"""
 
 # The order keeps two batches from deadlocking.
-_SAVE_CREDENTIALS = text("""
+_SAVE_CREDENTIALS = """
     INSERT INTO credentials (integration_id, account_id, credential_version, wrap_version, envelope)
     SELECT integration_id, account_id, credential_version, wrap_version, envelope
-    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS new(integration_id uuid, account_id text, credential_version integer,
+    FROM jsonb_to_recordset(CAST(%(rows)s AS jsonb)) AS new(integration_id uuid, account_id text, credential_version integer,
         wrap_version integer, envelope jsonb)
     WHERE NOT EXISTS (SELECT 1 FROM integrations i WHERE i.integration_id = new.integration_id AND i.removed
         AND i.credential_version >= new.credential_version)
@@ -67,12 +71,14 @@ _SAVE_CREDENTIALS = text("""
         account_id = excluded.account_id, credential_version = excluded.credential_version,
         wrap_version = excluded.wrap_version, envelope = excluded.envelope
     WHERE (credentials.credential_version, credentials.wrap_version) < (excluded.credential_version, excluded.wrap_version)
-""")
+"""
 
-_CLEAR_REFUSAL = (
-    text("""UPDATE integrations SET refused_code = NULL, refused_since = NULL, refused_once_at = NULL
-            WHERE integration_id = :id"""),
-    text("UPDATE windows SET due_at = clock_timestamp() WHERE integration_id = :id AND closed_at IS NULL"),
+_DROP_CREDENTIAL = "DELETE FROM credentials WHERE integration_id = %(id)s AND credential_version <= %(up_to)s"
+
+_CLEAR_REFUSAL: tuple[LiteralString, ...] = (
+    """UPDATE integrations SET refused_code = NULL, refused_since = NULL, refused_once_at = NULL
+       WHERE integration_id = %(id)s""",
+    "UPDATE windows SET due_at = clock_timestamp() WHERE integration_id = %(id)s AND closed_at IS NULL",
 )
 
 
@@ -82,6 +88,10 @@ _SERIALIZE = """
 """
 _SERIALIZE_ALL = """
     SELECT pg_advisory_xact_lock(hashtextextended(id, 0)) FROM (SELECT id FROM unnest(%(ids)s::text[]) id ORDER BY id) ordered
+"""
+
+_HAVE_OPEN_WINDOWS = """
+    SELECT FROM windows WHERE integration_id = ANY(%(ids)s::uuid[]) AND closed_at IS NULL LIMIT 1
 """
 
 _PORTION = text("""
@@ -125,42 +135,60 @@ async def portion(connection: AsyncConnection, after: UUID | None) -> Sequence[U
     return (await connection.execute(_PORTION, values)).scalars().all()
 
 
-async def load_integration(connection: AsyncConnection, integration_id: UUID) -> Integration | None:
-    """The integration, its row locked until the transaction ends."""
-    row = (await connection.execute(_LOAD, {"id": integration_id})).one_or_none()
-    return Integration(**row._mapping) if row else None  # noqa: SLF001 - a row's public mapping has this name
+async def lock_integration(pipeline: Pipeline, integration_id: UUID) -> tuple[datetime, Integration | None]:
+    """As `serialize`, and the integration, its row locked until the transaction ends."""
+    at = await serialize_first(pipeline, integration_id)
+    rows = await pipeline.execute(_LOAD, {"id": integration_id})
+    return await instant_of(at), next(map(_integration, await rows.fetchall()), None)
 
 
-async def save_integration(connection: AsyncConnection, state: IntegrationState) -> None:
+async def save_integration(pipeline: Pipeline, state: IntegrationState) -> None:
     """Limits and claims compare Team IDs, which older records have in other forms."""
-    team_id = canonical_team_id(state.team_id) or state.team_id
-    values = {"team_id": team_id, "plan": state.plan.value, "removed": makes_no_calls(state)}
-    await connection.execute(_SAVE, state.model_dump() | values)
+    values = {
+        "integration_id": state.integration_id,
+        "account_id": state.account_id,
+        "team_id": canonical_team_id(state.team_id) or state.team_id,
+        "plan": state.plan.value,
+        "removed": makes_no_calls(state),
+        "version": state.version,
+        "credential_version": state.credential_version,
+        "history_from": state.history_from,
+        "added_at": state.added_at,
+    }
+    await pipeline.execute(_SAVE, values)
 
 
-async def clear_refusal(connection: AsyncConnection, integration_id: UUID) -> None:
+async def clear_refusal(pipeline: Pipeline, integration_id: UUID) -> None:
     """Delete a refusal, and make open windows due."""
     for statement in _CLEAR_REFUSAL:
-        await connection.execute(statement, {"id": integration_id})
+        await pipeline.execute(statement, {"id": integration_id})
 
 
-async def save_credentials(connection: AsyncConnection, sealed: Sequence[CredentialSealed]) -> None:
+async def save_credentials(pipeline: Pipeline, sealed: Sequence[CredentialSealed]) -> None:
     """Store each credential, unless a newer one or a newer wrap of it is stored, or its integration was removed."""
     oldest_first = sorted(sealed, key=lambda message: (message.credential_version, message.wrap_version))
     newest = {message.integration_id: message for message in oldest_first}.values()
     rows = [message.model_dump(mode="json") for message in newest]
-    await connection.execute(_SAVE_CREDENTIALS, {"rows": json.dumps(rows)})
+    await pipeline.execute(_SAVE_CREDENTIALS, {"rows": json.dumps(rows)})
 
 
-async def drop_credential(connection: AsyncConnection, integration_id: UUID, up_to: int) -> None:
+async def have_open_windows(pipeline: Pipeline, integration_ids: Collection[UUID]) -> bool:
+    """Whether any of them has one."""
+    rows = await pipeline.execute(_HAVE_OPEN_WINDOWS, {"ids": list(integration_ids)})
+    return bool(await rows.fetchall())
+
+
+async def drop_credential(pipeline: Pipeline, integration_id: UUID, up_to: int) -> None:
     """Delete the sealed key, unless it is newer than `up_to`."""
-    await connection.execute(
-        text("DELETE FROM credentials WHERE integration_id = :id AND credential_version <= :up_to"),
-        {"id": integration_id, "up_to": up_to},
-    )
+    await pipeline.execute(_DROP_CREDENTIAL, {"id": integration_id, "up_to": up_to})
 
 
 async def load_credential(connection: AsyncConnection, integration_id: UUID) -> Credential | None:
     statement = text("SELECT * FROM credentials WHERE integration_id = :id")
     row = (await connection.execute(statement, {"id": integration_id})).one_or_none()
     return Credential(**row._mapping) if row else None  # noqa: SLF001 - a row's public mapping has this name
+
+
+def _integration(row: dict[str, Any]) -> Integration:
+    refusal = refusal_of(row.pop("refused_code"), row.pop("refused_since"))
+    return Integration(**row, refusal=refusal)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
+from common.database import pipelined
 from contract.fields import Trigger, rfc3339
 from contract.rules import readable_from
 from sqlalchemy import text
@@ -39,6 +40,7 @@ async def queue(connection: AsyncConnection, integration_id: UUID) -> None:
         return
     pause = SWEEP_EVERY if row.sweep_at else first_sweep_after(integration_id)
     await connection.execute(_NEXT, {"id": integration_id, "next": at + pause})
-    for days in sweep(row.first_day, at.date()) if row.sweep_at else ():
-        request_id = f"sweep:{integration_id}:{days.first}:{rfc3339(at)}"
-        await requests.take(connection, Request(request_id, Trigger.SWEEP, days), integration_id, at)
+    async with pipelined(connection) as pipeline:
+        for days in sweep(row.first_day, at.date()) if row.sweep_at else ():
+            request_id = f"sweep:{integration_id}:{days.first}:{rfc3339(at)}"
+            await requests.take(pipeline, Request(request_id, Trigger.SWEEP, days), integration_id, at)

@@ -26,7 +26,7 @@ class WindowQueue:
         self._attempt = attempt
         self._owner = instance_name
 
-    async def claim(self, at_most: int) -> list[Claim]:
+    async def claim(self, at_most: int) -> tuple[list[Claim], bool]:
         return await self._attempt.claim(self._owner, at_most)
 
     async def attempt(self, claim: Claim) -> None:

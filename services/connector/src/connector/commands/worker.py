@@ -66,10 +66,10 @@ class CommandQueue:
         self._owner = owner or str(uuid4())
         self._pause = pause
 
-    async def claim(self, at_most: int) -> list[Claim]:  # noqa: ARG002 - a claim looks which account has one already
+    async def claim(self, at_most: int) -> tuple[list[Claim], bool]:  # noqa: ARG002 - a claim looks which account has one already
         async with self._database.transaction() as connection:
             claim = await inbox.claim(connection, self._owner)
-        return [claim] if claim else []
+        return ([claim], True) if claim else ([], False)
 
     async def attempt(self, claim: Claim) -> None:
         """Do one command; one that fails is released, at the latest when its lease expires."""
