@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from common.database import Database, pipelined
+from common.database import Database, Pipeline, pipelined
 from common.migrations import migrate
 from contract.rules import SETTLED_AFTER, ends_at
 from hypothesis import HealthCheck, given, settings
@@ -17,7 +17,6 @@ from ledger.store import days, erasure
 from pydantic import SecretStr
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.ledger.support.ledger import ERASED, FIRST, OTHER_ACCOUNT, LedgerHarness, later, reading_of
 from tests.support.messages import ACCOUNT
@@ -106,16 +105,15 @@ async def test_the_ledgers_role_owns_nothing_and_cannot_change_history(ledger: L
             await connection.execute(text(statement))
 
 
-Step = Callable[[AsyncConnection, UUID], Awaitable[object]]
+Step = Callable[[Pipeline, UUID], Awaitable[object]]
 
 
-async def _record(connection: AsyncConnection, team: UUID, usd: str, hours: float = 0) -> None:
-    async with pipelined(connection) as pipeline:
-        await days.record(pipeline, reading_of(team, {FIRST: {"a": usd}}, observed_at=later(hours)).days)
+async def _record(pipeline: Pipeline, team: UUID, usd: str, hours: float = 0) -> None:
+    await days.record(pipeline, reading_of(team, {FIRST: {"a": usd}}, observed_at=later(hours)).days)
 
 
-async def _restate(connection: AsyncConnection, team: UUID) -> None:
-    await _record(connection, team, "2", hours=1)
+async def _restate(pipeline: Pipeline, team: UUID) -> None:
+    await _record(pipeline, team, "2", hours=1)
 
 
 @pytest.mark.parametrize(
@@ -130,7 +128,8 @@ async def test_a_temporary_table_does_not_misdirect_the_functions_of_the_owner(
 
     async with owned.owner.transaction() as connection:  # the ledger's own role cannot create one
         await connection.execute(text(f"CREATE TEMPORARY TABLE {table} (LIKE ledger.{table}) ON COMMIT DROP"))
-        await step(connection, team)
+        async with pipelined(connection) as pipeline:
+            await step(pipeline, team)
 
     assert (len(await ledger.revisions()), len(await ledger.figures())) == (rows, rows)
 
@@ -166,8 +165,9 @@ async def test_the_view_settles_a_day_when_the_rule_of_all_services_does(ledger:
 async def _restate_elsewhere(database: Database, team: UUID) -> None:
     async with database.transaction() as connection:
         await connection.execute(text("SET LOCAL search_path TO ledger_elsewhere"))
-        await _record(connection, team, "1")
-        await _restate(connection, team)
+        async with pipelined(connection) as pipeline:
+            await _record(pipeline, team, "1")
+            await _restate(pipeline, team)
 
 
 async def test_the_tables_can_be_in_another_schema(ledger: LedgerHarness, team: UUID, postgres: str) -> None:

@@ -75,13 +75,13 @@ class Handlers:
 
     async def integrations(self, events: Sequence[Event[Message]]) -> None:
         """Keep the newest states; erase the history of integrations that were removed with it."""
-        async with self._database.transaction() as connection:
+        async with self._database.pipeline() as pipeline:
             for state in (event.message for event in events):
                 if not isinstance(state, IntegrationState):
                     continue
-                await integrations.save(connection, state)
+                await integrations.save(pipeline, state)
                 if state.status is Status.REMOVED and state.history is History.ERASE:
-                    await erasure.erase(connection, state.integration_id)
+                    await erasure.erase(pipeline, state.integration_id)
 
 
 HANDLERS: HandlerTable[Handlers] = {INTEGRATIONS: dict.fromkeys(INTEGRATION_STATES, Handlers.integration)}

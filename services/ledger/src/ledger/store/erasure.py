@@ -4,8 +4,6 @@ from collections.abc import Iterable
 from uuid import UUID
 
 from common.database import Cursor, Pipeline
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 ERASING_LOCK = 7_205_759_405
 """Advisory lock: batches share it, an erasure holds it alone, so a batch that missed the erasure commits before it."""
@@ -22,6 +20,6 @@ async def erased(pipeline: Pipeline, ids: Iterable[UUID]) -> Cursor:
     return await pipeline.execute(statement, {"ids": list(ids)})
 
 
-async def erase(connection: AsyncConnection, integration_id: UUID) -> None:
+async def erase(pipeline: Pipeline, integration_id: UUID) -> None:
     """Delete the integration's days, revisions and outcomes for good; waits for running batches."""
-    await connection.execute(text("SELECT erase_integration(:id)"), {"id": integration_id})
+    await pipeline.execute("SELECT erase_integration(%(id)s)", {"id": integration_id})

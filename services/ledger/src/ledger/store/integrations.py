@@ -5,27 +5,25 @@ from typing import LiteralString
 from common.database import Cursor, Pipeline
 from contract.messages import IntegrationState
 from contract.problems import Code
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
-_SAVE = text("""
+_SAVE: LiteralString = """
     INSERT INTO integrations (integration_id, account_id, team_id, label, plan, status, duplicate, version, history,
         history_from, added_at, removed_at)
-    VALUES (:integration_id, :account_id, :team_id, :label, :plan, :status, :duplicate, :version, :history,
-        :history_from, :added_at, :removed_at)
+    VALUES (%(integration_id)s, %(account_id)s, %(team_id)s, %(label)s, %(plan)s, %(status)s, %(duplicate)s, %(version)s,
+        %(history)s, %(history_from)s, %(added_at)s, %(removed_at)s)
     ON CONFLICT (integration_id) DO UPDATE SET
         account_id = excluded.account_id, team_id = excluded.team_id, label = excluded.label, plan = excluded.plan,
         status = excluded.status, duplicate = excluded.duplicate, version = excluded.version, history = excluded.history,
         history_from = excluded.history_from, added_at = excluded.added_at, removed_at = excluded.removed_at
     WHERE integrations.version < excluded.version
         OR (integrations.version = excluded.version AND NOT integrations.duplicate AND excluded.duplicate)
-""")
+"""
 
 
-async def save(connection: AsyncConnection, state: IntegrationState) -> None:
+async def save(pipeline: Pipeline, state: IntegrationState) -> None:
     """Keep the newest version; of an equal one that the integration is a duplicate, which a former release did not know."""
-    fields = state.model_dump(exclude={"status_code", "credential_version", "changed_at"})
-    await connection.execute(_SAVE, fields | {"duplicate": state.status_code is Code.ALREADY_CONNECTED})
+    fields = state.model_dump(mode="json", exclude={"status_code", "credential_version", "changed_at"})
+    await pipeline.execute(_SAVE, fields | {"duplicate": state.status_code is Code.ALREADY_CONNECTED})
 
 
 _EXPECTATIONS: LiteralString = """
