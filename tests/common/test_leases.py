@@ -21,10 +21,12 @@ class Queue:
         self.renewed: list[int] = []
         self.released: list[int] = []
         self.owner_released = False
+        self.looks = 0
         self._failing_claims = failing_claims
         self._finished = asyncio.Event()
 
     async def claim(self, at_most: int) -> tuple[list[int], bool]:
+        self.looks += 1
         if self._failing_claims:
             self._failing_claims -= 1
             raise ConnectionError
@@ -85,6 +87,17 @@ async def test_no_more_entries_are_claimed_than_may_be_in_flight() -> None:
         assert queue.due == [3]
         queue.finish()
         await until(lambda: queue.attempted == [1, 2, 3])
+
+
+async def test_after_a_claim_of_all_that_is_due_the_worker_looks_again_when_it_is_woken() -> None:
+    queue = Queue(1)
+    async with working(queue):
+        await until(lambda: queue.attempted == [1])
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert queue.looks == 1
+        queue.finish()
+        await until(lambda: queue.looks == 2)
 
 
 async def test_what_is_worked_on_is_renewed_and_released_at_the_end() -> None:
