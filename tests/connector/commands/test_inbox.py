@@ -10,16 +10,16 @@ async def test_two_claims_at_the_same_moment_are_of_different_accounts(commands:
     await commands.send(change_plan("one"), change_plan("two"), change_plan("three", account_id=OTHER))
 
     database = commands.connector.database
-    async with database.transaction() as first, database.transaction() as second:
-        claims = [await inbox.claim(connection, "any") for connection in (first, second, second)]
+    async with database.direct() as first, database.direct() as second, first.transaction(), second.transaction():
+        claims = [await inbox.claim(driver, "any") for driver in (first, second, second)]
 
     assert [claim and claim.command_id for claim in claims] == ["one", "three", None]
 
 
 async def test_a_process_that_is_back_frees_at_once_what_it_had_leased_when_it_died(commands: CommandsHarness) -> None:
     await commands.send(change_plan("one"))
-    async with commands.connector.database.transaction() as connection:
-        await inbox.claim(connection, "first")
+    async with commands.connector.database.direct() as driver:
+        await inbox.claim(driver, "first")
 
     await commands.work()
 
@@ -30,9 +30,9 @@ async def test_another_process_does_what_a_dead_one_had_leased_once_the_lease_ex
     commands: CommandsHarness,
 ) -> None:
     await commands.send(change_plan("one"), change_plan("two", Plan.ULTIMATE))
-    async with commands.connector.database.transaction() as connection:
-        await inbox.claim(connection, "dead")
-        assert await inbox.claim(connection, "alive") is None, "the second waits for the first"
+    async with commands.connector.database.direct() as driver:
+        await inbox.claim(driver, "dead")
+        assert await inbox.claim(driver, "alive") is None, "the second waits for the first"
 
     await commands.connector.sql(EXPIRE_LEASES)
     await commands.work()

@@ -7,13 +7,12 @@ from datetime import date, datetime
 from uuid import UUID, uuid4
 
 from common.crypto.envelopes import Binding, Seals
-from common.database import Cursor, Database, Pipeline, pipelined
+from common.database import Cursor, Database, Pipeline
 from contract.fields import History, Plan, Status
 from contract.problems import Code, ProblemError
 from contract.rules import backfill_from, readable_from
 from contract.tracing import traceparent
 from pydantic import SecretStr
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector import health, store, syncs
 from connector.connection_check import ConnectionTest, Credentials, Failed, malformed
@@ -22,7 +21,7 @@ from connector.events import event_log
 from connector.store import Integration
 from connector.syncs import Progress
 
-InTransaction = Callable[[AsyncConnection, UUID | None], Awaitable[None]]
+InTransaction = Callable[[Pipeline, UUID | None], Awaitable[None]]
 """The rest of a change's transaction, called with the integration's ID: it commits with the change, or not at all."""
 
 
@@ -37,7 +36,7 @@ class ConnectRequest:
     label: str | None
 
 
-async def nothing_more(_connection: AsyncConnection, _integration_id: UUID | None) -> None:
+async def nothing_more(_pipeline: Pipeline, _integration_id: UUID | None) -> None:
     """The change is the whole transaction."""
 
 
@@ -58,11 +57,10 @@ class Integrations:
             found = await store.find_by_team(Pipeline(driver), request.account_id, request.credentials.team_id)
             _ensure_not_connected(await store.found(found))
         await self._ensure_passes(request.credentials)
-        async with self._change() as connection:
-            async with pipelined(connection) as pipeline:
-                added = await self._save(pipeline, request)
-                await event_log.append(pipeline, [event_log.of_state(Progress(added))])
-            await in_transaction(connection, added.integration_id)
+        async with self._change() as pipeline:
+            added = await self._save(pipeline, request)
+            await event_log.append(pipeline, [event_log.of_state(Progress(added))])
+            await in_transaction(pipeline, added.integration_id)
             return added
 
     async def replace_credential(
@@ -74,57 +72,52 @@ class Integrations:
         ensure_no_duplicate(before)
         credentials = Credentials(team_id=before.team_id, management_key=SecretStr(key))
         await self._ensure_passes(credentials)
-        async with self._change() as connection:
-            async with pipelined(connection) as pipeline:
-                before = await get_or_404(pipeline, account_id, integration_id, lock=True)
-            today = (await store.now(connection)).date()
-            async with pipelined(connection) as pipeline:
-                await self._replace_credential(pipeline, before, credentials.key, today)
-                await event_log.record_change(pipeline, integration_id)
-                replaced = await get_or_404(pipeline, account_id, integration_id)
-            await in_transaction(connection, integration_id)
+        async with self._change() as pipeline:
+            before = await get_or_404(pipeline, account_id, integration_id, lock=True)
+            today = (await store.now(pipeline)).date()
+            await self._replace_credential(pipeline, before, credentials.key, today)
+            await event_log.record_change(pipeline, integration_id)
+            replaced = await get_or_404(pipeline, account_id, integration_id)
+            await in_transaction(pipeline, integration_id)
             return replaced
 
     async def rename(
         self, account_id: str, integration_id: UUID, label: str, in_transaction: InTransaction = nothing_more
     ) -> Integration:
-        async with self._change() as connection:
-            async with pipelined(connection) as pipeline:
-                before = await get_or_404(pipeline, account_id, integration_id, lock=True)
-                if before.label != label:
-                    await store.rename(pipeline, integration_id, label)
-                    await event_log.record_change(pipeline, integration_id)
-                renamed = await get_or_404(pipeline, account_id, integration_id)
-            await in_transaction(connection, integration_id)
+        async with self._change() as pipeline:
+            before = await get_or_404(pipeline, account_id, integration_id, lock=True)
+            if before.label != label:
+                await store.rename(pipeline, integration_id, label)
+                await event_log.record_change(pipeline, integration_id)
+            renamed = await get_or_404(pipeline, account_id, integration_id)
+            await in_transaction(pipeline, integration_id)
             return renamed
 
     async def change_plan(self, account_id: str, plan: Plan, in_transaction: InTransaction = nothing_more) -> None:
         """Set the account's plan: a larger one fills in more history, a smaller one hides and stops nothing."""
-        async with self._change() as connection:
-            async with pipelined(connection) as pipeline:
-                await _apply_plan(pipeline, account_id, await store.set_plan(pipeline, account_id, plan))
-            await in_transaction(connection, None)
+        async with self._change() as pipeline:
+            await _apply_plan(pipeline, account_id, await store.set_plan(pipeline, account_id, plan))
+            await in_transaction(pipeline, None)
 
     async def remove(
         self, account_id: str, integration_id: UUID, history: History, in_transaction: InTransaction = nothing_more
     ) -> None:
         """End calls and delete the sealed key; the costs are kept or erased. What was kept can be erased later."""
-        async with self._change() as connection:
-            async with pipelined(connection) as pipeline:
-                await store.lock_account(pipeline, account_id)
-                if not await store.remove(pipeline, account_id, integration_id, history):
-                    raise ProblemError(Code.NOT_FOUND)
-                if history is History.ERASE:
-                    await syncs.erase(pipeline, integration_id)
-                    await event_log.erase(pipeline, account_id, integration_id)
-                await event_log.record_change(pipeline, integration_id)
-            await in_transaction(connection, integration_id)
+        async with self._change() as pipeline:
+            await store.lock_account(pipeline, account_id)
+            if not await store.remove(pipeline, account_id, integration_id, history):
+                raise ProblemError(Code.NOT_FOUND)
+            if history is History.ERASE:
+                await syncs.erase(pipeline, integration_id)
+                await event_log.erase(pipeline, account_id, integration_id)
+            await event_log.record_change(pipeline, integration_id)
+            await in_transaction(pipeline, integration_id)
 
     @asynccontextmanager
-    async def _change(self) -> AsyncIterator[AsyncConnection]:
+    async def _change(self) -> AsyncIterator[Pipeline]:
         """A transaction; the relay is woken after its commit."""
-        async with self._database.transaction() as connection:
-            yield connection
+        async with self._database.pipeline() as pipeline:
+            yield pipeline
         self._wake()
 
     async def _ensure_passes(self, credentials: Credentials) -> None:

@@ -11,8 +11,6 @@ from common.database import Cursor, Pipeline
 from contract.fields import History, Plan, Status
 from contract.problems import Code
 from contract.tracing import traceparent
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,9 +125,10 @@ _APPLY_PLAN = """
 """
 
 
-async def now(connection: AsyncConnection) -> datetime:
+async def now(pipeline: Pipeline) -> datetime:
     """The database's clock: the one clock of all connectors."""
-    instant: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+    [row] = await (await pipeline.execute("SELECT clock_timestamp() AS now")).fetchall()
+    instant: datetime = row["now"]
     return instant
 
 

@@ -53,8 +53,8 @@ class CommandRoutes:
 
     async def get_command(self, account_id: AccountId, command_id: RequestId) -> CommandState:
         """How a command by topic ended; `waiting` until then. Its result on the topic has the same content."""
-        async with self._database.transaction() as connection:
-            status = await inbox.find(connection, account_id, command_id)
+        async with self._database.direct() as driver:
+            status = await inbox.find(driver, account_id, command_id)
         if status is None:
             raise ProblemError(Code.NOT_FOUND, NONE_CAME)
         return CommandState(

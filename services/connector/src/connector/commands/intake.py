@@ -3,13 +3,12 @@
 from collections.abc import Awaitable, Callable
 
 import structlog
-from common.database import Database
+from common.database import Database, Pipeline
 from common.kafka.failure_policy import UNKNOWN
 from common.metrics import COMMANDS_ENDED, REFUSALS
 from contract.cloudevents import Event, MalformedError, Record
 from contract.messages import Command
 from contract.problems import Code
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector import store
 from connector.commands import inbox
@@ -18,7 +17,7 @@ from connector.commands.rejections import Sender, of_unreadable, on_arrival, sen
 
 log = structlog.get_logger()
 
-Repeat = Callable[[AsyncConnection, str, str], Awaitable[bool]]
+Repeat = Callable[[Pipeline, str, str], Awaitable[bool]]
 """Whether the result of the account's command of this ID, which was sent again, is due once more."""
 
 
@@ -52,13 +51,13 @@ class Intake:
     async def _take(self, command: Command, repeat: Repeat) -> None:
         sender = Sender(command.account_id, command.command_id)
         kind = type(command).__name__
-        async with self._database.transaction() as connection:
-            rejection = on_arrival(command, await store.now(connection))
+        async with self._database.pipeline() as pipeline:
+            rejection = on_arrival(command, await store.now(pipeline))
             if rejection is None:
-                is_new = await inbox.keep(connection, command)
+                is_new = await inbox.keep(pipeline, command)
             else:
-                is_new = await inbox.keep_rejected(connection, *sender, kind, rejection)
-            is_due = not is_new and await repeat(connection, *sender)
+                is_new = await inbox.keep_rejected(pipeline, *sender, kind, rejection)
+            is_due = not is_new and await repeat(pipeline, *sender)
         self._report(sender, kind, rejection if is_new else None, is_due=is_due)
 
     async def _reject(self, record: Record, error: MalformedError, repeat: Repeat) -> bool:
@@ -66,9 +65,9 @@ class Intake:
         if sender is None:
             return False
         rejection = of_unreadable(record, error)
-        async with self._database.transaction() as connection:
-            is_new = await inbox.keep_rejected(connection, *sender, None, rejection)
-            is_due = not is_new and await repeat(connection, *sender)
+        async with self._database.pipeline() as pipeline:
+            is_new = await inbox.keep_rejected(pipeline, *sender, None, rejection)
+            is_due = not is_new and await repeat(pipeline, *sender)
         self._report(sender, None, rejection if is_new else None, is_due=is_due)
         return error.reason != UNKNOWN
 
@@ -87,5 +86,5 @@ class Intake:
         self._wake_results()
 
 
-async def _never(_connection: AsyncConnection, _account_id: str, _command_id: str) -> bool:
+async def _never(_pipeline: Pipeline, _account_id: str, _command_id: str) -> bool:
     return False

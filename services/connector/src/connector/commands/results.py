@@ -26,13 +26,14 @@ class Results:
 
     async def publish_due(self) -> None:
         """Publish every result that is not known to be published, and those that senders wait for once more."""
-        async with self._database.transaction() as connection:
-            await inbox.repeat_due(connection)
+        async with self._database.direct() as driver:
+            await inbox.repeat_due(driver)
         while await self._publish_batch():
             self._loop.beat()
 
     async def _publish_batch(self) -> bool:
         """The rows are locked meanwhile, which a deadline bounds: no two processes publish the same result."""
+        # No pipeline: Postgres takes one for active, and would not end it where this process hangs.
         async with self._database.transaction() as connection:
             results = await inbox.lock_unpublished(connection)
             await all_of(self._publish(one) for one in results)

@@ -7,7 +7,7 @@ from functools import partial
 from uuid import UUID, uuid4
 
 import structlog
-from common.database import Database
+from common.database import Database, Pipeline
 from common.errors import is_transient, name_of
 from common.kafka.failure_policy import MAX_TRIES
 from common.metrics import COMMANDS_ENDED, REFUSALS, declare
@@ -15,7 +15,6 @@ from common.tracing import span
 from contract.messages import Message
 from contract.problems import Code, ProblemError
 from contract.rules import XAI_CODES
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from connector.commands import inbox
 from connector.commands.handlers import CommandHandler, parse
@@ -67,8 +66,8 @@ class CommandQueue:
         self._pause = pause
 
     async def claim(self, at_most: int) -> tuple[list[Claim], bool]:  # noqa: ARG002 - a claim looks which account has one already
-        async with self._database.transaction() as connection:
-            claim = await inbox.claim(connection, self._owner)
+        async with self._database.direct() as driver:
+            claim = await inbox.claim(driver, self._owner)
         return ([claim], True) if claim else ([], False)
 
     async def attempt(self, claim: Claim) -> None:
@@ -88,8 +87,8 @@ class CommandQueue:
                 exc_info=not is_transient(error),
             )
             await self._pause(AFTER_FAILURE)
-            async with self._database.transaction() as connection:
-                await inbox.release(connection, claim, failed=not is_transient(error))
+            async with self._database.direct() as driver:
+                await inbox.release(driver, claim, failed=not is_transient(error))
 
     async def renew(self, _held: Collection[Claim]) -> None:
         """A lease outlasts every attempt."""
@@ -98,8 +97,8 @@ class CommandQueue:
         await self.release_owner()
 
     async def release_owner(self) -> None:
-        async with self._database.transaction() as connection:
-            await inbox.release_owner(connection, self._owner)
+        async with self._database.direct() as driver:
+            await inbox.release_owner(driver, self._owner)
 
     async def _end(self, claim: Claim) -> None:
         """Do it or reject it; the result commits together with the effect, or neither does."""
@@ -123,13 +122,13 @@ class CommandQueue:
         await self._handlers[type(command)](command, partial(_finish, claim))
 
     async def _reject(self, claim: Claim, problem: ProblemError) -> None:
-        async with self._database.transaction() as connection:
-            if not await inbox.finish_rejected(connection, claim, rejection_of(claim, problem)):
+        async with self._database.pipeline() as pipeline:
+            if not await inbox.finish_rejected(pipeline, claim, rejection_of(claim, problem)):
                 raise LostError
 
 
-async def _finish(claim: Claim, connection: AsyncConnection, integration_id: UUID | None) -> None:
-    if not await inbox.finish(connection, claim, integration_id):
+async def _finish(claim: Claim, pipeline: Pipeline, integration_id: UUID | None) -> None:
+    if not await inbox.finish(pipeline, claim, integration_id):
         raise LostError
 
 

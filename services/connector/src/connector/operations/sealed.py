@@ -9,8 +9,6 @@ from common.crypto.envelopes import Binding, Envelope
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from connector import store
-
 BATCH = 1000
 
 _KEY_IDS = text("""
@@ -24,6 +22,7 @@ _PENDING = text("""
     SELECT account_id, command_id, body ->> 'sealed_key' AS sealed_key, CAST(body ->> 'expires_at' AS timestamptz) AS expires_at
     FROM commands WHERE done_at IS NULL AND body ->> 'sealed_key' IS NOT NULL
 """)
+_NOW = text("SELECT clock_timestamp()")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,4 +49,4 @@ async def credentials_after(connection: AsyncConnection, integration_id: UUID) -
 async def pending_commands(connection: AsyncConnection) -> tuple[list[PendingCommand], datetime]:
     """The pending commands that need a sealing key, and the time by the connector's clock."""
     rows = await connection.execute(_PENDING)
-    return [PendingCommand(*row) for row in rows], await store.now(connection)
+    return [PendingCommand(*row) for row in rows], (await connection.execute(_NOW)).scalar_one()
