@@ -12,10 +12,17 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-DIRECT = 4
+DIRECT = 6
 """At most: each is in use for milliseconds."""
 POOL_TIMEOUT = 10
 """Seconds for which a connection is waited for while all are in use."""
+
+# Statements on them are few, and each finds its rows by an index, whatever its values are: to plan some of them again and
+# again took longer than to execute them. A plan of an empty table would read all of it, and could be kept for a minute.
+PLANNED_ONCE = """
+    SELECT set_config(name, value, false) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'))
+        setting(name, value)
+"""
 
 Driver = psycopg.AsyncConnection[dict[str, Any]]
 """A connection of psycopg's own, whose rows are mappings; parameters are `%(name)s`."""
@@ -76,6 +83,7 @@ class DirectConnections:
         try:
             driver = cast("Driver", await driver_of(connection))
             await driver.set_autocommit(True)
+            await driver.execute(PLANNED_ONCE)
             driver.row_factory = dict_row
         except BaseException:
             await connection.invalidate()

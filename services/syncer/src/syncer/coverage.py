@@ -214,7 +214,7 @@ def _until(at: datetime) -> dict[str, object]:
     return {"today": at.date(), "readable_from": readable_from(at.date())}
 
 
-async def erase(connection: AsyncConnection, integration_id: UUID) -> None:
+async def erase(pipeline: Pipeline, integration_id: UUID) -> None:
     """Delete the history of an integration: its raw answers and its coverage."""
-    for table in ("raw_answers", "coverage"):
-        await connection.execute(text(f"DELETE FROM {table} WHERE integration_id = :id"), {"id": integration_id})  # noqa: S608
+    await pipeline.execute("DELETE FROM raw_answers WHERE integration_id = %(id)s", {"id": integration_id})
+    await pipeline.execute("DELETE FROM coverage WHERE integration_id = %(id)s", {"id": integration_id})

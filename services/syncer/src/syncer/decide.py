@@ -116,7 +116,8 @@ async def _fail(
     next_attempt_at: datetime | None = None,
 ) -> Decision:
     decision = _failure(claim, locked, code, called=called, next_attempt_at=next_attempt_at)
-    await windows.store_decision(connection, claim.window_id, decision)
+    async with pipelined(connection) as pipeline:
+        await windows.store_decision(pipeline, claim.window_id, decision)
     return decision
 
 

@@ -6,7 +6,7 @@ from itertools import groupby
 from uuid import UUID
 
 import structlog
-from common.database import Database, Pipeline, pipelined
+from common.database import Database, Pipeline
 from common.kafka.consumer import BatchTable, HandlerTable
 from common.metrics import REQUESTS_IGNORED
 from contract.cloudevents import Event, MalformedError, Tombstone
@@ -22,7 +22,6 @@ from contract.messages import (
 from contract.problems import Code
 from contract.topics import CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS
 from contract.tracing import tracing
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer import coverage, questions, requests, store
 from syncer.domain import Days, backfill, default_days, end_without_call, ended_at, makes_no_calls
@@ -60,24 +59,23 @@ class Handlers:
 
     async def _integration(self, state: IntegrationState) -> None:
         id_, now_removed = state.integration_id, makes_no_calls(state)
-        async with self._database.transaction() as connection:
-            async with pipelined(connection) as pipeline:
-                at, before = await store.lock_integration(pipeline, id_)
-                # A removal can be of an equal version, where a former release could not see it.
-                if before is not None and (before.version, before.removed) >= (state.version, now_removed):
-                    return
-                key_is_newer = before is not None and state.credential_version > before.credential_version
-                await store.save_integration(pipeline, state)
-                if key_is_newer and not now_removed:
-                    await store.clear_refusal(pipeline, id_)
-                refusal = before.refusal if before is not None and not key_is_newer else None
-                target = Target(id_, state.account_id, now_removed, refusal)
-                due = [] if now_removed else _due(before, state, at)
-                due += await requests.pending(pipeline, id_)
-                for request in due:
-                    await requests.take_locked(pipeline, request, id_, at, [target])
+        async with self._database.pipeline() as pipeline:
+            at, before = await store.lock_integration(pipeline, id_)
+            # A removal can be of an equal version, where a former release could not see it.
+            if before is not None and (before.version, before.removed) >= (state.version, now_removed):
+                return
+            key_is_newer = before is not None and state.credential_version > before.credential_version
+            await store.save_integration(pipeline, state)
             if now_removed:
-                await _remove(connection, state, at)
+                await _remove(pipeline, state, at)
+            elif key_is_newer:
+                await store.clear_refusal(pipeline, id_)
+            refusal = before.refusal if before is not None and not key_is_newer else None
+            target = Target(id_, state.account_id, now_removed, refusal)
+            due = [] if now_removed else _due(before, state, at)
+            due += await requests.pending(pipeline, id_)
+            for request in due:
+                await requests.take_locked(pipeline, request, id_, at, [target])
         if due or now_removed or key_is_newer:
             self._wake_worker()
         if key_is_newer:
@@ -153,14 +151,13 @@ async def _store_run(pipeline: Pipeline, run: Sequence[Message]) -> None:
             await store.drop_credential(pipeline, *_tombstone(message))
 
 
-async def _remove(connection: AsyncConnection, state: IntegrationState, at: datetime) -> None:
-    async with pipelined(connection) as pipeline:
-        await store.drop_credential(pipeline, state.integration_id, state.credential_version)
-    await close_windows(connection, Code.NOT_FOUND, at, integration_id=state.integration_id)
-    await questions.drop(connection, state.integration_id)
+async def _remove(pipeline: Pipeline, state: IntegrationState, at: datetime) -> None:
+    await store.drop_credential(pipeline, state.integration_id, state.credential_version)
+    await close_windows(pipeline, Code.NOT_FOUND, at, integration_id=state.integration_id)
+    await questions.drop(pipeline, state.integration_id)
     if state.history is History.ERASE:
-        await coverage.erase(connection, state.integration_id)
-        await questions.erase(connection, state.integration_id)
+        await coverage.erase(pipeline, state.integration_id)
+        await questions.erase(pipeline, state.integration_id)
 
 
 def _due(before: store.Integration | None, state: IntegrationState, at: datetime) -> list[Request]:

@@ -7,7 +7,7 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
-from common.database import Database
+from common.database import Database, pipelined
 from common.rate_limits import Rate
 from contract.fields import Trigger
 from contract.problems import Code
@@ -178,8 +178,7 @@ async def claim(
     """Lease the most urgent due windows of integrations without a lease, one of a team; the most urgent comes first.
 
     And whether others may be due as well: as many were found as were looked for. `owner`: name of the process. Without
-    `calls` only windows that need none: decided ones, and those of removed integrations. Others lease their team, too,
-    and take one of the calls that it has `per_team`.
+    `calls` only windows that need none (decided, or removed); others lease their team, and take a call that it has `per_team`.
     """
     values = {"owner": owner, "lasts": LEASE, "at_most": at_most} | teams.bucket(per_team)
     async with database.pipeline() as pipeline:
@@ -206,7 +205,8 @@ async def lock(connection: AsyncConnection, claim: Claim) -> LockedWindow | None
     row = (await connection.execute(_LOCK, values)).mappings().one_or_none()
     if row is None:
         return None
-    request_ids = await ids_of_window(connection, claim.window_id)
+    async with pipelined(connection) as pipeline:
+        request_ids = await ids_of_window(pipeline, claim.window_id)
     return LockedWindow(**dict(row) | {"trigger": Trigger(row["trigger"])}, request_ids=request_ids)
 
 

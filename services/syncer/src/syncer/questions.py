@@ -7,6 +7,7 @@ from datetime import date, datetime
 from uuid import UUID
 
 import structlog
+from common.database import Pipeline
 from contract.messages import Cost
 from contract.rules import readable_from
 from sqlalchemy import text
@@ -100,14 +101,14 @@ def waits_for(kind: Kind, day: date, at: datetime) -> str:
     return OPERATOR if waits_for_operator(kind, day, at) else XAI
 
 
-async def drop(connection: AsyncConnection, integration_id: UUID) -> None:
+async def drop(pipeline: Pipeline, integration_id: UUID) -> None:
     """The integration was removed: nobody is asked about it."""
-    await connection.execute(text("DELETE FROM questions WHERE integration_id = :id"), {"id": integration_id})
+    await pipeline.execute("DELETE FROM questions WHERE integration_id = %(id)s", {"id": integration_id})
 
 
-async def erase(connection: AsyncConnection, integration_id: UUID) -> None:
+async def erase(pipeline: Pipeline, integration_id: UUID) -> None:
     """Delete what is known of its days."""
-    await connection.execute(text("DELETE FROM known_days WHERE integration_id = :id"), {"id": integration_id})
+    await pipeline.execute("DELETE FROM known_days WHERE integration_id = %(id)s", {"id": integration_id})
 
 
 async def _load(connection: AsyncConnection, integration_id: UUID) -> dict[date, Question]:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
+from common.database import pipelined
 from contract.fields import Trigger, rfc3339
 from contract.problems import Code
 from sqlalchemy import text
@@ -72,7 +73,8 @@ async def note_beyond(connection: AsyncConnection, integration_id: UUID, until: 
 async def mark_refused(connection: AsyncConnection, integration_id: UUID, code: Code, at: datetime) -> None:
     """Store the refusal and since when, and end the windows that wait."""
     await connection.execute(_MARK_REFUSED, {"id": integration_id, "code": code.value, "at": at})
-    await close_windows(connection, code, at, integration_id=integration_id)
+    async with pipelined(connection) as pipeline:
+        await close_windows(pipeline, code, at, integration_id=integration_id)
 
 
 async def recheck(connection: AsyncConnection, since: datetime, at: datetime) -> None:

@@ -108,7 +108,7 @@ _PENDING = """
     ORDER BY received_at FOR UPDATE
 """
 
-_IDS = text("SELECT request_id FROM requests WHERE window_id = :id ORDER BY received_at, request_id")
+_IDS = "SELECT request_id FROM requests WHERE window_id = %(id)s ORDER BY received_at, request_id"
 
 
 async def take(pipeline: Pipeline, request: Request, integration_id: UUID, now: datetime) -> None:
@@ -173,9 +173,10 @@ async def queue_pending(pipeline: Pipeline, integration_id: UUID, now: datetime)
             await _queue(pipeline, request, known, now)
 
 
-async def ids_of_window(connection: AsyncConnection, window_id: UUID) -> tuple[str, ...]:
+async def ids_of_window(pipeline: Pipeline, window_id: UUID) -> tuple[str, ...]:
     """The requests that a window answers, oldest first."""
-    return tuple((await connection.execute(_IDS, {"id": window_id})).scalars())
+    rows = await pipeline.execute(_IDS, {"id": window_id})
+    return tuple([row["request_id"] for row in await rows.fetchall()])
 
 
 async def _queue(pipeline: Pipeline, request: Request, known: Sequence[Target], now: datetime) -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Collection
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+from common.database import Pipeline
 from contract.fields import Trigger
 from contract.problems import Code
-from sqlalchemy import Row, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer.decisions import Decision, Scope, decide_failure
@@ -18,7 +20,7 @@ from syncer.requests import ids_of_window
 
 NOTHING = timedelta(0)
 
-_STORE_DECISION = text("UPDATE windows SET decision = :decision WHERE window_id = :id AND closed_at IS NULL")
+_STORE_DECISION = "UPDATE windows SET decision = %(decision)s WHERE window_id = %(id)s AND closed_at IS NULL"
 
 _RECORD_FAILURE = text("""
     UPDATE windows SET attempts = attempts + 1, code = :code, cause = :cause, failed_since = :failed_since, due_at = :due_at
@@ -52,17 +54,17 @@ _MAKE_ALL_DUE = text("""
         ORDER BY integration_id FOR UPDATE)
 """)
 
-_UNDECIDED = text("""
+_UNDECIDED = """
     SELECT w.*, i.account_id FROM windows w JOIN integrations i USING (integration_id)
-    WHERE (w.integration_id = :id OR w.window_id = ANY(:ids)) AND w.closed_at IS NULL AND w.decision IS NULL
+    WHERE (w.integration_id = %(id)s OR w.window_id = ANY(%(ids)s::uuid[])) AND w.closed_at IS NULL AND w.decision IS NULL
         AND (i.leased_window IS DISTINCT FROM w.window_id OR i.lease_until < clock_timestamp())
     FOR UPDATE OF i
-""")
+"""
 
 
-async def store_decision(connection: AsyncConnection, window_id: UUID, decision: Decision) -> None:
+async def store_decision(pipeline: Pipeline, window_id: UUID, decision: Decision) -> None:
     """From now on it will be published, by whichever process."""
-    await connection.execute(_STORE_DECISION, {"id": window_id, "decision": decision.stored})
+    await pipeline.execute(_STORE_DECISION, {"id": window_id, "decision": decision.stored})
 
 
 async def record_failure(
@@ -114,7 +116,7 @@ async def make_all_due(connection: AsyncConnection) -> None:
 
 
 async def close_windows(
-    connection: AsyncConnection,
+    pipeline: Pipeline,
     code: Code,
     at: datetime,
     *,
@@ -125,15 +127,16 @@ async def close_windows(
 
     Decided ones and claimed ones are left as they are.
     """
-    rows = (await connection.execute(_UNDECIDED, {"id": integration_id, "ids": list(window_ids)})).all()
+    undecided = await pipeline.execute(_UNDECIDED, {"id": integration_id, "ids": list(window_ids)})
+    rows = await undecided.fetchall()
     for row in rows:
-        event_id = f"{row.window_id}:final"
-        scope = _scope(row, await ids_of_window(connection, row.window_id))
-        decision = decide_failure(scope, code, event_id=event_id, at=at, attempts=row.attempts)
-        await store_decision(connection, row.window_id, decision)
-    return [row.window_id for row in rows]
+        event_id = f"{row['window_id']}:final"
+        scope = _scope(row, await ids_of_window(pipeline, row["window_id"]))
+        decision = decide_failure(scope, code, event_id=event_id, at=at, attempts=row["attempts"])
+        await store_decision(pipeline, row["window_id"], decision)
+    return [row["window_id"] for row in rows]
 
 
-def _scope(row: Row[tuple[object, ...]], request_ids: tuple[str, ...]) -> Scope:
-    days = Days(row.first_day, row.last_day)
-    return Scope(row.integration_id, row.account_id, Trigger(row.trigger), request_ids, days)
+def _scope(row: dict[str, Any], request_ids: tuple[str, ...]) -> Scope:
+    days = Days(row["first_day"], row["last_day"])
+    return Scope(row["integration_id"], row["account_id"], Trigger(row["trigger"]), request_ids, days)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from uuid import UUID
 
+from common.database import pipelined
 from contract.problems import Code, cause_of
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -116,4 +117,6 @@ def _to_refused(row: Row[tuple[object, ...]]) -> Refused:
 
 async def cancel(connection: AsyncConnection, window_ids: Sequence[UUID]) -> list[UUID]:
     """End these windows as `cancelled`, if they are undecided and not claimed; answers which. Missing days are healed."""
-    return await close_windows(connection, Code.CANCELLED, await now(connection), window_ids=window_ids)
+    at = await now(connection)
+    async with pipelined(connection) as pipeline:
+        return await close_windows(pipeline, Code.CANCELLED, at, window_ids=window_ids)
