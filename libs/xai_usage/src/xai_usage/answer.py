@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal, DecimalException, InvalidOperation
+from functools import lru_cache
 from typing import NoReturn, TypeVar
 
 from contract.money import EXACT, MAX_INTEGER_DIGITS, ZERO, parse_usd, total
@@ -19,6 +20,7 @@ TICK = Decimal("1E-10")
 """US dollars: what xAI bills in, so that digits beyond it are the noise of sums of doubles."""
 
 NONE: list[object] = []
+MIDNIGHT = time()
 _ROUNDING = Context(prec=60, rounding=ROUND_HALF_EVEN, traps=[InvalidOperation])
 _PROTO_NAMES = {
     "timeSeries": "time_series",
@@ -27,6 +29,9 @@ _PROTO_NAMES = {
     "limitReached": "limit_reached",
 }
 """proto3 JSON: a reader takes both names of a field."""
+_OF_ANSWER = frozenset({"timeSeries", "time_series", "limitReached", "limit_reached"})
+_OF_SERIES = frozenset({"group", "groupLabels", "group_labels", "dataPoints", "data_points"})
+_OF_POINT = frozenset({"timestamp", "values"})
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")  # what Postgres and UTF-8 cannot hold
 
@@ -66,7 +71,7 @@ def parse(body: bytes, first_day: date, last_day: date) -> Answer:
     """
     try:
         _refuse_too_many_parts(body)
-        fields = _fields(_load(body), "timeSeries", "limitReached")
+        fields = _fields(_load(body), _OF_ANSWER)
         days: dict[date, dict[str, Decimal]] = {day: {} for day in days_between(first_day, last_day)}
         beside = [_add_series(days, series) for series in _field(fields, "timeSeries", default=NONE)]
         if any(beside) and not any(days.values()):  # not one point of the range: its days would be read as zeros
@@ -103,15 +108,11 @@ def _unambiguous(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _fields(found: object, *documented: str) -> dict[str, object]:
+def _fields(found: object, documented: frozenset[str]) -> dict[str, object]:
     """An object with a documented field, or an empty one, for proto3 omits defaults; raises ValueError otherwise."""
-    if not isinstance(found, dict) or (found and not any(_is_in(found, name) for name in documented)):
+    if not isinstance(found, dict) or (found and documented.isdisjoint(found)):
         raise ValueError("not the documented object")
     return found
-
-
-def _is_in(fields: Mapping[str, object], name: str) -> bool:
-    return name in fields or _PROTO_NAMES.get(name, name) in fields
 
 
 def _value(fields: Mapping[str, object], name: str) -> object:
@@ -136,12 +137,12 @@ def _field(fields: Mapping[str, object], name: str, *, default: T) -> T:
 
 def _add_series(days: Mapping[date, dict[str, Decimal]], found: object) -> bool:
     """Add the amounts of a series to `days`; returns whether a point beside the range is not at midnight."""
-    series = _fields(found, "group", "groupLabels", "dataPoints")
+    series = _fields(found, _OF_SERIES)
     label = _label(series)
     seen: set[datetime] = set()
     beside = False
     for found_point in _field(series, "dataPoints", default=NONE):
-        point = _fields(found_point, "timestamp", "values")
+        point = _fields(found_point, _OF_POINT)
         instant = _instant(point.get("timestamp"))
         if instant in seen:
             raise ValueError("the same point twice: which of them is valid is unknown")
@@ -149,8 +150,8 @@ def _add_series(days: Mapping[date, dict[str, Decimal]], found: object) -> bool:
         costs = days.get(instant.date())
         if costs is None:
             _refuse_another_range(days, instant.date())
-            beside = beside or instant.time() != time()
-        elif instant.time() != time():
+            beside = beside or instant.time() != MIDNIGHT
+        elif instant.time() != MIDNIGHT:
             raise OtherDaysError
         else:
             costs[label] = EXACT.add(costs.get(label, ZERO), _amount(point))
@@ -176,7 +177,13 @@ def _instant(found: object) -> datetime:
     """A point's instant in UTC; the point belongs to that UTC day."""
     if not isinstance(found, str):
         raise ValueError("a point without a timestamp")  # noqa: TRY004 - one error for any malformed answer
-    instant = datetime.fromisoformat(found)
+    return _in_utc(found)
+
+
+@lru_cache(maxsize=512)
+def _in_utc(text: str) -> datetime:
+    """Kept: all series of an answer have points of the same days."""
+    instant = datetime.fromisoformat(text)
     return instant.astimezone(UTC) if instant.tzinfo else instant.replace(tzinfo=UTC)
 
 
@@ -198,5 +205,7 @@ def _amount(point: Mapping[str, object]) -> Decimal:
 
 
 def _without_zeros(costs: Mapping[str, Decimal]) -> dict[str, Decimal]:
-    parse_usd(total(costs.values()))  # sums have the bounds of amounts
-    return {label: parse_usd(usd) for label, usd in costs.items() if usd}
+    amounts = costs.values()
+    for sum_or_extreme in (total(amounts), min(amounts, default=ZERO), max(amounts, default=ZERO)):
+        parse_usd(sum_or_extreme)  # sums have the bounds of amounts
+    return {label: usd for label, usd in costs.items() if usd}
