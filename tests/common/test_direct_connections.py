@@ -8,8 +8,11 @@ import pytest
 from common import direct_connections
 from common.database import Database, make_engine
 from common.direct_connections import DIRECT
+from common.errors import is_transient
 from pydantic import SecretStr
 from sqlalchemy import text
+
+from tests.support.waiting import until
 
 SCHEMA = "pg_catalog"
 
@@ -65,6 +68,23 @@ async def test_a_direct_connection_that_is_at_rest_is_kept_whatever_failed(postg
     await database.close()
 
 
+async def test_a_pipeline_whose_process_is_held_up_keeps_its_locks_for_a_limited_time(postgres: str) -> None:
+    database = Database(make_engine(SecretStr(postgres), schema=SCHEMA))
+    async with database.direct() as driver:
+        limit = await (await driver.execute("SELECT current_setting('transaction_timeout') AS lasts")).fetchone()
+        await driver.execute("SET transaction_timeout = '1ms'")
+    pid = await _pid(database)
+    with pytest.raises(psycopg.Error) as ended:  # noqa: PT012 - while it is open, it is ended
+        async with database.pipeline() as pipeline:
+            await (await pipeline.execute("SELECT 1")).fetchall()
+            await until(lambda: _is_ended(database, pid))
+            await (await pipeline.execute("SELECT 1")).fetchall()
+
+    assert limit == {"lasts": "30s"}
+    assert is_transient(ended.value)
+    await database.close()
+
+
 async def test_a_direct_connection_is_not_waited_for_without_end(
     postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,6 +107,12 @@ async def test_direct_connections_are_few_however_many_statements_there_are(post
 
     assert len(set(pids)) <= DIRECT
     await database.close()
+
+
+async def _is_ended(database: Database, pid: int) -> bool:
+    async with database.transaction() as connection:
+        found = await connection.execute(text("SELECT FROM pg_stat_activity WHERE pid = :pid"), {"pid": pid})
+        return not found.all()
 
 
 async def _pid(database: Database) -> int:

@@ -32,6 +32,8 @@ class StandbyError(Exception):
         (psycopg.OperationalError(), True),
         (psycopg.InterfaceError(), True),
         (psycopg.errors.ReadOnlySqlTransaction(), True),
+        (psycopg.errors.IdleInTransactionSessionTimeout(), True),
+        (psycopg.errors.TransactionTimeout(), True),
         (psycopg.errors.DivisionByZero(), False),
         (ValueError(), False),
     ],

@@ -19,9 +19,10 @@ POOL_TIMEOUT = 10
 
 # Statements on them are few, and each finds its rows by an index, whatever its values are: to plan some of them again and
 # again took longer than to execute them. A plan of an empty table would read all of it, and could be kept for a minute.
-PLANNED_ONCE = """
-    SELECT set_config(name, value, false) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'))
-        setting(name, value)
+# To Postgres a pipeline that waits for its client is at work, and the limit of idle transactions does not end it.
+_SESSION = """
+    SELECT set_config(name, value, false) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'),
+        ('transaction_timeout', '30s')) setting(name, value)
 """
 
 Driver = psycopg.AsyncConnection[dict[str, Any]]
@@ -83,7 +84,7 @@ class DirectConnections:
         try:
             driver = cast("Driver", await driver_of(connection))
             await driver.set_autocommit(True)
-            await driver.execute(PLANNED_ONCE)
+            await driver.execute(_SESSION)
             driver.row_factory = dict_row
         except BaseException:
             await connection.invalidate()

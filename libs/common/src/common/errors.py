@@ -37,6 +37,8 @@ class UnreachableError(UserError):
 
 READ_ONLY = "25006"
 """SQLSTATE of a write in a read-only transaction."""
+TOO_LONG = ("25P03", "25P04")
+"""SQLSTATEs of a transaction that was ended because it idled, or lasted, too long: its process was held up."""
 
 _SQLALCHEMY, _KAFKA = "sqlalchemy.exc", "aiokafka.errors"
 
@@ -52,7 +54,8 @@ def is_transient(error: BaseException) -> bool:
     if isinstance(error, _loaded(_SQLALCHEMY, "DBAPIError")) and (_is_invalidated(error) or _is_standby(error)):
         return True
     if isinstance(error, psycopg.Error):
-        return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError) or error.sqlstate == READ_ONLY
+        is_known = error.sqlstate in {READ_ONLY, *TOO_LONG}
+        return is_known or isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     if isinstance(error, _loaded(_KAFKA, "KafkaError")):
         return bool(getattr(error, "retriable", False))
     of_database = _loaded(_SQLALCHEMY, "OperationalError", "InterfaceError", "TimeoutError")
