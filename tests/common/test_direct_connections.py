@@ -68,7 +68,7 @@ async def test_a_direct_connection_that_is_at_rest_is_kept_whatever_failed(postg
     await database.close()
 
 
-async def test_a_pipeline_whose_process_is_held_up_keeps_its_locks_for_a_limited_time(postgres: str) -> None:
+async def test_a_process_that_is_held_up_in_a_pipeline_keeps_its_locks_for_a_limited_time(postgres: str) -> None:
     database = Database(make_engine(SecretStr(postgres), schema=SCHEMA))
     async with database.direct() as driver:
         limit = await (await driver.execute("SELECT current_setting('transaction_timeout') AS lasts")).fetchone()
