@@ -1,6 +1,7 @@
 """The syncer's own tables on a real Postgres, empty for each test, used as the role that owns nothing."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import pytest
 from common import logs
@@ -8,6 +9,7 @@ from common.database import Database, make_engine
 from common.migrations import migrate
 from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url, text
+from syncer import domain
 
 from tests.syncer.support.syncer import SyncerHarness
 
@@ -34,7 +36,9 @@ def _set_password(url: str) -> None:
 
 
 @pytest.fixture
-async def syncer(databases: tuple[Database, Database]) -> SyncerHarness:
+async def syncer(databases: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch) -> SyncerHarness:
+    """The pause after a failed attempt ends when a test says so, not while a slow machine settles."""
+    monkeypatch.setattr(domain, "FIRST_PAUSE", timedelta(minutes=1))
     syncer = SyncerHarness(*databases)
     await syncer.clear()
     return syncer
