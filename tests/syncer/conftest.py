@@ -37,7 +37,7 @@ def _set_password(url: str) -> None:
 
 @pytest.fixture
 async def syncer(databases: tuple[Database, Database], monkeypatch: pytest.MonkeyPatch) -> SyncerHarness:
-    """The pause after a failed attempt ends when a test says so, not while a slow machine settles."""
+    """A test ends the pause after a failed attempt; a slow machine that settles does not outlast it."""
     monkeypatch.setattr(domain, "FIRST_PAUSE", timedelta(minutes=1))
     syncer = SyncerHarness(*databases)
     await syncer.clear()
