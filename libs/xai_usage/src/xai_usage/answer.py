@@ -29,11 +29,17 @@ _PROTO_NAMES = {
     "limitReached": "limit_reached",
 }
 """proto3 JSON: a reader takes both names of a field."""
-_OF_ANSWER = frozenset({"timeSeries", "time_series", "limitReached", "limit_reached"})
-_OF_SERIES = frozenset({"group", "groupLabels", "group_labels", "dataPoints", "data_points"})
-_OF_POINT = frozenset({"timestamp", "values"})
 _NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", re.ASCII)
 _NOT_TEXT = re.compile("[\x00\ud800-\udfff]")  # what Postgres and UTF-8 cannot hold
+
+
+def _both_names(*fields: str) -> frozenset[str]:
+    return frozenset({*fields, *(_PROTO_NAMES.get(field, field) for field in fields)})
+
+
+_OF_ANSWER = _both_names("timeSeries", "limitReached")
+_OF_SERIES = _both_names("group", "groupLabels", "dataPoints")
+_OF_POINT = _both_names("timestamp", "values")
 
 
 class UnreadableAnswerError(Exception):

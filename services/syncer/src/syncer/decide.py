@@ -66,11 +66,11 @@ async def _read(connection: AsyncConnection, claim: Claim, locked: LockedWindow,
         decision = _failure(claim, locked, Code.ANSWER_QUESTIONED if questioned else Code.ANSWER_CUT)
     if not await readings.save_locked(connection, claim, reading, read, decision):
         return None
-    async with pipelined(connection) as pipeline:
-        if locked.refused or locked.refused_once:
+    if locked.refused or locked.refused_once:
+        async with pipelined(connection) as pipeline:
             await clear_refusal(pipeline, claim.integration_id)
-        if locked.refused:
-            await _read_up_to_today(pipeline, claim)
+            if locked.refused:
+                await _read_up_to_today(pipeline, claim)
     return decision
 
 

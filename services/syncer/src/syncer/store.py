@@ -144,18 +144,9 @@ async def lock_integration(pipeline: Pipeline, integration_id: UUID) -> tuple[da
 
 async def save_integration(pipeline: Pipeline, state: IntegrationState) -> None:
     """Limits and claims compare Team IDs, which older records have in other forms."""
-    values = {
-        "integration_id": state.integration_id,
-        "account_id": state.account_id,
-        "team_id": canonical_team_id(state.team_id) or state.team_id,
-        "plan": state.plan.value,
-        "removed": makes_no_calls(state),
-        "version": state.version,
-        "credential_version": state.credential_version,
-        "history_from": state.history_from,
-        "added_at": state.added_at,
-    }
-    await pipeline.execute(_SAVE, values)
+    team_id = canonical_team_id(state.team_id) or state.team_id
+    values = {"team_id": team_id, "plan": state.plan.value, "removed": makes_no_calls(state)}
+    await pipeline.execute(_SAVE, state.model_dump() | values)
 
 
 async def clear_refusal(pipeline: Pipeline, integration_id: UUID) -> None:
