@@ -6,7 +6,7 @@ import psycopg
 import pytest
 from aiokafka.errors import KafkaConnectionError, MessageSizeTooLargeError
 from common.errors import TransientError, is_own_cancellation, is_transient, tables_unfit
-from sqlalchemy.exc import DataError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.exc import DataError, IntegrityError, InternalError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 
@@ -26,6 +26,7 @@ class StandbyError(Exception):
         (OperationalError("", {}, Exception()), True),
         (OperationalError("", {}, StandbyError()), True),
         (DataError("", {}, StandbyError()), True),
+        (InternalError("", {}, psycopg.errors.TransactionTimeout()), True),
         (DataError("", {}, Exception()), False),
         (IntegrityError("", {}, Exception()), False),
         (DataError("", {}, Exception(), connection_invalidated=True), True),

@@ -35,10 +35,9 @@ class UnreachableError(UserError):
     """What the command needs does not answer."""
 
 
-READ_ONLY = "25006"
-"""SQLSTATE of a write in a read-only transaction."""
-TOO_LONG = ("25P03", "25P04")
-"""SQLSTATEs of a transaction that was ended because it idled, or lasted, too long: its process was held up."""
+_PASSING_STATES = frozenset({"25006", "25P03", "25P04"})
+"""SQLSTATEs of a write in a read-only transaction, for after a failover the connection may lead to a server that only reads;
+and of a transaction that was ended because it idled, or lasted, too long: its process was held up."""
 
 _SQLALCHEMY, _KAFKA = "sqlalchemy.exc", "aiokafka.errors"
 
@@ -51,11 +50,12 @@ def transient_errors() -> tuple[type[Exception], ...]:
 
 def is_transient(error: BaseException) -> bool:
     """Whether waiting helps: database, broker or a peer is unavailable, locked, out of space, or slow."""
-    if isinstance(error, _loaded(_SQLALCHEMY, "DBAPIError")) and (_is_invalidated(error) or _is_standby(error)):
+    if isinstance(error, _loaded(_SQLALCHEMY, "DBAPIError")) and (
+        _is_invalidated(error) or _passes(getattr(error, "orig", None))
+    ):
         return True
     if isinstance(error, psycopg.Error):
-        is_known = error.sqlstate in {READ_ONLY, *TOO_LONG}
-        return is_known or isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        return _passes(error) or isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
     if isinstance(error, _loaded(_KAFKA, "KafkaError")):
         return bool(getattr(error, "retriable", False))
     of_database = _loaded(_SQLALCHEMY, "OperationalError", "InterfaceError", "TimeoutError")
@@ -84,9 +84,8 @@ def _is_invalidated(error: BaseException) -> bool:
     return bool(getattr(error, "connection_invalidated", False))
 
 
-def _is_standby(error: BaseException) -> bool:
-    """After a failover the connection may lead to a server that only reads."""
-    return getattr(getattr(error, "orig", None), "sqlstate", None) == READ_ONLY
+def _passes(error: BaseException | None) -> bool:
+    return getattr(error, "sqlstate", None) in _PASSING_STATES
 
 
 def name_of(error: BaseException) -> str:
