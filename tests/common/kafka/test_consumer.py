@@ -308,11 +308,11 @@ async def test_a_version_that_fails_on_everything_is_stopped_before_the_topic_is
 
 
 @pytest.mark.parametrize(
-    ("keys", "max_records", "rests"),
-    [("ab", 10, True), ("ab", None, True), ("ab", 2, False), ("aa", 10, False), ("a", 10, False), ("", 10, False)],
+    ("keys", "is_behind", "rests"),
+    [("ab", False, True), ("ab", True, False), ("aa", False, False), ("a", False, False), ("", False, False)],
 )
 async def test_only_while_records_of_several_keys_arrive_and_no_more_are_there_the_next_poll_waits(
-    monkeypatch: pytest.MonkeyPatch, keys: str, max_records: int | None, *, rests: bool
+    monkeypatch: pytest.MonkeyPatch, keys: str, *, is_behind: bool, rests: bool
 ) -> None:
     records = [ConsumerRecord("topic", 0, 0, 0, 0, key.encode(), b"", None, 0, 0, ()) for key in keys]
 
@@ -320,10 +320,11 @@ async def test_only_while_records_of_several_keys_arrive_and_no_more_are_there_t
         return {TopicPartition("topic", 0): records}
 
     monkeypatch.setattr(AIOKafkaConsumer, "getmany", found)
+    monkeypatch.setattr(tolerant_consumer, "is_behind", lambda _: is_behind)
     monkeypatch.setattr(tolerant_consumer, "REST_SECONDS", 3600.0)
     consumer = tolerant_consumer.TolerantConsumer()
-    await consumer.getmany(max_records=max_records)
-    polling = asyncio.create_task(consumer.getmany(max_records=max_records))
+    await consumer.getmany()
+    polling = asyncio.create_task(consumer.getmany())
     for _ in range(10):
         await asyncio.sleep(0)
 

@@ -1,4 +1,4 @@
-"""Everything that reaches into aiokafka: a client that a silent broker does not stop, and what is read of its state.
+"""What reaches into aiokafka's clients and producers: a client that a silent broker does not stop.
 
 A broker is silent when it is frozen, or gone without closing its connections. aiokafka would wait 40 s for each of its
 answers, open all connections one after the other, and ask brokers in random order. The test of this file fails when the
@@ -9,7 +9,7 @@ import asyncio
 import math
 from collections.abc import Iterable
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer
 from aiokafka.admin import client as admin_module
 from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.cluster import ClusterMetadata
@@ -233,18 +233,3 @@ async def is_writable(producer: AIOKafkaProducer, topics: list[str]) -> bool:
     in_sync = all(len(one.isr) > len(one.replicas) // 2 for one in partitions)
     leaders = {one.leader for one in partitions}
     return in_sync and fresh.topics() >= set(topics) and all([await client.ready(leader) for leader in leaders])
-
-
-def membership_ended(consumer: AIOKafkaConsumer) -> bool:
-    """Whether a task of membership or heartbeats has ended, by an unexpected error: nothing starts it again."""
-    names = ("_coordination_task", "_heartbeat_task")
-    tasks = [getattr(consumer._coordinator, name, None) for name in names]  # noqa: SLF001 - no public way
-    return any(task is not None and task.done() for task in tasks)
-
-
-def positions(consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
-    """The next offset of each assigned partition that has one."""
-    subscription = consumer._subscription.subscription  # noqa: SLF001 - no public way
-    if not subscription or not subscription.assignment:
-        return {}
-    return {partition: known.offset for partition, known in subscription.assignment.all_consumed_offsets().items()}

@@ -28,7 +28,7 @@ from common.watchdog import Watchdog
 BATCH_TIMEOUT_MS = 10
 """FastStream's batch subscriber sleeps this long again after an empty poll: every event would wait for it."""
 
-BATCHES = 5
+BATCHES = 4
 """That are delivered and committed together: one is decoded while the database writes the one before it."""
 
 H = TypeVar("H")

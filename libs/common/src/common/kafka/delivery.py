@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from contract.cloudevents import Event, MalformedError, Record
 
-MAX_BATCH = 400
+MAX_BATCH = 600
 """Records of a batch."""
 MAX_VALUES_BYTES = 2_000_000
 """Of the values of a batch: decoded they take up to ten times as much. A larger record is a batch of its own."""

@@ -3,11 +3,10 @@
 import time
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
 from contract.topics import Topic
 from faststream.kafka.subscriber.usecase import LogicSubscriber
 
-from common.kafka.aiokafka_internals import membership_ended, positions
+from common.kafka.consumer_state import is_behind, membership_ended
 from common.kafka.delivery import Unfinished
 from common.watchdog import STALLED_AFTER, Watchdog
 
@@ -24,7 +23,7 @@ def subscriber_problem(subscriber: LogicSubscriber[Any], topic: Topic, watchdog:
         return f"the consumer of {topic.name} is no member of its group any more"
     if refused := getattr(consumer, "refused", None):
         return f"the consumer of {topic.name} is refused: {refused}"
-    if not _is_behind(consumer):
+    if not is_behind(consumer):
         watchdog.beat(topic.name)
         return None
     age = watchdog.age(topic.name)
@@ -36,9 +35,5 @@ def backlog_age(subscriber: LogicSubscriber[Any], unfinished: Unfinished) -> flo
     consumer = subscriber.consumer
     if not subscriber.running or consumer is None:
         return 0.0
-    since = unfinished.waits_since(behind=_is_behind(consumer))
+    since = unfinished.waits_since(behind=is_behind(consumer))
     return max(time.time() - since / 1000, 0.0) if since else 0.0
-
-
-def _is_behind(consumer: AIOKafkaConsumer) -> bool:
-    return any((consumer.highwater(partition) or 0) > offset for partition, offset in positions(consumer).items())

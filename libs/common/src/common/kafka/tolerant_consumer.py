@@ -16,7 +16,8 @@ from contract.cloudevents import UNREADABLE_NAME
 from contract.topics import Topic
 from faststream.kafka import KafkaBroker
 
-from common.kafka.aiokafka_internals import keep_batches, positions
+from common.kafka.aiokafka_internals import keep_batches
+from common.kafka.consumer_state import fetch_once_all_is_polled, is_behind, positions
 from common.kafka.diagnostics import authorization_hint
 
 log = structlog.get_logger()
@@ -45,6 +46,11 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
 
     refused: str | None = None
     """Why the broker denies access, and the next step; None while it does not."""
+
+    async def start(self) -> None:
+        await super().start()
+        if self._group_id:
+            fetch_once_all_is_polled(self)
 
     async def partitions_of(self, topic: Topic) -> list[TopicPartition]:
         """Every partition that the broker has of `topic`, whatever is declared: what is read must miss none."""
@@ -78,7 +84,7 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
                 return await self._step()
             self._careful = True
             await self._rewind(before)
-        if _many_arrive(found, max_records):
+        if _has_several_keys(found) and not is_behind(self):
             self._next_poll = self._loop.time() + REST_SECONDS
         return found
 
@@ -119,10 +125,9 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
         return {}
 
 
-def _many_arrive(found: dict[TopicPartition, list[ConsumerRecord]], max_records: int | None) -> bool:
-    """Whether all that was there is `found`, and it has several keys."""
+def _has_several_keys(found: dict[TopicPartition, list[ConsumerRecord]]) -> bool:
     records = list(chain.from_iterable(found.values()))
-    return len(records) != max_records and any(one.key != records[0].key for one in records)
+    return any(one.key != records[0].key for one in records)
 
 
 def _unreadable(partition: TopicPartition, offset: int) -> ConsumerRecord:
