@@ -59,7 +59,11 @@ class Bench:
 
     @asynccontextmanager
     async def consuming_batches(
-        self, fails: Callable[[list[str]], BaseException | None] = lambda _: None, *, max_records: int = 100
+        self,
+        fails: Callable[[list[str]], BaseException | None] = lambda _: None,
+        *,
+        max_records: int = 100,
+        gathered: bool = False,
     ) -> AsyncIterator[Watchdog]:
         """Handle batches of requests; `fails` returns the error of a batch that is to fail."""
 
@@ -71,7 +75,7 @@ class Bench:
             self.handled.extend(requests)
 
         def subscribe(consumers: Consumers) -> None:
-            consumers.on_batch(self.topic, take, max_records=max_records)
+            consumers.on_batch(self.topic, take, max_records=max_records, gathered=gathered)
 
         async with self.started(subscribe) as watchdog:
             yield watchdog

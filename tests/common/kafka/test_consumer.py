@@ -307,6 +307,24 @@ async def test_a_version_that_fails_on_everything_is_stopped_before_the_topic_is
     assert bench.handled == [str(number) for number in range(10, 20)]
 
 
+async def test_records_of_a_topic_that_is_gathered_wait_for_each_other(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Here as long as a minute, until there are three of them."""
+    options = {"fetch_min_bytes": 2_500, "fetch_max_wait_ms": 60_000}
+    monkeypatch.setattr("common.kafka.consumer.GATHERED", options)
+    value, headers = wire(sync_requested(), event_id="x" * 500)  # with the rest a kilobyte
+
+    async with asyncio.timeout(20), bench.consuming_batches(gathered=True):
+        for _ in range(2):
+            bench.handled.clear()
+            for _ in range(3):
+                await bench.send("any", value=value, headers=headers)
+            await until(lambda: len(bench.handled) == 3)
+
+    assert bench.batches == [3, 3]
+
+
 @pytest.mark.parametrize(
     ("keys", "is_behind", "rests"),
     [("ab", False, True), ("ab", True, False), ("aa", False, False), ("a", False, False), ("", False, False)],

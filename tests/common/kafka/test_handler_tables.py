@@ -40,7 +40,7 @@ class RecordingConsumers(Consumers):
     def on(self, topic: Topic, handlers: Any, on_give_up: Any = None) -> None:
         self.single[topic] = (handlers, on_give_up)
 
-    def on_batch(self, topic: Topic, handle: Any, *, max_records: int = 0) -> None:  # noqa: ARG002 - its real part
+    def on_batch(self, topic: Topic, handle: Any, *, max_records: int = 0, gathered: bool = False) -> None:  # noqa: ARG002 - its real part
         self.batches[topic] = handle
 
 

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from xai_usage import ROUTE, client
 
 from syncer.attempt import Attempt
-from syncer.handlers import BATCH_HANDLERS, HANDLERS, Handlers
+from syncer.handlers import BATCH_HANDLERS, GATHERED, HANDLERS, Handlers
 from syncer.healer import Healer
 from syncer.housekeeping import Housekeeping
 from syncer.request_ends import RequestEnds
@@ -43,7 +43,7 @@ def create_app(settings: SyncerSettings) -> FastAPI:
     request_ends = RequestEnds(parts.database, parts.publisher, parts.watchdog)
     housekeeping = Housekeeping(parts.database, parts.watchdog, every=every)
     handlers = Handlers(parts.database, worker.wake, healer.wake)
-    parts.consumers.subscribe(handlers, HANDLERS, BATCH_HANDLERS)
+    parts.consumers.subscribe(handlers, HANDLERS, BATCH_HANDLERS, gathered=GATHERED)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

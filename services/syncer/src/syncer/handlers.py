@@ -224,3 +224,5 @@ BATCH_HANDLERS: BatchTable[Handlers] = {
     SYNC_REQUESTS: Handlers.sync_requests,
     SYNC_OUTCOMES: Handlers.sync_outcomes,
 }
+GATHERED = (SYNC_OUTCOMES,)
+"""Only the healer, which waits longer, looks at what they change."""

@@ -1,7 +1,7 @@
 """How every service consumes: one subscriber a topic, one record or batch at a time, one failure policy for both."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -30,6 +30,9 @@ BATCH_TIMEOUT_MS = 10
 
 BATCHES = 4
 """That are delivered and committed together: one is decoded while the database writes the one before it."""
+
+GATHERED = {"fetch_min_bytes": 1_000_000, "fetch_max_wait_ms": 500}
+"""Options of aiokafka: the broker answers when it has so much, or after so long."""
 
 H = TypeVar("H")
 K = TypeVar("K")
@@ -70,11 +73,16 @@ class Consumers:
         table: HandlerTable[H],
         batches: BatchTable[H] | None = None,
         on_give_up: OnGiveUp | None = None,
+        *,
+        gathered: Collection[Topic] = (),
     ) -> None:
-        """Consume what the tables name with the methods of `handlers`; a topic of both is consumed in batches."""
+        """Consume what the tables name with the methods of `handlers`; a topic of both is consumed in batches.
+
+        Messages of `gathered` topics may wait for half a second, so that more of them are handled together.
+        """
         by_topic = bind(batches or {}, handlers)
         for topic, batch in by_topic.items():
-            self.on_batch(topic, batch)
+            self.on_batch(topic, batch, gathered=topic in gathered)
         for topic, methods in table.items():
             if topic not in by_topic:
                 self.on(topic, bind(methods, handlers), on_give_up)
@@ -93,10 +101,12 @@ class Consumers:
 
         self._subscribe(topic, handle, on_give_up)
 
-    def on_batch(self, topic: Topic, handle: BatchHandler, *, max_records: int = MAX_BATCH) -> None:
-        """Give the messages of `topic` to `handle`, as many as there are up to `max_records`."""
+    def on_batch(
+        self, topic: Topic, handle: BatchHandler, *, max_records: int = MAX_BATCH, gathered: bool = False
+    ) -> None:
+        """Give the messages of `topic` to `handle`, as many as there are up to `max_records`; see `subscribe`."""
         options = {"batch": True, "max_records": BATCHES * max_records, "batch_timeout_ms": BATCH_TIMEOUT_MS}
-        self._subscribe(topic, handle, max_records=max_records, options=options)
+        self._subscribe(topic, handle, max_records=max_records, options=options | (GATHERED if gathered else {}))
 
     def _subscribe(
         self,
