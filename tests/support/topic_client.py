@@ -109,16 +109,16 @@ class TopicClient:
     async def _admin(self, **options: Any) -> AsyncIterator[AIOKafkaAdminClient]:
         async with AsyncExitStack() as stack:
             admin = AIOKafkaAdminClient(**self._kafka, **options)
-            await admin.start()
             stack.push_async_callback(admin.close)
+            await admin.start()
             yield admin
 
     @asynccontextmanager
     async def _consumer(self, **options: Any) -> AsyncIterator[AIOKafkaConsumer]:
         async with AsyncExitStack() as stack:
             consumer = AIOKafkaConsumer(**self._kafka, **options)
+            stack.push_async_callback(consumer.stop)  # also of one that was cancelled while it started
             await consumer.start()
-            stack.push_async_callback(consumer.stop)
             yield consumer
 
 

@@ -88,7 +88,7 @@ class SyncerHarness:
     # messages of the connector
 
     async def announce(self, state: IntegrationState) -> None:
-        await self.handlers.integration(Event(state, "any", datetime.now(UTC)))
+        await self.handlers.integration(Event(state, "any", datetime.now(UTC), traceparent.get()))
 
     async def seal(self, integration_id: UUID, version: int = 1, wrap: int = 1) -> None:
         envelope = {"format": "obviously-fake", "wrap": str(wrap)}

@@ -10,7 +10,6 @@ from common.database import Database, Pipeline
 from common.kafka.consumer import BatchTable, HandlerTable
 from common.metrics import REQUESTS_IGNORED
 from contract.cloudevents import Event, MalformedError, Tombstone
-from contract.fields import History, Trigger
 from contract.messages import (
     INTEGRATION_STATES,
     CredentialSealed,
@@ -23,11 +22,10 @@ from contract.problems import Code
 from contract.topics import CREDENTIALS, INTEGRATIONS, SYNC_OUTCOMES, SYNC_REQUESTS
 from contract.tracing import tracing
 
-from syncer import coverage, questions, requests, store
-from syncer.domain import Days, backfill, default_days, end_without_call, ended_at, makes_no_calls
+from syncer import coverage, requests, states, store
+from syncer.domain import Days, default_days, end_without_call, ended_at
 from syncer.requests import Request
 from syncer.targets import Target
-from syncer.windows import close_windows
 
 log = structlog.get_logger()
 
@@ -48,38 +46,20 @@ class Handlers:
         self._wake_healer = wake_healer
 
     async def integration(self, event: Event[IntegrationState]) -> None:
-        await self._integration(event.message)
+        await self.integrations([event])
 
     async def integrations(self, events: Sequence[Event[Message]]) -> None:
-        """Store the newest states, and queue what they make due: one transaction each, so that none waits for others."""
-        for event in events:
-            if isinstance(event.message, IntegrationState):
-                with tracing(event.traceparent):
-                    await self._integration(event.message)
-
-    async def _integration(self, state: IntegrationState) -> None:
-        id_, now_removed = state.integration_id, makes_no_calls(state)
-        async with self._database.pipeline() as pipeline:
-            at, before = await store.lock_integration(pipeline, id_)
-            # A removal can be of an equal version, where a former release could not see it.
-            if before is not None and (before.version, before.removed) >= (state.version, now_removed):
-                return
-            key_is_newer = before is not None and state.credential_version > before.credential_version
-            await store.save_integration(pipeline, state)
-            if now_removed:
-                await _remove(pipeline, state, at)
-            elif key_is_newer:
-                await store.clear_refusal(pipeline, id_)
-            refusal = before.refusal if before is not None and not key_is_newer else None
-            target = Target(id_, state.account_id, now_removed, refusal)
-            due = [] if now_removed else _due(before, state, at)
-            due += await requests.pending(pipeline, id_)
-            for request in due:
-                await requests.take_locked(pipeline, request, id_, at, [target])
-        if due or now_removed or key_is_newer:
-            self._wake_worker()
-        if key_is_newer:
-            self._wake_healer()
+        """Store the newest states, and queue what they make due: some in a transaction, so that none waits for many others."""
+        announced = [
+            (event.message, event.traceparent) for event in events if isinstance(event.message, IntegrationState)
+        ]
+        for portion in states.portions(announced):
+            async with self._database.pipeline() as pipeline:
+                changes = await states.store_all(pipeline, portion)
+            if any(one.may_be_due for one in changes):
+                self._wake_worker()
+            if any(one.key_is_newer for one in changes):
+                self._wake_healer()
 
     async def credential(self, event: Event[CredentialSealed | Tombstone]) -> None:
         await self.credentials([event])
@@ -149,27 +129,6 @@ async def _store_run(pipeline: Pipeline, run: Sequence[Message]) -> None:
     for message in run:
         if isinstance(message, Tombstone):
             await store.drop_credential(pipeline, *_tombstone(message))
-
-
-async def _remove(pipeline: Pipeline, state: IntegrationState, at: datetime) -> None:
-    await store.drop_credential(pipeline, state.integration_id, state.credential_version)
-    await close_windows(pipeline, Code.NOT_FOUND, at, integration_id=state.integration_id)
-    await questions.drop(pipeline, state.integration_id)
-    if state.history is History.ERASE:
-        await coverage.erase(pipeline, state.integration_id)
-        await questions.erase(pipeline, state.integration_id)
-
-
-def _due(before: store.Integration | None, state: IntegrationState, at: datetime) -> list[Request]:
-    """What is to be read because of the state."""
-    today = at.date()
-    if before is None or before.removed or state.history_from < before.history_from:
-        prefix = f"backfill:{state.integration_id}:{state.version}"
-        return [Request(f"{prefix}:{days.first}", Trigger.BACKFILL, days) for days in backfill(state.plan, today)]
-    if state.credential_version > before.credential_version:
-        request_id = f"credential:{state.integration_id}:{state.credential_version}"
-        return [Request(request_id, Trigger.DAILY, default_days(today))]
-    return []
 
 
 def _by_integration(events: Sequence[Event[SyncRequested]]) -> dict[UUID | None, list[Event[SyncRequested]]]:

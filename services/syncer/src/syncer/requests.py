@@ -1,11 +1,11 @@
 """Requests become windows here: each is taken once, and joins an open window that covers its days, or opens one."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
 
-from common.database import Pipeline, pipelined
+from common.database import Cursor, Pipeline, pipelined
 from contract.fields import Trigger
 from contract.problems import Code
 from contract.tracing import traceparent
@@ -104,7 +104,7 @@ _QUEUE = """
 """
 
 _PENDING = """
-    SELECT * FROM requests WHERE integration_id = %(id)s AND window_id IS NULL AND status = 'accepted'
+    SELECT * FROM requests WHERE integration_id = ANY(%(ids)s) AND window_id IS NULL AND status = 'accepted'
     ORDER BY received_at FOR UPDATE
 """
 
@@ -118,7 +118,7 @@ async def take(pipeline: Pipeline, request: Request, integration_id: UUID, now: 
 
 async def lock(pipeline: Pipeline, integration_id: UUID) -> tuple[datetime, list[Target]]:
     """As `store.serialize`, and the integration, locked, where it is known."""
-    at = await store.serialize_first(pipeline, integration_id)
+    at = await store.serialize_all(pipeline, [integration_id])
     known = await targets.lock(pipeline, [integration_id])
     return await store.instant_of(at), known
 
@@ -151,25 +151,27 @@ async def end(pipeline: Pipeline, request: Request, integration_id: UUID, code: 
     await _store(pipeline, request, integration_id, status=code.value, ended_at=ended_at)
 
 
-async def pending(pipeline: Pipeline, integration_id: UUID) -> list[Request]:
-    """The requests that arrived before the integration was known, in their order."""
-    rows = await pipeline.execute(_PENDING, {"id": integration_id})
-    return [
-        Request(
-            one["request_id"],
-            Trigger(one["trigger"]),
-            Days(one["first_day"], one["last_day"]),
-            traceparent=one["traceparent"],
-        )
-        for one in await rows.fetchall()
-    ]
+async def pending(pipeline: Pipeline, integration_ids: Collection[UUID]) -> Cursor:
+    """The requests that arrived before their integrations were known, locked; the rows are for `pending_of`."""
+    return await pipeline.execute(_PENDING, {"ids": list(integration_ids)})
+
+
+async def pending_of(rows: Cursor) -> dict[UUID, list[Request]]:
+    """What `pending` answered: the requests of each integration that has some, in their order."""
+    found: dict[UUID, list[Request]] = {}
+    for row in await rows.fetchall():
+        days = Days(row["first_day"], row["last_day"])
+        request = Request(row["request_id"], Trigger(row["trigger"]), days, traceparent=row["traceparent"])
+        found.setdefault(row["integration_id"], []).append(request)
+    return found
 
 
 async def queue_pending(pipeline: Pipeline, integration_id: UUID, now: datetime) -> None:
     """The integration became known: queue the requests that arrived before it."""
-    if waiting := await pending(pipeline, integration_id):
+    waiting = await pending_of(await pending(pipeline, [integration_id]))
+    if waiting:
         known = await targets.lock(pipeline, [integration_id])
-        for request in waiting:
+        for request in waiting[integration_id]:
             await _queue(pipeline, request, known, now)
 
 

@@ -54,8 +54,8 @@ _SAVE = """
 """
 
 _LOAD = """
-    SELECT removed, version, credential_version, history_from, refused_code, refused_since FROM integrations
-    WHERE integration_id = %(id)s FOR UPDATE
+    SELECT integration_id, removed, version, credential_version, history_from, refused_code, refused_since FROM integrations
+    WHERE integration_id = ANY(%(ids)s) ORDER BY integration_id FOR UPDATE
 """
 
 # The order keeps two batches from deadlocking.
@@ -83,11 +83,10 @@ _CLEAR_REFUSAL: tuple[LiteralString, ...] = (
 
 
 _SERIALIZE = """
-    SELECT clock_timestamp() AS at
-    FROM (SELECT pg_advisory_xact_lock(hashtextextended(%(id)s::text, 0)) OFFSET 0) locked
-"""
-_SERIALIZE_ALL = """
-    SELECT pg_advisory_xact_lock(hashtextextended(id, 0)) FROM (SELECT id FROM unnest(%(ids)s::text[]) id ORDER BY id) ordered
+    SELECT max(at) AS at FROM (
+        SELECT pg_advisory_xact_lock(hashtextextended(id, 0)), clock_timestamp() AS at
+        FROM (SELECT id FROM unnest(%(ids)s::text[]) id ORDER BY id) ordered OFFSET 0
+    ) locked
 """
 
 _HAVE_OPEN_WINDOWS = """
@@ -106,27 +105,25 @@ async def now(connection: AsyncConnection) -> datetime:
 
 
 async def serialize(connection: AsyncConnection, integration_id: UUID) -> datetime:
-    """Wait until other transactions about this integration, known or not, have ended; answers when, by the clock of `now`."""
+    """As `serialize_all`, of one integration; answers the instant."""
     async with pipelined(connection) as pipeline:
-        rows = await serialize_first(pipeline, integration_id)
+        rows = await serialize_all(pipeline, [integration_id])
     return await instant_of(rows)
 
 
-async def serialize_first(pipeline: Pipeline, integration_id: UUID) -> Cursor:
-    """The same before further statements; the row is for `instant_of`."""
-    return await pipeline.execute(_SERIALIZE, {"id": str(integration_id)})
+async def serialize_all(pipeline: Pipeline, integration_ids: Collection[UUID]) -> Cursor:
+    """Wait until other transactions about these integrations, known or not, have ended; the row is for `instant_of`.
+
+    They are locked in one order, which keeps two batches from deadlocking.
+    """
+    return await pipeline.execute(_SERIALIZE, {"ids": [str(one) for one in integration_ids]})
 
 
 async def instant_of(rows: Cursor) -> datetime:
-    """What `serialize_first` answered."""
+    """When the others had ended, by the clock of `now`: what `serialize_all` answered about at least one integration."""
     (row,) = await rows.fetchall()
     instant: datetime = row["at"]
     return instant
-
-
-async def serialize_all(pipeline: Pipeline, integration_ids: Collection[UUID]) -> None:
-    """The same for several; the order keeps two batches from deadlocking."""
-    await pipeline.execute(_SERIALIZE_ALL, {"ids": [str(one) for one in integration_ids]})
 
 
 async def portion(connection: AsyncConnection, after: UUID | None) -> Sequence[UUID]:
@@ -135,11 +132,14 @@ async def portion(connection: AsyncConnection, after: UUID | None) -> Sequence[U
     return (await connection.execute(_PORTION, values)).scalars().all()
 
 
-async def lock_integration(pipeline: Pipeline, integration_id: UUID) -> tuple[datetime, Integration | None]:
-    """As `serialize`, and the integration, its row locked until the transaction ends."""
-    at = await serialize_first(pipeline, integration_id)
-    rows = await pipeline.execute(_LOAD, {"id": integration_id})
-    return await instant_of(at), next(map(_integration, await rows.fetchall()), None)
+async def lock_integrations(pipeline: Pipeline, integration_ids: Collection[UUID]) -> Cursor:
+    """Those that are known, their rows locked until the transaction ends; the rows are for `integrations_of`."""
+    return await pipeline.execute(_LOAD, {"ids": list(integration_ids)})
+
+
+async def integrations_of(rows: Cursor) -> dict[UUID, Integration]:
+    """What `lock_integrations` answered."""
+    return {row.pop("integration_id"): _integration(row) for row in await rows.fetchall()}
 
 
 async def save_integration(pipeline: Pipeline, state: IntegrationState) -> None:
