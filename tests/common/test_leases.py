@@ -4,8 +4,9 @@ import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 
+import pytest
 import structlog
-from common.leases import AFTER_FAILURE, LeasedWorker
+from common.leases import AFTER_FAILURE, REST_SECONDS, LeasedWorker
 from common.watchdog import Watchdog
 
 from tests.support.fakes import RecordedPauses
@@ -98,6 +99,23 @@ async def test_after_a_claim_of_all_that_is_due_the_worker_looks_again_when_it_i
         assert queue.looks == 1
         queue.finish()
         await until(lambda: queue.looks == 2)
+
+
+@pytest.mark.parametrize(("held", "rests"), [(1, 0), (2, 1)])
+async def test_only_while_several_entries_are_worked_on_the_next_look_waits(held: int, rests: int) -> None:
+    queue, pauses = Queue(*range(held)), RecordedPauses()
+    worker = LeasedWorker("worker", Watchdog(), queue, in_flight=3, pause=pauses)
+    working = asyncio.create_task(worker.run())
+    await until(lambda: len(queue.attempted) == held)
+
+    queue.due.append(7)
+    worker.wake()
+    await until(lambda: 7 in queue.attempted)
+
+    working.cancel()
+    await asyncio.gather(working, return_exceptions=True)
+    assert len(pauses) == rests
+    assert all(0 < pause <= REST_SECONDS for pause in pauses)
 
 
 async def test_what_is_worked_on_is_renewed_and_released_at_the_end() -> None:

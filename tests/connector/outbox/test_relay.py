@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 from common.crypto.envelopes import Binding
+from common.direct_connections import Driver
 from common.errors import TransientError
 from common.watchdog import Watchdog
+from connector.outbox import relay, rows
 from contract.tracing import tracing
 
 from tests.connector.support.connector import KEY, NEW_WRAP, ConnectorHarness, path_of, team_of
@@ -42,6 +44,28 @@ async def test_what_was_announced_is_not_announced_again(connector: ConnectorHar
     await connector.relay.publish_due()
 
     assert len(connector.publisher.published) == 2
+
+
+@pytest.mark.parametrize(("batch", "expected"), [(2, [2, 1]), (3, [3, 0]), (4, [3])])
+async def test_the_relay_looks_again_only_where_a_batch_was_full(
+    connector: ConnectorHarness, monkeypatch: pytest.MonkeyPatch, batch: int, expected: list[int]
+) -> None:
+    for module in (relay, rows):
+        monkeypatch.setattr(module, "BATCH_SIZE", batch)
+    find, found = rows.due, list[int]()
+
+    async def counted(driver: Driver) -> list[rows.Due]:
+        due = await find(driver)
+        found.append(len(due))
+        return due
+
+    monkeypatch.setattr(rows, "due", counted)
+    for number in range(3):
+        await connector.add(team_id=team_of(f"team-{number}"))
+
+    await connector.relay.publish_due()
+
+    assert found == expected
 
 
 async def test_every_announcement_is_progress(connector: ConnectorHarness) -> None:

@@ -17,6 +17,8 @@ C = TypeVar("C")
 
 POLL_EVERY = 1.0
 """Seconds between two looks for work where nothing wakes the worker."""
+REST_SECONDS = 0.04
+"""Least time between two looks while several entries are worked on: what becomes due meanwhile is claimed together."""
 AFTER_FAILURE = 2.0
 """Seconds until the next look after a claim that failed."""
 
@@ -62,6 +64,8 @@ class LeasedWorker(Generic[C]):
         self._pause = pause
         self._wakeup = Wakeup()
         self._held: dict[asyncio.Task[None], C] = {}
+        self._next_look = 0.0
+        """By the clock of the loop."""
 
     def wake(self) -> None:
         """There may be something due: look now."""
@@ -79,6 +83,9 @@ class LeasedWorker(Generic[C]):
             await self._stop(renewing)
 
     async def _round(self) -> None:
+        clock = asyncio.get_running_loop().time
+        if len(self._held) > 1 and (rest := self._next_look - clock()) > 0:
+            await self._pause(rest)
         self._wakeup.clear()
         free = self._in_flight - len(self._held)
         claims, are_more_due = await self._claim(free) if free else ((), False)
@@ -87,6 +94,7 @@ class LeasedWorker(Generic[C]):
             self._held[task] = claim
             task.add_done_callback(self._done)
         if not are_more_due:
+            self._next_look = clock() + REST_SECONDS
             await self._wakeup.wait(POLL_EVERY)
 
     def _done(self, task: asyncio.Task[None]) -> None:

@@ -21,7 +21,7 @@ from contract.topics import CREDENTIALS, INTEGRATIONS
 from contract.tracing import trace_headers, tracing
 
 from connector.outbox import rows
-from connector.outbox.rows import Due
+from connector.outbox.rows import BATCH_SIZE, Due
 from connector.store import Integration
 
 log = structlog.get_logger()
@@ -41,9 +41,11 @@ class Relay:
         self.wake = self._loop.wake
 
     async def publish_due(self) -> None:
-        """Publish every row that is due."""
+        """Publish every row that is due; whatever makes another one due meanwhile wakes the relay again."""
         while due := await self._due():
             await self._announce(due)
+            if len(due) < BATCH_SIZE:
+                return
 
     async def _due(self) -> list[Due]:
         async with self._database.direct() as driver:
