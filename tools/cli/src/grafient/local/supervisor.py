@@ -21,7 +21,7 @@ POLL_SECONDS = 4.0
 STRIKES = 3
 """Failed requests of `/livez` in a row before a process is killed."""
 START_SECONDS = 60.0
-"""From its birth, in which failed requests before the first good one do not count: what it needs may be unavailable."""
+"""From its birth, in which refused connections do not count: what it needs before it listens may be unavailable."""
 PAUSES = (0.2, 0.5, 1.0, 2.0, 5.0)
 STEADY_AFTER = 30.0
 """Seconds of life after which a death counts as the first one again."""
@@ -158,8 +158,13 @@ class Supervisor:
                     process.send_signal(signal.SIGKILL)
 
     async def _is_well(self, service: Service, path: str) -> bool:
-        with suppress(httpx.HTTPError):
-            if service.url is None or (await self._http.get(service.url + path)).status_code == httpx.codes.OK:
-                self._starting_until[service.name] = 0.0
-                return True
-        return False
+        """A process that takes connections has started: one that is stuck from then on is not waited for."""
+        well = service.url is None
+        try:
+            well = well or (await self._http.get(f"{service.url}{path}")).status_code == httpx.codes.OK
+        except httpx.ConnectError:
+            return False
+        except httpx.HTTPError:
+            well = False
+        self._starting_until[service.name] = 0.0
+        return well
