@@ -3,7 +3,7 @@
 from datetime import date, timedelta
 from decimal import Decimal
 
-from contract.topics import COSTS
+from contract.topics import COSTS, SYNC_OUTCOMES
 
 from tests.support.messages import cost_recorded, window_read
 from tests.support.system import SystemClient
@@ -40,6 +40,7 @@ async def _half_a_reading(client: SystemClient, team: Team, integration_id: str,
 async def test_days_that_the_ledger_never_confirmed_are_read_again(client: SystemClient) -> None:
     team, integration_id = await client.connected_team()
     finished = date.fromisoformat((await client.force(team, integration_id))["first_day"])
+    await client.consumed("syncer", SYNC_OUTCOMES)  # or the day is confirmed afterwards
     await client.rows(
         "DELETE FROM syncer.coverage WHERE integration_id = %s AND day = %s RETURNING day", integration_id, finished
     )

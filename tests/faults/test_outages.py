@@ -5,6 +5,7 @@ from typing import Any
 
 import httpx
 import pytest
+from contract.topics import SYNC_OUTCOMES
 
 from tests.faults.support.fault import Fault
 from tests.faults.support.load import Load, system_under_load
@@ -39,6 +40,7 @@ async def test_after_an_outage_of_all_of_xai_every_missed_day_is_read_without_a_
     load: Load, fault: Fault, how: str
 ) -> None:
     client = load.client
+    await client.consumed("syncer", SYNC_OUTCOMES)  # or a day is confirmed after it was made unread
 
     async with fault(f"all of xAI {how}, for {TEAMS} teams", under_load=False):
         await client.control("POST", "/faults", {"times": None, **FAULTS[how]})
