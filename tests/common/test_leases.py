@@ -71,12 +71,12 @@ class BrokenLeases(Queue):
 @asynccontextmanager
 async def working(
     queue: Queue, *, in_flight: int = 2, renew_every: float | None = None
-) -> AsyncIterator[RecordedPauses]:
+) -> AsyncIterator[tuple[LeasedWorker[int], RecordedPauses]]:
     pauses = RecordedPauses()
     worker = LeasedWorker("worker", Watchdog(), queue, in_flight=in_flight, renew_every=renew_every, pause=pauses)
     task = asyncio.create_task(worker.run())
     try:
-        yield pauses
+        yield worker, pauses
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
@@ -107,17 +107,13 @@ async def test_only_while_several_entries_are_worked_on_the_next_look_waits(
     monkeypatch: pytest.MonkeyPatch, held: int, rests: int
 ) -> None:
     monkeypatch.setattr(leases, "REST_SECONDS", 3600.0)  # more than this test may take
-    queue, pauses = Queue(*range(held)), RecordedPauses()
-    worker = LeasedWorker("worker", Watchdog(), queue, in_flight=3, pause=pauses)
-    working = asyncio.create_task(worker.run())
-    await until(lambda: len(queue.attempted) == held)
+    queue = Queue(*range(held))
+    async with working(queue, in_flight=3) as (worker, pauses):
+        await until(lambda: len(queue.attempted) == held)
+        queue.due.append(7)
+        worker.wake()
+        await until(lambda: 7 in queue.attempted)
 
-    queue.due.append(7)
-    worker.wake()
-    await until(lambda: 7 in queue.attempted)
-
-    working.cancel()
-    await asyncio.gather(working, return_exceptions=True)
     assert len(pauses) == rests
     assert all(0 < pause <= 3600 for pause in pauses)
 
@@ -141,7 +137,7 @@ async def test_a_failed_claim_and_a_failed_attempt_are_logged_and_end_nothing() 
     queue = Queue(-1, 2, failing_claims=1)
     queue.finish()
     with structlog.testing.capture_logs() as logs:
-        async with working(queue) as pauses:
+        async with working(queue) as (_, pauses):
             await until(lambda: queue.attempted == [-1, 2])
 
     assert pauses == [AFTER_FAILURE]

@@ -46,15 +46,28 @@ asyncio.run(main())
 """
 
 
+class CountingSupervisor(Supervisor):
+    """Counts its looks, and the answers that were good."""
+
+    looks = 0
+    good = 0
+
+    async def _is_well(self, service: Service, path: str) -> bool:
+        self.looks += 1
+        well = await super()._is_well(service, path)
+        self.good += well
+        return well
+
+
 @pytest.fixture
 def reports() -> list[str]:
     return []
 
 
 @pytest.fixture
-async def supervisor(tmp_path: Path, reports: list[str]) -> AsyncIterator[Supervisor]:
+async def supervisor(tmp_path: Path, reports: list[str]) -> AsyncIterator[CountingSupervisor]:
     """Looks twenty times a second."""
-    supervisor = Supervisor(tmp_path / "logs", reports.append, poll_seconds=0.05)
+    supervisor = CountingSupervisor(tmp_path / "logs", reports.append, poll_seconds=0.05)
     yield supervisor
     await supervisor.stop()
 
@@ -95,20 +108,9 @@ async def test_a_service_without_progress_is_killed_and_started_again(
     assert reports[1:3] == ["served makes no progress and is killed", "served ended and is started again"]
 
 
-class CountingSupervisor(Supervisor):
-    """Counts its looks."""
-
-    looks = 0
-
-    async def _is_well(self, service: Service, path: str) -> bool:
-        self.looks += 1
-        return await super()._is_well(service, path)
-
-
 async def test_a_service_that_is_started_again_has_no_strikes_before_it_takes_connections(
-    service: Service, tmp_path: Path
+    supervisor: CountingSupervisor, service: Service, tmp_path: Path
 ) -> None:
-    supervisor = CountingSupervisor(tmp_path / "logs", poll_seconds=0.05)
     await supervisor.start([service])
     first = supervisor.pids["served"]
     (tmp_path / "slow").touch()
@@ -119,8 +121,11 @@ async def test_a_service_that_is_started_again_has_no_strikes_before_it_takes_co
     await until(lambda: supervisor.looks > looks + 2 * STRIKES)
 
     assert runs(second)
+    good = supervisor.good
     (tmp_path / "slow").unlink()
-    await supervisor.stop()
+    await until(lambda: supervisor.good > good + 1)
+    (tmp_path / "wedged").touch()
+    await until(lambda: supervisor.pids["served"] != second)
 
 
 async def test_a_service_that_makes_no_progress_from_its_first_answer_on_is_killed_in_time(

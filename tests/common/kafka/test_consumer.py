@@ -312,7 +312,7 @@ async def test_records_of_a_topic_that_is_gathered_wait_for_each_other(
 ) -> None:
     """Here as long as a minute, until there are three of them."""
     options = {"fetch_min_bytes": 2_500, "fetch_max_wait_ms": 60_000}
-    monkeypatch.setattr("common.kafka.consumer.GATHERED", options)
+    monkeypatch.setattr("common.kafka.consumer.GATHERING", options)
     value, headers = wire(sync_requested(), event_id="x" * 500)  # with the rest a kilobyte
 
     async with asyncio.timeout(20), bench.consuming_batches(gathered=True):

@@ -36,12 +36,14 @@ class RecordingConsumers(Consumers):
     def __init__(self) -> None:
         self.single: dict[Topic, tuple[Any, Any]] = {}
         self.batches: dict[Topic, Any] = {}
+        self.gathered: set[Topic] = set()
 
     def on(self, topic: Topic, handlers: Any, on_give_up: Any = None) -> None:
         self.single[topic] = (handlers, on_give_up)
 
     def on_batch(self, topic: Topic, handle: Any, *, max_records: int = 0, gathered: bool = False) -> None:  # noqa: ARG002 - its real part
         self.batches[topic] = handle
+        self.gathered |= {topic} if gathered else set()
 
 
 async def test_each_message_is_handled_by_the_method_that_its_table_names() -> None:
@@ -66,6 +68,15 @@ def test_a_topic_of_both_tables_is_consumed_in_batches_only() -> None:
     consumers.subscribe(Handlers(), TABLE, BATCHES)
 
     assert (set(consumers.single), set(consumers.batches)) == ({SYNC_OUTCOMES}, {COSTS})
+
+
+def test_only_topics_that_a_service_names_are_gathered() -> None:
+    consumers = RecordingConsumers()
+    batches: BatchTable[Handlers] = {COSTS: Handlers.costs, SYNC_OUTCOMES: Handlers.costs}
+
+    consumers.subscribe(Handlers(), {}, batches, gathered=[SYNC_OUTCOMES])
+
+    assert consumers.gathered == {SYNC_OUTCOMES}
 
 
 async def test_an_override_of_a_subclass_counts() -> None:

@@ -7,7 +7,7 @@ from common.crypto.envelopes import Binding
 from common.direct_connections import Driver
 from common.errors import TransientError
 from common.watchdog import Watchdog
-from connector.outbox import relay, rows
+from connector.outbox import rows
 from contract.tracing import tracing
 
 from tests.connector.support.connector import KEY, NEW_WRAP, ConnectorHarness, path_of, team_of
@@ -50,8 +50,7 @@ async def test_what_was_announced_is_not_announced_again(connector: ConnectorHar
 async def test_the_relay_looks_again_only_where_a_batch_was_full(
     connector: ConnectorHarness, monkeypatch: pytest.MonkeyPatch, batch: int, expected: list[int]
 ) -> None:
-    for module in (relay, rows):
-        monkeypatch.setattr(module, "BATCH_SIZE", batch)
+    monkeypatch.setattr(rows, "BATCH_SIZE", batch)
     find, found = rows.due, list[int]()
 
     async def counted(driver: Driver) -> list[rows.Due]:

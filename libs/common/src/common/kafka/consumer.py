@@ -31,7 +31,7 @@ BATCH_TIMEOUT_MS = 10
 BATCHES = 4
 """That are delivered and committed together: one is decoded while the database writes the one before it."""
 
-GATHERED = {"fetch_min_bytes": 1_000_000, "fetch_max_wait_ms": 500}
+GATHERING = {"fetch_min_bytes": 1_000_000, "fetch_max_wait_ms": 500}
 """Options of aiokafka: the broker answers when it has so much, or after so long."""
 
 H = TypeVar("H")
@@ -106,7 +106,7 @@ class Consumers:
     ) -> None:
         """Give the messages of `topic` to `handle`, as many as there are up to `max_records`; see `subscribe`."""
         options = {"batch": True, "max_records": BATCHES * max_records, "batch_timeout_ms": BATCH_TIMEOUT_MS}
-        self._subscribe(topic, handle, max_records=max_records, options=options | (GATHERED if gathered else {}))
+        self._subscribe(topic, handle, max_records=max_records, options=options | (GATHERING if gathered else {}))
 
     def _subscribe(
         self,

@@ -21,7 +21,7 @@ from contract.topics import CREDENTIALS, INTEGRATIONS
 from contract.tracing import trace_headers, tracing
 
 from connector.outbox import rows
-from connector.outbox.rows import BATCH_SIZE, Due
+from connector.outbox.rows import Due
 from connector.store import Integration
 
 log = structlog.get_logger()
@@ -41,10 +41,10 @@ class Relay:
         self.wake = self._loop.wake
 
     async def publish_due(self) -> None:
-        """Publish every row that is due; whatever makes another one due meanwhile wakes the relay again."""
+        """Publish every row that is due; one that becomes due meanwhile is found when the relay is woken, or polls."""
         while due := await self._due():
             await self._announce(due)
-            if len(due) < BATCH_SIZE:
+            if len(due) < rows.BATCH_SIZE:
                 return
 
     async def _due(self) -> list[Due]:

@@ -159,9 +159,10 @@ class Supervisor:
 
     async def _is_well(self, service: Service, path: str) -> bool:
         """A process that takes connections has started: one that is stuck from then on is not waited for."""
-        well = service.url is None
+        if service.url is None:
+            return True
         try:
-            well = well or (await self._http.get(f"{service.url}{path}")).status_code == httpx.codes.OK
+            well = (await self._http.get(service.url + path)).status_code == httpx.codes.OK
         except httpx.ConnectError:
             return False
         except httpx.HTTPError:
