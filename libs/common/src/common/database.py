@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any, LiteralString, cast
 
 import psycopg
+from psycopg.pq import TransactionStatus
 from psycopg.rows import dict_row
 from pydantic import SecretStr
 from sqlalchemy import event, text
@@ -130,7 +131,7 @@ class Database:
     @asynccontextmanager
     async def pipeline(self) -> AsyncIterator[Pipeline]:
         """A transaction whose statements are sent at once; it commits when the block ends, and rolls back when it raises."""
-        async with self.direct() as driver, driver.pipeline(), driver.transaction():
+        async with self.direct() as driver, _transaction_of(driver):
             yield Pipeline(driver)
 
     @asynccontextmanager
@@ -163,6 +164,23 @@ class Database:
             if first == second or first != await _session(one):
                 raise SharedSessionsError
             self._has_own_sessions = True
+
+
+@asynccontextmanager
+async def _transaction_of(driver: Driver) -> AsyncIterator[None]:
+    """Begin and end go with the statements: psycopg's own transaction is waited for three times.
+
+    After a statement that failed Postgres passes over what was sent behind it, COMMIT included.
+    """
+    try:
+        async with driver.pipeline():
+            await driver.execute("BEGIN", prepare=False)
+            yield
+            await driver.execute("COMMIT", prepare=False)
+    except BaseException:
+        if driver.info.transaction_status in {TransactionStatus.INTRANS, TransactionStatus.INERROR}:
+            await driver.rollback()
+        raise
 
 
 @asynccontextmanager
