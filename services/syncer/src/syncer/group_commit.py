@@ -11,7 +11,10 @@ from common.database import Database
 from common.errors import is_transient
 
 REST_SECONDS = 0.04
-"""Least time from a group of several statements to the next group: while many come, those of so long are one commit."""
+"""Least time from a group of several statements to the next group: while many come, those of so long are one commit.
+
+A statement for which nobody waits is executed with the next one, or alone after so long.
+"""
 AT_ONCE = 32
 """Statements of a transaction, at most: the rows of their integrations are locked meanwhile."""
 
@@ -33,13 +36,14 @@ class _Waiting:
     lease: UUID
     statement: LiteralString
     values: Values
+    is_urgent: bool
     changed: asyncio.Future[bool] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
 class GroupCommit:
     """Executes statements of claims, each about one integration, its windows and its team, which it locks behind it.
 
-    What waits while a group is executed is the next group. Who comes alone waits for nobody.
+    What waits while a group is executed is the next group. Who comes alone waits for nobody, unless it is not urgent.
     """
 
     def __init__(self, database: Database, *, rest: float = REST_SECONDS) -> None:
@@ -49,26 +53,31 @@ class GroupCommit:
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
 
-    async def execute(self, integration_id: UUID, lease: UUID, statement: LiteralString, values: Values) -> bool:
+    async def execute(
+        self, integration_id: UUID, lease: UUID, statement: LiteralString, values: Values, *, is_urgent: bool = True
+    ) -> bool:
         """Whether `statement` returned `lease`, once that is committed; raises what it failed with.
 
         It is executed once for all that wait with it, and takes `columns` of their values.
         """
-        one = _Waiting(integration_id, lease, statement, values)
+        one = _Waiting(integration_id, lease, statement, values, is_urgent)
         self._waiting.append(one)
-        if self._task is None:
+        if is_urgent:
             self._start()
+        else:
+            asyncio.get_running_loop().call_later(self._rest, self._start)
         return await one.changed
 
     def _start(self) -> None:
+        if self._task is not None or not self._waiting:
+            return
         self._task = asyncio.create_task(self._execute_all(), context=Context())  # of nobody's trace
         self._task.add_done_callback(self._ended)
 
     def _ended(self, _task: asyncio.Task[None]) -> None:
         """However it ended: whoever waits has the next one."""
         self._task = None
-        if self._waiting:
-            self._start()
+        self._start()
 
     async def _execute_all(self) -> None:
         clock = asyncio.get_running_loop().time
@@ -76,7 +85,8 @@ class GroupCommit:
             if (rest := self._next_at - clock()) > 0:
                 await asyncio.sleep(rest)
             group, self._waiting = self._waiting[:AT_ONCE], self._waiting[AT_ONCE:]
-            self._next_at = clock() + self._rest if 1 < len(group) < AT_ONCE else 0.0
+            urgent = sum(one.is_urgent for one in group)
+            self._next_at = clock() + self._rest if urgent > 1 and len(group) < AT_ONCE else 0.0
             await self._execute(sorted(group, key=lambda one: one.integration_id))  # so that no two groups deadlock
 
     async def _execute(self, group: Sequence[_Waiting]) -> None:
