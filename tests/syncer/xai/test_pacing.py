@@ -167,13 +167,17 @@ async def test_an_outage_of_xais_authentication_that_hit_everybody_ends_without_
         await syncer.ask(one)
     syncer.xai.answers.extend([REFUSED] * REFUSALS_AFTER)
     async with syncer.working(in_flight=1):
-        await until(lambda: len(syncer.failures()) == REFUSALS_AFTER)
+        await until(lambda: _all_are_closed(syncer))
         await syncer.healer.round()
         syncer.clock += 6 * SECOND
 
         await until(lambda: len({one.integration_id for one in syncer.readings()}) == len(ids))
 
     assert await syncer.sql("SELECT 1 FROM integrations WHERE refused_code IS NOT NULL") == []
+
+
+async def _all_are_closed(syncer: SyncerHarness) -> bool:
+    return not await syncer.sql("SELECT FROM windows WHERE closed_at IS NULL")
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,10 @@ C = TypeVar("C")
 POLL_EVERY = 1.0
 """Seconds between two looks for work where nothing wakes the worker."""
 REST_SECONDS = 0.04
-"""Least time between two looks while several entries are worked on: what becomes due meanwhile is claimed together."""
+"""Least time between two looks while several entries are worked on: what becomes due meanwhile is claimed together.
+
+And until the look after an entry that makes no other due, unless something wakes the worker before.
+"""
 AFTER_FAILURE = 2.0
 """Seconds until the next look after a claim that failed."""
 
@@ -29,8 +32,11 @@ class LeasedQueue(Protocol[C]):
     async def claim(self, at_most: int) -> tuple[Sequence[C], bool]:
         """Take the most urgent entries, and whether others may be due as well; none where nothing is due."""
 
-    async def attempt(self, claim: C) -> None:
-        """Work on one entry until it is done or released; what it raises is logged, and the lease expires."""
+    async def attempt(self, claim: C) -> bool:
+        """Work on one entry until it is done or released; what it raises is logged, and the lease expires.
+
+        Returns whether others may wait for its end.
+        """
 
     async def renew(self, held: Collection[C]) -> None:
         """Extend the leases of what is worked on."""
@@ -63,7 +69,8 @@ class LeasedWorker(Generic[C]):
         self._renew_every = renew_every
         self._pause = pause
         self._wakeup = Wakeup()
-        self._held: dict[asyncio.Task[None], C] = {}
+        self._held: dict[asyncio.Task[bool], C] = {}
+        self._looks = 0
         self._next_look = 0.0
         """By the clock of the loop."""
 
@@ -87,7 +94,7 @@ class LeasedWorker(Generic[C]):
         if len(self._held) > 1 and (rest := self._next_look - clock()) > 0:
             await self._pause(rest)
         self._wakeup.clear()
-        free = self._in_flight - len(self._held)
+        free = self._free()
         claims, are_more_due = await self._claim(free) if free else ((), False)
         for claim in claims:
             task = asyncio.create_task(self._queue.attempt(claim))
@@ -97,14 +104,28 @@ class LeasedWorker(Generic[C]):
             self._next_look = clock() + REST_SECONDS
             await self._wakeup.wait(POLL_EVERY)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _free(self) -> int:
+        return self._in_flight - len(self._held)
+
+    def _done(self, task: asyncio.Task[bool]) -> None:
+        was_full = not self._free()
         self._held.pop(task)
-        if not task.cancelled() and (error := task.exception()):
+        if task.cancelled():
+            return
+        if error := task.exception():
             event = f"{self.name}.attempt_failed"
             log.warning(event, error=name_of(error), exc_info=None if is_transient(error) else error)
-        self.wake()
+        if error or was_full or task.result():
+            self.wake()
+        else:
+            asyncio.get_running_loop().call_later(REST_SECONDS, self._wake_after, self._looks)
+
+    def _wake_after(self, looks: int) -> None:
+        if self._looks == looks:
+            self.wake()
 
     async def _claim(self, at_most: int) -> tuple[Sequence[C], bool]:
+        self._looks += 1
         try:
             return await self._queue.claim(at_most)
         except Exception as error:  # noqa: BLE001 - the next look may find the database again

@@ -65,8 +65,12 @@ class GroupCommit:
         if is_urgent:
             self._start()
         else:
-            asyncio.get_running_loop().call_later(self._rest, self._start)
+            asyncio.get_running_loop().call_later(self._rest, self._start_for, one)
         return await one.changed
+
+    def _start_for(self, one: _Waiting) -> None:
+        if any(other is one for other in self._waiting):
+            self._start()
 
     def _start(self) -> None:
         if self._task is not None or not self._waiting:

@@ -62,6 +62,8 @@ class Claim:
     """The team is leased, and one of its calls taken."""
     has_questions: bool
     """Of any day."""
+    others_open: bool
+    """Further windows of the integration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +105,7 @@ _CLAIM = """
         UPDATE teams t SET lease = new_lease, lease_until = clock_timestamp() + %(lasts)s,
             full_at = greatest(t.full_at, clock_timestamp()) + %(interval)s
         FROM picked WHERE t.team_id = picked.team_id AND picked.needs_call
-    )
+    ), claimed AS (
     UPDATE integrations i SET
         lease = new_lease, lease_owner = %(owner)s, leased_window = picked.window_id,
         lease_until = clock_timestamp() + %(lasts)s,
@@ -114,22 +116,27 @@ _CLAIM = """
         i.read_at, picked.window_id, picked.first_day, picked.last_day, picked.trigger, picked.attempts,
         picked.needs_call, picked.failed_since, picked.code, picked.decision, picked.traceparent, picked.place,
         picked.are_more_due
+    )
+    SELECT claimed.*, set_config('syncer.claimed', (SELECT string_agg(integration_id::text, ' ') FROM claimed), true)
+    FROM claimed
 """
 # A statement of its own, for it sees what was committed before the lease: the claim may have begun to look earlier, and
 # a request that joined the window meanwhile would be lost. Under the lease none of this changes. Its subqueries are such
 # that Postgres does not answer them by a hash of the whole table.
-_LOAD = """
-    SELECT one.integration_id, c.account_id AS key_account_id, c.credential_version, c.wrap_version, c.envelope,
+_LOAD = f"""
+    SELECT i.integration_id, c.account_id AS key_account_id, c.credential_version, c.wrap_version, c.envelope,
         (SELECT array_agg(r.request_id ORDER BY r.received_at, r.request_id) FROM requests r
-            WHERE r.window_id = one.window_id) AS request_ids,
+            WHERE r.window_id = w.window_id) AS request_ids,
         (SELECT coalesce(bool_and(r.trigger = 'visit'), true) FROM requests r
-            WHERE r.window_id = one.window_id) AS visits_only,
-        (SELECT jsonb_object_agg(k.day, k.ticks) FROM known_days k WHERE k.integration_id = one.integration_id
-            AND k.day > one.today - %(readable_days)s AND one.needs_call) AS known,
-        (SELECT count(*) > 0 FROM questions q WHERE q.integration_id = one.integration_id) AS has_questions
-    FROM unnest(%(ids)b::uuid[], %(window_ids)b::uuid[], %(today)b::date[], %(needs_call)b::boolean[])
-        one(integration_id, window_id, today, needs_call)
-        LEFT JOIN LATERAL (SELECT * FROM credentials WHERE integration_id = one.integration_id OFFSET 0) c ON true
+            WHERE r.window_id = w.window_id) AS visits_only,
+        (SELECT jsonb_object_agg(k.day, k.ticks) FROM known_days k WHERE k.integration_id = i.integration_id
+            AND k.day > CAST(i.observed_at AS date) - %(readable_days)s AND NOT {_NEEDS_NO_CALL}) AS known,
+        (SELECT count(*) > 0 FROM questions q WHERE q.integration_id = i.integration_id) AS has_questions,
+        (SELECT count(*) > 1 FROM windows o WHERE o.integration_id = i.integration_id AND o.closed_at IS NULL)
+            AS others_open
+    FROM unnest(string_to_array(current_setting('syncer.claimed', true), ' ')::uuid[]) one(integration_id)
+        JOIN integrations i USING (integration_id) JOIN windows w ON w.window_id = i.leased_window
+        LEFT JOIN LATERAL (SELECT * FROM credentials WHERE integration_id = i.integration_id OFFSET 0) c ON true
 """
 CLAIMS = {
     calls: _CLAIM.format(ready=ready, needs_no_call=_NEEDS_NO_CALL, order=_ORDER)
@@ -184,17 +191,10 @@ async def claim(
     async with database.pipeline() as pipeline:
         await pipeline.execute(BY_INDEX)
         leased = await pipeline.execute(CLAIMS[calls], values)
+        loaded = await pipeline.execute(_LOAD, {"readable_days": READABLE_DAYS})
     if not (rows := await leased.fetchall()):
         return [], False
-    of_rows = {
-        "ids": [row["integration_id"] for row in rows],
-        "window_ids": [row["window_id"] for row in rows],
-        "today": [row["observed_at"].date() for row in rows],
-        "needs_call": [row["needs_call"] for row in rows],
-    }
-    async with database.direct() as driver:
-        loaded = await (await driver.execute(_LOAD, of_rows | {"readable_days": READABLE_DAYS})).fetchall()
-    more = {row["integration_id"]: row for row in loaded}
+    more = {row["integration_id"]: row async for row in loaded}
     rows.sort(key=itemgetter("place"))
     return [_claim(row | more[row["integration_id"]]) for row in rows], rows[0]["are_more_due"]
 
@@ -230,7 +230,7 @@ def _leases(claims: Collection[Claim]) -> dict[str, list[UUID]]:
 
 
 def _claim(row: dict[str, Any]) -> Claim:
-    del row["place"], row["are_more_due"]
+    del row["place"], row["are_more_due"], row["set_config"]
     days = Days(row.pop("first_day"), row.pop("last_day"))
     refusal = refusal_of(row.pop("refused_code"), row.pop("refused_since"))
     key = {name: row.pop(name) for name in ("credential_version", "wrap_version", "envelope")}

@@ -92,12 +92,13 @@ async def finish(connection: AsyncConnection, claim: Claim, *, due_now: bool = F
 async def close(group: GroupCommit, claim: Claim, *, closed: bool, unused: timedelta = NOTHING) -> None:
     """Release the window after its decision was published, closed or for its next attempt; unless the lease was lost.
 
-    Nobody waits for that: what was published is on its way to the ledger, which has the processors to itself.
+    Only other windows of the integration wait for that: what was published is on its way to the ledger, which has the
+    processors to itself.
 
     `unused`: what the claim took of the team's rate for a call that was not made.
     """
     values = _end_of(claim, closed=closed, unused=unused)
-    await group.execute(claim.integration_id, claim.lease, _FINISH, values, is_urgent=False)
+    await group.execute(claim.integration_id, claim.lease, _FINISH, values, is_urgent=claim.others_open)
 
 
 async def postpone(group: GroupCommit, claim: Claim, seconds: float, *, unused: timedelta) -> None:

@@ -29,8 +29,9 @@ class WindowQueue:
     async def claim(self, at_most: int) -> tuple[list[Claim], bool]:
         return await self._attempt.claim(self._owner, at_most)
 
-    async def attempt(self, claim: Claim) -> None:
+    async def attempt(self, claim: Claim) -> bool:
         await self._attempt.run(claim)
+        return claim.others_open
 
     async def renew(self, held: Collection[Claim]) -> None:
         async with self._database.transaction() as connection:

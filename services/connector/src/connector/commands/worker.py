@@ -70,8 +70,8 @@ class CommandQueue:
             claim = await inbox.claim(driver, self._owner)
         return ([claim], True) if claim else ([], False)
 
-    async def attempt(self, claim: Claim) -> None:
-        """Do one command; one that fails is released, at the latest when its lease expires."""
+    async def attempt(self, claim: Claim) -> bool:
+        """Do one command; one that fails is released, at the latest when its lease expires. The account's next one waits."""
         try:
             async with asyncio.timeout(ATTEMPT_DEADLINE):
                 with span("process command", claim.traceparent, attributes={"grafient.command": claim.type}):
@@ -89,6 +89,7 @@ class CommandQueue:
             await self._pause(AFTER_FAILURE)
             async with self._database.direct() as driver:
                 await inbox.release(driver, claim, failed=not is_transient(error))
+        return True
 
     async def renew(self, _held: Collection[Claim]) -> None:
         """A lease outlasts every attempt."""
