@@ -116,46 +116,41 @@ async def _fail_in_a_pipeline(database: Database) -> None:
             await pipeline.execute(statement)
 
 
-@pytest.mark.parametrize("statement", ["SELECT 1 / 0", "INSERT INTO public.written VALUES (1)", "SELECT 1"])
-async def test_of_a_pipeline_that_fails_nothing_is_stored_and_its_connection_is_used_again(
-    postgres: str, statement: LiteralString
+@pytest.mark.parametrize(
+    ("statement", "raised"),
+    [
+        ("SELECT 1 / 0", psycopg.errors.DivisionByZero),
+        ("INSERT INTO public.written VALUES (1)", psycopg.errors.UniqueViolation),
+        ("SELECT 1", LookupError),
+        ("SELECT 1", asyncio.CancelledError),
+    ],
+    ids=["a statement", "the commit", "the caller", "cancelled"],
+)
+async def test_of_a_pipeline_that_fails_nothing_is_stored(
+    postgres: str, statement: LiteralString, raised: type[BaseException]
 ) -> None:
-    """In a statement, at its end, where the deferred constraint is checked, or in the caller."""
     database = Database(make_engine(SecretStr(postgres), schema=SCHEMA))
-    pids = []
     async with database.direct() as driver:
         await driver.execute("CREATE TABLE public.written (number int UNIQUE DEFERRABLE INITIALLY DEFERRED)")
-        pids.append(driver.info.backend_pid)
-    with pytest.raises((psycopg.errors.DivisionByZero, psycopg.errors.UniqueViolation, LookupError)):
-        async with database.pipeline() as pipeline:
-            await pipeline.execute("INSERT INTO public.written VALUES (1)")
-            await pipeline.execute(statement)
-            if statement == "SELECT 1":
-                raise LookupError
+        first = driver.info.backend_pid
+    with pytest.raises(raised):
+        await _write(database, statement, None if issubclass(raised, psycopg.Error) else raised())
     async with database.direct() as driver:
         left = await (await driver.execute("SELECT number FROM public.written")).fetchall()
         await driver.execute("DROP TABLE public.written")
-        pids.append(driver.info.backend_pid)
+        is_kept = driver.info.backend_pid == first
 
     assert left == []
-    assert pids[0] == pids[1]
+    assert is_kept is (raised is not asyncio.CancelledError)
     await database.close()
 
 
-async def test_a_pipeline_that_is_cancelled_stores_nothing(postgres: str) -> None:
-    database = Database(make_engine(SecretStr(postgres), schema=SCHEMA))
-    async with database.direct() as driver:
-        await driver.execute("CREATE TABLE public.written (number int)")
-    with pytest.raises(asyncio.CancelledError):
-        async with database.pipeline() as pipeline:
-            await pipeline.execute("INSERT INTO public.written VALUES (1)")
-            raise asyncio.CancelledError
-    async with database.direct() as driver:
-        left = await (await driver.execute("SELECT number FROM public.written")).fetchall()
-        await driver.execute("DROP TABLE public.written")
-
-    assert left == []
-    await database.close()
+async def _write(database: Database, statement: LiteralString, error: BaseException | None) -> None:
+    async with database.pipeline() as pipeline:
+        await pipeline.execute("INSERT INTO public.written VALUES (1)")
+        await pipeline.execute(statement)
+        if error is not None:
+            raise error
 
 
 async def test_connections_of_a_busy_moment_are_kept_and_the_last_one_is_used_first(postgres: str) -> None:

@@ -15,7 +15,7 @@ from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import Fetcher, FetchError, FetchResult
 from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.consumer.subscription_state import Assignment
+from aiokafka.consumer.subscription_state import Assignment, Subscription
 from common.kafka.consumer_state import is_behind, positions
 from common.kafka.tolerant_consumer import TolerantConsumer
 
@@ -23,7 +23,9 @@ from tests.support.consumer_bench import bench_on
 
 READ_WITH = {
     Assignment.all_consumed_offsets: "5ca3ea96",
-    GroupCoordinator._coordination_routine: "75273e12",  # noqa: SLF001 - that is what the test is about
+    Subscription._assign: "bf731e02",  # noqa: SLF001 - that is what the test is about
+    GroupCoordinator._on_join_prepare: "4d9524af",  # noqa: SLF001 - the same
+    GroupCoordinator._coordination_routine: "75273e12",  # noqa: SLF001 - the same
     Fetcher._get_actions_per_node: "1dab2cf9",  # noqa: SLF001 - the same
     Fetcher._fetch_requests_routine: "2a8ec593",  # noqa: SLF001 - the same
     FetchResult.calculate_backoff: "a4f1c8ba",

@@ -35,22 +35,26 @@ async def test_restarts_one_after_another_are_not_reported() -> None:
     assert await _shared_out(20.0 * number for number in range(3 * UNSTEADY)) == []
 
 
-async def test_what_is_known_of_revoked_partitions_is_forgotten_after_the_batch_in_hand() -> None:
-    forgotten: list[object] = []
+async def test_revoked_partitions_are_committed_and_forgotten_after_the_batch_in_hand() -> None:
+    done: list[object] = []
     released = asyncio.Event()
 
     async def wait_release(_deadline: float) -> None:
         await released.wait()
 
-    listener = FinishBeforeRevoke(COSTS, forget=forgotten.append)
-    listener.subscriber = SimpleNamespace(lock=SimpleNamespace(wait_release=wait_release))
+    async def commit_handled() -> None:
+        done.append("committed")
+
+    listener = FinishBeforeRevoke(COSTS, forget=done.append)
+    consumer = SimpleNamespace(commit_handled=commit_handled)
+    listener.subscriber = SimpleNamespace(lock=SimpleNamespace(wait_release=wait_release), consumer=consumer)
     revoking = asyncio.create_task(listener.on_partitions_revoked(MINE))
     await asyncio.sleep(0)
-    assert forgotten == []
+    assert done == []
     released.set()
     await revoking
 
-    assert forgotten == [MINE]
+    assert done == ["committed", MINE]
 
 
 async def test_a_process_shows_how_many_partitions_it_handles_and_logs_that_it_has_none() -> None:

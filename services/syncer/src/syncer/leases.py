@@ -106,23 +106,23 @@ _CLAIM = """
             full_at = greatest(t.full_at, clock_timestamp()) + %(interval)s
         FROM picked WHERE t.team_id = picked.team_id AND picked.needs_call
     ), claimed AS (
-    UPDATE integrations i SET
-        lease = new_lease, lease_owner = %(owner)s, leased_window = picked.window_id,
-        lease_until = clock_timestamp() + %(lasts)s,
-        observed_at = greatest(clock_timestamp(), i.observed_at + interval '1 microsecond')
-    FROM picked
-    WHERE i.integration_id = picked.integration_id
-    RETURNING i.lease, i.integration_id, i.account_id, i.team_id, i.observed_at, i.removed, i.refused_code, i.refused_since,
-        i.read_at, picked.window_id, picked.first_day, picked.last_day, picked.trigger, picked.attempts,
-        picked.needs_call, picked.failed_since, picked.code, picked.decision, picked.traceparent, picked.place,
-        picked.are_more_due
+        UPDATE integrations i SET
+            lease = new_lease, lease_owner = %(owner)s, leased_window = picked.window_id,
+            lease_until = clock_timestamp() + %(lasts)s,
+            observed_at = greatest(clock_timestamp(), i.observed_at + interval '1 microsecond')
+        FROM picked
+        WHERE i.integration_id = picked.integration_id
+        RETURNING i.lease, i.integration_id, i.account_id, i.team_id, i.observed_at, i.removed, i.refused_code,
+            i.refused_since, i.read_at, picked.window_id, picked.first_day, picked.last_day, picked.trigger,
+            picked.attempts, picked.needs_call, picked.failed_since, picked.code, picked.decision, picked.traceparent,
+            picked.place, picked.are_more_due
     )
     SELECT claimed.*, set_config('syncer.claimed', (SELECT string_agg(integration_id::text, ' ') FROM claimed), true)
     FROM claimed
 """
-# A statement of its own, for it sees what was committed before the lease: the claim may have begun to look earlier, and
-# a request that joined the window meanwhile would be lost. Under the lease none of this changes. Its subqueries are such
-# that Postgres does not answer them by a hash of the whole table.
+# A statement of its own, for it sees what was committed before the rows were locked: the claim may have begun to look
+# earlier, and a request that joined the window meanwhile would be lost. Under the lease none of this changes. Its
+# subqueries are such that Postgres does not answer them by a hash of the whole table.
 _LOAD = f"""
     SELECT i.integration_id, c.account_id AS key_account_id, c.credential_version, c.wrap_version, c.envelope,
         (SELECT array_agg(r.request_id ORDER BY r.received_at, r.request_id) FROM requests r
@@ -137,7 +137,7 @@ _LOAD = f"""
     FROM unnest(string_to_array(current_setting('syncer.claimed', true), ' ')::uuid[]) one(integration_id)
         JOIN integrations i USING (integration_id) JOIN windows w ON w.window_id = i.leased_window
         LEFT JOIN LATERAL (SELECT * FROM credentials WHERE integration_id = i.integration_id OFFSET 0) c ON true
-"""
+"""  # noqa: S608 - only a constant is put in
 CLAIMS = {
     calls: _CLAIM.format(ready=ready, needs_no_call=_NEEDS_NO_CALL, order=_ORDER)
     for calls, ready in ((True, f"({_NEEDS_NO_CALL} OR {_NEEDS_CALL})"), (False, _NEEDS_NO_CALL))

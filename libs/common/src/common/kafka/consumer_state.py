@@ -4,6 +4,7 @@ The test of this file fails when the code that it relies on changes.
 """
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.consumer.subscription_state import Assignment
 
 A_DAY = 86_400.0
 """Seconds."""
@@ -25,12 +26,18 @@ def membership_ended(consumer: AIOKafkaConsumer) -> bool:
     return any(task is not None and task.done() for task in tasks)
 
 
+def assignment_of(consumer: AIOKafkaConsumer) -> Assignment | None:
+    """Its partitions and their positions; another object after each time that the group has shared them out."""
+    subscription = consumer._subscription.subscription  # noqa: SLF001 - no public way
+    return subscription.assignment if subscription else None
+
+
 def positions(consumer: AIOKafkaConsumer) -> dict[TopicPartition, int]:
     """The next offset of each assigned partition that has one."""
-    subscription = consumer._subscription.subscription  # noqa: SLF001 - no public way
-    if not subscription or not subscription.assignment:
+    assignment = assignment_of(consumer)
+    if assignment is None:
         return {}
-    return {partition: known.offset for partition, known in subscription.assignment.all_consumed_offsets().items()}
+    return {partition: known.offset for partition, known in assignment.all_consumed_offsets().items()}
 
 
 def is_behind(consumer: AIOKafkaConsumer) -> bool:

@@ -41,6 +41,7 @@ class FinishBeforeRevoke(ConsumerRebalanceListener):  # type: ignore[misc]  # ai
     async def on_partitions_revoked(self, revoked: set[TopicPartition]) -> None:
         if revoked and self.subscriber is not None:
             await self.subscriber.lock.wait_release(REVOKE_DEADLINE)
+            await self.subscriber.consumer.commit_handled()
         self._forget(revoked)
         CONSUMER_PARTITIONS.labels(self._topic).set(0)
 

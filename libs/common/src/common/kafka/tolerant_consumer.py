@@ -1,7 +1,7 @@
 """A consumer that no record can stop: a record with undecodable header names is passed on without its content."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -12,6 +12,7 @@ from typing import Any
 import structlog
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
+from aiokafka.structs import OffsetAndMetadata
 from contract.cloudevents import UNREADABLE_NAME
 from contract.topics import Topic
 from faststream.kafka import KafkaBroker
@@ -19,8 +20,11 @@ from faststream.kafka import KafkaBroker
 from common.kafka.aiokafka_internals import keep_batches
 from common.kafka.consumer_state import fetch_once_all_is_polled, is_behind, positions
 from common.kafka.diagnostics import authorization_hint
+from common.kafka.late_commits import LateCommits
 
 log = structlog.get_logger()
+
+Offsets = Mapping[TopicPartition, int | OffsetAndMetadata]
 
 PATIENCE_MS = 1000
 """How long a poll waits at least: FastStream asks for a few milliseconds, sleeps after each that was empty, and a record
@@ -47,10 +51,29 @@ class TolerantConsumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka is u
     refused: str | None = None
     """Why the broker denies access, and the next step; None while it does not."""
 
+    def __init__(self, *topics: str, **options: Any) -> None:  # noqa: ANN401 - as aiokafka's
+        super().__init__(*topics, **options)
+        self._commits = LateCommits(self, super().commit)
+
     async def start(self) -> None:
         await super().start()
         if self._group_id:
             fetch_once_all_is_polled(self)
+
+    async def stop(self) -> None:
+        await self._commits.end()
+        await super().stop()
+
+    async def commit(self, offsets: Offsets | None = None) -> None:
+        """Commit `offsets`; or soon, and before the partitions are others', what was polled so far: it is handled."""
+        if offsets is None:
+            self._commits.note()
+        else:
+            await super().commit(offsets)
+
+    async def commit_handled(self) -> None:
+        """Commit what is handled, as far as that is possible in time."""
+        await self._commits.commit()
 
     async def partitions_of(self, topic: Topic) -> list[TopicPartition]:
         """Every partition that the broker has of `topic`, whatever is declared: what is read must miss none."""

@@ -19,6 +19,7 @@ MEANINGS = {
     "command.sent_again": "A command came once more; its result is published again.",
     "consumer.assigned": "How many partitions of a topic this process handles.",
     "consumer.idle": "Other processes handle all partitions of a topic.",
+    "consumer.not_committed": "Offsets of handled records could not be committed: the records come again, and change nothing.",
     "consumer.refused": "The broker denies access to a topic or group; `reason` has the next step.",
     "consumer.stopped": "Messages fail for an unknown reason, one after another: no more are dead-lettered.",
     "consumer.unsteady": "Partitions are assigned again and again, as by two processes of one INSTANCE_NAME.",
