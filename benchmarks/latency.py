@@ -33,17 +33,9 @@ WARM = 200
 """Before the clock runs: by then the broker has compiled what it does, as one that has been up for minutes."""
 TEAMS = 10
 """They take turns: one team has 60 calls a minute."""
-AWAIT_LINE = """
-    CREATE OR REPLACE FUNCTION benchmark_await_line(of_integration uuid, request text) RETURNS void LANGUAGE plpgsql AS $$
-    BEGIN
-        LOOP
-            PERFORM FROM connector.syncs WHERE integration_id = of_integration AND request_ids @> ARRAY[request];
-            EXIT WHEN FOUND;
-            PERFORM pg_sleep(0.001);
-        END LOOP;
-    END $$
-"""
-"""Looks every millisecond, the resolution of the clock. A client that looks as often takes the CPU of a service."""
+LISTEN = "LISTEN connector_account_events"
+"""What a console with an open page is woken by."""
+LINE = "SELECT FROM connector.syncs WHERE integration_id = %s AND request_ids @> ARRAY[%s]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +72,8 @@ async def force(running: Running, ids: Sequence[UUID], count: int) -> Row:
     """So many syncs, in turn; medians of the legs in milliseconds."""
     topics = {topic: await running.broker.ends(topic) for topic in (SYNC_REQUESTS, COSTS, SYNC_OUTCOMES)}
     async with await psycopg.AsyncConnection.connect(running.dsn, autocommit=True) as database:
-        await database.execute(AWAIT_LINE)
         commit = await _commit(database)
+        await database.execute(LISTEN)
         with closing(HTTPConnection(urlsplit(running.address.connector_url).netloc)) as web_app:
             done = [await _sync(running, web_app, database, ids[number % len(ids)]) for number in range(count)]
     await running.settled()
@@ -107,7 +99,8 @@ async def _sync(
     requested = time.time()
     web_app.request("POST", path, b"{}", headers)
     request_id = json.load(web_app.getresponse())["request_id"]
-    await database.execute("SELECT benchmark_await_line(%s, %s)", [integration_id, request_id])
+    while not (await database.execute(LINE, [integration_id, request_id])).rowcount:
+        [_ async for _ in database.notifies(timeout=1, stop_after=1)]
     return Sync(request_id, requested, time.time())
 
 
