@@ -17,7 +17,7 @@ from tests.support.waiting import until
 class Queue:
     """Entries are numbers; an attempt at one ends when `finish` is called."""
 
-    def __init__(self, *entries: int, failing_claims: int = 0) -> None:
+    def __init__(self, *entries: int, failing_claims: int = 0, others_wait: bool = True) -> None:
         self.due = list(entries)
         self.attempted: list[int] = []
         self.renewed: list[int] = []
@@ -25,6 +25,7 @@ class Queue:
         self.owner_released = False
         self.looks = 0
         self._failing_claims = failing_claims
+        self._others_wait = others_wait
         self._finished = asyncio.Event()
 
     async def claim(self, at_most: int) -> tuple[list[int], bool]:
@@ -35,11 +36,12 @@ class Queue:
         claimed, self.due = self.due[:at_most], self.due[at_most:]
         return claimed, bool(self.due)
 
-    async def attempt(self, claim: int) -> None:
+    async def attempt(self, claim: int) -> bool:
         self.attempted.append(claim)
         await self._finished.wait()
         if claim < 0:
             raise ValueError
+        return self._others_wait
 
     async def renew(self, held: Collection[int]) -> None:
         self.renewed.extend(held)
@@ -100,6 +102,32 @@ async def test_after_a_claim_of_all_that_is_due_the_worker_looks_again_when_it_i
         assert queue.looks == 1
         queue.finish()
         await until(lambda: queue.looks == 2)
+
+
+async def test_after_an_entry_for_which_nobody_waited_the_worker_looks_a_while_later(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leases, "REST_SECONDS", 0.2)
+    monkeypatch.setattr(leases, "POLL_EVERY", 3600.0)
+    queue = Queue(1, others_wait=False)
+    async with working(queue):
+        await until(lambda: queue.attempted == [1])
+        queue.finish()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert queue.looks == 1
+        await until(lambda: queue.looks == 2)
+
+
+async def test_an_entry_that_took_the_last_place_is_followed_by_a_look_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(leases, "REST_SECONDS", 3600.0)
+    monkeypatch.setattr(leases, "POLL_EVERY", 3600.0)
+    queue = Queue(1, 2, others_wait=False)
+    queue.finish()
+    async with working(queue, in_flight=1):
+        await until(lambda: queue.attempted == [1, 2])
 
 
 @pytest.mark.parametrize(("held", "rests"), [(1, 0), (2, 1)])

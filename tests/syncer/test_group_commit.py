@@ -19,8 +19,10 @@ SLEEP = "SELECT pg_sleep(10), %(id)b::uuid[] AS lease"
 FAIL = "INSERT INTO known_days (integration_id, day, ticks) SELECT unnest(%(id)b::uuid[]), NULL, '{}'"
 
 
-async def _execute(group: GroupCommit, one: UUID, statement: LiteralString, **values: object) -> bool:
-    return await group.execute(one, one, statement, {"id": one} | values)
+async def _execute(
+    group: GroupCommit, one: UUID, statement: LiteralString, *, is_urgent: bool = True, **values: object
+) -> bool:
+    return await group.execute(one, one, statement, {"id": one} | values, is_urgent=is_urgent)
 
 
 async def _added(syncer: SyncerHarness) -> dict[UUID, Any]:
@@ -69,6 +71,30 @@ async def test_who_comes_alone_waits_for_nobody(syncer: SyncerHarness) -> None:
     async with asyncio.timeout(10):
         for one in ids:
             assert await _execute(group, one, ADD, days=1)
+
+
+async def test_a_statement_that_is_not_urgent_is_executed_with_the_next_one(syncer: SyncerHarness) -> None:
+    group, ids = GroupCommit(syncer.database, rest=3600.0), [uuid4() for _ in range(3)]
+    patient = asyncio.create_task(_execute(group, ids[0], ADD, days=1, is_urgent=False))
+    await asyncio.sleep(0)  # it waits
+
+    async with asyncio.timeout(10):
+        await asyncio.gather(patient, _execute(group, ids[1], ADD, days=1))
+        await _execute(group, ids[2], ADD, days=1)  # who comes alone waits for nobody, also after such a group
+
+    added = await _added(syncer)
+    assert added[ids[0]] == added[ids[1]] != added[ids[2]]
+
+
+async def test_a_statement_that_is_not_urgent_waits_a_while_and_no_longer(syncer: SyncerHarness) -> None:
+    group, first, second = GroupCommit(syncer.database, rest=0.3), uuid4(), uuid4()
+    patient = asyncio.create_task(_execute(group, first, ADD, days=1, is_urgent=False))
+    await asyncio.sleep(0)  # it waits
+    late = asyncio.create_task(_execute(group, second, ADD, days=1, is_urgent=False))
+
+    assert await patient
+    assert await late
+    assert len(set((await _added(syncer)).values())) == 1
 
 
 async def test_a_statement_that_fails_takes_no_other_with_it(syncer: SyncerHarness) -> None:

@@ -11,7 +11,6 @@ from common.rate_limits import Rate
 from contract.fields import Trigger
 from syncer import leases
 from syncer.domain import Days
-from syncer.group_commit import BY_INDEX
 from syncer.teams import bucket
 
 from tests.support.waiting import until
@@ -188,11 +187,10 @@ async def test_a_claim_reads_the_index_from_its_begin_however_few_windows_there_
     values = {"owner": "", "lasts": leases.LEASE, "at_most": 1} | bucket(Rate(60, 60))
 
     await syncer.sql("ANALYZE")
-    async with syncer.database.pipeline() as pipeline:
-        await pipeline.execute(BY_INDEX)
-        plans = await pipeline.execute("EXPLAIN " + leases.CLAIMS[True], values)
+    async with syncer.database.direct() as driver:
+        plans = await (await driver.execute("EXPLAIN " + leases.CLAIMS[True], values)).fetchall()
 
-    plan = "\n".join([row["QUERY PLAN"] async for row in plans])
+    plan = "\n".join([row["QUERY PLAN"] for row in plans])
     assert "Index Scan using windows_turns" in plan
     assert "Seq Scan" not in plan
     assert plan.count("Sort Key") == 1, "of the few that were found"

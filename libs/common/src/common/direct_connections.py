@@ -2,7 +2,7 @@
 
 import asyncio
 import select
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -20,10 +20,8 @@ POOL_TIMEOUT = 10
 # Statements on them are few, and each finds its rows by an index, whatever its values are: to plan some of them again and
 # again took longer than to execute them. A plan of an empty table would read all of it, and could be kept for a minute.
 # To Postgres a pipeline that waits for its client is at work, and the limit of idle transactions does not end it.
-_SESSION = """
-    SELECT set_config(name, value, false) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'),
-        ('transaction_timeout', '30s')) setting(name, value)
-"""
+_SESSION = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "transaction_timeout": "30s"}
+_SET = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) setting(name, value)"
 
 Driver = psycopg.AsyncConnection[dict[str, Any]]
 """A connection of psycopg's own, whose rows are mappings; parameters are `%(name)s`."""
@@ -43,8 +41,10 @@ class _Direct:
 class DirectConnections:
     """They are of `engine`, whose pool has as many fewer."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, settings: Mapping[str, str]) -> None:
+        """`settings`: further ones of their sessions."""
         self._engine = engine
+        self._settings = {**_SESSION, **settings}
         self._places = asyncio.Semaphore(DIRECT)
         self._idle: list[_Direct] = []
 
@@ -84,7 +84,7 @@ class DirectConnections:
         try:
             driver = cast("Driver", await driver_of(connection))
             await driver.set_autocommit(True)
-            await driver.execute(_SESSION)
+            await driver.execute(_SET, [list(self._settings), list(self._settings.values())])
             driver.row_factory = dict_row
         except BaseException:
             await connection.invalidate()

@@ -17,7 +17,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer import teams
 from syncer.domain import Days, Refusal, refusal_of
-from syncer.group_commit import BY_INDEX
 from syncer.guard import Amounts
 from syncer.requests import ids_of_window
 from syncer.store import Credential
@@ -189,7 +188,6 @@ async def claim(
     """
     values = {"owner": owner, "lasts": LEASE, "at_most": at_most} | teams.bucket(per_team)
     async with database.pipeline() as pipeline:
-        await pipeline.execute(BY_INDEX)
         leased = await pipeline.execute(CLAIMS[calls], values)
         loaded = await pipeline.execute(_LOAD, {"readable_days": READABLE_DAYS})
     if not (rows := await leased.fetchall()):
