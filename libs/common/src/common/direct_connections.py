@@ -20,7 +20,8 @@ POOL_TIMEOUT = 10
 # Statements on them are few, and each finds its rows by an index, whatever its values are: to plan some of them again and
 # again took longer than to execute them. A plan of an empty table would read all of it, and could be kept for a minute.
 # To Postgres a pipeline that waits for its client is at work, and the limit of idle transactions does not end it.
-_SESSION = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "transaction_timeout": "30s"}
+# Before Postgres 18 what is turned off counts as immensely expensive, and what is expensive is compiled before it runs.
+_SESSION = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off", "transaction_timeout": "30s"}
 _SET = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) setting(name, value)"
 
 Driver = psycopg.AsyncConnection[dict[str, Any]]
