@@ -26,6 +26,7 @@ MISS = (
     "DELETE FROM syncer.coverage WHERE day BETWEEN current_date - 20 AND current_date - 2 RETURNING 1",
     "DELETE FROM ledger.days WHERE day BETWEEN current_date - 20 AND current_date - 2 RETURNING 1",
 )
+IS_DUE = "SELECT FROM syncer.windows WHERE closed_at IS NULL AND decision IS NULL AND due_at < clock_timestamp()"
 STORED = "SELECT count(*) FROM ledger.days WHERE day BETWEEN current_date - 20 AND current_date - 2"
 
 
@@ -48,6 +49,7 @@ async def test_after_an_outage_of_all_of_xai_every_missed_day_is_read_without_a_
             assert len(await client.rows(table)) == TEAMS * DAYS
         await until(lambda: _open_circuits(client))
         before = await _calls(load)
+        await until(lambda: client.rows(IS_DUE))  # a minute after a first refusal
         after = await until(lambda: _calls(load), lambda calls: calls > before)
         assert after - before <= IN_FLIGHT + 1  # those in flight, and a probe
         await client.clear_faults()
