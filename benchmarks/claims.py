@@ -19,7 +19,6 @@ from grafient.cli.tables import Row
 from pydantic import SecretStr
 from sqlalchemy import text
 from syncer import leases
-from syncer.group_commit import BY_INDEX
 from syncer.handlers import Handlers
 
 from benchmarks.support.copied_rows import copy_rows
@@ -75,7 +74,7 @@ async def claim_among(stack: Stack, size: int) -> Row:
     """Claims in a new database with so many due windows, each of an integration of its own."""
     await stack.create_database(DATABASE)
     await stack.migrate(CURRENT, DATABASE)
-    database = Database(make_engine(SecretStr(stack.url_of("syncer", DATABASE)), schema="syncer"), direct=BY_INDEX)
+    database = Database(make_engine(SecretStr(stack.url_of("syncer", DATABASE)), schema="syncer"))
     try:
         first = await _first_window(database)
         await _copied(stack, database, first, size - 1)

@@ -10,7 +10,6 @@ from common.migrations import migrate
 from pydantic import SecretStr
 from sqlalchemy import create_engine, make_url, text
 from syncer import domain
-from syncer.group_commit import BY_INDEX
 
 from tests.syncer.support.syncer import SyncerHarness
 
@@ -22,8 +21,7 @@ async def databases(postgres: str) -> AsyncIterator[tuple[Database, Database]]:
     migrate(SecretStr(postgres), "syncer")
     _set_password(postgres)
     url = make_url(postgres).set(username="syncer", password="obviously-fake")  # noqa: S106 - of a database that is thrown away
-    engine = make_engine(SecretStr(url.render_as_string(hide_password=False)), schema="syncer", pool_size=20)
-    syncer = Database(engine, direct=BY_INDEX)
+    syncer = Database(make_engine(SecretStr(url.render_as_string(hide_password=False)), schema="syncer", pool_size=20))
     owner = Database(make_engine(SecretStr(postgres), schema="syncer"))
     yield syncer, owner
     await syncer.close()

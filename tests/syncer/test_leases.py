@@ -9,8 +9,10 @@ from uuid import uuid4
 import pytest
 from common.rate_limits import Rate
 from contract.fields import Trigger
+from contract.rules import READABLE_DAYS
 from syncer import leases
 from syncer.domain import Days
+from syncer.group_commit import BY_INDEX
 from syncer.teams import bucket
 
 from tests.support.waiting import until
@@ -187,10 +189,15 @@ async def test_a_claim_reads_the_index_from_its_begin_however_few_windows_there_
     values = {"owner": "", "lasts": leases.LEASE, "at_most": 1} | bucket(Rate(60, 60))
 
     await syncer.sql("ANALYZE")
-    async with syncer.database.direct() as driver:
-        plans = await (await driver.execute("EXPLAIN " + leases.CLAIMS[True], values)).fetchall()
+    async with syncer.database.pipeline() as pipeline:
+        await pipeline.execute(BY_INDEX)
+        claiming = await pipeline.execute("EXPLAIN " + leases.CLAIMS[True], values)
+        loading = await pipeline.execute("EXPLAIN " + leases.LOAD, {"readable_days": READABLE_DAYS})
 
-    plan = "\n".join([row["QUERY PLAN"] for row in plans])
+    plan = "\n".join([row["QUERY PLAN"] async for row in claiming])
     assert "Index Scan using windows_turns" in plan
     assert "Seq Scan" not in plan
     assert plan.count("Sort Key") == 1, "of the few that were found"
+    plan = "\n".join([row["QUERY PLAN"] async for row in loading])
+    assert "requests_of_window" in plan
+    assert "requests_by_age" not in plan, "it has all requests in order: none would be sorted, and all would be read"

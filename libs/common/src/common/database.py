@@ -100,12 +100,11 @@ class Pipeline:
 class Database:
     """Opens transactions: handlers and routes own them, stores work inside."""
 
-    def __init__(self, engine: AsyncEngine, *, direct: Mapping[str, str] | None = None) -> None:
-        """`direct`: further settings of the sessions of direct connections."""
+    def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
         self._checking = asyncio.Lock()
         self._has_own_sessions = False
-        self._direct = DirectConnections(engine, direct or {})
+        self._direct = DirectConnections(engine)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import select
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -21,8 +21,10 @@ POOL_TIMEOUT = 10
 # again took longer than to execute them. A plan of an empty table would read all of it, and could be kept for a minute.
 # To Postgres a pipeline that waits for its client is at work, and the limit of idle transactions does not end it.
 # Before Postgres 18 what is turned off counts as immensely expensive, and what is expensive is compiled before it runs.
-_SESSION = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off", "transaction_timeout": "30s"}
-_SET = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) setting(name, value)"
+_SESSION = """
+    SELECT set_config(name, value, false) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'), ('enable_seqscan', 'off'),
+        ('jit', 'off'), ('transaction_timeout', '30s')) setting(name, value)
+"""
 
 Driver = psycopg.AsyncConnection[dict[str, Any]]
 """A connection of psycopg's own, whose rows are mappings; parameters are `%(name)s`."""
@@ -42,10 +44,8 @@ class _Direct:
 class DirectConnections:
     """They are of `engine`, whose pool has as many fewer."""
 
-    def __init__(self, engine: AsyncEngine, settings: Mapping[str, str]) -> None:
-        """`settings`: further ones of their sessions."""
+    def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
-        self._settings = {**_SESSION, **settings}
         self._places = asyncio.Semaphore(DIRECT)
         self._idle: list[_Direct] = []
 
@@ -85,7 +85,7 @@ class DirectConnections:
         try:
             driver = cast("Driver", await driver_of(connection))
             await driver.set_autocommit(True)
-            await driver.execute(_SET, [list(self._settings), list(self._settings.values())])
+            await driver.execute(_SESSION)
             driver.row_factory = dict_row
         except BaseException:
             await connection.invalidate()

@@ -1,7 +1,7 @@
 """The parts of every service and their lifecycle: opened and closed in one place."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -55,16 +55,14 @@ class Parts:
             raise TransientError("no broker answers")
 
 
-def assemble(
-    settings: ServiceSettings, service: str, *, pool_size: int = 10, direct: Mapping[str, str] | None = None
-) -> Parts:
-    """The parts of `service`, wired and not connected; `direct` as for Database."""
+def assemble(settings: ServiceSettings, service: str, *, pool_size: int = 10) -> Parts:
+    """The parts of `service`, wired and not connected."""
     watchdog = Watchdog()
     broker = make_broker(settings, service)
     publisher = Publisher(broker, service, watchdog)
     dead_letters = DeadLetters(publisher, service)
     consumers = Consumers(broker, service, dead_letters, watchdog, instance_name=settings.instance_name)
-    database = Database(make_engine(settings.database_url, schema=service, pool_size=pool_size), direct=direct)
+    database = Database(make_engine(settings.database_url, schema=service, pool_size=pool_size))
     return Parts(watchdog, database, broker, publisher, dead_letters, consumers, ACCESS[service])
 
 

@@ -15,7 +15,6 @@ from fastapi import FastAPI
 from xai_usage import ROUTE, client
 
 from syncer.attempt import Attempt
-from syncer.group_commit import BY_INDEX
 from syncer.handlers import BATCH_HANDLERS, GATHERED, HANDLERS, Handlers
 from syncer.healer import Healer
 from syncer.housekeeping import Housekeeping
@@ -32,7 +31,7 @@ POOL_SIZE = 16
 def create_app(settings: SyncerSettings) -> FastAPI:
     """The syncer as an ASGI app; nothing is connected before its lifespan begins. Raises KeyFileError."""
     tracing.start("syncer", settings)
-    parts = assemble(settings, "syncer", pool_size=POOL_SIZE, direct=BY_INDEX)
+    parts = assemble(settings, "syncer", pool_size=POOL_SIZE)
     in_flight, wrap = settings.calls_in_flight, partial(tracing.traced_client, route=ROUTE)
     xai_client = client(settings.xai_base_url, contact=settings.xai_contact, in_flight=in_flight, wrap=wrap)
     xai = Xai(xai_client, Opener(LiveKeyring(settings.keyring_file), settings.environment))

@@ -21,8 +21,11 @@ AT_ONCE = 32
 Values = Mapping[str, object]
 """Of the parameters of a statement: one each, or a list of several."""
 
-BY_INDEX = {"enable_sort": "off", "enable_hashjoin": "off"}
-"""Settings of its sessions: to sort some thousand due windows, or to hash a table, seems cheaper to Postgres than it is."""
+# A plan is kept, maybe from a time when the table was empty; and to sort some thousand due windows seems cheaper than it is.
+BY_INDEX = """
+    SELECT set_config(name, value, true) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'), ('enable_sort', 'off'),
+        ('enable_hashjoin', 'off'), ('enable_seqscan', 'off')) setting(name, value)
+"""
 # In one order, so that no two groups deadlock; and what was committed by whoever held a row is seen.
 _LOCK = "SELECT FROM integrations WHERE integration_id = ANY(%(ids)b::uuid[]) ORDER BY integration_id FOR UPDATE"
 
@@ -114,6 +117,7 @@ class GroupCommit:
         for one in group:
             together.setdefault(one.statement, []).append(one.values)
         async with self._database.pipeline() as pipeline:
+            await pipeline.execute(BY_INDEX)
             await pipeline.execute(_LOCK, {"ids": [one.integration_id for one in group]})
             cursors = [await pipeline.execute(statement, columns(rows)) for statement, rows in together.items()]
         return {row["lease"] for cursor in cursors for row in await cursor.fetchall()}

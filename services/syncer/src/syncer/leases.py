@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from syncer import teams
 from syncer.domain import Days, Refusal, refusal_of
+from syncer.group_commit import BY_INDEX
 from syncer.guard import Amounts
 from syncer.requests import ids_of_window
 from syncer.store import Credential
@@ -121,11 +122,11 @@ _CLAIM = """
 """
 # A statement of its own, for it sees what was committed before the rows were locked: the claim may have begun to look
 # earlier, and a request that joined the window meanwhile would be lost. Under the lease none of this changes. Its
-# subqueries are such that Postgres does not answer them by a hash of the whole table.
-_LOAD = f"""
+# subqueries are such that Postgres answers them by a hash of a whole table as little as by an index of their order.
+LOAD = f"""
     SELECT i.integration_id, c.account_id AS key_account_id, c.credential_version, c.wrap_version, c.envelope,
-        (SELECT array_agg(r.request_id ORDER BY r.received_at, r.request_id) FROM requests r
-            WHERE r.window_id = w.window_id) AS request_ids,
+        (SELECT array_agg(r.request_id ORDER BY r.received_at, r.request_id)
+            FROM (SELECT * FROM requests WHERE window_id = w.window_id OFFSET 0) r) AS request_ids,
         (SELECT coalesce(bool_and(r.trigger = 'visit'), true) FROM requests r
             WHERE r.window_id = w.window_id) AS visits_only,
         (SELECT jsonb_object_agg(k.day, k.ticks) FROM known_days k WHERE k.integration_id = i.integration_id
@@ -188,8 +189,9 @@ async def claim(
     """
     values = {"owner": owner, "lasts": LEASE, "at_most": at_most} | teams.bucket(per_team)
     async with database.pipeline() as pipeline:
+        await pipeline.execute(BY_INDEX)
         leased = await pipeline.execute(CLAIMS[calls], values)
-        loaded = await pipeline.execute(_LOAD, {"readable_days": READABLE_DAYS})
+        loaded = await pipeline.execute(LOAD, {"readable_days": READABLE_DAYS})
     if not (rows := await leased.fetchall()):
         return [], False
     more = {row["integration_id"]: row async for row in loaded}
