@@ -144,16 +144,25 @@ async def test_a_commit_that_fails_is_reported_and_the_next_one_has_it_all(
     assert await _committed(bench, group) == 2
 
 
-async def test_a_last_commit_that_nobody_answers_is_not_waited_for_without_end(
+async def test_a_commit_that_nobody_answers_is_not_waited_for_without_end_and_not_sent_later(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(late_commits, "COMMIT_SECONDS", 0.0)
     monkeypatch.setattr(late_commits, "COMMIT_DEADLINE", 0.01)
+    began, ended = asyncio.Event(), asyncio.Event()
     await bench.send("0")
     async with asyncio.timeout(30), member(bench, f"test.{uuid.uuid4().hex}") as consumer:
 
         async def hang(_: object) -> None:
-            await asyncio.get_running_loop().create_future()
+            began.set()
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                ended.set()
 
         monkeypatch.setattr(consumer._commits, "_commit", hang)  # noqa: SLF001 - a broker that is silent
         await _poll(consumer)
         await consumer.commit()
+        await began.wait()
+        await consumer.commit_handled()
+        await ended.wait()

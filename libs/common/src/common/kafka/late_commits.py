@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from contextvars import Context
 
 import structlog
@@ -45,12 +44,17 @@ class LateCommits:
 
     async def commit(self) -> None:
         """Commit what is left before others handle the partitions; after COMMIT_DEADLINE they get it again."""
-        with suppress(TimeoutError):
+        try:
             async with asyncio.timeout(COMMIT_DEADLINE):
                 await self._commit_handled()
+        except TimeoutError:
+            self._stop()  # once the broker answers, it would commit from where others have continued
 
     async def end(self) -> None:
         await self.commit()
+        self._stop()
+
+    def _stop(self) -> None:
         if self._task is not None:
             self._task.cancel()
 
