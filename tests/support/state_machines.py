@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, TypeVar
 
 import psycopg
-from common.database import Database, make_engine
+from common.database import Database, Pipeline, make_engine
 from common.direct_connections import Driver
 from hypothesis import HealthCheck, Phase, settings
 from pydantic import SecretStr
@@ -77,6 +77,16 @@ class BreakingDatabase(Database):
                     raise psycopg.OperationalError
         if how is Ends.UNKNOWN:
             raise psycopg.OperationalError
+
+    @asynccontextmanager
+    async def pipeline(self) -> AsyncIterator[Pipeline]:
+        is_aborted = bool(self.plan) and self.plan[0] is Ends.ABORTED
+        if is_aborted:
+            self.plan[0] = Ends.COMMITTED  # of its connection: it is the transaction that breaks
+        async with super().pipeline() as pipeline:
+            yield pipeline
+            if is_aborted:
+                raise psycopg.OperationalError
 
     def breaks(self, *plan: Ends) -> None:
         self.plan = deque(plan)
