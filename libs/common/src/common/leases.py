@@ -110,12 +110,10 @@ class LeasedWorker(Generic[C]):
     def _done(self, task: asyncio.Task[bool]) -> None:
         was_full = not self._free()
         self._held.pop(task)
-        if task.cancelled():
-            return
-        if error := task.exception():
+        if not task.cancelled() and (error := task.exception()):
             event = f"{self.name}.attempt_failed"
             log.warning(event, error=name_of(error), exc_info=None if is_transient(error) else error)
-        if error or was_full or task.result():
+        if was_full or task.cancelled() or task.exception() or task.result():
             self.wake()
         else:
             asyncio.get_running_loop().call_later(REST_SECONDS, self._wake_after, self._looks)
