@@ -17,6 +17,7 @@ from uuid import UUID
 
 import psycopg
 import typer
+from connector.events.event_log import CHANNEL
 from contract.messages import Message, SyncCompleted, SyncRequested, WindowRead
 from contract.topics import COSTS, SYNC_OUTCOMES, SYNC_REQUESTS, Topic
 from grafient.cli.output import Json
@@ -33,8 +34,6 @@ WARM = 200
 """Before the clock runs: by then the broker has compiled what it does, as one that has been up for minutes."""
 TEAMS = 10
 """They take turns: one team has 60 calls a minute."""
-LISTEN = "LISTEN connector_account_events"
-"""What a console with an open page is woken by."""
 LINE = "SELECT FROM connector.syncs WHERE integration_id = %s AND request_ids @> ARRAY[%s]"
 
 
@@ -73,7 +72,7 @@ async def force(running: Running, ids: Sequence[UUID], count: int) -> Row:
     topics = {topic: await running.broker.ends(topic) for topic in (SYNC_REQUESTS, COSTS, SYNC_OUTCOMES)}
     async with await psycopg.AsyncConnection.connect(running.dsn, autocommit=True) as database:
         commit = await _commit(database)
-        await database.execute(LISTEN)
+        await database.execute(b"LISTEN " + CHANNEL.encode())  # as whoever sends events to an open page
         with closing(HTTPConnection(urlsplit(running.address.connector_url).netloc)) as web_app:
             done = [await _sync(running, web_app, database, ids[number % len(ids)]) for number in range(count)]
     await running.settled()

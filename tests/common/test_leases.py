@@ -11,7 +11,7 @@ from common.leases import AFTER_FAILURE, LeasedWorker
 from common.watchdog import Watchdog
 
 from tests.support.fakes import RecordedPauses
-from tests.support.waiting import until
+from tests.support.waiting import others_have_run, until
 
 
 class Queue:
@@ -97,8 +97,7 @@ async def test_after_a_claim_of_all_that_is_due_the_worker_looks_again_when_it_i
     queue = Queue(1)
     async with working(queue):
         await until(lambda: queue.attempted == [1])
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await others_have_run()
         assert queue.looks == 1
         queue.finish()
         await until(lambda: queue.looks == 2)
@@ -113,8 +112,7 @@ async def test_after_an_entry_for_which_nobody_waited_the_worker_looks_a_while_l
     async with working(queue):
         await until(lambda: queue.attempted == [1])
         queue.finish()
-        for _ in range(10):
-            await asyncio.sleep(0)
+        await others_have_run()
         assert queue.looks == 1
         await until(lambda: queue.looks == 2)
 

@@ -12,6 +12,12 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.01, 0.25
 """Seconds between two looks. The pause grows with the wait: each look costs CPU time, here and where it is answered."""
 
 
+async def others_have_run(turns: int = 10) -> None:
+    """Give every task that is ready its turn, so many times: what would happen at once has happened."""
+    for _ in range(turns):
+        await asyncio.sleep(0)
+
+
 @overload
 async def until(ask: Callable[[], Awaitable[T | None]]) -> T: ...
 @overload

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from syncer.group_commit import AT_ONCE, GroupCommit
 
+from tests.support.waiting import others_have_run
 from tests.syncer.support.syncer import SyncerHarness
 
 ADD = """WITH added AS (INSERT INTO known_days (integration_id, day, ticks)
@@ -57,8 +58,7 @@ async def test_while_several_come_those_of_a_while_are_one_transaction(syncer: S
     await asyncio.gather(*(_execute(group, one, ADD, days=1) for one in ids[:2]))
 
     early = asyncio.create_task(_execute(group, ids[2], ADD, days=1))
-    for _ in range(10):
-        await asyncio.sleep(0)  # without a rest it would have begun
+    await others_have_run()  # without a rest it would have begun
     await asyncio.gather(early, _execute(group, ids[3], ADD, days=1))
 
     added = await _added(syncer)

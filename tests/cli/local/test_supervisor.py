@@ -80,15 +80,20 @@ def service(tmp_path: Path) -> Service:
     return Service("served", argv, {}, f"http://127.0.0.1:{port}")
 
 
+async def _killed(supervisor: Supervisor) -> int:
+    """Kill the service; answers the process that replaces it."""
+    first = supervisor.pids["served"]
+    os.kill(first, signal.SIGKILL)
+    return await until(lambda: supervisor.pids["served"], lambda pid: pid != first)
+
+
 async def test_a_killed_service_is_started_again_and_none_is_left_behind(
     supervisor: Supervisor, service: Service, reports: list[str]
 ) -> None:
     await supervisor.start([service])
     first = supervisor.pids["served"]
 
-    os.kill(first, signal.SIGKILL)
-    await until(lambda: supervisor.pids["served"] != first)
-    second = supervisor.pids["served"]
+    second = await _killed(supervisor)
     await supervisor.stop()
 
     assert reports == ["served is ready", "served ended and is started again"]
@@ -112,11 +117,9 @@ async def test_a_service_that_is_started_again_has_no_strikes_before_it_takes_co
     supervisor: CountingSupervisor, service: Service, tmp_path: Path
 ) -> None:
     await supervisor.start([service])
-    first = supervisor.pids["served"]
     (tmp_path / "slow").touch()
 
-    os.kill(first, signal.SIGKILL)
-    second = await until(lambda: supervisor.pids["served"], lambda pid: pid != first)
+    second = await _killed(supervisor)
     looks = supervisor.looks
     await until(lambda: supervisor.looks > looks + 2 * STRIKES)
 
@@ -133,12 +136,10 @@ async def test_a_service_that_makes_no_progress_from_its_first_answer_on_is_kill
 ) -> None:
     """Its time to start, a minute, is not waited for."""
     await supervisor.start([service])
-    first = supervisor.pids["served"]
     (tmp_path / "broken").touch()
     (tmp_path / "wedged").touch()
 
-    os.kill(first, signal.SIGKILL)
-    second = await until(lambda: supervisor.pids["served"], lambda pid: pid != first)
+    second = await _killed(supervisor)
     async with asyncio.timeout(30):
         await until(lambda: supervisor.pids["served"] != second)
 

@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 from tests.support.consumer_bench import Bench, bench_on
 from tests.support.messages import FOREIGN, structured, sync_requested, wire
 from tests.support.poison import unreadable
-from tests.support.waiting import until
+from tests.support.waiting import others_have_run, until
 
 
 async def test_what_nobody_can_read_is_dead_lettered_as_it_is_and_the_next_message_is_handled(bench: Bench) -> None:
@@ -343,8 +343,7 @@ async def test_only_while_records_of_several_keys_arrive_and_no_more_are_there_t
     consumer = tolerant_consumer.TolerantConsumer()
     await consumer.getmany()
     polling = asyncio.create_task(consumer.getmany())
-    for _ in range(10):
-        await asyncio.sleep(0)
+    await others_have_run()
 
     assert polling.done() is not rests
     polling.cancel()

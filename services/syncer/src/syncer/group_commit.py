@@ -30,7 +30,7 @@ BY_INDEX = """
 _LOCK = "SELECT FROM integrations WHERE integration_id = ANY(%(ids)b::uuid[]) ORDER BY integration_id FOR UPDATE"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     integration_id: UUID
     lease: UUID
@@ -69,7 +69,7 @@ class GroupCommit:
         return await one.changed
 
     def _start_for(self, one: _Waiting) -> None:
-        if any(other is one for other in self._waiting):
+        if one in self._waiting:
             self._start()
 
     def _start(self) -> None:
