@@ -75,6 +75,7 @@ async def test_what_is_written_in_another_way_is_read_all_the_same(client: Syste
 async def test_figures_of_other_days_are_not_stored(client: SystemClient, scenario: str) -> None:
     team, integration_id, days = await _connected(client)
     shown = await client.shown(team, *days)
+    await client.restate(team, days[1], {"grok-4-fast": "1.5"})  # without any figure there is none of another day
     await client.play(team, scenario)
 
     test = await client.request("POST", f"{team.integrations}/test", team.credentials())
