@@ -23,6 +23,7 @@ from contract.topics import COSTS, SYNC_OUTCOMES, SYNC_REQUESTS, Topic
 from grafient.cli.output import Json
 from grafient.cli.tables import Row
 
+from benchmarks.support.cpu import milliseconds_by_process, used
 from benchmarks.support.profiling import profiled
 from benchmarks.support.report import Markdown, Report, Runs, machine, median_row, percentile, progress, rounded
 from benchmarks.support.system import FAST_CALLS, Running, running_system
@@ -31,7 +32,7 @@ from benchmarks.support.teams import account_of, connect_teams
 M = TypeVar("M", bound=Message)
 EXAMPLE = "make bench ARGS='latency --syncs 200'"
 WARM = 200
-"""Before the clock runs: by then the broker has compiled what it does, as one that has been up for minutes."""
+"""Before the clock runs: by then Postgres has planned each statement for good, in every connection."""
 TEAMS = 10
 """They take turns: one team has 60 calls a minute."""
 LINE = "SELECT FROM connector.syncs WHERE integration_id = %s AND request_ids @> ARRAY[%s]"
@@ -53,7 +54,7 @@ def latency(
     as_json: Json = False,
     markdown: Markdown = False,
 ) -> None:
-    """Time from Force Sync to its line in the history, as a ratio to one commit, and where it is spent."""
+    """Time from Force Sync to its line in the history, as a ratio to one commit, where it is spent, and the CPU time of one."""
     asyncio.run(measure(syncs, runs)).show(as_json=as_json, markdown=markdown)
 
 
@@ -61,6 +62,7 @@ async def measure(syncs: int, runs: int) -> Report:
     settings = machine() | {"syncs": syncs, "runs": runs} | FAST_CALLS
     async with running_system(FAST_CALLS) as running:
         ids = await connect_teams(running, TEAMS)
+        await running.broker.warm()
         await force(running, ids, WARM)
         async with profiled(running.pids()):
             rows = [await force(running, ids, syncs) for _ in range(runs)]
@@ -71,11 +73,12 @@ async def force(running: Running, ids: Sequence[UUID], count: int) -> Row:
     """So many syncs, in turn; medians of the legs in milliseconds."""
     topics = {topic: await running.broker.ends(topic) for topic in (SYNC_REQUESTS, COSTS, SYNC_OUTCOMES)}
     async with await psycopg.AsyncConnection.connect(running.dsn, autocommit=True) as database:
-        commit = await _commit(database)
+        commit, before = await _commit(database), running.cpu()
         await database.execute(b"LISTEN " + CHANNEL.encode())  # as whoever sends events to an open page
         with closing(HTTPConnection(urlsplit(running.address.connector_url).netloc)) as web_app:
             done = [await _sync(running, web_app, database, ids[number % len(ids)]) for number in range(count)]
     await running.settled()
+    cpu = used(before, running.cpu())
     took = [1000 * (one.seen - one.requested) for one in done]
     p50 = percentile(took, 0.5)
     progress(f"{count} syncs: p50 {p50:.1f} ms")
@@ -85,7 +88,8 @@ async def force(running: Running, ids: Sequence[UUID], count: int) -> Row:
         "p99_ms": rounded(percentile(took, 0.99)),
         "ratio_to_commit": rounded(p50 / commit),
         "commit_ms": rounded(commit),
-        **{f"{name}_ms": rounded(percentile(values, 0.5)) for name, values in legs.items()},
+        **{f"{name}_leg_ms": rounded(percentile(values, 0.5)) for name, values in legs.items()},
+        **milliseconds_by_process(cpu, count, "a_sync"),
     }
 
 

@@ -51,6 +51,7 @@ def onboarding(
 async def measure(adds: int, at_once: int, runs: int) -> Report:
     settings = machine() | {"adds": adds, "at_once": at_once, "runs": runs, "xai_ms": ANSWER_MS, "plan": "free"}
     async with running_system(delay_ms=ANSWER_MS) as running:
+        await running.broker.warm()
         await add(running, at_once, at_once)  # warm
         async with profiled(running.pids()):
             rows = [await add(running, adds, at_once) for _ in range(runs)]

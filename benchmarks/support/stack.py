@@ -21,7 +21,7 @@ from grafient.topics.apply import apply_topics
 from psycopg import sql
 
 from benchmarks.support.report import RefusedRunError, progress
-from benchmarks.support.topic import Broker
+from benchmarks.support.topic import JVM, Broker
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ async def running_stack() -> AsyncIterator[Stack]:
         folder = Path(tempfile.mkdtemp(prefix="benchmark-"))
         stack.callback(shutil.rmtree, folder)
         folder.chmod(0o755)  # the server of Postgres runs as a user of its own
-        postgres, kafka = Postgres(folder / "postgres"), Kafka(folder / "kafka")
+        postgres, kafka = Postgres(folder / "postgres"), Kafka(folder / "kafka", jvm=JVM)
         stack.push_async_callback(postgres.stop)
         stack.push_async_callback(kafka.stop)
         await asyncio.gather(postgres.start(), kafka.start())

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import httpx
 from contract.topics import COSTS, SYNC_OUTCOMES, SYNC_REQUESTS, Topic
+from grafient.local.kafka import Kafka
 from grafient.local.processes import free_ports, spawn, stop
 from grafient.local.supervisor import Service
 from grafient.local.system import Address, System
 
 from benchmarks.support import cpu
 from benchmarks.support.report import progress
-from benchmarks.support.topic import Broker
+from benchmarks.support.topic import JVM, Broker
 
 CONSUMERS: tuple[tuple[str, Topic], ...] = (
     ("syncer", SYNC_REQUESTS),
@@ -83,6 +84,7 @@ async def running_system(settings: Mapping[str, str] | None = None, *, delay_ms:
         xai = await spawn((sys.executable, "-m", "benchmarks.support.xai", str(port)), folder / "xai.log")
         stack.push_async_callback(stop, xai)
         system = System(folder, progress, xai_url=f"http://127.0.0.1:{port}", settings=dict(settings or {}))
+        system.kafka = Kafka(folder / "kafka", jvm=JVM)
         stack.push_async_callback(system.stop)
         address = await system.start()
         broker = await stack.enter_async_context(Broker.connected(address.kafka))

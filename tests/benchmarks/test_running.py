@@ -90,9 +90,11 @@ async def test_a_daily_run_misses_no_team_and_counts_the_work_of_every_process(
 
 @pytest.mark.thorough
 async def test_the_legs_of_a_force_sync_are_those_of_the_services(running: Running, teams: list[UUID]) -> None:
+    await running.broker.warm(records=2)
     row = await latency.force(running, teams, 2)
     assert row["p50_ms"]
-    assert {"http_ms", "syncer_ms", "ledger_ms", "connector_ms"} <= row.keys()
+    assert {"http_leg_ms", "syncer_leg_ms", "ledger_leg_ms", "connector_leg_ms"} <= row.keys()
+    assert row["cpu_ms_a_sync"]
 
 
 @pytest.mark.thorough
