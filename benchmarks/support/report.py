@@ -3,7 +3,6 @@
 import os
 import platform
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -22,7 +21,6 @@ from rich.console import Group
 Runs = Annotated[int, typer.Option(min=1, help="Repetitions; the medians are printed.")]
 Markdown = Annotated[bool, typer.Option("--markdown", help="Print a table for docs/performance.md.")]
 POSTGRES_VERSION = "18"
-MILLION = 1_000_000
 ROOT = Path(__file__).parents[2]
 
 
@@ -69,19 +67,10 @@ def machine() -> dict[str, object]:
         "memory_gb": round(memory / 2**30),
         "kernel": platform.release(),
         "python": platform.python_version(),
-        "python_counts_to_a_million_in_ms": rounded(min(_count_ms() for _ in range(5))),
         "postgres": POSTGRES_VERSION,
         "kafka": KAFKA_VERSION,
         "load_at_start": round(os.getloadavg()[0], 1),
     }
-
-
-def _count_ms() -> float:
-    """By this a slow minute of the machine, or a Python that was built without optimisation, is seen for what it is."""
-    began, number = time.perf_counter(), 0
-    while number < MILLION:
-        number += 1
-    return 1000 * (time.perf_counter() - began)
 
 
 def median_row(runs: Sequence[Row]) -> dict[str, object]:
