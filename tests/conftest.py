@@ -34,9 +34,10 @@ SYSTEM_FOLDERS = {"browser", "e2e", "faults", "local"}
 SHARED_SYSTEMS = {"system", "load"}
 """Fixtures that are a whole system for several modules, one in each of some folders."""
 
-settings.register_profile("default", deadline=None)  # how fast a machine is, is no property
+settings.register_profile("default", deadline=None, derandomize=True)  # how fast a machine is, is no property
 settings.load_profile("default")
 settings.register_profile("fast", max_examples=10)  # of `make check`; every test is run with the default number
+settings.register_profile("random", derandomize=False, print_blob=True)  # other examples in every run
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
