@@ -105,7 +105,7 @@ async def test_an_add_is_measured_by_its_answer_and_by_the_work_of_the_connector
 
 
 @pytest.mark.thorough
-async def test_a_rotation_is_measured_while_credentials_are_opened(running: Running) -> None:
-    row = await rotation.rotate(running, 100)
+async def test_a_rotation_is_measured_while_credentials_are_opened() -> None:
+    (row,) = (await rotation.measure(100, 1)).rows
     assert row["ratio_to_update"]
     assert row["failed"] == 0
