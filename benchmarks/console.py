@@ -45,6 +45,7 @@ ROWS = """
     SELECT new.id, new.account, new.id::text, 'Team ' || new.id, 'active', now(), 1, 1, 1, 1, '{}', %s, %s, %s, now(), now()
     FROM unnest(%s::uuid[], %s::text[]) new (id, account)
 """
+IS_PAINTED = "() => performance.getEntriesByName('first-contentful-paint').length > 0"
 PAINTED = """() => {
   const [page] = performance.getEntriesByType("navigation"), files = performance.getEntriesByType("resource");
   const code = files.filter((one) => /\\.(js|css)/.test(one.name));
@@ -129,6 +130,7 @@ async def load(running: Running, browser: Browser, account_id: str) -> dict[str,
     await page.goto(PAGE, wait_until="load")
     if "USD" not in await page.inner_text("main") and "$" not in await page.inner_text("main"):
         raise RefusedRunError("the dashboard shows no costs")
+    await page.wait_for_function(IS_PAINTED)  # a page may be loaded before its first paint
     painted: dict[str, float] = await page.evaluate(PAINTED)
     await visitor.leave()
     return painted
