@@ -13,8 +13,8 @@ import signal
 import sys
 import time
 import uuid
-from collections.abc import Awaitable, Iterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Iterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -102,20 +102,20 @@ async def rotate(running: Running, rows: int) -> Row:
         await _fill(database, Sealer(load_keyring(keyring), ENVIRONMENT), rows)
         plain = await _timed(database.execute(PLAIN))
         await database.execute("VACUUM ANALYZE")
-    load = await _load_started(asdict(address) | {"keyring": str(keyring)})
     environment = os.environ | {
         "DATABASE_URL": address.database_url,
         "KAFKA_BOOTSTRAP_SERVERS": address.kafka,
         "KEYRING_FILE": str(keyring),
         "ENVIRONMENT": ENVIRONMENT,
     }
-    await _keys(environment, "add", "next")
-    await _keys(environment, "use", "next")
-    moving = await _timed(_keys(environment, "rewrap", "--no-wait"))
-    following = await _timed(_keys(environment, "rewrap"))
-    await _keys(environment, "check")
-    load.send_signal(signal.SIGTERM)
-    printed = (await load.communicate())[0]
+    async with _under_load(asdict(address) | {"keyring": str(keyring)}) as load:
+        await _keys(environment, "add", "next")
+        await _keys(environment, "use", "next")
+        moving = await _timed(_keys(environment, "rewrap", "--no-wait"))
+        following = await _timed(_keys(environment, "rewrap"))
+        await _keys(environment, "check")
+        load.send_signal(signal.SIGTERM)
+        printed = (await load.communicate())[0]
     if load.returncode:
         raise RefusedRunError("the load ended before the rotation did")
     seen: dict[str, Any] = json.loads(printed.splitlines()[-1])  # after its log
@@ -158,14 +158,20 @@ async def _keys(environment: dict[str, str], *arguments: str) -> None:
         raise RefusedRunError(f"keys {arguments[0]} ended with status {process.returncode}")
 
 
-async def _load_started(target: dict[str, Any]) -> asyncio.subprocess.Process:
-    """By standard input, for the token has no place in a list of processes."""
+@asynccontextmanager
+async def _under_load(target: dict[str, Any]) -> AsyncIterator[asyncio.subprocess.Process]:
+    """It gets `target` by standard input, for the token has no place in a list of processes; a run that fails ends it, too."""
     pipe, command = asyncio.subprocess.PIPE, (sys.executable, "-m", "benchmarks", "rotation", "--load")
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
     assert process.stdin is not None  # noqa: S101 - it is a pipe
     process.stdin.write(json.dumps(target).encode() + b"\n")
     await process.stdin.drain()
-    return process
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
 
 
 async def _load(target: dict[str, Any]) -> Load:
