@@ -28,6 +28,7 @@ from common.crypto.sealing import Opener, Sealer
 from common.database import Database, make_engine
 from grafient.cli.output import Json
 from grafient.cli.tables import Row
+from grafient.local.processes import stop
 from pydantic import SecretStr
 from syncer.store import load_credential
 
@@ -163,15 +164,13 @@ async def _under_load(target: dict[str, Any]) -> AsyncIterator[asyncio.subproces
     """It gets `target` by standard input, for the token has no place in a list of processes; a run that fails ends it, too."""
     pipe, command = asyncio.subprocess.PIPE, (sys.executable, "-m", "benchmarks", "rotation", "--load")
     process = await asyncio.create_subprocess_exec(*command, stdin=pipe, stdout=pipe)
-    assert process.stdin is not None  # noqa: S101 - it is a pipe
-    process.stdin.write(json.dumps(target).encode() + b"\n")
-    await process.stdin.drain()
     try:
+        assert process.stdin is not None  # noqa: S101 - it is a pipe
+        process.stdin.write(json.dumps(target).encode() + b"\n")
+        await process.stdin.drain()
         yield process
     finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
+        await stop(process)
 
 
 async def _load(target: dict[str, Any]) -> Load:

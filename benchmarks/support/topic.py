@@ -21,7 +21,7 @@ JVM = ("-Xms1g", "-Xmx1g", "-XX:-UseSerialGC", "-XX:+UseG1GC", "-XX:MaxGCPauseMi
 """Of a broker that is measured: the options of Kafka's own scripts, in place of those with which it starts soonest."""
 WARM = TopicPartition("benchmark-warm", 0)
 WARM_RECORDS = 20_000
-"""By then the JVM has compiled for good what a record takes: a third less CPU time for a Force Sync than after 8,000."""
+"""By then the JVM has compiled for good what a record takes: a Force Sync costs the broker less CPU than after 8,000."""
 
 
 class Broker:

@@ -23,7 +23,7 @@ from common.kafka.client import client_options, make_broker
 from common.settings import KafkaSettings
 from contract.topics import COSTS, SYNC_OUTCOMES
 
-from tests.support.waiting import until
+from tests.support.waiting import others_have_run, until
 
 READ_WITH = {
     AIOKafkaClient.__init__: "edf3d022",
@@ -161,8 +161,7 @@ async def test_a_start_that_is_cancelled_just_when_a_server_has_answered_leaves_
     client = SteadyClient(bootstrap_servers=[f"{answering[0]}:{answering[1]}"])
     starting = asyncio.create_task(client.bootstrap())
     await answers.acquire()
-    for _ in range(steps):
-        await asyncio.sleep(0)
+    await others_have_run(steps)
     starting.cancel()
     await asyncio.gather(starting, return_exceptions=True)
     await client.close()

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from tests.connector.support.connector import ConnectorHarness, team_of
 from tests.connector.support.streams import EVENTS, StreamsHarness, kinds, make_history, numbers, rename
+from tests.support.waiting import others_have_run
 
 DATA: TypeAdapter[AnyEvent] = TypeAdapter(AnyEvent)
 ANOTHER = "another-obviously-fake-token"
@@ -177,8 +178,7 @@ async def test_readers_that_hang_up_at_any_moment_leave_nothing_behind(
     await make_history(connector)
     for moment in range(60):
         reader = streams.read(0 if moment % 2 else None)
-        for _ in range(moment):
-            await asyncio.sleep(0)
+        await others_have_run(moment)
         await reader.hang_up()
 
     assert caplog.records == []
