@@ -1,6 +1,7 @@
 """Teams that connect by HTTP, 16 at a time, while xAI answers in 300 ms and the syncer reads what was added before.
 
-The ideal is as many adds at a time without a pause between them: each waits for one answer of xAI.
+The ideal is as many adds at a time without a pause between them: each waits for one answer of xAI. The last ones
+end one by one, with fewer at a time: that is a sixtieth of the time of 480 adds, and little of that of 1920.
 """
 
 import asyncio
@@ -31,14 +32,14 @@ from benchmarks.support.report import (
 )
 from benchmarks.support.system import Running, running_system
 
-EXAMPLE = "make bench ARGS='onboarding --adds 480'"
+EXAMPLE = "make bench ARGS='onboarding --adds 1920'"
 ANSWER_MS = 300
 CREATED = 201
 
 
 def onboarding(
     *,
-    adds: Annotated[int, typer.Option(min=1, help="Teams, each of an account of its own.")] = 480,
+    adds: Annotated[int, typer.Option(min=1, help="Teams, each of an account of its own.")] = 1920,
     at_once: Annotated[int, typer.Option(min=1, help="Requests at the same time.")] = 16,
     runs: Runs = 3,
     as_json: Json = False,

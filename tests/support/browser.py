@@ -3,6 +3,7 @@
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from tempfile import TemporaryDirectory
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -47,17 +48,18 @@ FOCUSED = """() => {
 async def chromium() -> AsyncIterator[Browser]:
     """The browser that `make node` has unpacked, as strict as a customer's, apart from its sandbox."""
     paths = {"LD_LIBRARY_PATH": CHROMIUM / "al2023" / "lib", "FONTCONFIG_FILE": CHROMIUM / "fonts.conf"}
-    environment: dict[str, str | float | bool] = {**os.environ, **{name: str(path) for name, path in paths.items()}}
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM / "chromium",
-            args=["--no-sandbox"],  # which is refused to root, and needs rights that containers lack
-            env=environment,
-        )
-        try:
-            yield browser
-        finally:
-            await browser.close()
+    with TemporaryDirectory() as folder:  # it leaves memory that it shares there when it is closed
+        environment = os.environ | {name: str(path) for name, path in paths.items()} | {"TMPDIR": folder}
+        async with async_playwright() as playwright:
+            browser = await playwright.chromium.launch(
+                executable_path=CHROMIUM / "chromium",
+                args=["--no-sandbox"],  # which is refused to root, and needs rights that containers lack
+                env={**environment},
+            )
+            try:
+                yield browser
+            finally:
+                await browser.close()
 
 
 class Visitor:
