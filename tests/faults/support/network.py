@@ -16,6 +16,8 @@ from tests.support.waiting import until
 TOXIPROXY = Path(__file__).parents[3] / ".tools" / "bin" / "toxiproxy"
 FOR_EVER = 3_600_000
 """Milliseconds: longer than any test."""
+DEADLINE = 30.0
+"""Seconds for an answer of Toxiproxy: to restore what a client closed meanwhile takes it 5, as long as httpx waits."""
 
 
 class Side(StrEnum):
@@ -36,7 +38,7 @@ class Network:
     """Toxiproxy's control API: what is broken stays broken until its context ends."""
 
     def __init__(self, url: str) -> None:
-        self._http = httpx.AsyncClient(base_url=url, trust_env=False)
+        self._http = httpx.AsyncClient(base_url=url, trust_env=False, timeout=DEADLINE)
 
     async def aclose(self) -> None:
         await self._http.aclose()
