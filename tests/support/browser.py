@@ -49,17 +49,16 @@ async def chromium() -> AsyncIterator[Browser]:
     """The browser that `make node` has unpacked, as strict as a customer's, apart from its sandbox."""
     paths = {"LD_LIBRARY_PATH": CHROMIUM / "al2023" / "lib", "FONTCONFIG_FILE": CHROMIUM / "fonts.conf"}
     with TemporaryDirectory() as folder:  # it leaves memory that it shares there when it is closed
-        environment = os.environ | {name: str(path) for name, path in paths.items()} | {"TMPDIR": folder}
-        async with async_playwright() as playwright:
-            browser = await playwright.chromium.launch(
+        own = {name: str(path) for name, path in paths.items()} | {"TMPDIR": folder}
+        async with (
+            async_playwright() as playwright,
+            await playwright.chromium.launch(
                 executable_path=CHROMIUM / "chromium",
                 args=["--no-sandbox"],  # which is refused to root, and needs rights that containers lack
-                env={**environment},
-            )
-            try:
-                yield browser
-            finally:
-                await browser.close()
+                env={**os.environ, **own},
+            ) as browser,
+        ):
+            yield browser
 
 
 class Visitor:
