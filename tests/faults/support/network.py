@@ -17,7 +17,7 @@ TOXIPROXY = Path(__file__).parents[3] / ".tools" / "bin" / "toxiproxy"
 FOR_EVER = 3_600_000
 """Milliseconds: longer than any test."""
 DEADLINE = 30.0
-"""Seconds for an answer of Toxiproxy: to restore what a client closed meanwhile takes it 5, as long as httpx waits."""
+"""Seconds for an answer of Toxiproxy: at the end of a fault it may wait 5 for each piece that it holds, up to 25."""
 
 
 class Side(StrEnum):
